@@ -1,0 +1,1 @@
+"""Millrace: integration flows compiled into Step Functions state machines."""

@@ -1,0 +1,1 @@
+"""The local stack: an embedded AWS that runs the real template."""
