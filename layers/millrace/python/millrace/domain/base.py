@@ -1,0 +1,99 @@
+"""The manners all models share: camelCase on the wire, unknown fields refused, values frozen."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    StringConstraints,
+)
+from pydantic.alias_generators import to_camel
+
+from millrace import limits
+
+type Json = Any
+"""A decoded JSON value. Any rather than a recursive union: records are the user's, not ours."""
+
+type Record = dict[str, Any]
+"""One JSON object that travels through a flow."""
+
+type Clock = Callable[[], datetime]
+"""Gives the current time in UTC; an argument everywhere, so tests decide what time it is."""
+
+type IdFactory = Callable[[str], str]
+"""Makes an id from a type prefix: `flow` -> `flow_01J...`."""
+
+
+class Model(BaseModel):
+    """Base of every model that crosses the wire or is stored."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        validate_by_name=True,
+        validate_by_alias=True,
+        serialize_by_alias=True,
+        extra="forbid",
+        frozen=True,
+    )
+
+    def to_json(self) -> dict[str, Json]:
+        """The wire form: camelCase keys, times as RFC 3339, absent values left out."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def rfc3339(moment: datetime) -> str:
+    """RFC 3339 in UTC with milliseconds, the one time format on the wire and in the table."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _utc(moment: datetime) -> datetime:
+    if moment.tzinfo is None:
+        msg = "a time needs a zone, such as the Z at the end of 2026-01-31T09:00:00Z"
+        raise ValueError(msg)
+    return moment.astimezone(UTC)
+
+
+def _printable(text: str) -> str:
+    """Refuse control characters: they break logs, headers and terminals."""
+    if any(ord(char) < 0x20 or 0x7F <= ord(char) <= 0x9F for char in text):  # noqa: PLR2004 - C0, DEL, C1
+        msg = "control characters are not allowed"
+        raise ValueError(msg)
+    return text
+
+
+Moment = Annotated[datetime, AfterValidator(_utc), PlainSerializer(rfc3339, when_used="json")]
+
+Name = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=limits.NAME_LENGTH),
+    AfterValidator(_printable),
+]
+
+StableKey = Annotated[
+    str,
+    Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        max_length=limits.STABLE_KEY_LENGTH,
+        description="The author's own key for this resource, kept across renames and imports.",
+    ),
+]
+
+Description = Annotated[str, Field(max_length=limits.DESCRIPTION_LENGTH)]
+
+Expression = Annotated[
+    str,
+    Field(min_length=1, max_length=limits.EXPRESSION_LENGTH, description="A JSONata expression."),
+]
+
+JsonPointer = Annotated[
+    str,
+    Field(
+        pattern=r"^(/([^/~]|~[01])*)*$",
+        description="A JSON Pointer (RFC 6901); empty means the whole document.",
+    ),
+]

@@ -1,0 +1,163 @@
+"""Flows and their versions: what a user edits, and the immutable snapshot that runs."""
+
+from enum import StrEnum
+from typing import Annotated, ClassVar, Literal, Self
+
+from pydantic import Field, StringConstraints, model_validator
+
+from millrace.domain.action import ActionWork
+from millrace.domain.base import (
+    Description,
+    Expression,
+    Model,
+    Moment,
+    Name,
+    StableKey,
+)
+from millrace.domain.resource import Resource
+from millrace.domain.schedule import ScheduleExpression, TimeZone
+
+type StepType = Literal["Export", "Process", "Import", "Flow"]
+
+StepId = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80),
+    Field(description="Unique in the version, stable across copies."),
+]
+
+
+class ExceptionBehavior(Model):
+    """What a step's failure or partial success means for the steps after it."""
+
+    type: Literal["failure", "partial_success"]
+    strategy: Literal["stop", "continue"]
+
+
+class StepRetry(Model):
+    """Retries of one step by the state machine, after the worker's own short ones.
+
+    The n-th wait is `intervalSeconds * backoffRate ** (n - 1)`, at most `maxDelaySeconds`; with
+    jitter FULL it is drawn between 0 and that.
+    """
+
+    max_attempts: int = 3
+    interval_seconds: int = 2
+    backoff_rate: float = 2.0
+    max_delay_seconds: int | None = None
+    jitter: bool = True
+
+
+class Position(Model):
+    """Where a step stands on the canvas."""
+
+    x: float
+    y: float
+
+
+class Step(Model):
+    """A node of a version's graph."""
+
+    id: StepId
+    name: Name | None = None
+    type: StepType
+    referrer: str | None = Field(default=None, description="Id of the action it runs.")
+    action: ActionWork | None = Field(default=None, description="The action itself, inline.")
+    depends_on: tuple[str, ...] = ()
+    is_skipped: bool = False
+    exception_behavior: tuple[ExceptionBehavior, ...] = ()
+    retry: StepRetry = StepRetry()
+    timeout_seconds: int = 900
+    filter: Expression | None = Field(
+        default=None, description="Only records for which this is true reach the step."
+    )
+    on_not_matching: Literal["drop", "pass"] = "drop"
+    position: Position | None = None
+
+    def strategy(self, type_: Literal["failure", "partial_success"]) -> str:
+        """`stop` or `continue`; by default a failure stops and a partial success continues."""
+        for behavior in self.exception_behavior:
+            if behavior.type == type_:
+                return behavior.strategy
+        return "stop" if type_ == "failure" else "continue"
+
+
+class TriggerKind(StrEnum):
+    """What starts the runs of a flow."""
+
+    MANUAL = "manual"
+    SCHEDULE = "schedule"
+    WEBHOOK = "webhook"
+
+
+class Trigger(Model):
+    """How runs of the flow are meant to start."""
+
+    kind: TriggerKind = TriggerKind.MANUAL
+
+
+class FlowSettings(Model):
+    """The fields of a flow that a caller sets, its steps apart."""
+
+    name: Name
+    description: Description | None = None
+    stable_key: StableKey | None = None
+    trigger: Trigger = Trigger()
+    schedule: ScheduleExpression | None = None
+    timezone: TimeZone = "UTC"
+    is_synchronous: bool = False
+    retry_max_attempts: int = Field(default=0, ge=0, le=10)
+    retry_delay_minutes: int = Field(default=0, ge=0, le=60)
+    retry_uses_exponential_backoff: bool = False
+
+    @model_validator(mode="after")
+    def _schedule_trigger_has_schedule(self) -> Self:
+        if self.trigger.kind is TriggerKind.SCHEDULE and self.schedule is None:
+            msg = "a trigger of kind schedule needs a schedule"
+            raise ValueError(msg)
+        return self
+
+
+class FlowInput(FlowSettings):
+    """What a caller sends to create or replace a flow: its settings and its draft steps."""
+
+    enabled: bool = True
+    steps: tuple[Step, ...] = ()
+
+
+class Flow(FlowSettings, Resource):
+    """A stored flow; its steps live in its versions."""
+
+    prefix: ClassVar[str] = "flow"
+
+    stable_id: str
+    enabled_at: Moment | None = None
+    draft_version_id: str | None = None
+    deployed_version_id: str | None = None
+    latest_version_id: str
+    latest_version_number: int = 1
+    steps_count: int = 0
+
+    @property
+    def enabled(self) -> bool:
+        """Triggers fire only if the flow is enabled and deployed."""
+        return self.enabled_at is not None
+
+
+class Version(Resource):
+    """A numbered snapshot of a flow's steps: editable while a draft, immutable once deployed."""
+
+    prefix: ClassVar[str] = "ver"
+
+    flow_id: str
+    number: int
+    steps: tuple[Step, ...]
+    deployed_at: Moment | None = None
+    frozen: bool = Field(default=False, description="True once it has been deployed.")
+    machine_arn: str | None = None
+
+    @property
+    def status(self) -> Literal["draft", "deployed", "inactive"]:
+        """Draft until first deployed; afterwards deployed or inactive."""
+        if self.deployed_at is not None:
+            return "deployed"
+        return "inactive" if self.frozen else "draft"

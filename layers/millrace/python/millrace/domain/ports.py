@@ -1,0 +1,224 @@
+"""What the use cases need from the outside world, in domain words.
+
+Each port has an adapter for AWS and one in memory; both pass the same contract tests.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from millrace.domain.base import Json
+from millrace.domain.resource import Resource
+from millrace.domain.run import Run, RunError, RunKey, RunOutcome, StepRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    """Store a new resource; fails if its id exists, or its stable key within its collection."""
+
+    resource: Resource
+    parent_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Replace:
+    """Store a changed resource over the revision before it; fails if that is not what is there."""
+
+    resource: Resource
+    parent_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Remove a resource; fails if its revision is not what is there."""
+
+    resource: Resource
+    parent_id: str | None = None
+
+
+type Change = Create | Replace | Delete
+
+
+@dataclass(frozen=True, slots=True)
+class Listing[R]:
+    """One page of a list, oldest first, and the cursor of the next page if there is one."""
+
+    items: tuple[R, ...]
+    cursor: str | None = None
+
+
+class Resources(Protocol):
+    """The editable resources of a workspace.
+
+    A resource lives in the collection of its type, or of its type under a parent (the versions of
+    a flow). Reads are strongly consistent.
+    """
+
+    def get[R: Resource](
+        self, kind: type[R], workspace_id: str, id_: str, *, parent_id: str | None = None
+    ) -> R:
+        """The resource. Raises NotFoundError."""
+        ...
+
+    def find[R: Resource](self, kind: type[R], workspace_id: str, stable_key: str) -> R | None:
+        """The resource of the collection that has this stable key, if there is one."""
+        ...
+
+    def page[R: Resource](
+        self,
+        kind: type[R],
+        workspace_id: str,
+        *,
+        parent_id: str | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+    ) -> Listing[R]:
+        """One page of the collection in the order of creation. Raises InvalidRequestError."""
+        ...
+
+    def find_public[R: Resource](self, kind: type[R], id_: str) -> R | None:
+        """The resource behind an id in a public address, whatever its workspace."""
+        ...
+
+    def commit(self, *changes: Change) -> None:
+        """Apply all changes or none.
+
+        Raises:
+            RevisionMismatchError: a replaced or deleted resource changed meanwhile.
+            ConflictError: an id or a stable key exists already.
+        """
+        ...
+
+
+class Runs(Protocol):
+    """The record of runs. Every write is conditional, so a repeated one changes nothing."""
+
+    def create(self, run: Run, *, dedupe_key: str | None = None) -> tuple[Run, bool]:
+        """Store a new run, or give the one that already has this dedupe key.
+
+        Returns the run, and whether it is new.
+        """
+        ...
+
+    def get(self, key: RunKey) -> Run:
+        """The run without its steps. Raises NotFoundError."""
+        ...
+
+    def steps(self, key: RunKey, attempt: int) -> tuple[StepRecord, ...]:
+        """The step records of one attempt, in the order in which they started."""
+        ...
+
+    def step(self, key: RunKey, attempt: int, step_id: str) -> StepRecord | None:
+        """The record of one step, if it has begun."""
+        ...
+
+    def page(
+        self, workspace_id: str, flow_id: str, *, limit: int = 100, cursor: str | None = None
+    ) -> Listing[Run]:
+        """A flow's runs, newest first."""
+        ...
+
+    def unfinished(self, created_before: datetime) -> tuple[Run, ...]:
+        """Runs of all workspaces that were created before then and are not over."""
+        ...
+
+    def claim_step(self, key: RunKey, attempt: int, step_id: str, now: datetime) -> StepRecord:
+        """Begin a step, or take up one that was interrupted.
+
+        A step that is over is returned as it is; otherwise its tries go up by one and its status
+        becomes running. Raises ConflictError if the run is over or on another attempt.
+        """
+        ...
+
+    def save_step(self, key: RunKey, record: StepRecord) -> StepRecord:
+        """Write how far a try of a step is, or its result.
+
+        A result that is there already stays and is returned. Raises ConflictError if another try
+        took over.
+        """
+        ...
+
+    def finish(self, key: RunKey, outcome: RunOutcome, now: datetime) -> Run:
+        """Write the run's terminal status; one that is over already stays and is returned."""
+        ...
+
+    def plan_retry(self, key: RunKey, attempt: int, error: RunError, now: datetime) -> Run:
+        """End an attempt that failed and make the run wait for its next one, once per attempt."""
+        ...
+
+    def begin_attempt(self, key: RunKey, attempt: int, now: datetime) -> Run:
+        """The next attempt starts running, once."""
+        ...
+
+
+class Blobs(Protocol):
+    """Payloads and output pages too large for the table."""
+
+    def put(self, key: str, data: bytes) -> None:
+        """Store bytes under a key; the same key and bytes may be stored again."""
+        ...
+
+    def get(self, key: str) -> bytes:
+        """The bytes under a key. Raises NotFoundError."""
+        ...
+
+
+class Secrets(Protocol):
+    """Write-only values of resources, such as a connection's token."""
+
+    def put(self, workspace_id: str, resource_id: str, values: dict[str, str]) -> None:
+        """Store all secrets of a resource, replacing what was there."""
+        ...
+
+    def get(self, workspace_id: str, resource_id: str) -> dict[str, str]:
+        """All secrets of a resource; empty if it has none."""
+        ...
+
+    def delete(self, workspace_id: str, resource_id: str) -> None:
+        """Forget a resource's secrets."""
+        ...
+
+
+class Machines(Protocol):
+    """The state machines that run versions."""
+
+    def deploy(self, name: str, asl: str, kind: str) -> str:
+        """Create the machine or bring it up to this definition; its ARN.
+
+        `kind` is STANDARD or EXPRESS, and cannot change once the machine is there.
+        """
+        ...
+
+    def start(self, machine_arn: str, name: str, data: dict[str, Json]) -> None:
+        """Start an execution; one of that name that was already started is left alone."""
+        ...
+
+    def outcome(self, machine_arn: str, name: str) -> str | None:
+        """RUNNING, SUCCEEDED, FAILED, TIMED_OUT or ABORTED; None if there is no such execution."""
+        ...
+
+    def delete(self, machine_arn: str) -> None:
+        """Delete a machine; running executions end first."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """A schedule that fires the trigger function with `data` as its event."""
+
+    name: str
+    expression: str
+    timezone: str
+    data: dict[str, Json]
+
+
+class Schedules(Protocol):
+    """The schedules that start runs."""
+
+    def put(self, schedule: Schedule) -> None:
+        """Create the schedule, or change the one of that name."""
+        ...
+
+    def delete(self, name: str) -> None:
+        """Remove the schedule if it is there."""
+        ...

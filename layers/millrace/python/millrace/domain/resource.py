@@ -1,0 +1,26 @@
+"""What every stored, mutable thing of a workspace has: identity, revision, who and when."""
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from millrace.domain.base import Model, Moment
+
+
+class Resource(Model):
+    """Identity and bookkeeping of a stored resource.
+
+    `revision` counts changes and is the resource's ETag; the store writes a new revision only
+    over the one it was read at.
+    """
+
+    prefix: ClassVar[str]
+    """The type prefix of the resource's ids, also the name of its collection in the table."""
+
+    id: str
+    workspace_id: str
+    revision: int = Field(default=1, ge=1)
+    created_at: Moment
+    created_by: str
+    modified_at: Moment
+    modified_by: str

@@ -1,0 +1,159 @@
+"""Runs: one execution of a version, its attempts, and what each step did."""
+
+from enum import StrEnum
+from typing import ClassVar, Literal, NamedTuple
+
+from pydantic import Field
+
+from millrace.domain.base import Json, Model, Moment
+
+
+class RunStatus(StrEnum):
+    """The states of a run; a terminal one is written once and never changed."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    RETRYING = "retrying"
+    SUCCEEDED = "succeeded"
+    PARTIALLY_SUCCEEDED = "partiallySucceeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    SUPERSEDED = "superseded"
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether the run is over."""
+        return self not in {RunStatus.QUEUED, RunStatus.RUNNING, RunStatus.RETRYING}
+
+
+class StepStatus(StrEnum):
+    """The states of a step within one attempt."""
+
+    RUNNING = "running"
+    RETRYING = "retrying"
+    SUCCEEDED = "succeeded"
+    PARTIALLY_SUCCEEDED = "partiallySucceeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether the step's result stands."""
+        return self not in {StepStatus.RUNNING, StepStatus.RETRYING}
+
+    @property
+    def has_output(self) -> bool:
+        """Whether dependants read this step's records."""
+        return self in {StepStatus.SUCCEEDED, StepStatus.PARTIALLY_SUCCEEDED}
+
+
+class RunError(Model):
+    """Why a run or a step did not succeed."""
+
+    code: str
+    message: str
+    step_id: str | None = None
+
+
+class Counts(Model):
+    """Records through a step, or through a whole run."""
+
+    records_in: int = 0
+    records_out: int = 0
+    records_ignored: int = 0
+    records_failed: int = 0
+
+
+class Trigger(Model):
+    """What started a run."""
+
+    source: Literal["manual", "schedule", "webhook"]
+    webhook_id: str | None = None
+    delivery_id: str | None = None
+    scheduled_for: Moment | None = None
+    triggered_by: str | None = Field(default=None, description="Token id of the caller, if one.")
+
+
+class PayloadRef(Model):
+    """Where a run's trigger payload is: inline as JSON text, or under a key in the bucket."""
+
+    inline: str | None = None
+    key: str | None = None
+
+
+class OutputPage(Model):
+    """One page of a step's output: gzip-compressed NDJSON, inline or under a key in the bucket."""
+
+    records: int
+    data: bytes | None = None
+    key: str | None = None
+
+
+class StepRecord(Model):
+    """What one step did in one attempt: its result, or how far it is."""
+
+    step_id: str
+    attempt: int
+    status: StepStatus
+    tries: int = Field(default=1, description="Times the worker began or resumed the step.")
+    started_at: Moment
+    ended_at: Moment | None = None
+    counts: Counts = Counts()
+    error: RunError | None = None
+    output: tuple[OutputPage, ...] = ()
+    checkpoint: Json = Field(
+        default=None, description="Where to go on after an interruption; None: from the start."
+    )
+
+
+class RunOutcome(Model):
+    """How a run ended."""
+
+    status: RunStatus
+    counts: Counts = Counts()
+    error: RunError | None = None
+
+
+class RunKey(NamedTuple):
+    """What names a run everywhere: its workspace and its id."""
+
+    workspace_id: str
+    run_id: str
+
+
+class Attempt(Model):
+    """One pass over the whole graph."""
+
+    number: int
+    status: RunStatus
+    started_at: Moment
+    ended_at: Moment | None = None
+    error: RunError | None = None
+
+
+class Run(Model):
+    """One execution of a version."""
+
+    prefix: ClassVar[str] = "run"
+
+    id: str
+    workspace_id: str
+    flow_id: str
+    version_id: str
+    version_number: int
+    status: RunStatus
+    trigger: Trigger
+    payload: PayloadRef = PayloadRef()
+    machine_arn: str
+    attempt: int = 1
+    created_at: Moment
+    started_at: Moment | None = None
+    ended_at: Moment | None = None
+    counts: Counts = Counts()
+    error: RunError | None = None
+    attempts: tuple[Attempt, ...] = ()
+
+    @property
+    def key(self) -> RunKey:
+        """The run's name in the ports."""
+        return RunKey(self.workspace_id, self.id)

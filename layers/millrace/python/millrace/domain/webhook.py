@@ -1,0 +1,35 @@
+"""Webhooks: public addresses that start runs."""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, SecretStr, StringConstraints
+
+from millrace.domain.base import Model, Name, StableKey
+from millrace.domain.resource import Resource
+
+HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]+$", max_length=128)]
+
+
+class WebhookInput(Model):
+    """What a caller sends to create or replace a webhook."""
+
+    name: Name = "webhook"
+    stable_key: StableKey | None = None
+    hmac_algorithm: Literal["sha256"] | None = None
+    hmac_secret_key: SecretStr | None = Field(
+        default=None, description="Write-only; never returned."
+    )
+    hmac_header: HeaderName = "X-Hub-Signature-256"
+    hmac_prefix: str = Field(default="sha256=", max_length=32)
+    delivery_id_header: HeaderName | None = Field(
+        default=None,
+        description="Header that names a delivery; the same name gives the same run.",
+    )
+
+
+class Webhook(WebhookInput, Resource):
+    """A stored webhook of a flow. Its secret is in the secret store, never here."""
+
+    prefix: ClassVar[str] = "hook"
+
+    flow_id: str

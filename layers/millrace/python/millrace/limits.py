@@ -1,0 +1,46 @@
+"""Every limit of Millrace in one place: docs, validation and tests speak of the same number.
+
+AWS figures are the published service quotas (docs/decisions.md names the pages); our own are
+chosen below them so that a user meets our clear error before an obscure one from AWS.
+"""
+
+from typing import Final
+
+STEPS_PER_VERSION: Final = 200
+NAME_LENGTH: Final = 128
+DESCRIPTION_LENGTH: Final = 10_240
+STABLE_KEY_LENGTH: Final = 128
+EXPRESSION_LENGTH: Final = 16_384
+
+REQUEST_BYTES: Final = 1_000_000
+"""Control-plane request body."""
+
+WEBHOOK_BYTES: Final = 4_000_000
+"""Webhook body: a Lambda event holds 6 MB, base64 included."""
+
+PAGE_RECORDS: Final = 1_000
+PAGE_BYTES: Final = 4_000_000
+
+INLINE_PAYLOAD_BYTES: Final = 32_000
+"""A trigger payload up to this size lives in the run's item; a larger one in the bucket."""
+
+INLINE_OUTPUT_BYTES: Final = 64_000
+"""A step's output up to this compressed size lives in its item; a larger one in the bucket."""
+
+ITEM_BYTES: Final = 400_000
+"""DynamoDB: one item."""
+
+TRANSACTION_ITEMS: Final = 100
+"""DynamoDB: actions in one TransactWriteItems."""
+
+RETRY_AFTER_SECONDS_MAX: Final = 86_400
+"""A receiver's Retry-After is honoured up to one day."""
+
+WAIT_INSIDE_SECONDS_MAX: Final = 5
+"""A wait up to this long happens inside the worker; a longer one in the machine, for nothing."""
+
+OUTBOUND_TIMEOUT_SECONDS: Final = 30.0
+"""One outbound HTTP request, from connect to the last byte."""
+
+OUTBOUND_BODY_BYTES: Final = 20_000_000
+"""One outbound HTTP answer."""
