@@ -22,17 +22,18 @@ class Create:
 
 @dataclass(frozen=True, slots=True)
 class Replace:
-    """Store a changed resource over the revision before it; fails if that is not what is there."""
+    """Store a changed resource; fails if `before` is not what is there."""
 
-    resource: Resource
+    before: Resource
+    after: Resource
     parent_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """Remove a resource; fails if its revision is not what is there."""
+    """Remove a resource; fails if `before` is not what is there."""
 
-    resource: Resource
+    before: Resource
     parent_id: str | None = None
 
 
@@ -51,7 +52,7 @@ class Resources(Protocol):
     """The editable resources of a workspace.
 
     A resource lives in the collection of its type, or of its type under a parent (the versions of
-    a flow). Reads are strongly consistent.
+    a flow). A stable key is unique in its collection. Reads are strongly consistent.
     """
 
     def get[R: Resource](
@@ -60,7 +61,9 @@ class Resources(Protocol):
         """The resource. Raises NotFoundError."""
         ...
 
-    def find[R: Resource](self, kind: type[R], workspace_id: str, stable_key: str) -> R | None:
+    def find[R: Resource](
+        self, kind: type[R], workspace_id: str, stable_key: str, *, parent_id: str | None = None
+    ) -> R | None:
         """The resource of the collection that has this stable key, if there is one."""
         ...
 
@@ -164,18 +167,22 @@ class Blobs(Protocol):
 
 
 class Secrets(Protocol):
-    """Write-only values of resources, such as a connection's token."""
+    """Write-only values of resources, such as a connection's token.
 
-    def put(self, workspace_id: str, resource_id: str, values: dict[str, str]) -> None:
-        """Store all secrets of a resource, replacing what was there."""
+    A set of secrets is immutable: a change is stored under a new key, and the resource names the
+    key that counts. So a change that fails half way leaves the old secrets in force.
+    """
+
+    def put(self, key: str, values: dict[str, str]) -> None:
+        """Store a set of secrets under a new key."""
         ...
 
-    def get(self, workspace_id: str, resource_id: str) -> dict[str, str]:
-        """All secrets of a resource; empty if it has none."""
+    def get(self, key: str) -> dict[str, str]:
+        """A set of secrets. Raises NotFoundError."""
         ...
 
-    def delete(self, workspace_id: str, resource_id: str) -> None:
-        """Forget a resource's secrets."""
+    def delete(self, key: str) -> None:
+        """Forget a set of secrets if it is there."""
         ...
 
 
