@@ -3,11 +3,14 @@
 Each port has an adapter for AWS and one in memory; both pass the same contract tests.
 """
 
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from millrace.domain.base import Json
+from millrace.domain.action import ExportAction, ImportAction, ProcessAction
+from millrace.domain.base import Json, Record
+from millrace.domain.connection import Connection
 from millrace.domain.resource import Resource
 from millrace.domain.run import Run, RunError, RunKey, RunOutcome, StepRecord
 
@@ -206,6 +209,112 @@ class Machines(Protocol):
 
     def delete(self, machine_arn: str) -> None:
         """Delete a machine; running executions end first."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RecordFailure:
+    """One record that a step could not handle; `index` counts within what was handed in."""
+
+    index: int
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExportPage:
+    """One page that an export read, and where to go on after it (None: nowhere)."""
+
+    records: list[Record]
+    failures: list[RecordFailure]
+    next_cursor: Json
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What became of the records handed to a process."""
+
+    records: list[Record]
+    ignored: int
+    failures: list[RecordFailure]
+
+
+class Exporter(Protocol):
+    """Reads the records of one export."""
+
+    def pages(self, cursor: Json) -> Iterator[ExportPage]:
+        """Page by page from a page's `next_cursor`, or from the start for None.
+
+        Raises StepFailed, StepTransient or StepThrottled.
+        """
+        ...
+
+
+class Importer(Protocol):
+    """Writes the records of one import."""
+
+    @property
+    def batch_size(self) -> int | None:
+        """Records a request; None: one request a record."""
+        ...
+
+    def write(self, records: Sequence[Record], position: int) -> list[RecordFailure]:
+        """Send one request. `position` is that of its first record in the step's input.
+
+        Raises StepFailed, StepTransient or StepThrottled.
+        """
+        ...
+
+
+class Process(Protocol):
+    """Applies operations to records as they stream by."""
+
+    def feed(self, records: Sequence[Record]) -> Batch:
+        """What comes out for these records so far."""
+        ...
+
+    def finish(self) -> Batch:
+        """What comes out once there are no more."""
+        ...
+
+    def state(self) -> Json:
+        """What to remember at a checkpoint."""
+        ...
+
+    def restore(self, state: Json) -> None:
+        """Go on from a remembered state."""
+        ...
+
+
+class Connectors(Protocol):
+    """What actions do."""
+
+    def check_expression(self, expression: str) -> str | None:
+        """What is wrong with an expression, if anything."""
+        ...
+
+    def matches(self, expression: str, record: Record) -> bool:
+        """Whether a filter lets a record through. Raises ValueError if it cannot say."""
+        ...
+
+    def exporter(
+        self, work: ExportAction, connection: Connection, secrets: Mapping[str, str]
+    ) -> Exporter:
+        """The reader of an export."""
+        ...
+
+    def importer(
+        self,
+        work: ImportAction,
+        connection: Connection,
+        secrets: Mapping[str, str],
+        request_key: Callable[[int, bytes], str],
+    ) -> Importer:
+        """The writer of an import; `request_key` names a request by its position and body."""
+        ...
+
+    def process(self, work: ProcessAction) -> Process:
+        """The operations of a process."""
         ...
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from millrace.compiler import Targets
 from millrace.domain.base import Clock, IdFactory
-from millrace.domain.ports import Blobs, Machines, Resources, Runs, Schedules, Secrets
+from millrace.domain.ports import Blobs, Connectors, Machines, Resources, Runs, Schedules, Secrets
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +15,7 @@ class Context:
     runs: Runs
     blobs: Blobs
     secrets: Secrets
+    connectors: Connectors
     machines: Machines
     schedules: Schedules
     targets: Targets
