@@ -4,13 +4,16 @@ import argparse
 import signal
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from millrace_local.config import Config
 from millrace_local.errors import LocalStackError
 from millrace_local.lifecycle import down, up
 from millrace_local.stack import running_stack
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 INTERRUPTED = 130  # the shell's convention: 128 + SIGINT
 

@@ -91,13 +91,12 @@ def package(config: Config, built: Path, bucket: str) -> str:
 
 def run_sam(config: Config, command: list[str | Path]) -> None:
     """Run the sam command of this environment, talking to this stack only."""
-    beside = Path(sys.executable).parent
     environment = config.child_environment() | {"SAM_CLI_TELEMETRY": "0"}
-    # sam looks for the interpreter that a function's Runtime names on PATH.
-    environment["PATH"] = f"{beside}:{environment.get('PATH', '')}"
+    # sam looks on PATH for the interpreter that Runtime names, with pip: the private one has it.
+    environment["PATH"] = f"{config.environment / 'bin'}:{environment.get('PATH', '')}"
     run_tool(
         f"sam {command[0]}",
-        [beside / "sam", *command],
+        [Path(sys.executable).with_name("sam"), *command],
         cwd=config.root,
         environment=environment,
         log=config.state / "sam.log",

@@ -22,7 +22,9 @@ def ensure_environment(target: Path, log: Path) -> Path:
     The marker is written last: an installation that was interrupted is started over.
     """
     if sys.version_info[:2] != PYTHON_VERSION:
-        raise LocalStackError(f"the local stack needs Python 3.13, this is {sys.version.split()[0]}")
+        raise LocalStackError(
+            f"the local stack needs Python 3.13, this is {sys.version.split()[0]}"
+        )
     python = target / "bin" / "python"
     marker = target / "requirements.sha256"
     wanted = hashlib.sha256(REQUIREMENTS.read_bytes() + sys.version.encode()).hexdigest()

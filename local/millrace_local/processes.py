@@ -10,7 +10,12 @@ from millrace_local.errors import LocalStackError
 
 
 def run_tool(
-    name: str, command: Sequence[str | Path], *, cwd: Path, environment: Mapping[str, str], log: Path
+    name: str,
+    command: Sequence[str | Path],
+    *,
+    cwd: Path,
+    environment: Mapping[str, str],
+    log: Path,
 ) -> None:
     """Run ``command``, its output going to ``log``; raise with its last line if it fails.
 

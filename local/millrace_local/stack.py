@@ -198,7 +198,7 @@ def _lives(pid: int) -> bool:
     with contextlib.suppress(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)
     listed = subprocess.run(  # noqa: S603 - ps of POSIX
-        ["ps", "-o", "command=", "-p", str(pid)],  # noqa: S607
+        ["ps", "-ww", "-o", "command=", "-p", str(pid)],  # noqa: S607
         capture_output=True,
         text=True,
         check=False,

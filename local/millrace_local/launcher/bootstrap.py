@@ -153,6 +153,8 @@ def main() -> None:
         # Whatever the module raises while it is imported is reported to the caller, as on AWS.
         except Exception as error:  # noqa: BLE001
             detail = describe(error, getattr(error, "error_type", None))
+            if isinstance(error, InitError):
+                detail["stackTrace"] = []  # as AWS: the trace would be the runtime's own
             log_error(detail)
             answer = json.dumps({"error": detail})
         end_log()

@@ -8,13 +8,15 @@ template needs no change and an update leaves the API's id alone.
 
 import hashlib
 import json
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ministack.services import apigateway, dynamodb
 from ministack.services.cloudformation import provisioners
 
 from millrace_local.launcher.patching import verified
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 type Properties = dict[str, Any]
 type Provisioned = tuple[str, dict[str, Any]]

@@ -74,10 +74,14 @@ class PythonWorker:
         with self._lock:
             cold = self._proc is None or self._proc.poll() is not None
             timeout = float(self.config.get("Timeout", 3))
+            log: list[str] = []
             try:
                 if cold:
-                    if failure := self._start():
-                        return {"status": "error", "cold_start": True, **failure}
+                    failure = self._start()
+                    log = self._take_log(LOG_GRACE_SECONDS)  # of the import; AWS has it here, too
+                    if failure:
+                        self._stop()
+                        return _failed(failure, log, cold=True)
                 invocation = {
                     "event": event,
                     "requestId": request_id,
@@ -89,24 +93,21 @@ class PythonWorker:
             except WorkerGoneError as gone:
                 self._stop()
                 message = f"RequestId: {request_id} Error: {gone}"
-                return {
-                    "status": "error",
-                    "error_payload": {"errorType": gone.error_type, "errorMessage": message},
-                    "cold_start": cold,
-                    "log": "\n".join([*self._take_log(LOG_GRACE_SECONDS), message]),
-                }
-            log = "\n".join(self._take_log(LOG_GRACE_SECONDS))
+                log += [*self._take_log(LOG_GRACE_SECONDS), message]
+                payload = {"errorType": gone.error_type, "errorMessage": message}
+                return _failed(payload, log, cold=cold)
+            log += self._take_log(LOG_GRACE_SECONDS)
             if "error" in answer:
-                return {
-                    "status": "error",
-                    "error_payload": answer["error"],
-                    "cold_start": cold,
-                    "log": log,
-                }
-            return {"status": "ok", "result": answer["result"], "cold_start": cold, "log": log}
+                return _failed(answer["error"], log, cold=cold)
+            return {
+                "status": "ok",
+                "result": answer["result"],
+                "cold_start": cold,
+                "log": "\n".join(log),
+            }
 
     def _start(self) -> dict[str, Any] | None:
-        """Start the process and load the handler; return the failure if it cannot be loaded."""
+        """Start the process and load the handler; return the error if it cannot be loaded."""
         ours, theirs = socket.socketpair()
         with theirs:
             code, environment = worker_environment(self.config, self.code_zip)
@@ -130,12 +131,7 @@ class PythonWorker:
             name=f"log-{self.func_name}",
             daemon=True,
         ).start()
-        answer = self._exchange(None, INIT_TIMEOUT_SECONDS)
-        if "error" not in answer:
-            return None
-        log = "\n".join(self._take_log(LOG_GRACE_SECONDS))
-        self._stop()
-        return {"error_payload": answer["error"], "log": log}
+        return self._exchange(None, INIT_TIMEOUT_SECONDS).get("error")
 
     def _exchange(self, line: str | None, timeout: float) -> dict[str, Any]:
         """Send a line, if any, and read the worker's answer."""
@@ -190,6 +186,16 @@ class PythonWorker:
             self._answers.close()
             self._channel.close()
             self._channel = None
+
+
+def _failed(error: dict[str, Any], log: list[str], *, cold: bool) -> dict[str, Any]:
+    """Return MiniStack's result mapping for a function that failed."""
+    return {
+        "status": "error",
+        "error_payload": error,
+        "cold_start": cold,
+        "log": "\n".join(log),
+    }
 
 
 def _base_python() -> str:

@@ -19,23 +19,28 @@ class ChangedMiniStackError(RuntimeError):
 
 
 def verified(module: ModuleType, name: str, digest: str) -> Any:  # noqa: ANN401 - any attribute
-    """Return ``module.name`` once its source has the expected digest (12 hex digits of SHA-256)."""
+    """Return ``module.name`` once its source has the digest (12 hex digits of SHA-256)."""
     target = getattr(module, name, None)
     actual = "missing"
     if target is not None:
         actual = hashlib.sha256(inspect.getsource(target).encode()).hexdigest()[:12]
     if actual != digest:
         raise ChangedMiniStackError(
-            f"ministack {version('ministack')}: {module.__name__}.{name} ({actual}) is not the code "
-            f"of {PINNED} that the launcher cures; pin ministack=={PINNED} or revise the cure"
+            f"ministack {version('ministack')}: {module.__name__}.{name} ({actual}) is not the "
+            f"code of {PINNED} that is cured here; pin ministack=={PINNED} or revise the cure"
         )
     return target
 
 
 def replace(
-    module: ModuleType, name: str, new: object, *, digest: str, importers: tuple[ModuleType, ...] = ()
+    module: ModuleType,
+    name: str,
+    new: object,
+    *,
+    digest: str,
+    importers: tuple[ModuleType, ...] = (),
 ) -> None:
-    """Put ``new`` in the place of ``module.name``, also where ``importers`` hold it by that name."""
+    """Put ``new`` in the place of ``module.name``, also where ``importers`` hold that name."""
     old = verified(module, name, digest)
     for holder in (module, *importers):
         if getattr(holder, name, None) is not old:

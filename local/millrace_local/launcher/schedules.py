@@ -1,6 +1,5 @@
 """EventBridge Scheduler: time zones, context attributes, and a tick of a second."""
 
-import json
 from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -71,5 +70,9 @@ def cure() -> None:
             ),
         },
         digest="0ece514e9120",
-        helpers={"schedule_zone": schedule_zone, "_at_time_epoch": at_epoch, "with_context": with_context},
+        helpers={
+            "schedule_zone": schedule_zone,
+            "_at_time_epoch": at_epoch,
+            "with_context": with_context,
+        },
     )

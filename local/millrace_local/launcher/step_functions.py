@@ -1,9 +1,8 @@
 """Step Functions: no wait before the start, retries and time-outs as the definition says."""
 
-import json
+import contextvars
 import random
 import threading
-import contextvars
 from typing import Any
 
 from ministack.services import stepfunctions
@@ -32,7 +31,9 @@ def start_timeout(execution: dict[str, Any], definition: dict[str, Any]) -> None
     if seconds is None:
         return
     context = contextvars.copy_context()
-    timer = threading.Timer(seconds * stepfunctions._SFN_WAIT_SCALE, context.run, [_time_out, execution])
+    timer = threading.Timer(
+        seconds * stepfunctions._SFN_WAIT_SCALE, context.run, [_time_out, execution]
+    )
     timer.daemon = True
     timer.start()
 
@@ -92,7 +93,7 @@ def cure_retry_delay() -> None:
 
 
 def cure_final_status() -> None:
-    """Keep the first terminal status: a state that fails after a stop must not turn it to FAILED."""
+    """Keep the first terminal status: a state that fails after a stop does not make it FAILED."""
     rewrite(
         stepfunctions,
         "_fail_execution",

@@ -55,7 +55,10 @@ def acquire_worker(
                     if not _free.wait(deadline - time.monotonic()):
                         return None, "func_cap"
                     continue
-            worker, reason = lambda_runtime._worker_class_for(config)(func_name, config, code_zip), ""
+            worker, reason = (
+                lambda_runtime._worker_class_for(config)(func_name, config, code_zip),
+                "",
+            )
             pool.setdefault(key, []).append(worker)
             break
         worker.in_use = True
@@ -67,7 +70,12 @@ def acquire_worker(
 
 def _evict_idlest(pool: dict[str, list[Any]]) -> Any | None:  # noqa: ANN401 - MiniStack's worker
     """Take the worker that has been idle longest out of the pool; None if all are busy."""
-    idle = [(each.last_used, key, each) for key, all_ in pool.items() for each in all_ if not each.in_use]
+    idle = [
+        (each.last_used, key, each)
+        for key, all_ in pool.items()
+        for each in all_
+        if not each.in_use
+    ]
     if not idle:
         return None
     _, key, worker = min(idle, key=lambda entry: entry[:2])
@@ -88,5 +96,17 @@ def release_worker(worker: Any) -> None:  # noqa: ANN401 - MiniStack's worker, o
 def cure() -> None:
     """Put the ceiling into MiniStack's pool."""
     verified(lambda_runtime, "invalidate_worker", "1be5d7f769f5")
-    replace(lambda_runtime, "acquire_worker", acquire_worker, digest="5017d144adb5", importers=(lambda_svc,))
-    replace(lambda_runtime, "release_worker", release_worker, digest="25d5dd7d42b6", importers=(lambda_svc,))
+    replace(
+        lambda_runtime,
+        "acquire_worker",
+        acquire_worker,
+        digest="5017d144adb5",
+        importers=(lambda_svc,),
+    )
+    replace(
+        lambda_runtime,
+        "release_worker",
+        release_worker,
+        digest="25d5dd7d42b6",
+        importers=(lambda_svc,),
+    )
