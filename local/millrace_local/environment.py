@@ -3,6 +3,7 @@
 MiniStack pins botocore exactly, so it cannot share an environment with the project.
 """
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -25,13 +26,19 @@ def ensure_environment(target: Path, log: Path) -> Path:
         raise LocalStackError(
             f"the local stack needs Python 3.13, this is {sys.version.split()[0]}"
         )
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with target.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # stacks of several tests may share the environment
+        return _ensure(target, log)
+
+
+def _ensure(target: Path, log: Path) -> Path:
     python = target / "bin" / "python"
     marker = target / "requirements.sha256"
     wanted = hashlib.sha256(REQUIREMENTS.read_bytes() + sys.version.encode()).hexdigest()
     if python.exists() and marker.exists() and marker.read_text() == wanted:
         return python
     shutil.rmtree(target, ignore_errors=True)
-    target.parent.mkdir(parents=True, exist_ok=True)
     for command in _installation(target, python):
         run_tool(
             "installing MiniStack",

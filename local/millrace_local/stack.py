@@ -6,6 +6,7 @@ nor a MiniStack that someone else started is mistaken for it.
 """
 
 import contextlib
+import fcntl
 import json
 import os
 import secrets
@@ -70,6 +71,7 @@ def running_stack(config: Config) -> RunningStack | None:
 
 def ensure_started(config: Config) -> bool:
     """Start the stack unless it is up; tell whether this call started it."""
+    config.state.mkdir(mode=0o700, parents=True, exist_ok=True)  # secrets are kept in there
     found = running_stack(config)
     if found is not None:
         if found.port != config.port:
@@ -106,8 +108,6 @@ def stop(config: Config) -> bool:
 @contextlib.contextmanager
 def exclusive(config: Config) -> Iterator[None]:
     """Keep a second ``up`` or ``down`` of the same stack out while one is at work."""
-    import fcntl  # noqa: PLC0415 - not on Windows, where the error below is the answer
-
     config.state.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (config.state / "lock").open("w") as lock:
         try:
@@ -121,8 +121,8 @@ def exclusive(config: Config) -> Iterator[None]:
 
 def _start(config: Config, python: Path) -> None:
     token = f"millrace-{secrets.token_hex(8)}"
+    (config.state / "tmp").mkdir(parents=True, exist_ok=True)
     _rotate(config.log)
-    (config.state / "tmp").mkdir(exist_ok=True)
     with config.log.open("ab") as log:
         process = subprocess.Popen(  # noqa: S603 - our own launcher
             [python, "-m", f"{PACKAGE}.launcher"],

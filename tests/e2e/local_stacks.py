@@ -8,6 +8,7 @@ from pathlib import Path
 from millrace_local.config import Config
 
 PROJECT = Path(__file__).parents[2]
+ENVIRONMENT = PROJECT / ".local" / "ministack"
 FIXTURE = Path(__file__).parent / "fixtures" / "stack"
 
 
@@ -26,7 +27,7 @@ def stack_in(directory: Path, lambda_workers: int = 16) -> Config:
     return Config(
         root=root,
         state=directory / "state",
-        environment=PROJECT / ".local" / "ministack",
+        environment=ENVIRONMENT,
         port=free_port(),
         stack_name="probe",
         lambda_workers=lambda_workers,

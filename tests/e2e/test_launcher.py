@@ -9,14 +9,16 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
 import pytest
-from tests.e2e.local_stacks import PROJECT, stack_in, worker_count
+from tests.e2e.local_stacks import ENVIRONMENT, PROJECT, stack_in, worker_count
 
+from millrace_local.environment import ensure_environment
 from millrace_local.lifecycle import Stack, down, up
 from millrace_local.stack import running_stack
 
@@ -359,7 +361,7 @@ def test_the_tables_options_are_the_templates(
     assert recovery["PointInTimeRecoveryStatus"] == "ENABLED"
 
 
-def test_another_ministack_is_refused() -> None:
+def test_another_ministack_is_refused(tmp_path: Path) -> None:
     """A cure whose target has changed stops the start, in one line that names the version."""
     changed = (
         "from ministack.services import stepfunctions as changed\n"
@@ -368,7 +370,7 @@ def test_another_ministack_is_refused() -> None:
         "step_functions.cure()\n"
     )
     ran = subprocess.run(  # noqa: S603 - the text above
-        [PROJECT / ".local/ministack/bin/python", "-c", changed],
+        [ensure_environment(ENVIRONMENT, tmp_path / "log"), "-c", changed],
         env={"PYTHONPATH": str(PROJECT / "local")},
         capture_output=True,
         text=True,
