@@ -29,7 +29,7 @@ class ConnectionClient:
         self._connection = connection
         self._secrets = secrets
         self._http = http
-        self._origin = _origin(parse_url(connection.base_url))
+        self._origin = _origin(_http_address(connection.base_url))
 
     def url(self, path: str, query: Mapping[str, str] | None = None) -> str:
         """The address of a path under the connection's base, which may hold a query already."""
@@ -112,5 +112,5 @@ def _http_address(text: str) -> Url:
     except LocationParseError:
         url = Url()
     if url.scheme not in _DEFAULT_PORTS or not url.host or url.auth is not None:
-        raise StepFailed("badLink", "the address of a page is not plain http or https")
+        raise StepFailed("badLink", "an address or a link is not plain http or https")
     return url

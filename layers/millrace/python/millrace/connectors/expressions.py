@@ -15,7 +15,7 @@ import jsonatapy
 from millrace.connectors.records import RecordError
 from millrace.domain.base import Json, Record
 
-TIMEOUT_MILLISECONDS: Final = 1_000
+TIMEOUT_MILLISECONDS: Final = 500
 STACK_DEPTH_MAX: Final = 200
 SEQUENCE_LENGTH_MAX: Final = 100_000
 """The engine's guards, for one record. They cut short what never ends or explodes (jsonata-js

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
-from urllib.parse import urlsplit
+
+from urllib3.util import parse_url
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +21,7 @@ class HttpRequest:
     @property
     def host(self) -> str:
         """Host and port: all that messages say of the address."""
-        return urlsplit(self.url).netloc.rpartition("@")[2]
+        return parse_url(self.url).netloc or ""
 
 
 @dataclass(frozen=True, slots=True)
