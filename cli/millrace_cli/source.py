@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 import yaml
 
@@ -157,8 +157,8 @@ def _decode_json(name: str, text: str) -> Json:
 class _CoreLoader(yaml.SafeLoader):
     """Resolves plain scalars by the core schema of YAML 1.2 instead of YAML 1.1."""
 
-    yaml_implicit_resolvers: ClassVar[dict[Any, Any]] = {}
 
+_CoreLoader.yaml_implicit_resolvers = {}
 
 for _tag, _pattern, _first in (
     ("null", r"^(?:~|null|Null|NULL|)$", ["~", "n", "N", ""]),

@@ -93,7 +93,6 @@ def graph(
 def _definition(file: Path, key: str | None) -> tuple["Source", str, "Definition"]:
     """The flow to compile and the pointer to it; findings become complaints about the file."""
     from millrace import compiler
-
     from millrace_cli.source import read_source
 
     source = read_source(file)
