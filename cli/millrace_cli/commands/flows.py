@@ -20,7 +20,8 @@ FlowName = Annotated[
     str, typer.Argument(metavar="FLOW", help="Id or stable key.", show_default=False)
 ]
 
-_POLL_SECONDS = 0.5
+_POLL_SECONDS = (0.1, 1.0)
+"""First and longest wait between two looks at a run."""
 _TERMINAL = {"succeeded", "partiallySucceeded", "failed", "cancelled", "superseded"}
 _SUCCESS = {"succeeded", "partiallySucceeded"}
 
@@ -45,6 +46,7 @@ def wait_for(client: "ApiClient", run_id: str, timeout: float | None = None) -> 
     Raises:
         CliError: it is still going on after `timeout` seconds.
     """
+    pause, longest = _POLL_SECONDS
     deadline = None if timeout is None else time.monotonic() + timeout
     while True:
         run = client.run(run_id)
@@ -55,7 +57,8 @@ def wait_for(client: "ApiClient", run_id: str, timeout: float | None = None) -> 
                 f"{run_id} is still {run['status']} after {timeout:.0f} s; "
                 f"`millrace runs show {run_id}` shows it"
             )
-        time.sleep(_POLL_SECONDS)
+        time.sleep(pause)
+        pause = min(pause * 1.3, longest)
 
 
 @app.command("list")

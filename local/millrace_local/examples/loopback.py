@@ -92,9 +92,6 @@ class FaultPlan:
             return fault
 
 
-NO_FAULTS = ()
-
-
 class LoopbackServer:
     """Serves `respond` in threads of its own while the `with` block lasts.
 

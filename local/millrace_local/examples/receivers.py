@@ -61,12 +61,16 @@ class Receiver:
         key = request.headers.get("idempotency-key")
         if key is None:
             return self._refuse(400, "Idempotency-Key is missing")
-        if key in self._answers:
-            body, answer = self._answers[key]
-            if body != request.body:
-                return self._refuse(422, "the same Idempotency-Key came with another body")
-            self.replays += 1
-            return answer
+        return self._replay(key, request) if key in self._answers else self._write(key, request)
+
+    def _replay(self, key: str, request: Request) -> Answer:
+        body, answer = self._answers[key]
+        if body != request.body:
+            return self._refuse(422, "the same Idempotency-Key came with another body")
+        self.replays += 1
+        return answer
+
+    def _write(self, key: str, request: Request) -> Answer:
         fault = self.plan.draw(key)
         if fault and fault is not Fault.ANSWER_LOST:
             return refusal(fault)
