@@ -21,10 +21,10 @@ WEBHOOK_BYTES: Final = 4_000_000
 PAGE_RECORDS: Final = 1_000
 PAGE_BYTES: Final = 4_000_000
 
-INLINE_PAYLOAD_BYTES: Final = 32_000
+INLINE_PAYLOAD_BYTES: Final = 16_000
 """A trigger payload up to this size lives in the run's item; a larger one in the bucket."""
 
-INLINE_OUTPUT_BYTES: Final = 64_000
+INLINE_OUTPUT_BYTES: Final = 16_000
 """A step's output up to this compressed size lives in its item; a larger one in the bucket."""
 
 ITEM_BYTES: Final = 400_000
@@ -44,3 +44,9 @@ OUTBOUND_TIMEOUT_SECONDS: Final = 30.0
 
 OUTBOUND_BODY_BYTES: Final = 20_000_000
 """One outbound HTTP answer."""
+
+OUTPUT_PAGE_BYTES: Final = 4_000_000
+"""An output page of a step holds at most this much before compression, so memory stays bounded."""
+
+DELIVERY_MEMORY_DAYS: Final = 7
+"""How long a delivery id is remembered; GitHub redelivers for up to 3 days."""

@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import AfterValidator, Field, SecretStr, StringConstraints
 
 from millrace.domain.base import Description, Model, Name, StableKey
-from millrace.domain.resource import Resource
+from millrace.domain.resource import SecretHolder
 
 
 class NoAuth(Model):
@@ -54,7 +54,7 @@ class ConnectionInput(Model):
     auth: Auth = NoAuth()
 
 
-class Connection(ConnectionInput, Resource):
+class Connection(ConnectionInput, SecretHolder):
     """A stored connection. Its secrets are in the secret store, never here."""
 
     prefix: ClassVar[str] = "con"

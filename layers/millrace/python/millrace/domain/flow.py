@@ -17,7 +17,9 @@ from millrace.domain.base import (
 from millrace.domain.resource import Resource
 from millrace.domain.schedule import ScheduleExpression, TimeZone
 
-type StepType = Literal["Export", "Process", "Import", "Flow"]
+type StepType = Literal["Export", "Process", "Import"]
+
+type Strategy = Literal["stop", "continue"]
 
 StepId = Annotated[
     str,
@@ -30,7 +32,7 @@ class ExceptionBehavior(Model):
     """What a step's failure or partial success means for the steps after it."""
 
     type: Literal["failure", "partial_success"]
-    strategy: Literal["stop", "continue"]
+    strategy: Strategy
 
 
 class StepRetry(Model):
@@ -66,14 +68,16 @@ class Step(Model):
     is_skipped: bool = False
     exception_behavior: tuple[ExceptionBehavior, ...] = ()
     retry: StepRetry = StepRetry()
-    timeout_seconds: int = 900
+    timeout_seconds: int | None = Field(
+        default=None, description="Absent: the longest that the step's type allows."
+    )
     filter: Expression | None = Field(
         default=None, description="Only records for which this is true reach the step."
     )
     on_not_matching: Literal["drop", "pass"] = "drop"
     position: Position | None = None
 
-    def strategy(self, type_: Literal["failure", "partial_success"]) -> str:
+    def strategy(self, type_: Literal["failure", "partial_success"]) -> Strategy:
         """`stop` or `continue`; by default a failure stops and a partial success continues."""
         for behavior in self.exception_behavior:
             if behavior.type == type_:

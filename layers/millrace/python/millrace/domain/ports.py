@@ -3,11 +3,14 @@
 Each port has an adapter for AWS and one in memory; both pass the same contract tests.
 """
 
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from millrace.domain.base import Json
+from millrace.domain.action import ExportAction, ImportAction, ProcessAction
+from millrace.domain.base import Json, Record
+from millrace.domain.connection import Connection
 from millrace.domain.resource import Resource
 from millrace.domain.run import Run, RunError, RunKey, RunOutcome, StepRecord
 
@@ -22,17 +25,18 @@ class Create:
 
 @dataclass(frozen=True, slots=True)
 class Replace:
-    """Store a changed resource over the revision before it; fails if that is not what is there."""
+    """Store a changed resource; fails if `before` is not what is there."""
 
-    resource: Resource
+    before: Resource
+    after: Resource
     parent_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """Remove a resource; fails if its revision is not what is there."""
+    """Remove a resource; fails if `before` is not what is there."""
 
-    resource: Resource
+    before: Resource
     parent_id: str | None = None
 
 
@@ -51,7 +55,7 @@ class Resources(Protocol):
     """The editable resources of a workspace.
 
     A resource lives in the collection of its type, or of its type under a parent (the versions of
-    a flow). Reads are strongly consistent.
+    a flow). A stable key is unique in its collection. Reads are strongly consistent.
     """
 
     def get[R: Resource](
@@ -60,7 +64,9 @@ class Resources(Protocol):
         """The resource. Raises NotFoundError."""
         ...
 
-    def find[R: Resource](self, kind: type[R], workspace_id: str, stable_key: str) -> R | None:
+    def find[R: Resource](
+        self, kind: type[R], workspace_id: str, stable_key: str, *, parent_id: str | None = None
+    ) -> R | None:
         """The resource of the collection that has this stable key, if there is one."""
         ...
 
@@ -164,18 +170,22 @@ class Blobs(Protocol):
 
 
 class Secrets(Protocol):
-    """Write-only values of resources, such as a connection's token."""
+    """Write-only values of resources, such as a connection's token.
 
-    def put(self, workspace_id: str, resource_id: str, values: dict[str, str]) -> None:
-        """Store all secrets of a resource, replacing what was there."""
+    A set of secrets is immutable: a change is stored under a new key, and the resource names the
+    key that counts. So a change that fails half way leaves the old secrets in force.
+    """
+
+    def put(self, key: str, values: dict[str, str]) -> None:
+        """Store a set of secrets under a new key."""
         ...
 
-    def get(self, workspace_id: str, resource_id: str) -> dict[str, str]:
-        """All secrets of a resource; empty if it has none."""
+    def get(self, key: str) -> dict[str, str]:
+        """A set of secrets. Raises NotFoundError."""
         ...
 
-    def delete(self, workspace_id: str, resource_id: str) -> None:
-        """Forget a resource's secrets."""
+    def delete(self, key: str) -> None:
+        """Forget a set of secrets if it is there."""
         ...
 
 
@@ -199,6 +209,112 @@ class Machines(Protocol):
 
     def delete(self, machine_arn: str) -> None:
         """Delete a machine; running executions end first."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RecordFailure:
+    """One record that a step could not handle; `index` counts within what was handed in."""
+
+    index: int
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExportPage:
+    """One page that an export read, and where to go on after it (None: nowhere)."""
+
+    records: list[Record]
+    failures: list[RecordFailure]
+    next_cursor: Json
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What became of the records handed to a process."""
+
+    records: list[Record]
+    ignored: int
+    failures: list[RecordFailure]
+
+
+class Exporter(Protocol):
+    """Reads the records of one export."""
+
+    def pages(self, cursor: Json) -> Iterator[ExportPage]:
+        """Page by page from a page's `next_cursor`, or from the start for None.
+
+        Raises StepFailed, StepTransient or StepThrottled.
+        """
+        ...
+
+
+class Importer(Protocol):
+    """Writes the records of one import."""
+
+    @property
+    def batch_size(self) -> int | None:
+        """Records a request; None: one request a record."""
+        ...
+
+    def write(self, records: Sequence[Record], position: int) -> list[RecordFailure]:
+        """Send one request. `position` is that of its first record in the step's input.
+
+        Raises StepFailed, StepTransient or StepThrottled.
+        """
+        ...
+
+
+class Process(Protocol):
+    """Applies operations to records as they stream by."""
+
+    def feed(self, records: Sequence[Record]) -> Batch:
+        """What comes out for these records so far."""
+        ...
+
+    def finish(self) -> Batch:
+        """What comes out once there are no more."""
+        ...
+
+    def state(self) -> Json:
+        """What to remember at a checkpoint."""
+        ...
+
+    def restore(self, state: Json) -> None:
+        """Go on from a remembered state."""
+        ...
+
+
+class Connectors(Protocol):
+    """What actions do."""
+
+    def check_expression(self, expression: str) -> str | None:
+        """What is wrong with an expression, if anything."""
+        ...
+
+    def matches(self, expression: str, record: Record) -> bool:
+        """Whether a filter lets a record through. Raises ValueError if it cannot say."""
+        ...
+
+    def exporter(
+        self, work: ExportAction, connection: Connection, secrets: Mapping[str, str]
+    ) -> Exporter:
+        """The reader of an export."""
+        ...
+
+    def importer(
+        self,
+        work: ImportAction,
+        connection: Connection,
+        secrets: Mapping[str, str],
+        request_key: Callable[[int, bytes], str],
+    ) -> Importer:
+        """The writer of an import; `request_key` names a request by its position and body."""
+        ...
+
+    def process(self, work: ProcessAction) -> Process:
+        """The operations of a process."""
         ...
 
 

@@ -17,6 +17,9 @@ class Resource(Model):
     prefix: ClassVar[str]
     """The type prefix of the resource's ids, also the name of its collection in the table."""
 
+    is_public: ClassVar[bool] = False
+    """Whether the resource is found by its id alone, because that id is a public address."""
+
     id: str
     workspace_id: str
     revision: int = Field(default=1, ge=1)
@@ -24,3 +27,18 @@ class Resource(Model):
     created_by: str
     modified_at: Moment
     modified_by: str
+
+
+class SecretHolder(Resource):
+    """A resource with write-only fields, whose values are in the secret store."""
+
+    secrets_version: str | None = Field(
+        default=None, description="Changes with the secrets; None: there are none."
+    )
+
+    @property
+    def secrets_key(self) -> str | None:
+        """Where the secret store keeps this resource's secrets."""
+        if self.secrets_version is None:
+            return None
+        return f"{self.workspace_id}/{self.id}/{self.secrets_version}"

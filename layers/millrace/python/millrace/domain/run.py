@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import ClassVar, Literal, NamedTuple
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from millrace.domain.base import Json, Model, Moment
 
@@ -83,6 +83,8 @@ class PayloadRef(Model):
 
 class OutputPage(Model):
     """One page of a step's output: gzip-compressed NDJSON, inline or under a key in the bucket."""
+
+    model_config = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
 
     records: int
     data: bytes | None = None

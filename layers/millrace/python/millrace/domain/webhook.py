@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, SecretStr, StringConstraints
 
 from millrace.domain.base import Model, Name, StableKey
-from millrace.domain.resource import Resource
+from millrace.domain.resource import SecretHolder
 
 HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]+$", max_length=128)]
 
@@ -27,9 +27,10 @@ class WebhookInput(Model):
     )
 
 
-class Webhook(WebhookInput, Resource):
+class Webhook(WebhookInput, SecretHolder):
     """A stored webhook of a flow. Its secret is in the secret store, never here."""
 
     prefix: ClassVar[str] = "hook"
+    is_public: ClassVar[bool] = True
 
     flow_id: str

@@ -1,0 +1,302 @@
+"""Writes a plan as a state machine in the Amazon States Language.
+
+The machine's input is `{"workspaceId", "runId", "attempt"}`, and that is all its state ever holds
+besides a short-lived error: records travel outside. A happy run passes one state for each step, one
+for each fork, and two that frame them.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from millrace.compiler.graph import Graph
+from millrace.compiler.model import Definition, Step, Targets
+from millrace.compiler.plan import Fork, Leaf, Plan, Series
+from millrace.compiler.rules import EXPRESS_SECONDS, default_max_delay
+from millrace.compiler.states import (
+    Branch,
+    Catcher,
+    InvokeParameters,
+    Machine,
+    Parallel,
+    Payload,
+    Retrier,
+    State,
+    Task,
+)
+
+INVOKE = "arn:aws:states:::lambda:invoke"
+INVOKE_AND_WAIT = "arn:aws:states:::lambda:invoke.waitForTaskToken"
+NAME_LIMIT = 80
+# The longest that Lambda runs a function; a sub-flow, which only waits, gets a day.
+STEP_SECONDS = 900
+SUBFLOW_SECONDS = 86_400
+LIFECYCLE_SECONDS = 60
+
+_IDS: Payload = {
+    "workspaceId.$": "$.workspaceId",
+    "runId.$": "$.runId",
+    "attempt.$": "$.attempt",
+}
+_FINAL_ERRORS = ["StepFailed", "StepPartialSuccess", "StepThrottled"]
+
+
+def emit(definition: Definition, graph: Graph, plan: Plan, targets: Targets) -> Machine:
+    """The whole machine for a plan of the definition's enabled steps."""
+    return _Emitter(definition, graph, targets).machine(plan)
+
+
+class _Emitter:
+    def __init__(self, definition: Definition, graph: Graph, targets: Targets) -> None:
+        self._definition = definition
+        self._graph = graph
+        self._targets = targets
+        self._names = _Names()
+        # In the order of the document, so that of two equal names the first keeps its own.
+        enabled = [step for step in definition.steps if not step.is_skipped]
+        self._name_of = {step.id: self._names.take(step.label) for step in enabled}
+
+    def machine(self, plan: Plan) -> Machine:
+        run = self._names.take("Run steps")
+        succeeded = self._names.take("Record success")
+        failed = self._names.take("Record failure")
+        failure = self._names.take("Run failed")
+        parts = plan.parts if isinstance(plan, Fork) else (plan,)
+        states: dict[str, State] = {
+            run: {
+                "Type": "Parallel",
+                "Branches": [self._branch(part) for part in parts],
+                "ResultPath": None,
+                "Catch": [_catcher("States.ALL", failed, "$.failure")],
+                "Next": succeeded,
+            },
+            succeeded: {**self._lifecycle("attemptSucceeded"), "End": True},
+        }
+        if self._definition.flow_retry.max_attempts > 0 and not self._definition.is_synchronous:
+            self._attempts(states, run, failed, failure)
+        else:
+            states[failed] = {**self._lifecycle("attemptFailed", _FAILURE), "Next": failure}
+        states[failure] = {
+            "Type": "Fail",
+            "ErrorPath": "$.failure.Error",
+            "Cause": "A step failed; the run's record says which and why.",
+        }
+        machine: Machine = {
+            "Comment": "Compiled by Millrace; change the flow instead.",
+            "StartAt": run,
+            "States": states,
+        }
+        if self._definition.is_synchronous:
+            machine["TimeoutSeconds"] = EXPRESS_SECONDS
+        return machine
+
+    def _attempts(self, states: dict[str, State], run: str, failed: str, failure: str) -> None:
+        """Ask the lifecycle function, on failure, whether and when the whole graph runs again.
+
+        Its answer may lack every field (as under an interpreter that does not call it): then the
+        run has failed.
+        """
+        decide = self._names.take("Run again?")
+        wait = self._names.take("Wait for next attempt")
+        again = self._names.take("Next attempt")
+        started = self._names.take("Record attempt")
+        answer = "$.answer.Payload"
+        states[failed] = {
+            **self._lifecycle("attemptFailed", _FAILURE),
+            "ResultPath": "$.answer",
+            "Next": decide,
+        }
+        states[decide] = {
+            "Type": "Choice",
+            "Choices": [
+                {
+                    "And": [
+                        {"Variable": f"{answer}.retry", "IsPresent": True},
+                        {"Variable": f"{answer}.retry", "BooleanEquals": True},
+                        {"Variable": f"{answer}.waitSeconds", "IsPresent": True},
+                        {"Variable": f"{answer}.attempt", "IsPresent": True},
+                    ],
+                    "Next": wait,
+                }
+            ],
+            "Default": failure,
+        }
+        states[wait] = {"Type": "Wait", "SecondsPath": f"{answer}.waitSeconds", "Next": again}
+        states[again] = {
+            "Type": "Pass",
+            "Parameters": {**_IDS, "attempt.$": f"{answer}.attempt"},
+            "Next": started,
+        }
+        states[started] = {**self._lifecycle("attemptStarted"), "Next": run}
+
+    def _lifecycle(self, event: str, more: Payload | None = None) -> Task:
+        return {
+            "Type": "Task",
+            "Resource": INVOKE,
+            "Parameters": _invoke(
+                self._targets.lifecycle_arn, {"event": event, **_IDS, **(more or {})}
+            ),
+            "TimeoutSeconds": LIFECYCLE_SECONDS,
+            "ResultPath": None,
+            "Retry": [
+                {
+                    "ErrorEquals": ["States.ALL"],
+                    "IntervalSeconds": 2,
+                    "BackoffRate": 2.0,
+                    "MaxDelaySeconds": 300,
+                    "JitterStrategy": "FULL",
+                    "MaxAttempts": 10,
+                }
+            ],
+        }
+
+    def _branch(self, plan: Plan) -> Branch:
+        """One scope. A failure that continues past its last step lands on a Succeed of its own."""
+        parts = plan.parts if isinstance(plan, Series) else (plan,)
+        names = [self._entry_name(part) for part in parts]
+        landing = None
+        last = parts[-1]
+        if isinstance(last, Leaf) and self._graph.steps[last.step].on_failure == "continue":
+            landing = self._names.take(f"{names[-1]}: done")
+        states: dict[str, State] = {}
+        for part, name, following in zip(parts, names, [*names[1:], None], strict=True):
+            if isinstance(part, Leaf):
+                self._step(states, self._graph.steps[part.step], name, following, landing)
+            else:
+                fork: Parallel = {
+                    "Type": "Parallel",
+                    "Branches": [self._branch(inner) for inner in part.parts],
+                    "ResultPath": None,
+                }
+                states[name] = _towards(fork, following)
+        if landing is not None:
+            states[landing] = {"Type": "Succeed"}
+        return {"StartAt": names[0], "States": states}
+
+    def _entry_name(self, plan: Plan) -> str:
+        if isinstance(plan, Leaf):
+            return self._name_of[self._graph.steps[plan.step].id]
+        return self._names.take("Fork")
+
+    def _step(
+        self,
+        states: dict[str, State],
+        step: Step,
+        name: str,
+        following: str | None,
+        landing: str | None,
+    ) -> None:
+        """A step's Task, and beside it what its failures need; see "Failure semantics" in docs."""
+        throttled = self._names.take(f"{name}: throttled")
+        wait = self._names.take(f"{name}: wait")
+        catchers = [_catcher("StepThrottled", throttled, "$.throttled")]
+        task = self._task(step)
+        states[name] = task
+        if step.on_failure == "continue":
+            if step.on_partial_success == "stop":
+                partial = self._names.take(f"{name}: partial success")
+                catchers.append(_catcher("StepPartialSuccess", partial, None))
+                states[partial] = {
+                    "Type": "Fail",
+                    "Error": "StepPartialSuccess",
+                    "Cause": f"Some records failed in {step.id}, whose strategy for that is stop.",
+                }
+            target = following if following is not None else landing
+            if target is None:
+                raise AssertionError("a step that continues needs a state to continue with")
+            catchers.append(_catcher("States.ALL", target, None))
+        task["Catch"] = catchers
+        states[name] = _towards(task, following)
+        # The worker throttled says until when, as its error's message; a Wait holds no compute.
+        # The error is dropped again, so that it neither piles up nor reaches the fork's output.
+        states[throttled] = {
+            "Type": "Pass",
+            "Parameters": {"input": _IDS, "error.$": "States.StringToJson($.throttled.Cause)"},
+            "Next": wait,
+        }
+        states[wait] = {
+            "Type": "Wait",
+            "TimestampPath": "$.error.errorMessage",
+            "OutputPath": "$.input",
+            "Next": name,
+        }
+
+    def _task(self, step: Step) -> Task:
+        synchronous = self._definition.is_synchronous
+        by_token = step.type == "Flow" and not synchronous
+        payload: Payload = {"stepId": step.id, **_IDS}
+        if by_token:
+            payload["taskToken.$"] = "$$.Task.Token"
+        longest = SUBFLOW_SECONDS if by_token else STEP_SECONDS
+        limit = step.timeout_seconds or longest
+        task: Task = {
+            "Type": "Task",
+            "Resource": INVOKE_AND_WAIT if by_token else INVOKE,
+            "Parameters": _invoke(self._targets.run_step_arn, payload),
+            "TimeoutSeconds": min(limit, EXPRESS_SECONDS) if synchronous else limit,
+            "ResultPath": None,
+        }
+        if step.retry.max_attempts > 0:
+            task["Retry"] = _retriers(step)
+        return task
+
+
+_FAILURE: Payload = {"failure.$": "$.failure"}
+
+
+class _Names:
+    """Hands out state names: unique in the machine, at most 80 characters, as asked if possible.
+
+    Steps come first and keep their names; whatever asks for a taken one is numbered: "Load (2)".
+    """
+
+    def __init__(self) -> None:
+        self._taken: set[str] = set()
+        self._last: dict[str, int] = {}
+
+    def take(self, wanted: str) -> str:
+        name = wanted if len(wanted) <= NAME_LIMIT else wanted[: NAME_LIMIT - 1] + "…"
+        number = self._last.get(wanted, 1)
+        while name in self._taken:
+            number += 1
+            suffix = f" ({number})"
+            stem = (
+                wanted
+                if len(wanted) + len(suffix) <= NAME_LIMIT
+                else (wanted[: NAME_LIMIT - len(suffix) - 1] + "…")
+            )
+            name = stem + suffix
+        self._last[wanted] = number
+        self._taken.add(name)
+        return name
+
+
+def _invoke(function: str, payload: Payload) -> InvokeParameters:
+    return {"FunctionName": function, "Payload": payload}
+
+
+def _catcher(error: str, following: str, result_path: str | None) -> Catcher:
+    return {"ErrorEquals": [error], "ResultPath": result_path, "Next": following}
+
+
+def _towards[T: (Task, Parallel)](state: T, following: str | None) -> T:
+    if following is None:
+        state["End"] = True
+    else:
+        state["Next"] = following
+    return state
+
+
+def _retriers(step: Step) -> list[Retrier]:
+    """Final errors are not tried again; all else is transient, be it a crash or a time-out."""
+    retry = step.retry
+    transient: Retrier = {
+        "ErrorEquals": ["States.ALL"],
+        "IntervalSeconds": retry.interval_seconds,
+        "BackoffRate": retry.backoff_rate,
+        "MaxAttempts": retry.max_attempts,
+    }
+    cap = default_max_delay(step)
+    if cap is not None:
+        transient["MaxDelaySeconds"] = cap
+    if retry.jitter:
+        transient["JitterStrategy"] = "FULL"
+    return [{"ErrorEquals": _FINAL_ERRORS, "MaxAttempts": 0}, transient]

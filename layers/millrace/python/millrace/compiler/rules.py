@@ -1,0 +1,341 @@
+"""Says everything that is wrong with a flow's graph and settings, before anything is planned.
+
+Each rule is one small function that looks at a definition and yields findings; none relies on
+another having passed, so an author gets all of them at once.
+"""
+
+import math
+import unicodedata
+from collections.abc import Iterator
+
+from millrace.compiler.model import (
+    MAX_NAME_LENGTH,
+    MAX_STEPS,
+    Definition,
+    Finding,
+    Step,
+    in_document_order,
+)
+
+# Limits of the Amazon States Language for a Retrier and a Task (Step Functions developer guide,
+# "Handling errors in Step Functions workflows" and "Task workflow state").
+MAX_ATTEMPTS_LIMIT = 99_999_999
+INTERVAL_LIMIT = 99_999_999
+DELAY_LIMIT = 31_622_400
+TIMEOUT_LIMIT = 99_999_999
+# An Express execution ends after five minutes, whatever it is doing.
+EXPRESS_SECONDS = 300
+FLOW_ATTEMPTS_LIMIT = 10
+FLOW_DELAY_LIMIT = 60
+
+
+def check(definition: Definition) -> list[Finding]:
+    """All findings of all rules, in the order of the document; empty when the flow may compile."""
+    found = [finding for rule in _RULES for finding in rule(definition)]
+    return in_document_order(found)
+
+
+def _number_of_steps(definition: Definition) -> Iterator[Finding]:
+    count = len(definition.steps)
+    if count > MAX_STEPS:
+        yield Finding(
+            "too_many_steps",
+            "/steps",
+            f"The flow has {count} steps; {MAX_STEPS} is the limit.",
+            "Move a part of it into a flow of its own and call that with a Flow step.",
+        )
+    if all(step.is_skipped for step in definition.steps):
+        yield Finding(
+            "no_enabled_step",
+            "/steps",
+            "The flow has no steps." if count == 0 else "Every step is skipped.",
+            "Add a step." if count == 0 else "Enable at least one step.",
+        )
+
+
+def _ids_and_names(definition: Definition) -> Iterator[Finding]:
+    first: dict[str, int] = {}
+    for position, step in enumerate(definition.steps):
+        here = f"/steps/{position}"
+        yield from _text(step, step.id, f"{here}/id", "id")
+        if step.name is not None:
+            yield from _text(step, step.name, f"{here}/name", "name")
+        if step.id in first:
+            yield Finding(
+                "duplicate_id",
+                f"{here}/id",
+                f"The step at /steps/{first[step.id]} has the id {step.id!r} already.",
+                "Give each step an id of its own.",
+                step.id,
+            )
+        else:
+            first[step.id] = position
+
+
+def _text(step: Step, text: str, pointer: str, what: str) -> Iterator[Finding]:
+    if not text.strip():
+        yield Finding(
+            f"{what}_empty", pointer, f"The {what} is empty.", "Write at least one letter.", step.id
+        )
+    elif len(text) > MAX_NAME_LENGTH:
+        yield Finding(
+            f"{what}_too_long",
+            pointer,
+            f"The {what} has {len(text)} characters; {MAX_NAME_LENGTH} is the limit.",
+            "Shorten it.",
+            step.id,
+        )
+    # Cc: control characters; Cs: half of a surrogate pair, which no UTF-8 text can hold.
+    if any(unicodedata.category(character) in {"Cc", "Cs"} for character in text):
+        yield Finding(
+            f"{what}_unprintable",
+            pointer,
+            f"The {what} holds a control character or half a character.",
+            "Use printable characters only.",
+            step.id,
+        )
+
+
+def _dependencies(definition: Definition) -> Iterator[Finding]:
+    known = {step.id for step in definition.steps}
+    for position, step in enumerate(definition.steps):
+        seen: set[str] = set()
+        for place, dependency in enumerate(step.depends_on):
+            pointer = f"/steps/{position}/dependsOn/{place}"
+            if dependency == step.id:
+                yield Finding(
+                    "self_dependency",
+                    pointer,
+                    f"The step {step.id!r} depends on itself.",
+                    "Remove this entry.",
+                    step.id,
+                )
+            elif dependency in seen:
+                yield Finding(
+                    "duplicate_dependency",
+                    pointer,
+                    f"The step {step.id!r} names {dependency!r} more than once.",
+                    "Name each dependency once.",
+                    step.id,
+                )
+            elif dependency not in known:
+                yield Finding(
+                    "unknown_dependency",
+                    pointer,
+                    f"No step has the id {dependency!r}.",
+                    "Name the id of a step of this flow.",
+                    step.id,
+                )
+            seen.add(dependency)
+
+
+def _cycles(definition: Definition) -> Iterator[Finding]:
+    """One finding for each knot of steps that wait for each other, naming a shortest way round."""
+    position = {step.id: index for index, step in reversed(list(enumerate(definition.steps)))}
+    edges = {
+        step_id: [d for d in definition.steps[index].depends_on if d in position and d != step_id]
+        for step_id, index in position.items()
+    }
+    reported: set[str] = set()
+    for step in definition.steps:
+        if step.id in reported:
+            continue
+        cycle = _way_back(step.id, edges)
+        if not cycle:
+            continue
+        reported.update(_knot(step.id, edges))
+        place = definition.steps[position[step.id]].depends_on.index(cycle[1])
+        yield Finding(
+            "cycle",
+            f"/steps/{position[step.id]}/dependsOn/{place}",
+            "These steps wait for each other: " + " -> ".join(map(repr, cycle)) + ".",
+            "Remove one of these dependencies.",
+            step.id,
+        )
+
+
+def _way_back(start: str, edges: dict[str, list[str]]) -> list[str]:
+    """The shortest path from a step along its dependencies back to it, or nothing."""
+    came_from: dict[str, str] = {}
+    frontier = [start]
+    while frontier:
+        following = []
+        for step_id in frontier:
+            for dependency in edges[step_id]:
+                if dependency == start:
+                    path = [start]
+                    while step_id != start:
+                        path.append(step_id)
+                        step_id = came_from[step_id]  # noqa: PLW2901  walking back, then returning
+                    return [start, *reversed(path[1:]), start]
+                if dependency not in came_from:
+                    came_from[dependency] = step_id
+                    following.append(dependency)
+        frontier = following
+    return []
+
+
+def _knot(start: str, edges: dict[str, list[str]]) -> set[str]:
+    """The strongly connected component of a step."""
+    backwards: dict[str, list[str]] = {step_id: [] for step_id in edges}
+    for step_id, dependencies in edges.items():
+        for dependency in dependencies:
+            backwards[dependency].append(step_id)
+    return _reachable(start, edges) & _reachable(start, backwards)
+
+
+def _reachable(start: str, edges: dict[str, list[str]]) -> set[str]:
+    seen = {start}
+    stack = [start]
+    while stack:
+        for following in edges[stack.pop()]:
+            if following not in seen:
+                seen.add(following)
+                stack.append(following)
+    return seen
+
+
+def _step_settings(definition: Definition) -> Iterator[Finding]:
+    for position, step in enumerate(definition.steps):
+        here = f"/steps/{position}"
+        retry = step.retry
+        yield from _within(
+            step, f"{here}/retry/maxAttempts", retry.max_attempts, 0, MAX_ATTEMPTS_LIMIT
+        )
+        yield from _within(
+            step, f"{here}/retry/intervalSeconds", retry.interval_seconds, 1, INTERVAL_LIMIT
+        )
+        if not (math.isfinite(retry.backoff_rate) and retry.backoff_rate >= 1):
+            yield Finding(
+                "out_of_range",
+                f"{here}/retry/backoffRate",
+                f"backoffRate is {retry.backoff_rate:g}; it must be a finite number from 1.",
+                "Use 1 for waits of equal length, 2 to double each wait.",
+                step.id,
+            )
+        if retry.max_delay_seconds is not None:
+            yield from _within(
+                step, f"{here}/retry/maxDelaySeconds", retry.max_delay_seconds, 1, DELAY_LIMIT
+            )
+            if 1 <= retry.max_delay_seconds <= retry.interval_seconds:
+                yield Finding(
+                    "max_delay_too_short",
+                    f"{here}/retry/maxDelaySeconds",
+                    f"maxDelaySeconds is {retry.max_delay_seconds} and must be greater than"
+                    f" intervalSeconds, {retry.interval_seconds}.",
+                    "Raise maxDelaySeconds or lower intervalSeconds.",
+                    step.id,
+                )
+        if step.timeout_seconds is not None:
+            yield from _within(
+                step, f"{here}/timeoutSeconds", step.timeout_seconds, 1, TIMEOUT_LIMIT
+            )
+
+
+def _within(step: Step | None, pointer: str, value: int, low: int, high: int) -> Iterator[Finding]:
+    if not low <= value <= high:
+        name = pointer.rpartition("/")[2]
+        yield Finding(
+            "out_of_range",
+            pointer,
+            f"{name} is {value if abs(value) < 10**12 else 'a huge number'};"
+            f" it must be from {low} to {high}.",
+            "Choose a value in this range.",
+            None if step is None else step.id,
+        )
+
+
+def _flow_retry(definition: Definition) -> Iterator[Finding]:
+    retry = definition.flow_retry
+    yield from _within(None, "/retryMaxAttempts", retry.max_attempts, 0, FLOW_ATTEMPTS_LIMIT)
+    yield from _within(None, "/retryDelayMinutes", retry.delay_minutes, 0, FLOW_DELAY_LIMIT)
+    if definition.is_synchronous and retry.max_attempts > 0:
+        yield Finding(
+            "synchronous_flow_retry",
+            "/retryMaxAttempts",
+            "A synchronous flow cannot run again as a whole: its caller is waiting.",
+            "Set retryMaxAttempts to 0, or make the flow asynchronous.",
+        )
+
+
+def _synchronous_time(definition: Definition) -> Iterator[Finding]:
+    """Refuse what its own settings let run past Express's limit.
+
+    Counted: the time-outs that the author wrote, along the slowest path, and the waits between one
+    step's tries. Time-outs left out are not counted, since most steps end long before theirs.
+    """
+    if not definition.is_synchronous:
+        return
+    positions = {step.id: position for position, step in enumerate(definition.steps)}
+    ends: dict[str, int] = {}
+    for step in _dependencies_first(definition):
+        if step.is_skipped:
+            own = 0
+        else:
+            own = max(0, step.timeout_seconds or 0)
+            waits = retry_seconds(step)
+            if waits > EXPRESS_SECONDS:
+                yield Finding(
+                    "synchronous_too_long",
+                    f"/steps/{positions[step.id]}/retry",
+                    f"The waits between its tries may add up to {waits:.0f} s; a synchronous flow"
+                    f" ends after {EXPRESS_SECONDS} s.",
+                    "Lower maxAttempts, intervalSeconds or maxDelaySeconds.",
+                    step.id,
+                )
+        start = max((ends.get(dependency, 0) for dependency in step.depends_on), default=0)
+        ends[step.id] = start + own
+        if start <= EXPRESS_SECONDS < start + own:
+            yield Finding(
+                "synchronous_too_long",
+                f"/steps/{positions[step.id]}/timeoutSeconds",
+                f"The time-outs on the way to this step's end add up to {start + own} s; a"
+                f" synchronous flow ends after {EXPRESS_SECONDS} s.",
+                "Lower timeoutSeconds, or make the flow asynchronous.",
+                step.id,
+            )
+
+
+def _dependencies_first(definition: Definition) -> Iterator[Step]:
+    """Steps after all they depend on; those in or behind a cycle are left out."""
+    by_id = {step.id: step for step in definition.steps}
+    done: set[str] = set()
+    waiting = list(by_id.values())
+    while waiting:
+        ready = [s for s in waiting if all(d in done or d not in by_id for d in s.depends_on)]
+        if not ready:
+            return
+        yield from ready
+        done.update(step.id for step in ready)
+        waiting = [step for step in waiting if step.id not in done]
+
+
+def retry_seconds(step: Step) -> float:
+    """The longest that a step's waits between tries can add up to, up to a day's worth."""
+    retry = step.retry
+    cap = default_max_delay(step) or DELAY_LIMIT
+    delay, total = float(min(retry.interval_seconds, cap)), 0.0
+    for _ in range(max(0, retry.max_attempts)):
+        total += delay
+        if not total < 86_400:
+            break
+        delay = min(delay * max(1.0, retry.backoff_rate), float(cap))
+    return total
+
+
+def default_max_delay(step: Step) -> int | None:
+    """The cap on one wait: the author's, else 300 s unless the first wait is that long already."""
+    if step.retry.max_delay_seconds is not None:
+        return step.retry.max_delay_seconds
+    return 300 if step.retry.interval_seconds < 300 else None
+
+
+_RULES = (
+    _number_of_steps,
+    _ids_and_names,
+    _dependencies,
+    _cycles,
+    _step_settings,
+    _flow_retry,
+    _synchronous_time,
+)

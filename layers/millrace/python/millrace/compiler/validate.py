@@ -1,0 +1,465 @@
+"""Refuses definitions that Step Functions would refuse, or would accept and then fail at.
+
+Local stand-ins and linters let much through (a state nobody reaches, States.ALL before other
+retriers, `lambda:invoke` without a function), so every compiled machine passes here, and anything
+else may before CreateStateMachine. Plain JSONPath machines only; what this module does not know it
+refuses. Pointers are into the definition.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+
+from millrace.compiler import asl_fields as asl
+from millrace.compiler.asl_fields import Complaint
+from millrace.compiler.model import Finding, MachineType, in_document_order
+
+# Quotas of Step Functions ("Service quotas", definition size and state name).
+MAX_DEFINITION_BYTES = 1_048_576
+MAX_STATE_NAME = 80
+_MACHINE_SECONDS = 99_999_999
+
+type Checks = dict[str, Callable[[object], Iterator[Complaint]]]
+
+
+def validate_asl(
+    definition: str | Mapping[str, object], machine_type: MachineType = "STANDARD"
+) -> list[Finding]:
+    """Everything wrong with a definition, given as its text or decoded; empty if it may be created."""
+    validator = _Validator(machine_type)
+    if isinstance(definition, str):
+        document = validator.parse(definition)
+        size = len(definition.encode("utf-8", "surrogatepass"))
+    else:
+        document = definition
+        size = len(json.dumps(definition, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+    if size > MAX_DEFINITION_BYTES:
+        validator.report(
+            "",
+            "definition_too_large",
+            f"The definition has {size:,} bytes; {MAX_DEFINITION_BYTES:,} is the limit.",
+            "Move a part of the flow into a flow of its own.",
+        )
+    if not validator.findings or document is not None:
+        validator.machine(document)
+    return in_document_order(validator.findings)
+
+
+def _anything(_: object) -> Iterator[Complaint]:
+    """Accepts: the field is checked elsewhere, with what is around it."""
+    return iter(())
+
+
+_COMMON: Checks = {"Type": _anything, "Comment": asl.any_text}
+_MOVING: Checks = {"Next": _anything, "End": _anything}
+_IN_OUT: Checks = {"InputPath": asl.optional_path, "OutputPath": asl.optional_path}
+_RESULT: Checks = {
+    "Parameters": asl.template,
+    "ResultPath": asl.result_path,
+    "ResultSelector": asl.template,
+}
+_HANDLING: Checks = {"Retry": asl.retriers, "Catch": asl.catchers}
+_FIELDS: dict[str, Checks] = {
+    "Task": {
+        **_COMMON,
+        **_MOVING,
+        **_IN_OUT,
+        **_RESULT,
+        **_HANDLING,
+        "Resource": asl.text,
+        "TimeoutSeconds": asl.whole_number(1),
+        "TimeoutSecondsPath": asl.path,
+        "HeartbeatSeconds": asl.whole_number(1),
+        "HeartbeatSecondsPath": asl.path,
+    },
+    "Parallel": {
+        **_COMMON,
+        **_MOVING,
+        **_IN_OUT,
+        **_RESULT,
+        **_HANDLING,
+        "Branches": _anything,
+    },
+    "Map": {
+        **_COMMON,
+        **_MOVING,
+        **_IN_OUT,
+        **_RESULT,
+        **_HANDLING,
+        "ItemProcessor": _anything,
+        "ItemsPath": asl.path,
+        "ItemSelector": asl.template,
+        "MaxConcurrency": asl.whole_number(0),
+    },
+    "Pass": {
+        **_COMMON,
+        **_MOVING,
+        **_IN_OUT,
+        "Parameters": asl.template,
+        "Result": _anything,
+        "ResultPath": asl.result_path,
+    },
+    "Wait": {
+        **_COMMON,
+        **_MOVING,
+        **_IN_OUT,
+        "Seconds": asl.whole_number(0),
+        "SecondsPath": asl.path,
+        "Timestamp": asl.timestamp,
+        "TimestampPath": asl.path,
+    },
+    "Choice": {**_COMMON, **_IN_OUT, "Choices": _anything, "Default": _anything},
+    "Succeed": {**_COMMON, **_IN_OUT},
+    "Fail": {
+        **_COMMON,
+        "Error": asl.any_text,
+        "ErrorPath": asl.error_path,
+        "Cause": asl.any_text,
+        "CausePath": asl.error_path,
+    },
+}
+_REQUIRED: dict[str, frozenset[str]] = {
+    "Task": frozenset({"Resource"}),
+    "Parallel": frozenset({"Branches"}),
+    "Map": frozenset({"ItemProcessor"}),
+    "Choice": frozenset({"Choices"}),
+}
+_ONE_OF = {
+    "Wait": (("Seconds", "SecondsPath", "Timestamp", "TimestampPath"),),
+}
+_AT_MOST_ONE = {
+    "Task": (
+        ("TimeoutSeconds", "TimeoutSecondsPath"),
+        ("HeartbeatSeconds", "HeartbeatSecondsPath"),
+    ),
+    "Fail": (("Error", "ErrorPath"), ("Cause", "CausePath")),
+    "Pass": (("Result", "Parameters"),),
+}
+# The service integrations that Millrace uses or may use, and what each cannot do without.
+_INTEGRATIONS: dict[str, frozenset[str]] = {
+    "lambda:invoke": frozenset({"FunctionName"}),
+    "states:startExecution": frozenset({"StateMachineArn"}),
+    "sqs:sendMessage": frozenset({"QueueUrl", "MessageBody"}),
+    "sns:publish": frozenset({"Message"}),
+    "events:putEvents": frozenset({"Entries"}),
+    "dynamodb:getItem": frozenset({"TableName", "Key"}),
+    "dynamodb:putItem": frozenset({"TableName", "Item"}),
+    "dynamodb:updateItem": frozenset({"TableName", "Key"}),
+    "dynamodb:deleteItem": frozenset({"TableName", "Key"}),
+}
+_PATTERNS = {
+    "lambda:invoke": {"waitForTaskToken"},
+    "states:startExecution": {"sync", "sync:2", "waitForTaskToken"},
+    "sqs:sendMessage": {"waitForTaskToken"},
+    "sns:publish": {"waitForTaskToken"},
+    "events:putEvents": {"waitForTaskToken"},
+}
+_RESOURCE = re.compile(r"arn:aws(?:-[a-z-]+)?:states:::(\w+:\w+)(?:\.([\w:]+))?")
+_FUNCTION = re.compile(
+    r"arn:aws(?:-[a-z-]+)?:lambda:[a-z0-9-]+:\d{12}:function:[\w-]+(?::[\w$-]+)?"
+)
+
+
+class _Validator:
+    def __init__(self, machine_type: MachineType) -> None:
+        self.findings: list[Finding] = []
+        self._machine_type = machine_type
+        self._named: dict[str, str] = {}
+
+    def report(self, pointer: str, code: str, message: str, remedy: str) -> None:
+        self.findings.append(Finding(code, pointer, message, remedy))
+
+    def parse(self, text: str) -> object:
+        try:
+            return json.loads(text, object_pairs_hook=self._object, parse_constant=self._constant)
+        except (ValueError, RecursionError) as error:
+            self.report("", "not_json", f"This is not JSON: {error}.", "Write valid JSON.")
+            return None
+
+    def _object(self, pairs: list[tuple[str, object]]) -> dict[str, object]:
+        decoded = dict(pairs)
+        if len(decoded) < len(pairs):
+            keys = [key for key, _ in pairs]
+            twice = sorted({key for key in keys if keys.count(key) > 1})
+            self.report(
+                "", "duplicate_key", f"Twice in one object: {', '.join(twice)}.", "Keep one."
+            )
+        return decoded
+
+    @staticmethod
+    def _constant(name: str) -> object:
+        raise ValueError(f"{name} is not JSON")
+
+    def machine(self, document: object) -> None:
+        if not isinstance(document, Mapping):
+            self.report("", "wrong_type", "A definition must be an object.", "Write an object.")
+            return
+        self._apply(
+            "",
+            asl.fields(
+                document,
+                {
+                    "Comment": asl.any_text,
+                    "StartAt": _anything,
+                    "States": _anything,
+                    "Version": _version,
+                    "QueryLanguage": _json_path_only,
+                    "TimeoutSeconds": asl.whole_number(1, _MACHINE_SECONDS),
+                },
+            ),
+        )
+        self._scope(document, "")
+
+    def _apply(self, base: str, complaints: Iterator[Complaint]) -> None:
+        for pointer, code, message, remedy in complaints:
+            self.report(base + pointer, code, message, remedy)
+
+    def _scope(self, scope: Mapping[str, object], base: str) -> None:
+        states = scope.get("States")
+        if not isinstance(states, Mapping) or not states:
+            self.report(f"{base}/States", "missing", "There are no states here.", "Add a state.")
+            return
+        targets: dict[str, list[tuple[str, object]]] = {}
+        ends: set[str] = set()
+        for name, state in states.items():
+            here = f"{base}/States/{asl.escape(name)}"
+            self._name(name, here)
+            if not isinstance(state, Mapping):
+                self.report(here, "wrong_type", "A state must be an object.", "Write an object.")
+                continue
+            self._state(state, here)
+            targets[name] = list(_targets(state))
+            if state.get("End") is True or state.get("Type") in {"Succeed", "Fail"}:
+                ends.add(name)
+        for name, ways in targets.items():
+            for pointer, target in ways:
+                if target not in states:
+                    self.report(
+                        f"{base}/States/{asl.escape(name)}{pointer}",
+                        "unknown_state",
+                        f"{target!r:.90} is no state of this scope.",
+                        "Name a state beside this one.",
+                    )
+        self._ways(scope.get("StartAt"), base, targets, ends)
+
+    def _name(self, name: str, here: str) -> None:
+        if not name.strip() or len(name) > MAX_STATE_NAME:
+            self.report(
+                here,
+                "bad_state_name",
+                f"A state name has 1 to {MAX_STATE_NAME} characters, not {len(name)}.",
+                "Rename the state.",
+            )
+        if name in self._named:
+            self.report(
+                here,
+                "duplicate_state_name",
+                f"The state at {self._named[name]} has the same name.",
+                "Names are unique in the whole machine: rename one.",
+            )
+        self._named.setdefault(name, here)
+
+    def _ways(
+        self,
+        start: object,
+        base: str,
+        targets: dict[str, list[tuple[str, object]]],
+        ends: set[str],
+    ) -> None:
+        """Every state is on some way from the start to an end of its scope."""
+        if not isinstance(start, str) or start not in targets:
+            self.report(
+                f"{base}/StartAt",
+                "unknown_state",
+                f"{start!r:.90} is no state of this scope.",
+                "Name the state to start at.",
+            )
+            return
+        forwards = {
+            name: {target for _, target in ways if isinstance(target, str) and target in targets}
+            for name, ways in targets.items()
+        }
+        reached = _closure({start}, forwards)
+        backwards: dict[str, set[str]] = {name: set() for name in targets}
+        for name, following in forwards.items():
+            for target in following:
+                backwards[target].add(name)
+        ending = _closure(ends, backwards)
+        for name in targets:
+            here = f"{base}/States/{asl.escape(name)}"
+            if name not in reached:
+                self.report(here, "unreachable", "Nothing leads to this state.", "Remove it.")
+            elif name not in ending:
+                self.report(here, "endless", "No end can be reached from here.", "Add an end.")
+
+    def _state(self, state: Mapping[str, object], here: str) -> None:
+        kind = state.get("Type")
+        if not isinstance(kind, str) or kind not in _FIELDS:
+            self.report(f"{here}/Type", "unknown_value", f"{kind!r:.40} is no type.", "Correct it.")
+            return
+        self._apply(here, asl.fields(state, _FIELDS[kind], _REQUIRED.get(kind, frozenset())))
+        for group in _ONE_OF.get(kind, ()):
+            if sum(key in state for key in group) != 1:
+                names = ", ".join(group)
+                self.report(here, "not_exactly_one", f"Exactly one of {names}.", "Keep one.")
+        for group in _AT_MOST_ONE.get(kind, ()):
+            if sum(key in state for key in group) > 1:
+                names = " and ".join(group)
+                self.report(here, "not_exactly_one", f"Not both {names}.", "Keep one.")
+        if "Next" in _FIELDS[kind]:
+            self._next_or_end(state, here)
+        match kind:
+            case "Task":
+                self._task(state, here)
+            case "Parallel":
+                self._branches(state, here)
+            case "Map":
+                self._item_processor(state, here)
+            case "Choice":
+                self._choice(state, here)
+
+    def _next_or_end(self, state: Mapping[str, object], here: str) -> None:
+        if ("Next" in state) == ("End" in state):
+            self.report(here, "next_or_end", "A state has either Next or End.", "Keep one of them.")
+        elif "End" in state and state["End"] is not True:
+            self.report(f"{here}/End", "next_or_end", "End can only be true.", "Write true.")
+
+    def _task(self, state: Mapping[str, object], here: str) -> None:
+        resource = state.get("Resource")
+        if not isinstance(resource, str):
+            return
+        timeout, heartbeat = state.get("TimeoutSeconds"), state.get("HeartbeatSeconds")
+        if isinstance(timeout, int) and isinstance(heartbeat, int) and heartbeat >= timeout:
+            self.report(
+                f"{here}/HeartbeatSeconds",
+                "out_of_range",
+                "HeartbeatSeconds must be smaller than TimeoutSeconds.",
+                "Lower it.",
+            )
+        if _FUNCTION.fullmatch(resource) or re.fullmatch(r"\$\{\w+\}", resource):
+            return
+        match = _RESOURCE.fullmatch(resource)
+        if match is None or match[1] not in _INTEGRATIONS:
+            self.report(
+                f"{here}/Resource",
+                "unknown_resource",
+                f"{resource!r:.90} is no resource that Millrace knows.",
+                "Use lambda:invoke.",
+            )
+            return
+        integration, pattern = match[1], match[2]
+        if pattern is not None:
+            self._pattern(state, here, integration, pattern)
+        given = state.get("Parameters")
+        keys = {str(key).removesuffix(".$") for key in given} if isinstance(given, Mapping) else ()
+        for key in sorted(_INTEGRATIONS[integration].difference(keys)):
+            self.report(
+                f"{here}/Parameters/{key}", "missing", f"{integration} needs {key}.", "Add it."
+            )
+        if integration == "lambda:invoke" and isinstance(given, Mapping):
+            name = given.get("FunctionName", "-")
+            if not isinstance(name, str) or not name:
+                self.report(
+                    f"{here}/Parameters/FunctionName",
+                    "wrong_type",
+                    "FunctionName must name a function.",
+                    "Write its name or ARN.",
+                )
+
+    def _pattern(
+        self, state: Mapping[str, object], here: str, integration: str, pattern: str
+    ) -> None:
+        if pattern not in _PATTERNS.get(integration, ()):
+            self.report(
+                f"{here}/Resource",
+                "unknown_resource",
+                f"{integration} cannot be called with .{pattern}.",
+                "Leave the suffix out.",
+            )
+        if self._machine_type == "EXPRESS":
+            self.report(
+                f"{here}/Resource",
+                "not_in_express",
+                f"An Express machine cannot wait with .{pattern}.",
+                "Leave the suffix out, or make the machine STANDARD.",
+            )
+        if pattern == "waitForTaskToken" and "$$.Task.Token" not in json.dumps(
+            state.get("Parameters")
+        ):
+            self.report(
+                f"{here}/Parameters",
+                "token_not_passed",
+                "Nobody gets the task token, so the state cannot end.",
+                "Pass $$.Task.Token.",
+            )
+
+    def _branches(self, state: Mapping[str, object], here: str) -> None:
+        branches = state.get("Branches")
+        if not isinstance(branches, list) or not branches:
+            self.report(f"{here}/Branches", "missing", "There are no branches.", "Add a branch.")
+            return
+        for position, branch in enumerate(branches):
+            self._inner(branch, f"{here}/Branches/{position}", {})
+
+    def _item_processor(self, state: Mapping[str, object], here: str) -> None:
+        if "ItemProcessor" in state:
+            self._inner(
+                state["ItemProcessor"], f"{here}/ItemProcessor", {"ProcessorConfig": _inline}
+            )
+
+    def _inner(self, scope: object, here: str, more: Checks) -> None:
+        if not isinstance(scope, Mapping):
+            self.report(here, "wrong_type", "This must be an object.", "Write an object.")
+            return
+        checks: Checks = {
+            "Comment": asl.any_text,
+            "StartAt": _anything,
+            "States": _anything,
+            **more,
+        }
+        self._apply(here, asl.fields(scope, checks))
+        self._scope(scope, here)
+
+    def _choice(self, state: Mapping[str, object], here: str) -> None:
+        choices = state.get("Choices")
+        if not isinstance(choices, list) or not choices:
+            self.report(f"{here}/Choices", "missing", "There are no choices.", "Add a rule.")
+            return
+        for position, rule in enumerate(choices):
+            self._apply(f"{here}/Choices/{position}", asl.choice_rule(rule))
+
+
+def _targets(state: Mapping[str, object]) -> Iterator[tuple[str, object]]:
+    for key in ("Next", "Default"):
+        if key in state:
+            yield f"/{key}", state[key]
+    for key in ("Catch", "Choices"):
+        entries = state.get(key)
+        for position, entry in enumerate(entries if isinstance(entries, list) else ()):
+            if isinstance(entry, Mapping) and "Next" in entry:
+                yield f"/{key}/{position}/Next", entry["Next"]
+
+
+def _closure(start: set[str], edges: dict[str, set[str]]) -> set[str]:
+    seen = set(start)
+    stack = list(start)
+    while stack:
+        fresh = edges[stack.pop()] - seen
+        seen |= fresh
+        stack.extend(fresh)
+    return seen
+
+
+def _version(value: object) -> Iterator[Complaint]:
+    if value != "1.0":
+        yield "", "unknown_value", "The language's version is 1.0.", 'Write "1.0".'
+
+
+def _json_path_only(value: object) -> Iterator[Complaint]:
+    if value != "JSONPath":
+        yield "", "unknown_value", "Only JSONPath machines are known here.", 'Write "JSONPath".'
+
+
+def _inline(value: object) -> Iterator[Complaint]:
+    if value != {"Mode": "INLINE"}:
+        yield "", "unknown_value", "Only inline processing is known here.", "Use Mode INLINE."

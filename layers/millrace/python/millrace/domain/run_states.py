@@ -1,0 +1,72 @@
+"""The transitions of a run as plain functions; the stores only make them conditional writes.
+
+Each gives the run unchanged when the transition has happened already, so repeating one is harmless.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from millrace.domain.errors import ConflictError
+from millrace.domain.run import Attempt, Run, RunError, RunOutcome, RunStatus
+
+type Transition = Callable[[Run], Run]
+
+
+def check_attempt(run: Run, attempt: int) -> None:
+    """Raise ConflictError unless this is the attempt that the run is on."""
+    if run.status.is_terminal:
+        raise ConflictError(f"run {run.id!r} is over ({run.status})")
+    if run.attempt != attempt:
+        raise ConflictError(f"run {run.id!r} is on attempt {run.attempt}, not {attempt}")
+
+
+def finished(run: Run, outcome: RunOutcome, now: datetime) -> Run:
+    """The run ended with this outcome."""
+    if run.status.is_terminal:
+        return run
+    return run.model_copy(
+        update={
+            "status": outcome.status,
+            "counts": outcome.counts,
+            "error": outcome.error,
+            "ended_at": now,
+            "attempts": _ended(run.attempts, outcome.status, outcome.error, now),
+        }
+    )
+
+
+def retry_planned(run: Run, attempt: int, error: RunError, now: datetime) -> Run:
+    """The attempt failed and another one will follow."""
+    if run.status.is_terminal or run.attempt != attempt or run.status is RunStatus.RETRYING:
+        return run
+    return run.model_copy(
+        update={
+            "status": RunStatus.RETRYING,
+            "error": error,
+            "attempts": _ended(run.attempts, RunStatus.FAILED, error, now),
+        }
+    )
+
+
+def attempt_begun(run: Run, attempt: int, now: datetime) -> Run:
+    """The attempt after the one that failed begins."""
+    if run.status is not RunStatus.RETRYING or run.attempt != attempt - 1:
+        return run
+    begun = Attempt(number=attempt, status=RunStatus.RUNNING, started_at=now)
+    return run.model_copy(
+        update={
+            "status": RunStatus.RUNNING,
+            "attempt": attempt,
+            "attempts": (*run.attempts, begun),
+        }
+    )
+
+
+def _ended(
+    attempts: tuple[Attempt, ...], status: RunStatus, error: RunError | None, now: datetime
+) -> tuple[Attempt, ...]:
+    """The attempts with the last one ended, if it was still open."""
+    if not attempts or attempts[-1].ended_at is not None:
+        return attempts
+    last = attempts[-1].model_copy(update={"status": status, "error": error, "ended_at": now})
+    return (*attempts[:-1], last)

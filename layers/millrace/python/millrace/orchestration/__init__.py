@@ -1,0 +1,1 @@
+"""Adapters for what runs and fires: Step Functions and EventBridge Scheduler."""

@@ -1,0 +1,62 @@
+"""Compiled versions as Step Functions state machines."""
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from millrace.domain.errors import ConflictError
+
+if TYPE_CHECKING:
+    from types_boto3_stepfunctions import SFNClient
+    from types_boto3_stepfunctions.literals import StateMachineTypeType
+
+
+class StepFunctions:
+    """The `Machines` port over AWS Step Functions.
+
+    `arn_prefix` is what the ARN of each of our machines starts with, such as
+    `arn:aws:states:eu-west-1:123456789012:stateMachine:millrace-`: IAM policies name the same.
+    """
+
+    def __init__(self, client: "SFNClient", role_arn: str, arn_prefix: str) -> None:
+        self._client = client
+        self._role_arn = role_arn
+        self._arn_prefix = arn_prefix
+
+    def deploy(self, name: str, asl: str, kind: "StateMachineTypeType") -> str:
+        """Create the machine or bring it up to this definition; its ARN."""
+        arn = f"{self._arn_prefix}{name}"
+        try:
+            self._client.create_state_machine(
+                name=arn.rpartition(":")[2], definition=asl, roleArn=self._role_arn, type=kind
+            )
+        except self._client.exceptions.StateMachineAlreadyExists:
+            self._client.update_state_machine(
+                stateMachineArn=arn, definition=asl, roleArn=self._role_arn
+            )
+        return arn
+
+    def start(self, machine_arn: str, name: str, data: dict[str, Any]) -> None:
+        """Start an execution; one of that name that was already started is left alone.
+
+        Raises ConflictError if the machine is gone.
+        """
+        try:
+            self._client.start_execution(
+                stateMachineArn=machine_arn, name=name, input=json.dumps(data)
+            )
+        except self._client.exceptions.ExecutionAlreadyExists:
+            return
+        except self._client.exceptions.StateMachineDoesNotExist as error:
+            raise ConflictError("the state machine of the version is gone; deploy it") from error
+
+    def outcome(self, machine_arn: str, name: str) -> str | None:
+        """RUNNING, SUCCEEDED, FAILED, TIMED_OUT or ABORTED; None if there is no such execution."""
+        execution_arn = f"{machine_arn.replace(':stateMachine:', ':execution:')}:{name}"
+        try:
+            return self._client.describe_execution(executionArn=execution_arn)["status"]
+        except self._client.exceptions.ExecutionDoesNotExist:
+            return None
+
+    def delete(self, machine_arn: str) -> None:
+        """Delete a machine; running executions end first."""
+        self._client.delete_state_machine(stateMachineArn=machine_arn)

@@ -1,0 +1,253 @@
+"""Runs and their steps in DynamoDB.
+
+A run is one item and each of its steps another, in one partition. Every write names the state that
+it expects, so a repeated or late one changes nothing:
+
+    step:  (none) --claim--> running, tries 1 --claim--> running, tries 2 --save--> succeeded
+    a save by try 1 after the second claim fails; a claim after the result returns the result
+    run:   running --plan_retry--> retrying --begin_attempt--> running --finish--> terminal
+"""
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from millrace import limits
+from millrace.domain import run_states
+from millrace.domain.base import rfc3339
+from millrace.domain.errors import ConflictError, NotFoundError
+from millrace.domain.ports import Listing
+from millrace.domain.run import (
+    Run,
+    RunError,
+    RunKey,
+    RunOutcome,
+    StepRecord,
+    StepStatus,
+)
+from millrace.storage import keys
+from millrace.storage.attributes import Attributes, attributes, data, number, text
+from millrace.storage.codec import decode_cursor, encode_cursor, pack, unpack
+
+if TYPE_CHECKING:
+    from types_boto3_dynamodb import DynamoDBClient
+
+_STEP_IS_OPEN = "(attribute_not_exists(pk) OR #status IN (:running, :retrying))"
+_OPEN = {":running": StepStatus.RUNNING.value, ":retrying": StepStatus.RETRYING.value}
+
+
+class DynamoRuns:
+    """The `Runs` port over one DynamoDB table."""
+
+    def __init__(self, client: "DynamoDBClient", table: str) -> None:
+        self._client = client
+        self._table = table
+
+    def create(self, run: Run, *, dedupe_key: str | None = None) -> tuple[Run, bool]:
+        """Store a new run, or give the one that already has this dedupe key."""
+        items = [_run_item(run)]
+        if dedupe_key is not None:
+            key = keys.delivery(run.workspace_id, dedupe_key)
+            expires = run.created_at + timedelta(days=limits.DELIVERY_MEMORY_DAYS)
+            items.append(attributes(**key, runId=run.id, expiresAt=int(expires.timestamp())))
+        cancelled = self._client.exceptions.TransactionCanceledException
+        try:
+            self._client.transact_write_items(
+                TransactItems=[
+                    {
+                        "Put": {
+                            "TableName": self._table,
+                            "Item": item,
+                            "ConditionExpression": "attribute_not_exists(pk)",
+                        }
+                    }
+                    for item in items
+                ]
+            )
+        except cancelled:
+            known = self._delivered(run, dedupe_key)
+            if known is None:
+                raise
+            return known, False
+        return run, True
+
+    def get(self, key: RunKey) -> Run:
+        """The run without its steps. Raises NotFoundError."""
+        answer = self._client.get_item(
+            TableName=self._table, Key=attributes(**keys.run(key)), ConsistentRead=True
+        )
+        if "Item" not in answer:
+            raise NotFoundError(f"there is no run {key.run_id!r}")
+        return unpack(Run, data(answer["Item"]))
+
+    def steps(self, key: RunKey, attempt: int) -> tuple[StepRecord, ...]:
+        """The step records of one attempt, in the order in which they started."""
+        prefix = keys.step_prefix(attempt)
+        pages = self._client.get_paginator("query").paginate(
+            TableName=self._table,
+            KeyConditionExpression="pk = :pk AND begins_with(sk, :prefix)",
+            ExpressionAttributeValues=attributes(**{":pk": keys.run(key)["pk"], ":prefix": prefix}),
+            ConsistentRead=True,
+        )
+        records = (_step_record(item) for page in pages for item in page["Items"])
+        return tuple(sorted(records, key=lambda record: (record.started_at, record.step_id)))
+
+    def step(self, key: RunKey, attempt: int, step_id: str) -> StepRecord | None:
+        """The record of one step, if it has begun."""
+        answer = self._client.get_item(
+            TableName=self._table,
+            Key=attributes(**keys.step(key, attempt, step_id)),
+            ConsistentRead=True,
+        )
+        return _step_record(answer["Item"]) if "Item" in answer else None
+
+    def page(
+        self, workspace_id: str, flow_id: str, *, limit: int = 100, cursor: str | None = None
+    ) -> Listing[Run]:
+        """A flow's runs, newest first."""
+        before = decode_cursor(cursor).get("id", "") if cursor else "~"  # sorts after every id
+        answer = self._client.query(
+            TableName=self._table,
+            IndexName="gsi1",
+            KeyConditionExpression="gsi1pk = :flow AND gsi1sk < :before",
+            ExpressionAttributeValues=attributes(
+                **{":flow": keys.runs_of_flow(workspace_id, flow_id), ":before": before}
+            ),
+            ScanIndexForward=False,
+            Limit=limit + 1,
+        )
+        items = tuple(unpack(Run, data(item)) for item in answer["Items"][:limit])
+        if "LastEvaluatedKey" not in answer and len(answer["Items"]) <= limit:
+            return Listing(items)
+        return Listing(items, encode_cursor({"id": items[-1].id}))
+
+    def unfinished(self, created_before: datetime) -> tuple[Run, ...]:
+        """Runs of all workspaces that were created before then and are not over."""
+        found: list[Run] = []
+        for partition in keys.unfinished_partitions():
+            pages = self._client.get_paginator("query").paginate(
+                TableName=self._table,
+                IndexName="gsi2",
+                KeyConditionExpression="gsi2pk = :partition AND gsi2sk < :before",
+                ExpressionAttributeValues=attributes(
+                    **{":partition": partition, ":before": rfc3339(created_before)}
+                ),
+            )
+            found += [unpack(Run, data(item)) for page in pages for item in page["Items"]]
+        return tuple(found)
+
+    def claim_step(self, key: RunKey, attempt: int, step_id: str, now: datetime) -> StepRecord:
+        """Begin a step, or take up one that was interrupted."""
+        run_states.check_attempt(self.get(key), attempt)
+        fresh = StepRecord(
+            step_id=step_id, attempt=attempt, status=StepStatus.RUNNING, started_at=now
+        )
+        try:
+            answer = self._client.update_item(
+                TableName=self._table,
+                Key=attributes(**keys.step(key, attempt, step_id)),
+                UpdateExpression=(
+                    "SET tries = if_not_exists(tries, :none) + :one, #status = :running, "
+                    "#data = if_not_exists(#data, :data)"
+                ),
+                ConditionExpression=_STEP_IS_OPEN,
+                ExpressionAttributeNames={"#status": "status", "#data": "data"},
+                ExpressionAttributeValues=attributes(
+                    **_OPEN, **{":none": 0, ":one": 1, ":data": pack(fresh)}
+                ),
+                ReturnValues="ALL_NEW",
+            )
+        except self._client.exceptions.ConditionalCheckFailedException:
+            record = self.step(key, attempt, step_id)
+            if record is None:
+                raise
+            return record
+        return _step_record(answer["Attributes"])
+
+    def save_step(self, key: RunKey, record: StepRecord) -> StepRecord:
+        """Write how far a try of a step is, or its result."""
+        item = attributes(
+            **keys.step(key, record.attempt, record.step_id),
+            data=pack(record),
+            tries=record.tries,
+            status=record.status.value,
+        )
+        try:
+            self._client.put_item(
+                TableName=self._table,
+                Item=item,
+                ConditionExpression=f"tries = :tries AND {_STEP_IS_OPEN}",
+                ExpressionAttributeNames={"#status": "status"},
+                ExpressionAttributeValues=attributes(**_OPEN, **{":tries": record.tries}),
+            )
+        except self._client.exceptions.ConditionalCheckFailedException as error:
+            there = self.step(key, record.attempt, record.step_id)
+            if there is not None and there.status.is_terminal:
+                return there
+            raise ConflictError(f"another try of step {record.step_id!r} took over") from error
+        return record
+
+    def finish(self, key: RunKey, outcome: RunOutcome, now: datetime) -> Run:
+        """Write the run's terminal status; one that is over already stays and is returned."""
+        return self._change(key, lambda run: run_states.finished(run, outcome, now))
+
+    def plan_retry(self, key: RunKey, attempt: int, error: RunError, now: datetime) -> Run:
+        """End an attempt that failed and make the run wait for its next one, once per attempt."""
+        return self._change(key, lambda run: run_states.retry_planned(run, attempt, error, now))
+
+    def begin_attempt(self, key: RunKey, attempt: int, now: datetime) -> Run:
+        """The next attempt starts running, once."""
+        return self._change(key, lambda run: run_states.attempt_begun(run, attempt, now))
+
+    def _change(self, key: RunKey, change: "run_states.Transition") -> Run:
+        """Write the run that `change` makes of the stored one, again if it changed meanwhile."""
+        while True:
+            before = self.get(key)
+            after = change(before)
+            if after == before:
+                return before
+            try:
+                self._client.put_item(
+                    TableName=self._table,
+                    Item=_run_item(after),
+                    ConditionExpression="#status = :status AND attempt = :attempt",
+                    ExpressionAttributeNames={"#status": "status"},
+                    ExpressionAttributeValues=attributes(
+                        **{":status": before.status.value, ":attempt": before.attempt}
+                    ),
+                )
+            except self._client.exceptions.ConditionalCheckFailedException:
+                continue
+            return after
+
+    def _delivered(self, run: Run, dedupe_key: str | None) -> Run | None:
+        if dedupe_key is None:
+            return None
+        answer = self._client.get_item(
+            TableName=self._table,
+            Key=attributes(**keys.delivery(run.workspace_id, dedupe_key)),
+            ConsistentRead=True,
+        )
+        if "Item" not in answer:
+            return None
+        return self.get(RunKey(run.workspace_id, text(answer["Item"], "runId")))
+
+
+def _run_item(run: Run) -> Attributes:
+    item = attributes(
+        **keys.run(run.key),
+        data=pack(run),
+        status=run.status.value,
+        attempt=run.attempt,
+        gsi1pk=keys.runs_of_flow(run.workspace_id, run.flow_id),
+        gsi1sk=run.id,
+    )
+    if not run.status.is_terminal:
+        item |= attributes(gsi2pk=keys.unfinished(run.id), gsi2sk=rfc3339(run.created_at))
+    return item
+
+
+def _step_record(item: dict[str, Any]) -> StepRecord:
+    """The record with the claim's own attributes laid over what was last saved."""
+    record = unpack(StepRecord, data(item))
+    status = StepStatus(text(item, "status"))
+    return record.model_copy(update={"tries": number(item, "tries"), "status": status})

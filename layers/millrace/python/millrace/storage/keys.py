@@ -1,0 +1,79 @@
+"""The layout of the one table: every primary key starts with the workspace.
+
+| what | pk | sk | gsi1pk | gsi1sk | gsi2pk | gsi2sk |
+|---|---|---|---|---|---|---|
+| resource | `ws#flow` | id | | | | |
+| child resource | `ws#flow_1#ver` | id | | | | |
+| public resource (webhook) | `ws#flow_1#hook` | id | id | `public` | | |
+| stable key | `ws#flow#key` | stable key | | | | |
+| run | `ws#run_1` | `run` | `ws#flow_1#runs` | run id | `unfinished#n` | created |
+| step | `ws#run_1` | `step#01#id` | | | | |
+| delivery | `ws#delivery#hash` | `delivery` | | | | |
+
+`gsi1` lists a flow's runs and finds what a public address names; `gsi2` is sparse and holds only
+unfinished runs, spread over a few partitions.
+"""
+
+import hashlib
+import zlib
+from typing import Final
+
+from millrace.domain.run import RunKey
+
+RUN: Final = "run"
+DELIVERY: Final = "delivery"
+PUBLIC: Final = "public"
+UNFINISHED_PARTITIONS: Final = 4
+
+type Key = dict[str, str]
+
+
+def collection(workspace_id: str, prefix: str, parent_id: str | None) -> str:
+    """The partition that holds all resources of one type, or of one type under a parent."""
+    return "#".join(part for part in (workspace_id, parent_id, prefix) if part)
+
+
+def resource(workspace_id: str, prefix: str, id_: str, parent_id: str | None) -> Key:
+    """The key of a resource."""
+    return {"pk": collection(workspace_id, prefix, parent_id), "sk": id_}
+
+
+def stable_key(workspace_id: str, prefix: str, key: str, parent_id: str | None) -> Key:
+    """The key of the item that makes a stable key unique in its collection."""
+    return {"pk": f"{collection(workspace_id, prefix, parent_id)}#key", "sk": key}
+
+
+def run(key: RunKey) -> Key:
+    """The key of a run."""
+    return {"pk": f"{key.workspace_id}#{key.run_id}", "sk": RUN}
+
+
+def step_prefix(attempt: int) -> str:
+    """What the sort keys of one attempt's steps start with."""
+    return f"step#{attempt:02d}#"
+
+
+def step(key: RunKey, attempt: int, step_id: str) -> Key:
+    """The key of a step's record."""
+    return {"pk": f"{key.workspace_id}#{key.run_id}", "sk": f"{step_prefix(attempt)}{step_id}"}
+
+
+def runs_of_flow(workspace_id: str, flow_id: str) -> str:
+    """The `gsi1` partition that lists a flow's runs."""
+    return f"{workspace_id}#{flow_id}#runs"
+
+
+def delivery(workspace_id: str, dedupe_key: str) -> Key:
+    """The key of the item that remembers which run a delivery started."""
+    digest = hashlib.sha256(dedupe_key.encode()).hexdigest()
+    return {"pk": f"{workspace_id}#{DELIVERY}#{digest}", "sk": DELIVERY}
+
+
+def unfinished(run_id: str) -> str:
+    """The `gsi2` partition of an unfinished run."""
+    return f"unfinished#{zlib.crc32(run_id.encode()) % UNFINISHED_PARTITIONS}"
+
+
+def unfinished_partitions() -> tuple[str, ...]:
+    """All `gsi2` partitions."""
+    return tuple(f"unfinished#{number}" for number in range(UNFINISHED_PARTITIONS))

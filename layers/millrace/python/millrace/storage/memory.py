@@ -1,0 +1,285 @@
+"""The ports in memory, for tests and for trying things out; no network, no credentials.
+
+They keep models as their packed form, so what they give back went through the same encoding as in
+DynamoDB.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from millrace.domain import run_states
+from millrace.domain.errors import ConflictError, NotFoundError, RevisionMismatchError
+from millrace.domain.ports import Change, Create, Delete, Listing, Replace, Schedule
+from millrace.domain.resource import Resource
+from millrace.domain.run import Run, RunError, RunKey, RunOutcome, StepRecord, StepStatus
+from millrace.storage import keys
+from millrace.storage.codec import decode_cursor, encode_cursor, pack, unpack
+
+
+class MemoryResources:
+    """The `Resources` port in a dictionary."""
+
+    def __init__(self) -> None:
+        self._items: dict[tuple[str, str], Resource] = {}
+
+    def get[R: Resource](
+        self, kind: type[R], workspace_id: str, id_: str, *, parent_id: str | None = None
+    ) -> R:
+        """The resource. Raises NotFoundError."""
+        stored = self._items.get((keys.collection(workspace_id, kind.prefix, parent_id), id_))
+        if not isinstance(stored, kind):
+            raise NotFoundError(f"there is no {kind.__name__.lower()} {id_!r}")
+        return stored
+
+    def find[R: Resource](
+        self, kind: type[R], workspace_id: str, stable_key: str, *, parent_id: str | None = None
+    ) -> R | None:
+        """The resource of the collection that has this stable key, if there is one."""
+        members = self._members(kind, keys.collection(workspace_id, kind.prefix, parent_id))
+        return next((item for item in members if _stable_key(item) == stable_key), None)
+
+    def page[R: Resource](
+        self,
+        kind: type[R],
+        workspace_id: str,
+        *,
+        parent_id: str | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+    ) -> Listing[R]:
+        """One page of the collection in the order of creation. Raises InvalidRequestError."""
+        after = decode_cursor(cursor).get("id", "") if cursor else ""
+        members = self._members(kind, keys.collection(workspace_id, kind.prefix, parent_id))
+        rest = [item for item in members if item.id > after]
+        if len(rest) <= limit:
+            return Listing(tuple(rest))
+        return Listing(tuple(rest[:limit]), encode_cursor({"id": rest[limit - 1].id}))
+
+    def find_public[R: Resource](self, kind: type[R], id_: str) -> R | None:
+        """The resource behind an id in a public address, whatever its workspace."""
+        found = (item for (_, sk), item in self._items.items() if sk == id_ and item.is_public)
+        return next((item for item in found if isinstance(item, kind)), None)
+
+    def commit(self, *changes: Change) -> None:
+        """Apply all changes or none. Raises RevisionMismatchError or ConflictError."""
+        items = dict(self._items)
+        for change in changes:
+            self._apply(items, change)
+        self._items = items
+
+    def _members[R: Resource](self, kind: type[R], partition: str) -> list[R]:
+        items = (item for (pk, _), item in sorted(self._items.items()) if pk == partition)
+        return [item for item in items if isinstance(item, kind)]
+
+    @staticmethod
+    def _apply(items: dict[tuple[str, str], Resource], change: Change) -> None:
+        resource = change.resource if isinstance(change, Create) else change.before
+        partition = keys.collection(resource.workspace_id, resource.prefix, change.parent_id)
+        address = (partition, resource.id)
+        there = items.get(address)
+        kind = type(resource).__name__.lower()
+        if isinstance(change, Create):
+            if there is not None:
+                raise ConflictError(f"the {kind} exists already")
+        elif there is None or there.revision != resource.revision:
+            raise RevisionMismatchError(f"{kind} {resource.id!r} changed since it was read")
+        if isinstance(change, Delete):
+            del items[address]
+            return
+        after = change.after if isinstance(change, Replace) else resource
+        name = _stable_key(after)
+        taken = any(
+            pk == partition and sk != after.id and _stable_key(item) == name
+            for (pk, sk), item in items.items()
+        )
+        if name is not None and taken:
+            raise ConflictError(f"another {kind} has the stable key {name!r}")
+        items[address] = unpack(type(after), pack(after))
+
+
+def _stable_key(resource: Resource) -> str | None:
+    return getattr(resource, "stable_key", None)
+
+
+class MemoryRuns:
+    """The `Runs` port in dictionaries."""
+
+    def __init__(self) -> None:
+        self._runs: dict[RunKey, Run] = {}
+        self._deliveries: dict[tuple[str, str], RunKey] = {}
+        self._steps: dict[tuple[RunKey, int, str], StepRecord] = {}
+
+    def create(self, run: Run, *, dedupe_key: str | None = None) -> tuple[Run, bool]:
+        """Store a new run, or give the one that already has this dedupe key."""
+        if dedupe_key is not None:
+            known = self._deliveries.setdefault((run.workspace_id, dedupe_key), run.key)
+            if known != run.key:
+                return self._runs[known], False
+        self._runs[run.key] = unpack(Run, pack(run))
+        return run, True
+
+    def get(self, key: RunKey) -> Run:
+        """The run without its steps. Raises NotFoundError."""
+        if key not in self._runs:
+            raise NotFoundError(f"there is no run {key.run_id!r}")
+        return self._runs[key]
+
+    def steps(self, key: RunKey, attempt: int) -> tuple[StepRecord, ...]:
+        """The step records of one attempt, in the order in which they started."""
+        found = (
+            record
+            for (run, number, _), record in self._steps.items()
+            if run == key and number == attempt
+        )
+        return tuple(sorted(found, key=lambda record: (record.started_at, record.step_id)))
+
+    def step(self, key: RunKey, attempt: int, step_id: str) -> StepRecord | None:
+        """The record of one step, if it has begun."""
+        return self._steps.get((key, attempt, step_id))
+
+    def page(
+        self, workspace_id: str, flow_id: str, *, limit: int = 100, cursor: str | None = None
+    ) -> Listing[Run]:
+        """A flow's runs, newest first."""
+        before = decode_cursor(cursor).get("id", "") if cursor else "~"
+        found = sorted(
+            (
+                run
+                for run in self._runs.values()
+                if (run.workspace_id, run.flow_id) == (workspace_id, flow_id) and run.id < before
+            ),
+            key=lambda run: run.id,
+            reverse=True,
+        )
+        if len(found) <= limit:
+            return Listing(tuple(found))
+        return Listing(tuple(found[:limit]), encode_cursor({"id": found[limit - 1].id}))
+
+    def unfinished(self, created_before: datetime) -> tuple[Run, ...]:
+        """Runs of all workspaces that were created before then and are not over."""
+        return tuple(
+            run
+            for run in self._runs.values()
+            if not run.status.is_terminal and run.created_at < created_before
+        )
+
+    def claim_step(self, key: RunKey, attempt: int, step_id: str, now: datetime) -> StepRecord:
+        """Begin a step, or take up one that was interrupted."""
+        run_states.check_attempt(self.get(key), attempt)
+        record = self.step(key, attempt, step_id)
+        if record is None:
+            record = StepRecord(
+                step_id=step_id, attempt=attempt, status=StepStatus.RUNNING, started_at=now
+            )
+        elif not record.status.is_terminal:
+            record = record.model_copy(
+                update={"tries": record.tries + 1, "status": StepStatus.RUNNING}
+            )
+        self._steps[key, attempt, step_id] = record
+        return record
+
+    def save_step(self, key: RunKey, record: StepRecord) -> StepRecord:
+        """Write how far a try of a step is, or its result."""
+        there = self.step(key, record.attempt, record.step_id)
+        if there is not None and there.status.is_terminal:
+            return there
+        if there is None or there.tries != record.tries:
+            raise ConflictError(f"another try of step {record.step_id!r} took over")
+        self._steps[key, record.attempt, record.step_id] = unpack(StepRecord, pack(record))
+        return record
+
+    def finish(self, key: RunKey, outcome: RunOutcome, now: datetime) -> Run:
+        """Write the run's terminal status; one that is over already stays and is returned."""
+        return self._change(key, lambda run: run_states.finished(run, outcome, now))
+
+    def plan_retry(self, key: RunKey, attempt: int, error: RunError, now: datetime) -> Run:
+        """End an attempt that failed and make the run wait for its next one, once per attempt."""
+        return self._change(key, lambda run: run_states.retry_planned(run, attempt, error, now))
+
+    def begin_attempt(self, key: RunKey, attempt: int, now: datetime) -> Run:
+        """The next attempt starts running, once."""
+        return self._change(key, lambda run: run_states.attempt_begun(run, attempt, now))
+
+    def _change(self, key: RunKey, change: run_states.Transition) -> Run:
+        self._runs[key] = change(self.get(key))
+        return self._runs[key]
+
+
+class MemoryBlobs:
+    """The `Blobs` port in a dictionary."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, bytes] = {}
+
+    def put(self, key: str, data: bytes) -> None:
+        """Store bytes under a key."""
+        self.objects[key] = data
+
+    def get(self, key: str) -> bytes:
+        """The bytes under a key. Raises NotFoundError."""
+        if key not in self.objects:
+            raise NotFoundError(f"there is nothing stored under {key!r}")
+        return self.objects[key]
+
+
+class MemorySecrets:
+    """The `Secrets` port in a dictionary."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, dict[str, str]] = {}
+
+    def put(self, key: str, values: dict[str, str]) -> None:
+        """Store a set of secrets under a new key."""
+        self.values[key] = dict(values)
+
+    def get(self, key: str) -> dict[str, str]:
+        """A set of secrets. Raises NotFoundError."""
+        if key not in self.values:
+            raise NotFoundError("the secrets are gone; set them again")
+        return dict(self.values[key])
+
+    def delete(self, key: str) -> None:
+        """Forget a set of secrets if it is there."""
+        self.values.pop(key, None)
+
+
+class MemoryMachines:
+    """The `Machines` port without an interpreter: it remembers what was deployed and started."""
+
+    def __init__(self) -> None:
+        self.deployed: dict[str, tuple[str, str]] = {}
+        self.started: dict[tuple[str, str], dict[str, Any]] = {}
+        self.outcomes: dict[tuple[str, str], str] = {}
+
+    def deploy(self, name: str, asl: str, kind: str) -> str:
+        """Remember the machine; its name serves as ARN."""
+        self.deployed[name] = (asl, kind)
+        return name
+
+    def start(self, machine_arn: str, name: str, data: dict[str, Any]) -> None:
+        """Remember the execution; one of that name that was already started is left alone."""
+        if self.started.setdefault((machine_arn, name), data) is data:
+            self.outcomes[machine_arn, name] = "RUNNING"
+
+    def outcome(self, machine_arn: str, name: str) -> str | None:
+        """What a test says of the execution; RUNNING when it was started."""
+        return self.outcomes.get((machine_arn, name))
+
+    def delete(self, machine_arn: str) -> None:
+        """Forget the machine."""
+        self.deployed.pop(machine_arn, None)
+
+
+class MemorySchedules:
+    """The `Schedules` port in a dictionary; nothing fires."""
+
+    def __init__(self) -> None:
+        self.schedules: dict[str, Schedule] = {}
+
+    def put(self, schedule: Schedule) -> None:
+        """Remember the schedule."""
+        self.schedules[schedule.name] = schedule
+
+    def delete(self, name: str) -> None:
+        """Forget the schedule."""
+        self.schedules.pop(name, None)

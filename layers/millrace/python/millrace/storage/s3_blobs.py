@@ -1,0 +1,27 @@
+"""Large payloads and output pages in one S3 bucket."""
+
+from typing import TYPE_CHECKING
+
+from millrace.domain.errors import NotFoundError
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+
+
+class S3Blobs:
+    """The `Blobs` port over a bucket."""
+
+    def __init__(self, client: "S3Client", bucket: str) -> None:
+        self._client = client
+        self._bucket = bucket
+
+    def put(self, key: str, data: bytes) -> None:
+        """Store bytes under a key; the same key and bytes may be stored again."""
+        self._client.put_object(Bucket=self._bucket, Key=key, Body=data)
+
+    def get(self, key: str) -> bytes:
+        """The bytes under a key. Raises NotFoundError."""
+        try:
+            return self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
+        except self._client.exceptions.NoSuchKey as error:
+            raise NotFoundError(f"there is nothing stored under {key!r}") from error

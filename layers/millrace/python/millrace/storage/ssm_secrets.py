@@ -1,0 +1,48 @@
+"""Secrets as SecureString parameters, one a set."""
+
+import json
+from typing import TYPE_CHECKING
+
+from millrace.domain.errors import NotFoundError
+
+if TYPE_CHECKING:
+    from types_boto3_ssm import SSMClient
+
+
+class SsmSecrets:
+    """The `Secrets` port over Parameter Store.
+
+    A set never changes under its key, so it is remembered for the life of the process: Parameter
+    Store allows 40 reads a second by default, and each step or delivery would spend one.
+    """
+
+    def __init__(self, client: "SSMClient", prefix: str) -> None:
+        self._client = client
+        self._prefix = prefix
+        self._known: dict[str, dict[str, str]] = {}
+
+    def put(self, key: str, values: dict[str, str]) -> None:
+        """Store a set of secrets under a new key."""
+        self._client.put_parameter(
+            Name=self._name(key), Value=json.dumps(values), Type="SecureString", Overwrite=True
+        )
+
+    def get(self, key: str) -> dict[str, str]:
+        """A set of secrets. Raises NotFoundError."""
+        if key not in self._known:
+            try:
+                answer = self._client.get_parameter(Name=self._name(key), WithDecryption=True)
+            except self._client.exceptions.ParameterNotFound as error:
+                raise NotFoundError("the secrets are gone; set them again") from error
+            self._known[key] = json.loads(answer["Parameter"]["Value"])
+        return self._known[key]
+
+    def delete(self, key: str) -> None:
+        """Forget a set of secrets if it is there."""
+        try:
+            self._client.delete_parameter(Name=self._name(key))
+        except self._client.exceptions.ParameterNotFound:
+            return
+
+    def _name(self, key: str) -> str:
+        return f"{self._prefix}/{key}"

@@ -1,0 +1,23 @@
+"""What every use case is given: the ports, the clock and the id factory."""
+
+from dataclasses import dataclass
+
+from millrace.compiler import Targets
+from millrace.domain.base import Clock, IdFactory
+from millrace.domain.ports import Blobs, Connectors, Machines, Resources, Runs, Schedules, Secrets
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The outside world, as the use cases see it."""
+
+    resources: Resources
+    runs: Runs
+    blobs: Blobs
+    secrets: Secrets
+    connectors: Connectors
+    machines: Machines
+    schedules: Schedules
+    targets: Targets
+    clock: Clock
+    new_id: IdFactory

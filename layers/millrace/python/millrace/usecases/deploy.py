@@ -1,0 +1,135 @@
+"""Deploying a version: compile, create the machine, set the schedule, then switch in one write."""
+
+from typing import Any
+
+from millrace import compiler
+from millrace.domain.errors import ConflictError, Violation
+from millrace.domain.flow import Flow, Version
+from millrace.domain.ports import Replace, Schedule
+from millrace.domain.schedule import to_scheduler_expression
+from millrace.domain.token import Caller
+from millrace.usecases.checks import action_lookup, check_steps, connection_lookup
+from millrace.usecases.context import Context
+from millrace.usecases.definitions import to_definition
+from millrace.usecases.flows import get_flow, get_version
+from millrace.usecases.resources import changed, check_revision, refuse
+
+
+def deploy_version(
+    context: Context, caller: Caller, flow_id: str, version_id: str, revision: int | None
+) -> Version:
+    """Make this version the one that triggers start.
+
+    Everything that can fail comes before the switch, so a failure leaves the old version live;
+    a machine that is left over is taken up by the next try.
+    """
+    flow = get_flow(context, caller, flow_id)
+    version = get_version(context, caller, flow_id, version_id)
+    check_revision(version, revision)
+    if version.deployed_at is not None:
+        return version
+    _check_deployable(context, flow, version)
+    machine_arn = _deploy_machine(context, flow, version)
+    now = context.clock()
+    live = version.model_copy(
+        update={
+            **changed(context, caller, version),
+            "deployed_at": now,
+            "frozen": True,
+            "machine_arn": machine_arn,
+        }
+    )
+    is_draft = flow.draft_version_id == version.id
+    switched = flow.model_copy(
+        update={
+            **changed(context, caller, flow),
+            "deployed_version_id": version.id,
+            "draft_version_id": None if is_draft else flow.draft_version_id,
+        }
+    )
+    changes = [Replace(flow, switched), Replace(version, live, parent_id=flow.id)]
+    if flow.deployed_version_id is not None:
+        old = get_version(context, caller, flow_id, flow.deployed_version_id)
+        changes.append(_retired(context, caller, old))
+    context.resources.commit(*changes)
+    sync_schedule(context, switched)
+    return live
+
+
+def undeploy_version(
+    context: Context, caller: Caller, flow_id: str, version_id: str, revision: int | None
+) -> Version:
+    """Stop triggers from starting this version; its running runs go on."""
+    flow = get_flow(context, caller, flow_id)
+    version = get_version(context, caller, flow_id, version_id)
+    check_revision(version, revision)
+    if version.deployed_at is None:
+        return version
+    retired = _retired(context, caller, version)
+    stopped = flow.model_copy(
+        update={**changed(context, caller, flow), "deployed_version_id": None}
+    )
+    context.resources.commit(Replace(flow, stopped), retired)
+    sync_schedule(context, stopped)
+    return get_version(context, caller, flow_id, version_id)
+
+
+def sync_schedule(context: Context, flow: Flow) -> None:
+    """Bring the flow's schedule in step with the flow; may be repeated.
+
+    It comes after the switch: a schedule that fires too long is harmless, since the trigger
+    function asks the flow whether it is enabled and deployed.
+    """
+    if flow.schedule is None or flow.deployed_version_id is None or not flow.enabled:
+        context.schedules.delete(flow.id)
+        return
+    context.schedules.put(
+        Schedule(
+            name=flow.id,
+            expression=to_scheduler_expression(flow.schedule),
+            timezone=flow.timezone,
+            data={"workspaceId": flow.workspace_id, "flowId": flow.id},
+        )
+    )
+
+
+def _check_deployable(context: Context, flow: Flow, version: Version) -> None:
+    """What was right when it was saved may have changed: actions and connections come and go."""
+    refuse(
+        check_steps(
+            context,
+            version.steps,
+            action_lookup(context, flow.workspace_id),
+            connection_lookup(context, flow.workspace_id),
+        )
+    )
+
+
+def _deploy_machine(context: Context, flow: Flow, version: Version) -> str:
+    try:
+        compiled = compiler.compile_flow(to_definition(flow, version.steps), context.targets)
+    except compiler.CompileError as error:
+        refuse(
+            Violation(find.code, find.pointer, find.message, find.remedy) for find in error.findings
+        )
+        raise
+    return context.machines.deploy(machine_name(version), compiled.asl, compiled.type)
+
+
+def machine_name(version: Version) -> str:
+    """One machine a version, so that running runs stay on theirs."""
+    return f"{version.flow_id}-v{version.number}"
+
+
+def _retired(context: Context, caller: Caller, version: Version) -> Replace:
+    update: dict[str, Any] = {**changed(context, caller, version), "deployed_at": None}
+    return Replace(version, version.model_copy(update=update), parent_id=version.flow_id)
+
+
+def deployed_version(context: Context, flow: Flow) -> Version:
+    """The version that triggers start. Raises ConflictError if there is none."""
+    if flow.deployed_version_id is None:
+        raise ConflictError("the flow has no deployed version; deploy one first")
+    return context.resources.get(
+        Version, flow.workspace_id, flow.deployed_version_id, parent_id=flow.id
+    )

@@ -1,0 +1,172 @@
+"""Flows: create, read, replace, delete, with the draft version that holds their steps."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from millrace.domain.errors import ConflictError, Violation
+from millrace.domain.flow import Flow, FlowInput, FlowSettings, Version
+from millrace.domain.ports import Change, Create, Delete, Listing, Replace
+from millrace.domain.token import Caller
+from millrace.domain.webhook import Webhook
+from millrace.usecases.checks import (
+    action_lookup,
+    check_graph,
+    check_steps,
+    connection_lookup,
+)
+from millrace.usecases.context import Context
+from millrace.usecases.resources import born, changed, check_revision, fields_of, refuse
+
+
+def check_flow(context: Context, workspace_id: str, given: FlowInput) -> Iterable[Violation]:
+    """All that is wrong with a flow that is well formed."""
+    yield from check_graph(given, given.steps)
+    yield from check_steps(
+        context,
+        given.steps,
+        action_lookup(context, workspace_id),
+        connection_lookup(context, workspace_id),
+    )
+
+
+def new_flow(context: Context, caller: Caller, given: FlowInput) -> tuple[Flow, Version]:
+    """A flow not stored yet, and its first draft."""
+    flow_born = born(context, caller, Flow)
+    draft = Version(
+        **born(context, caller, Version), flow_id=flow_born["id"], number=1, steps=given.steps
+    )
+    flow = Flow(
+        **fields_of(given, FlowSettings),
+        **flow_born,
+        stable_id=context.new_id("stable"),
+        enabled_at=flow_born["created_at"] if given.enabled else None,
+        draft_version_id=draft.id,
+        latest_version_id=draft.id,
+        latest_version_number=draft.number,
+        steps_count=len(given.steps),
+    )
+    return flow, draft
+
+
+def changed_flow(
+    context: Context, caller: Caller, before: Flow, latest: Version, given: FlowInput
+) -> tuple[Flow, list[Change]]:
+    """A flow as it will be, and the changes that make it so; none if nothing changes.
+
+    Changed steps go to the draft; if the latest version is no draft, a new one begins.
+    """
+    changes: list[Change] = []
+    update: dict[str, Any] = {
+        "draft_version_id": before.draft_version_id,
+        "latest_version_id": before.latest_version_id,
+        "latest_version_number": before.latest_version_number,
+    }
+    if latest.steps != given.steps:
+        if latest.frozen:
+            draft = Version(
+                **born(context, caller, Version),
+                flow_id=before.id,
+                number=latest.number + 1,
+                steps=given.steps,
+            )
+            changes.append(Create(draft, parent_id=before.id))
+        else:
+            draft = latest.model_copy(
+                update={"steps": given.steps, **changed(context, caller, latest)}
+            )
+            changes.append(Replace(latest, draft, parent_id=before.id))
+        update = {
+            "draft_version_id": draft.id,
+            "latest_version_id": draft.id,
+            "latest_version_number": draft.number,
+        }
+    same_settings = fields_of(before, FlowSettings) == fields_of(given, FlowSettings)
+    if not changes and same_settings and before.enabled == given.enabled:
+        return before, []
+    enabled_at = (before.enabled_at or context.clock()) if given.enabled else None
+    after = Flow(
+        **fields_of(given, FlowSettings),
+        **changed(context, caller, before),
+        **update,
+        stable_id=before.stable_id,
+        enabled_at=enabled_at,
+        deployed_version_id=before.deployed_version_id,
+        steps_count=len(given.steps),
+    )
+    return after, [Replace(before, after), *changes]
+
+
+def create_flow(context: Context, caller: Caller, given: FlowInput) -> Flow:
+    """Store a new flow with its steps as draft version 1."""
+    refuse(check_flow(context, caller.workspace_id, given))
+    flow, draft = new_flow(context, caller, given)
+    context.resources.commit(Create(flow), Create(draft, parent_id=flow.id))
+    return flow
+
+
+def get_flow(context: Context, caller: Caller, flow_id: str) -> Flow:
+    """A stored flow."""
+    return context.resources.get(Flow, caller.workspace_id, flow_id)
+
+
+def list_flows(
+    context: Context, caller: Caller, limit: int, cursor: str | None, stable_key: str | None
+) -> Listing[Flow]:
+    """One page of the workspace's flows, or the one that has a stable key."""
+    if stable_key is not None:
+        flow = context.resources.find(Flow, caller.workspace_id, stable_key)
+        return Listing(() if flow is None else (flow,))
+    return context.resources.page(Flow, caller.workspace_id, limit=limit, cursor=cursor)
+
+
+def get_version(context: Context, caller: Caller, flow_id: str, version_id: str) -> Version:
+    """One version of a flow."""
+    return context.resources.get(Version, caller.workspace_id, version_id, parent_id=flow_id)
+
+
+def list_versions(
+    context: Context, caller: Caller, flow_id: str, limit: int, cursor: str | None
+) -> Listing[Version]:
+    """One page of a flow's versions, oldest first."""
+    flow = get_flow(context, caller, flow_id)
+    return context.resources.page(
+        Version, caller.workspace_id, parent_id=flow.id, limit=limit, cursor=cursor
+    )
+
+
+def latest_version(context: Context, flow: Flow) -> Version:
+    """The version with the highest number."""
+    return context.resources.get(
+        Version, flow.workspace_id, flow.latest_version_id, parent_id=flow.id
+    )
+
+
+def delete_flow(context: Context, caller: Caller, flow_id: str, revision: int | None) -> None:
+    """Remove a flow with its versions and webhooks; its actions stay.
+
+    Raises ConflictError while a version is deployed: undeploying first stops the triggers.
+    """
+    flow = get_flow(context, caller, flow_id)
+    check_revision(flow, revision)
+    if flow.deployed_version_id is not None:
+        raise ConflictError("a version of the flow is deployed; undeploy it first")
+    context.resources.commit(Delete(flow))
+    # The flow is gone for every caller now; what it owned can follow in as many steps as it takes.
+    for version in _all(context, Version, flow):
+        context.resources.commit(Delete(version, parent_id=flow.id))
+        if version.machine_arn is not None:
+            context.machines.delete(version.machine_arn)
+    for webhook in _all(context, Webhook, flow):
+        context.resources.commit(Delete(webhook, parent_id=flow.id))
+        if webhook.secrets_key is not None:
+            context.secrets.delete(webhook.secrets_key)
+
+
+def _all[R: (Version, Webhook)](context: Context, kind: type[R], flow: Flow) -> Iterator[R]:
+    cursor = None
+    while True:
+        listing = context.resources.page(kind, flow.workspace_id, parent_id=flow.id, cursor=cursor)
+        yield from listing.items
+        cursor = listing.cursor
+        if cursor is None:
+            return

@@ -1,0 +1,196 @@
+"""The end of an attempt and of a run, whichever way it comes.
+
+The machine reports how an attempt ended; Step Functions itself reports, by an event, how the whole
+execution ended; the sweeper asks about runs of which neither was heard. All three may speak of the
+same run, in any order and more than once: the terminal status is written once.
+"""
+
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Final, Literal
+
+from pydantic import Field
+
+from millrace.domain.base import Json, Model
+from millrace.domain.errors import ConflictError, NotFoundError
+from millrace.domain.flow import Flow, Version
+from millrace.domain.run import (
+    Counts,
+    Run,
+    RunError,
+    RunKey,
+    RunOutcome,
+    RunStatus,
+    StepRecord,
+    StepStatus,
+)
+from millrace.usecases.context import Context
+from millrace.usecases.runs import run_version, start_execution
+
+_RETRY_WAIT_MAX: Final = timedelta(hours=24)
+_SWEEP_AFTER: Final = timedelta(minutes=2)
+
+
+class Failure(Model):
+    """The error by which a machine left its graph, as the Catch hands it over."""
+
+    error: str = Field(default="", alias="Error")
+    cause: str = Field(default="", alias="Cause")
+
+
+class AttemptEvent(Model):
+    """What a machine tells of an attempt."""
+
+    event: Literal["attemptSucceeded", "attemptFailed", "attemptStarted"]
+    workspace_id: str
+    run_id: str
+    attempt: int
+    failure: Failure | None = None
+
+
+def on_attempt(context: Context, event: AttemptEvent) -> dict[str, Json]:
+    """Record what the machine tells; for a failed attempt, answer whether there is another one."""
+    key = RunKey(event.workspace_id, event.run_id)
+    match event.event:
+        case "attemptSucceeded":
+            finish_run(context, context.runs.get(key))
+        case "attemptStarted":
+            context.runs.begin_attempt(key, event.attempt, context.clock())
+        case "attemptFailed":
+            return _on_failed_attempt(context, key, event)
+    return {}
+
+
+def _on_failed_attempt(context: Context, key: RunKey, event: AttemptEvent) -> dict[str, Json]:
+    run = context.runs.get(key)
+    error = _why(context, run, event.failure)
+    wait = _wait_before_next_attempt(context, run)
+    if wait is None or run.status.is_terminal:
+        finish_run(context, run, failure=error)
+        return {"retry": False}
+    context.runs.plan_retry(key, event.attempt, error, context.clock())
+    return {"retry": True, "waitSeconds": int(wait.total_seconds()), "attempt": event.attempt + 1}
+
+
+def _wait_before_next_attempt(context: Context, run: Run) -> timedelta | None:
+    """How long to wait, doubling if the flow says so, or None if there are no attempts left."""
+    try:
+        flow = context.resources.get(Flow, run.workspace_id, run.flow_id)
+    except NotFoundError:
+        return None
+    if run.attempt > flow.retry_max_attempts:
+        return None
+    wait = timedelta(minutes=flow.retry_delay_minutes)
+    if flow.retry_uses_exponential_backoff:
+        wait *= 2 ** (run.attempt - 1)
+    return min(wait, _RETRY_WAIT_MAX)
+
+
+def _why(context: Context, run: Run, failure: Failure | None) -> RunError:
+    """The error of the step that failed, or, if no step could say, what the machine saw."""
+    for record in context.runs.steps(run.key, run.attempt):
+        if record.status is StepStatus.FAILED and record.error is not None:
+            return record.error.model_copy(update={"step_id": record.step_id})
+    for record in context.runs.steps(run.key, run.attempt):
+        if not record.status.is_terminal:
+            error = record.error or _crash(failure)
+            return error.model_copy(update={"step_id": record.step_id})
+    return _crash(failure)
+
+
+def _crash(failure: Failure | None) -> RunError:
+    name = failure.error if failure is not None and failure.error else "unknown"
+    return RunError(code="crashed", message=f"the worker ended without a result ({name})")
+
+
+def finish_run(context: Context, run: Run, *, failure: RunError | None = None) -> Run:
+    """Write the run's terminal status from what its steps did."""
+    records = _settle(context, run)
+    if failure is not None:
+        status = RunStatus.FAILED
+    elif all(record.status is StepStatus.SUCCEEDED for record in records):
+        status = RunStatus.SUCCEEDED
+    else:
+        status = RunStatus.PARTIALLY_SUCCEEDED
+    outcome = RunOutcome(
+        status=status,
+        counts=_total(run_version(context, run), records),
+        error=failure,
+    )
+    return context.runs.finish(run.key, outcome, context.clock())
+
+
+def _settle(context: Context, run: Run) -> list[StepRecord]:
+    """The step records, with those that can no longer get a result ended as failed."""
+    settled = []
+    for record in context.runs.steps(run.key, run.attempt):
+        if record.status.is_terminal:
+            settled.append(record)
+            continue
+        ended = record.model_copy(
+            update={
+                "status": StepStatus.FAILED,
+                "error": record.error or _crash(None),
+                "ended_at": context.clock(),
+            }
+        )
+        settled.append(context.runs.save_step(run.key, ended))
+    return settled
+
+
+def _total(version: Version, records: Iterable[StepRecord]) -> Counts:
+    """The counts of a run: what came into its first steps and went out of its last ones."""
+    enabled = [step for step in version.steps if not step.is_skipped]
+    needed = {dependency for step in enabled for dependency in step.depends_on}
+    counts = {record.step_id: record.counts for record in records}
+    first = [counts[step.id] for step in enabled if not step.depends_on and step.id in counts]
+    last = [counts[step.id] for step in enabled if step.id not in needed and step.id in counts]
+    return Counts(
+        records_in=sum(each.records_in for each in first),
+        records_out=sum(each.records_out for each in last),
+        records_ignored=sum(each.records_ignored for each in counts.values()),
+        records_failed=sum(each.records_failed for each in counts.values()),
+    )
+
+
+def on_execution_end(context: Context, key: RunKey, outcome: str) -> Run | None:
+    """Make sure a run is over whose execution is: the machine may have had no chance to tell.
+
+    `outcome` is Step Functions' status. Gives None for an execution that is no run's.
+    """
+    try:
+        run = context.runs.get(key)
+    except NotFoundError:
+        return None
+    if run.status.is_terminal:
+        return run
+    if outcome == "SUCCEEDED":
+        return finish_run(context, run)
+    words = {"TIMED_OUT": "took longer than its limit", "ABORTED": "was stopped"}
+    message = f"the run's state machine {words.get(outcome, 'failed')}"
+    error = RunError(code=f"machine{outcome.title().replace('_', '')}", message=message)
+    return finish_run(context, run, failure=error)
+
+
+def sweep(context: Context) -> int:
+    """Repair runs that lost their machine: start what never started, end what has ended.
+
+    Returns the number of runs repaired.
+    """
+    repaired = 0
+    for run in context.runs.unfinished(context.clock() - _SWEEP_AFTER):
+        outcome = context.machines.outcome(run.machine_arn, run.id)
+        if outcome is None:
+            _start_again(context, run)
+            repaired += 1
+        elif outcome != "RUNNING":
+            on_execution_end(context, run.key, outcome)
+            repaired += 1
+    return repaired
+
+
+def _start_again(context: Context, run: Run) -> None:
+    try:
+        start_execution(context, run)
+    except ConflictError as error:
+        finish_run(context, run, failure=RunError(code="machineMissing", message=error.message))

@@ -1,0 +1,257 @@
+"""The worker: runs one step of a run, resuming where an earlier try left off.
+
+    claim -> (read input -> act -> remember)* -> result
+
+A result that is there already is answered without doing anything, so a delivery that the state
+machine repeats is harmless. Outbound requests carry a key made of run, step, position and body,
+so a receiver that honours it sees no request twice even when a try dies between sending and
+remembering.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import groupby
+
+from millrace.domain.action import ActionWork, ExportAction, ImportAction, ProcessAction
+from millrace.domain.base import Model, Record
+from millrace.domain.connection import Connection
+from millrace.domain.errors import (
+    ConflictError,
+    NotFoundError,
+    StepError,
+    StepFailed,
+    StepPartialSuccess,
+)
+from millrace.domain.flow import Step, Version
+from millrace.domain.ports import Importer, RecordFailure
+from millrace.domain.run import Run, RunError, RunKey, StepRecord, StepStatus
+from millrace.domain.run_states import check_attempt
+from millrace.usecases.checks import action_lookup, work_of
+from millrace.usecases.context import Context
+from millrace.usecases.runs import run_version
+from millrace.usecases.step_input import Item, Verdict, input_pages
+from millrace.usecases.step_progress import Progress
+from millrace.usecases.write_only import secrets_of
+
+
+class StepTask(Model):
+    """What the state machine hands to the worker."""
+
+    workspace_id: str
+    run_id: str
+    attempt: int
+    step_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """One try of one step, and what it works with."""
+
+    context: Context
+    run: Run
+    version: Version
+    step: Step
+    progress: Progress
+
+    def pages(self, start: int) -> Iterator[list[Item]]:
+        """The step's input from a position on."""
+        return input_pages(self.context, self.run, self.version, self.step, start)
+
+    def connection(self, connection_id: str) -> tuple[Connection, dict[str, str]]:
+        """A connection of the run's workspace, and its secrets."""
+        try:
+            connection = self.context.resources.get(
+                Connection, self.run.workspace_id, connection_id
+            )
+            return connection, secrets_of(self.context.secrets, connection)
+        except NotFoundError as error:
+            raise StepFailed("connectionMissing", error.message) from error
+
+
+def run_step(context: Context, task: StepTask, time_left: Callable[[], timedelta]) -> StepRecord:
+    """Run a step to its result.
+
+    Raises StepFailed, StepTransient, StepThrottled or StepPartialSuccess, by which the machine
+    decides; each is remembered with the step before it is raised.
+    """
+    key = RunKey(task.workspace_id, task.run_id)
+    try:
+        run = context.runs.get(key)
+        check_attempt(run, task.attempt)
+        version = run_version(context, run)
+    except (ConflictError, NotFoundError) as error:
+        raise StepFailed("runOver", error.message) from error
+    step = _find_step(version, task.step_id)
+    record = context.runs.claim_step(key, task.attempt, step.id, context.clock())
+    if not record.status.is_terminal:
+        progress = Progress(context, run, record, time_left)
+        record = _try(_Job(context, run, version, step, progress))
+    _raise_for(record, step)
+    return record
+
+
+def _find_step(version: Version, step_id: str) -> Step:
+    for step in version.steps:
+        if step.id == step_id:
+            return step
+    raise StepFailed("unknownStep", f"version {version.number} has no step {step_id!r}")
+
+
+def _try(job: _Job) -> StepRecord:
+    try:
+        _perform(job)
+        return job.progress.end()
+    except StepFailed as error:
+        return job.progress.fail(error)
+    except StepError as error:
+        job.progress.interrupt(error)
+        raise
+
+
+def _raise_for(record: StepRecord, step: Step) -> None:
+    """Raise where the machine, not the worker, decides what a result means for the flow."""
+    error = record.error or RunError(code="unknown", message="the step failed")
+    if record.status is StepStatus.FAILED:
+        raise StepFailed(error.code, error.message)
+    if (
+        record.status is StepStatus.PARTIALLY_SUCCEEDED
+        and step.strategy("partial_success") == "stop"
+    ):
+        raise StepPartialSuccess(error.code, error.message)
+
+
+def _perform(job: _Job) -> None:
+    match _work(job):
+        case ExportAction() as work:
+            _export(job, work)
+        case ProcessAction() as work:
+            _process(job, work)
+        case ImportAction() as work:
+            _import(job, work)
+
+
+def _work(job: _Job) -> ActionWork:
+    work = work_of(job.step, action_lookup(job.context, job.run.workspace_id))
+    if work is None:
+        raise StepFailed("actionMissing", f"the action of step {job.step.id!r} is gone")
+    return work
+
+
+def _export(job: _Job, work: ExportAction) -> None:
+    connection, secrets = job.connection(work.connection_id)
+    exporter = job.context.connectors.exporter(work, connection, secrets)
+    checkpoint = job.progress.checkpoint
+    if checkpoint is not None and checkpoint["cursor"] is None:
+        return
+    for page in exporter.pages(None if checkpoint is None else checkpoint["cursor"]):
+        job.progress.advance(
+            {"cursor": page.next_cursor},
+            taken=len(page.records) + len(page.failures),
+            records=page.records,
+            failures=page.failures,
+        )
+
+
+def _process(job: _Job, work: ProcessAction) -> None:
+    process = job.context.connectors.process(work)
+    position = 0
+    if (checkpoint := job.progress.checkpoint) is not None:
+        if checkpoint["finished"]:
+            return
+        position = checkpoint["position"]
+        process.restore(checkpoint["state"])
+    for page in job.pages(position):
+        records: list[Record] = []
+        failures: list[RecordFailure] = []
+        ignored = 0
+        for verdict, group in groupby(page, key=lambda item: item.verdict):
+            items = list(group)
+            match verdict:
+                case Verdict.TAKE:
+                    batch = process.feed([item.record for item in items])
+                    records += batch.records
+                    failures += batch.failures
+                    ignored += batch.ignored
+                case Verdict.PASS:
+                    records += [item.record for item in items]
+                case Verdict.DROP:
+                    ignored += len(items)
+                case Verdict.FAIL:
+                    failures += _failures(items)
+        position += len(page)
+        job.progress.advance(
+            {"position": position, "state": process.state(), "finished": False},
+            taken=len(page),
+            records=records,
+            ignored=ignored,
+            failures=failures,
+        )
+    rest = process.finish()
+    job.progress.advance(
+        {"position": position, "state": None, "finished": True},
+        taken=0,
+        records=rest.records,
+        ignored=rest.ignored,
+        failures=rest.failures,
+    )
+
+
+def _import(job: _Job, work: ImportAction) -> None:
+    connection, secrets = job.connection(work.connection_id)
+
+    def key(position: int, body: bytes) -> str:
+        return request_key(job.run.id, job.step.id, position, body)
+
+    importer = job.context.connectors.importer(work, connection, secrets, key)
+    for page in job.pages(job.progress.checkpoint or 0):
+        for items in _requests(page, importer.batch_size or 1):
+            _write(job, importer, items)
+
+
+def _requests(page: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """The items of a page in groups that hold at most `size` records to write."""
+    group: list[Item] = []
+    to_write = 0
+    for item in page:
+        group.append(item)
+        to_write += item.verdict is Verdict.TAKE
+        if to_write == size:
+            yield group
+            group, to_write = [], 0
+    if group:
+        yield group
+
+
+def _write(job: _Job, importer: Importer, items: list[Item]) -> None:
+    """Send one request and remember it; items the filter held back are counted along."""
+    taken = [item for item in items if item.verdict is Verdict.TAKE]
+    refused: list[RecordFailure] = []
+    if taken:
+        refused = importer.write([item.record for item in taken], taken[0].position)
+    failed = {taken[failure.index].position for failure in refused}
+    handed_on = [
+        item.record
+        for item in items
+        if item.verdict is Verdict.PASS
+        or (item.verdict is Verdict.TAKE and item.position not in failed)
+    ]
+    job.progress.advance(
+        items[-1].position + 1,
+        taken=len(items),
+        records=handed_on,
+        ignored=sum(item.verdict is Verdict.DROP for item in items),
+        failures=[*refused, *_failures(items)],
+        durable=importer.batch_size is not None,
+    )
+
+
+def _failures(items: Iterable[Item]) -> list[RecordFailure]:
+    return [item.failure for item in items if item.failure is not None]
+
+
+def request_key(run_id: str, step_id: str, position: int, body: bytes) -> str:
+    """The Idempotency-Key of a request: the same for each try and each attempt of the run."""
+    head = f"{run_id}\n{step_id}\n{position}\n".encode()
+    return hashlib.sha256(head + body).hexdigest()

@@ -1,0 +1,158 @@
+"""Starting runs and looking at them."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from millrace import limits
+from millrace.domain.base import Json, Record
+from millrace.domain.errors import ConflictError, NotFoundError
+from millrace.domain.flow import Flow, Version
+from millrace.domain.ports import Listing
+from millrace.domain.run import (
+    Attempt,
+    PayloadRef,
+    Run,
+    RunKey,
+    RunStatus,
+    StepRecord,
+    Trigger,
+)
+from millrace.domain.token import Caller
+from millrace.usecases.context import Context
+from millrace.usecases.deploy import deployed_version
+from millrace.usecases.flows import get_flow, get_version
+from millrace.usecases.pages import read_records
+
+
+@dataclass(frozen=True, slots=True)
+class RunDetail:
+    """A run with what its steps did in the latest attempt."""
+
+    run: Run
+    steps: tuple[StepRecord, ...]
+
+
+def start_run(
+    context: Context,
+    flow: Flow,
+    trigger: Trigger,
+    payload: Json,
+    *,
+    version: Version | None = None,
+    dedupe_key: str | None = None,
+) -> tuple[Run, bool]:
+    """Record a run, durably, and start it; with a dedupe key, at most one run for that key.
+
+    Returns the run, and whether it is new. A start that fails after the record is written is made
+    up for by the sweeper, so the caller may be told that the run is accepted.
+    """
+    version = deployed_version(context, flow) if version is None else version
+    if version.machine_arn is None:
+        raise ConflictError(f"version {version.number} was never deployed; deploy it first")
+    now = context.clock()
+    run_id = context.new_id(Run.prefix)
+    run, is_new = context.runs.create(
+        Run(
+            id=run_id,
+            workspace_id=flow.workspace_id,
+            flow_id=flow.id,
+            version_id=version.id,
+            version_number=version.number,
+            status=RunStatus.RUNNING,
+            trigger=trigger,
+            payload=_keep_payload(context, RunKey(flow.workspace_id, run_id), payload),
+            machine_arn=version.machine_arn,
+            created_at=now,
+            started_at=now,
+            attempts=(Attempt(number=1, status=RunStatus.RUNNING, started_at=now),),
+        ),
+        dedupe_key=dedupe_key,
+    )
+    if is_new:
+        start_execution(context, run)
+    return run, is_new
+
+
+def start_execution(context: Context, run: Run) -> None:
+    """Start the run's machine; harmless to repeat, because the run's id names the execution."""
+    context.machines.start(
+        run.machine_arn,
+        run.id,
+        {"workspaceId": run.workspace_id, "runId": run.id, "attempt": run.attempt},
+    )
+
+
+def run_flow(context: Context, caller: Caller, flow_id: str, payload: Json) -> Run:
+    """Start the deployed version on behalf of a caller."""
+    flow = get_flow(context, caller, flow_id)
+    trigger = Trigger(source="manual", triggered_by=caller.token_id)
+    run, _ = start_run(context, flow, trigger, payload)
+    return run
+
+
+def get_run(context: Context, caller: Caller, run_id: str) -> RunDetail:
+    """A run with the steps of its latest attempt."""
+    run = context.runs.get(RunKey(caller.workspace_id, run_id))
+    return RunDetail(run, context.runs.steps(run.key, run.attempt))
+
+
+def list_runs(
+    context: Context, caller: Caller, flow_id: str, limit: int, cursor: str | None
+) -> Listing[Run]:
+    """One page of a flow's runs, newest first."""
+    flow = get_flow(context, caller, flow_id)
+    return context.runs.page(caller.workspace_id, flow.id, limit=limit, cursor=cursor)
+
+
+def run_version(context: Context, run: Run) -> Version:
+    """The version a run is pinned to."""
+    return context.resources.get(Version, run.workspace_id, run.version_id, parent_id=run.flow_id)
+
+
+def step_output(
+    context: Context, caller: Caller, run_id: str, step_id: str, limit: int
+) -> tuple[list[Record], bool]:
+    """The first records that a step handed on, and whether there are more."""
+    run = context.runs.get(RunKey(caller.workspace_id, run_id))
+    record = context.runs.step(run.key, run.attempt, step_id)
+    if record is None:
+        version = get_version(context, caller, run.flow_id, run.version_id)
+        known = any(step.id == step_id for step in version.steps)
+        hint = "it has not begun" if known else "the run's version has no such step"
+        raise NotFoundError(f"there is no output of step {step_id!r}: {hint}")
+    records: list[Record] = []
+    for batch in read_records(context.blobs, record.output):
+        records += batch
+        if len(records) > limit:
+            return records[:limit], True
+    return records, False
+
+
+def load_payload(context: Context, run: Run) -> Json:
+    """What the trigger handed to the run."""
+    if run.payload.inline is not None:
+        return json.loads(run.payload.inline)
+    if run.payload.key is not None:
+        return json.loads(context.blobs.get(run.payload.key))
+    return None
+
+
+def payload_records(context: Context, run: Run) -> Iterator[list[Record]]:
+    """The trigger's payload as records: an array gives one for each object, an object itself."""
+    payload = load_payload(context, run)
+    items = payload if isinstance(payload, list) else [] if payload is None else [payload]
+    records = [item if isinstance(item, dict) else {"value": item} for item in items]
+    for start in range(0, len(records), limits.PAGE_RECORDS):
+        yield records[start : start + limits.PAGE_RECORDS]
+
+
+def _keep_payload(context: Context, key: RunKey, payload: Json) -> PayloadRef:
+    if payload is None:
+        return PayloadRef()
+    text = json.dumps(payload, separators=(",", ":"))
+    if len(text) <= limits.INLINE_PAYLOAD_BYTES:
+        return PayloadRef(inline=text)
+    name = f"{key.workspace_id}/runs/{key.run_id}/payload.json"
+    context.blobs.put(name, text.encode())
+    return PayloadRef(key=name)

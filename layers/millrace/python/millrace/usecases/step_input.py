@@ -1,0 +1,106 @@
+"""What a step reads: the outputs of the steps it depends on, or what triggered the run."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum, auto
+from itertools import chain
+
+from millrace.domain.base import Record
+from millrace.domain.flow import Step, Version
+from millrace.domain.ports import Connectors, RecordFailure
+from millrace.domain.run import OutputPage, Run
+from millrace.usecases.context import Context
+from millrace.usecases.pages import read_page
+from millrace.usecases.runs import payload_records
+
+
+class Verdict(Enum):
+    """What a step's filter says of a record."""
+
+    TAKE = auto()
+    PASS = auto()
+    DROP = auto()
+    FAIL = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One record of a step's input, judged by the step's filter."""
+
+    position: int
+    record: Record
+    verdict: Verdict
+    failure: RecordFailure | None = None
+
+
+def sources(version: Version, step: Step) -> tuple[str, ...]:
+    """The steps whose outputs a step reads, in `dependsOn` order, each once.
+
+    A skipped step is transparent: its dependants read what it would have read.
+    """
+    by_id = {other.id: other for other in version.steps}
+
+    def expand(id_: str) -> Iterator[str]:
+        other = by_id[id_]
+        if not other.is_skipped:
+            yield id_
+            return
+        for dependency in other.depends_on:
+            yield from expand(dependency)
+
+    return tuple(dict.fromkeys(chain.from_iterable(expand(id_) for id_ in step.depends_on)))
+
+
+def input_pages(
+    context: Context, run: Run, version: Version, step: Step, start: int
+) -> Iterator[list[Item]]:
+    """The step's input from position `start` on, a list a page, judged by the step's filter.
+
+    A step that failed, under the strategy to continue, hands on nothing.
+    """
+    position = 0
+    for records in _batches(context, run, version, step, start):
+        if isinstance(records, int):
+            position += records
+            continue
+        fresh = records[max(0, start - position) :]
+        first = position + len(records) - len(fresh)
+        position += len(records)
+        yield [
+            _judge(context.connectors, step, first + offset, record)
+            for offset, record in enumerate(fresh)
+        ]
+
+
+def _batches(
+    context: Context, run: Run, version: Version, step: Step, start: int
+) -> Iterator[list[Record] | int]:
+    """Pages of records; of a page wholly before `start` only its length, without reading it."""
+    names = sources(version, step)
+    if not names:
+        yield from payload_records(context, run)
+        return
+    position = 0
+    for page in _pages(context, run, names):
+        position += page.records
+        yield page.records if position <= start else read_page(context.blobs, page)
+
+
+def _pages(context: Context, run: Run, names: tuple[str, ...]) -> Iterator[OutputPage]:
+    for name in names:
+        record = context.runs.step(run.key, run.attempt, name)
+        if record is not None and record.status.has_output:
+            yield from record.output
+
+
+def _judge(connectors: Connectors, step: Step, position: int, record: Record) -> Item:
+    if step.filter is None:
+        return Item(position, record, Verdict.TAKE)
+    try:
+        matches = connectors.matches(step.filter, record)
+    except ValueError as error:
+        failure = RecordFailure(position, "filterFailed", str(error))
+        return Item(position, record, Verdict.FAIL, failure)
+    if matches:
+        return Item(position, record, Verdict.TAKE)
+    return Item(position, record, Verdict.PASS if step.on_not_matching == "pass" else Verdict.DROP)

@@ -1,0 +1,118 @@
+"""How far a try of a step is: counts, output and checkpoint, remembered together or not at all."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+from millrace.domain.base import Json, Record
+from millrace.domain.errors import ConflictError, StepError, StepFailed, StepThrottled
+from millrace.domain.ports import RecordFailure
+from millrace.domain.run import Counts, Run, RunError, StepRecord, StepStatus
+from millrace.usecases.context import Context
+from millrace.usecases.pages import PageWriter
+
+_REMEMBER_EVERY: Final = timedelta(seconds=1)
+_STOP_BEFORE_DEADLINE: Final = timedelta(seconds=60)
+
+
+class Progress:
+    """One try of a step, from where the try before it left off."""
+
+    def __init__(
+        self,
+        context: Context,
+        run: Run,
+        record: StepRecord,
+        time_left: Callable[[], timedelta],
+    ) -> None:
+        self._context = context
+        self._key = run.key
+        self._record = record
+        self._time_left = time_left
+        # A try that lost its place may still be writing, so each writes under a name of its own.
+        prefix = (
+            f"{run.workspace_id}/runs/{run.id}/{record.attempt:02d}/{record.step_id}"
+            f"/{record.tries:03d}"
+        )
+        self._writer = PageWriter(context.blobs, prefix, record.output)
+        self._saved_at: datetime = context.clock()
+
+    @property
+    def checkpoint(self) -> Json:
+        """Where to go on; None: from the start."""
+        return self._record.checkpoint
+
+    def advance(
+        self,
+        checkpoint: Json,
+        *,
+        taken: int,
+        records: Sequence[Record] = (),
+        ignored: int = 0,
+        failures: Sequence[RecordFailure] = (),
+        durable: bool = False,
+    ) -> None:
+        """Count records that were dealt with, and hand some on.
+
+        It is written at once if `durable`, else once in a while: what is forgotten is read again.
+        """
+        before = self._record.counts
+        self._writer.write(records)
+        self._record = self._record.model_copy(
+            update={
+                "checkpoint": checkpoint,
+                "counts": Counts(
+                    records_in=before.records_in + taken,
+                    records_out=before.records_out + len(records),
+                    records_ignored=before.records_ignored + ignored,
+                    records_failed=before.records_failed + len(failures),
+                ),
+                "error": self._record.error or _first(failures),
+            }
+        )
+        now = self._context.clock()
+        if durable or now - self._saved_at >= _REMEMBER_EVERY:
+            self._save({})
+            self._saved_at = now
+        if self._time_left() < _STOP_BEFORE_DEADLINE:
+            # The machine comes back at once, in a new invocation with its full time.
+            raise StepThrottled("continues", "the step goes on in a new invocation", now)
+
+    def interrupt(self, error: StepError) -> None:
+        """Remember where to go on after an error that may pass."""
+        self._save(
+            {
+                "status": StepStatus.RETRYING,
+                "error": RunError(code=error.code, message=error.message),
+            }
+        )
+
+    def end(self) -> StepRecord:
+        """Write the result of a step that dealt with all its records."""
+        failed = self._record.counts.records_failed
+        status = StepStatus.PARTIALLY_SUCCEEDED if failed else StepStatus.SUCCEEDED
+        error = self._record.error if failed else None
+        return self._save({"status": status, "error": error, "ended_at": self._context.clock()})
+
+    def fail(self, error: StepFailed) -> StepRecord:
+        """Write the result of a step that cannot be helped."""
+        return self._save(
+            {
+                "status": StepStatus.FAILED,
+                "error": RunError(code=error.code, message=error.message),
+                "ended_at": self._context.clock(),
+            }
+        )
+
+    def _save(self, update: dict[str, object]) -> StepRecord:
+        self._record = self._record.model_copy(update={"output": self._writer.pages(), **update})
+        try:
+            return self._context.runs.save_step(self._key, self._record)
+        except ConflictError as error:
+            raise StepFailed("superseded", error.message) from error
+
+
+def _first(failures: Sequence[RecordFailure]) -> RunError | None:
+    if not failures:
+        return None
+    return RunError(code=failures[0].code, message=failures[0].message)

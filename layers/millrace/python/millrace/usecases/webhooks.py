@@ -1,0 +1,206 @@
+"""Webhooks of a flow, and the deliveries that come in through them."""
+
+import hashlib
+import hmac
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, NoReturn
+
+from millrace import limits
+from millrace.domain.base import Json
+from millrace.domain.errors import (
+    ConflictError,
+    NotFoundError,
+    RuleViolationError,
+    TooLargeError,
+    UnauthenticatedError,
+    Violation,
+)
+from millrace.domain.flow import Flow
+from millrace.domain.ports import Create, Delete, Listing
+from millrace.domain.run import Run, Trigger
+from millrace.domain.token import Caller
+from millrace.domain.webhook import Webhook, WebhookInput
+from millrace.usecases.context import Context
+from millrace.usecases.flows import get_flow
+from millrace.usecases.resources import born, changed, check_revision, fields_of
+from millrace.usecases.runs import start_run
+from millrace.usecases.write_only import secrets_of, take_secrets
+
+_PRIVATE_HEADERS: Final = frozenset({"authorization", "cookie", "proxy-authorization", "api-key"})
+
+
+def check_webhook(given: WebhookInput, pointer: str = "", *, has_secret: bool = False) -> None:
+    """Raise RuleViolationError if deliveries could not be verified as asked."""
+    violations = webhook_violations(given, pointer, has_secret=has_secret)
+    if violations:
+        raise RuleViolationError("the webhook cannot verify its deliveries", violations)
+
+
+def webhook_violations(
+    given: WebhookInput, pointer: str = "", *, has_secret: bool = False
+) -> list[Violation]:
+    """What is wrong with a webhook that is well formed."""
+    if given.hmac_algorithm is None or given.hmac_secret_key is not None or has_secret:
+        return []
+    return [
+        Violation(
+            "secretMissing",
+            f"{pointer}/hmacSecretKey",
+            "hmacAlgorithm is set, but there is no secret to verify signatures with.",
+            "Set hmacSecretKey to the secret that the sender signs with.",
+        )
+    ]
+
+
+def new_webhook(
+    context: Context, caller: Caller, flow_id: str, given: WebhookInput
+) -> tuple[Webhook, dict[str, str]]:
+    """A webhook not stored yet, and its secrets."""
+    given, secrets = take_secrets(given)
+    webhook = Webhook(
+        **fields_of(given, Webhook),
+        **born(context, caller, Webhook),
+        flow_id=flow_id,
+        secrets_version=context.new_id("sec") if secrets else None,
+    )
+    return webhook, secrets
+
+
+def changed_webhook(
+    context: Context, caller: Caller, before: Webhook, given: WebhookInput
+) -> tuple[Webhook, dict[str, str]]:
+    """A webhook as it will be, and its secrets if they change; `before` if nothing changes."""
+    given, new = take_secrets(given)
+    old = secrets_of(context.secrets, before)
+    secrets = old | new
+    if secrets == old and fields_of(before, WebhookInput) == fields_of(given, WebhookInput):
+        return before, {}
+    version = before.secrets_version if secrets == old else context.new_id("sec")
+    after = Webhook(
+        **fields_of(given, Webhook),
+        **changed(context, caller, before),
+        flow_id=before.flow_id,
+        secrets_version=version,
+    )
+    return after, {} if secrets == old else secrets
+
+
+def create_webhook(context: Context, caller: Caller, flow_id: str, given: WebhookInput) -> Webhook:
+    """Store a new webhook of a flow."""
+    flow = get_flow(context, caller, flow_id)
+    check_webhook(given)
+    webhook, secrets = new_webhook(context, caller, flow.id, given)
+    if webhook.secrets_key is not None:
+        context.secrets.put(webhook.secrets_key, secrets)
+    context.resources.commit(Create(webhook, parent_id=flow.id))
+    return webhook
+
+
+def list_webhooks(
+    context: Context, caller: Caller, flow_id: str, limit: int, cursor: str | None
+) -> Listing[Webhook]:
+    """One page of a flow's webhooks."""
+    flow = get_flow(context, caller, flow_id)
+    return context.resources.page(
+        Webhook, caller.workspace_id, parent_id=flow.id, limit=limit, cursor=cursor
+    )
+
+
+def delete_webhook(
+    context: Context, caller: Caller, flow_id: str, webhook_id: str, revision: int | None
+) -> None:
+    """Remove a webhook; deliveries to its address are refused from then on."""
+    webhook = context.resources.get(Webhook, caller.workspace_id, webhook_id, parent_id=flow_id)
+    check_revision(webhook, revision)
+    context.resources.commit(Delete(webhook, parent_id=flow_id))
+    if webhook.secrets_key is not None:
+        context.secrets.delete(webhook.secrets_key)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One request to a webhook; header names in lower case, the body as it came."""
+
+    method: str
+    headers: Mapping[str, str]
+    query: Mapping[str, str]
+    body: bytes
+
+
+def receive_delivery(context: Context, webhook_id: str, delivery: Delivery) -> tuple[Run, bool]:
+    """Check a delivery, record its run durably, and start it.
+
+    The bytes are verified before anything is parsed. Returns the run, and whether it is new: the
+    same delivery id gives the same run.
+
+    Raises:
+        NotFoundError: there is no such webhook, or its flow is gone.
+        TooLargeError: the body is too large.
+        UnauthenticatedError: the signature is missing or wrong.
+        ConflictError: the flow is disabled or has no deployed version.
+    """
+    if len(delivery.body) > limits.WEBHOOK_BYTES:
+        raise TooLargeError(
+            f"the body has {len(delivery.body):,} bytes; the limit is {limits.WEBHOOK_BYTES:,}"
+        )
+    webhook = context.resources.find_public(Webhook, webhook_id)
+    if webhook is None:
+        raise NotFoundError("there is no such webhook")
+    _verify(context, webhook, delivery)
+    flow = context.resources.get(Flow, webhook.workspace_id, webhook.flow_id)
+    if not flow.enabled:
+        raise ConflictError("the flow is disabled")
+    delivery_id = _delivery_id(webhook, delivery)
+    trigger = Trigger(source="webhook", webhook_id=webhook.id, delivery_id=delivery_id)
+    dedupe_key = None if delivery_id is None else f"{webhook.id}\n{delivery_id}"
+    return start_run(context, flow, trigger, _payload(webhook, delivery), dedupe_key=dedupe_key)
+
+
+def _verify(context: Context, webhook: Webhook, delivery: Delivery) -> None:
+    if webhook.hmac_algorithm is None:
+        return
+    secret = secrets_of(context.secrets, webhook)["hmac_secret_key"]
+    digest = hmac.new(secret.encode(), delivery.body, hashlib.sha256).hexdigest()
+    given = delivery.headers.get(webhook.hmac_header.lower(), "")
+    # Compared as bytes: compare_digest refuses text that is not ASCII.
+    if not hmac.compare_digest(f"{webhook.hmac_prefix}{digest}".encode(), given.encode()):
+        raise UnauthenticatedError("no valid signature")
+
+
+def _delivery_id(webhook: Webhook, delivery: Delivery) -> str | None:
+    if webhook.delivery_id_header is None:
+        return None
+    return delivery.headers.get(webhook.delivery_id_header.lower()) or None
+
+
+def _payload(webhook: Webhook, delivery: Delivery) -> dict[str, Json]:
+    """The delivery as the flow's input record, without what proves the sender's identity."""
+    private = _PRIVATE_HEADERS | {webhook.hmac_header.lower()}
+    return {
+        "method": delivery.method,
+        "headers": {name: value for name, value in delivery.headers.items() if name not in private},
+        "query": dict(delivery.query),
+        "body": _parse(delivery),
+    }
+
+
+def _parse(delivery: Delivery) -> Json:
+    """The body as JSON if it says that it is, as text otherwise."""
+    if not delivery.body:
+        return None
+    content_type = delivery.headers.get("content-type", "").partition(";")[0].strip().lower()
+    try:
+        if content_type == "application/json" or content_type.endswith("+json"):
+            return json.loads(delivery.body, parse_constant=_refuse_constant)
+        return delivery.body.decode()
+    except ValueError as error:
+        raise RuleViolationError(
+            f"the body is not what its content type {content_type!r} says",
+            [Violation("badBody", "", str(error), "Send valid JSON, or another content type.")],
+        ) from error
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
