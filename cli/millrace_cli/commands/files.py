@@ -1,0 +1,163 @@
+"""Commands that read a flow file: apply, compile, graph."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from millrace_cli import context
+from millrace_cli.errors import CliError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from millrace.compiler import Definition, Finding
+    from rich.table import Table
+
+    from millrace_cli.source import Source
+
+type JsonObject = dict[str, Any]
+
+File = Annotated[Path, typer.Argument(help="A YAML or JSON file.", show_default=False)]
+FlowKey = Annotated[
+    str | None,
+    typer.Option("--flow", help="Stable key of the flow, if the file holds several."),
+]
+
+
+def apply(
+    ctx: typer.Context,
+    file: File,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the API's answer.")] = False,
+) -> None:
+    """Create or update all that FILE holds, and deploy its flows; ${NAME} is the environment's."""
+    from millrace_cli.client import ApiError
+    from millrace_cli.source import read_source, substitute
+
+    source = substitute(read_source(file))
+    try:
+        answer = context.client(ctx).apply(source.document)
+    except ApiError as error:
+        if not error.errors:
+            raise
+        raise CliError(
+            *(
+                source.complain(e.get("pointer", ""), e["message"], e.get("remedy"))
+                for e in error.errors
+            )
+        ) from None
+    if as_json:
+        context.print_json(answer)
+    else:
+        context.console().print(_changes(answer))
+
+
+def compile_(
+    file: File,
+    flow: FlowKey = None,
+    durations: Annotated[
+        Path | None, typer.Option(help="JSON file: step id to expected seconds.")
+    ] = None,
+    explain: Annotated[bool, typer.Option(help="Print the plan to stderr.")] = False,
+) -> None:
+    """Print the Step Functions machine of the flow in FILE; needs no API."""
+    from millrace import compiler
+
+    seconds = None if durations is None else _durations(durations)
+    source, prefix, definition = _definition(file, flow)
+    try:
+        compiled = compiler.compile_flow(definition, durations=seconds)
+    except compiler.CompileError as error:
+        raise _refused(source, prefix, error.findings) from None
+    if explain:
+        typer.echo(compiler.explain(compiled), err=True)
+    sys.stdout.write(compiled.asl.rstrip("\n") + "\n")
+
+
+def graph(
+    file: File,
+    flow: FlowKey = None,
+    format_: Annotated[
+        Literal["text", "mermaid", "svg"], typer.Option("--format", help="How to draw.")
+    ] = "text",
+) -> None:
+    """Draw the steps of the flow in FILE; needs no API."""
+    from millrace import compiler
+
+    _, _, definition = _definition(file, flow)
+    sys.stdout.write(compiler.draw(definition, format_).rstrip("\n") + "\n")
+
+
+def _definition(file: Path, key: str | None) -> tuple["Source", str, "Definition"]:
+    """The flow to compile and the pointer to it; findings become complaints about the file."""
+    from millrace import compiler
+    from millrace_cli.source import read_source
+
+    source = read_source(file)
+    document, prefix = _choose_flow(source, key)
+    definition, findings = compiler.read_definition(document)
+    if definition is None or findings:
+        raise _refused(source, prefix, findings)
+    return source, prefix, definition
+
+
+def _choose_flow(source: "Source", key: str | None) -> tuple[Any, str]:
+    """The flow itself, whether the file is one flow or a document with a list of them."""
+    document = source.document
+    if not isinstance(document, dict) or not isinstance(document.get("flows"), list):
+        return document, ""
+    flows = document["flows"]
+    keys = [flow.get("stableKey") if isinstance(flow, dict) else None for flow in flows]
+    if key is not None and key in keys:
+        index = keys.index(key)
+    elif key is None and len(flows) == 1:
+        index = 0
+    else:
+        names = ", ".join(str(name) for name in keys) or "none"
+        problem = "choose a flow with --flow" if key is None else f"no flow {key!r}"
+        raise CliError(source.complain("/flows", problem, f"the file holds: {names}"))
+    return flows[index], f"/flows/{index}"
+
+
+def _refused(source: "Source", prefix: str, findings: "Iterable[Finding]") -> CliError:
+    return CliError(*(source.complain(prefix + f.pointer, f.message, f.remedy) for f in findings))
+
+
+def _durations(path: Path) -> dict[str, float]:
+    from millrace_cli.source import read_json
+
+    seconds = read_json(path)
+    numbers = isinstance(seconds, dict) and all(
+        isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
+        for value in seconds.values()
+    )
+    if not numbers:
+        example = json.dumps({"read": 2.5})
+        raise CliError(f"{path} must map step ids to seconds, such as {example}")
+    return {step: float(value) for step, value in seconds.items()}
+
+
+def _changes(answer: JsonObject) -> "Table":
+    from rich.table import Table
+    from rich.text import Text
+
+    colours = {"created": "green", "updated": "yellow"}
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+
+    def add(change: str, what: str, more: str = "") -> None:
+        table.add_row(Text(change, style=colours.get(change, "bright_black")), what, more)
+
+    for kind in ("connections", "actions"):
+        for item in answer.get(kind, []):
+            add(item["change"], f"{kind[:-1]} {item['stableKey']}")
+    for flow in answer.get("flows", []):
+        deployed = ", deployed" if flow.get("deployed") else ""
+        add(flow["change"], f"flow {flow['stableKey']}", f"v{flow['versionNumber']}{deployed}")
+        for hook in flow.get("webhooks", []):
+            add("", f"webhook {hook['stableKey']}", hook["url"])
+    return table

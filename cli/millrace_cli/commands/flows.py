@@ -1,0 +1,156 @@
+"""Commands about flows: list them, show one, run one."""
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from millrace_cli import context
+from millrace_cli.errors import CliError
+
+if TYPE_CHECKING:
+    from millrace_cli.client import ApiClient
+
+type JsonObject = dict[str, Any]
+
+app = typer.Typer(cls=context.Group, no_args_is_help=True, help="List and show flows.")
+
+FlowName = Annotated[
+    str, typer.Argument(metavar="FLOW", help="Id or stable key.", show_default=False)
+]
+
+_POLL_SECONDS = (0.1, 1.0)
+"""First and longest wait between two looks at a run."""
+_TERMINAL = {"succeeded", "partiallySucceeded", "failed", "cancelled", "superseded"}
+_SUCCESS = {"succeeded", "partiallySucceeded"}
+
+
+def find_flow(client: "ApiClient", name: str) -> JsonObject:
+    """The flow of that id or stable key.
+
+    Raises:
+        CliError: there is none.
+    """
+    if name.startswith("flow_"):
+        return client.flow(name)
+    flow = next(client.flows(stable_key=name), None)
+    if flow is None:
+        raise CliError(f"no flow has the key {name!r}; `millrace flows list` shows them")
+    return flow
+
+
+def wait_for(client: "ApiClient", run_id: str, timeout: float | None = None) -> JsonObject:
+    """The run once it is over.
+
+    Raises:
+        CliError: it is still going on after `timeout` seconds.
+    """
+    pause, longest = _POLL_SECONDS
+    deadline = None if timeout is None else time.monotonic() + timeout
+    while True:
+        run = client.run(run_id)
+        if run["status"] in _TERMINAL:
+            return run
+        if deadline is not None and time.monotonic() > deadline:
+            raise CliError(
+                f"{run_id} is still {run['status']} after {timeout:.0f} s; "
+                f"`millrace runs show {run_id}` shows it"
+            )
+        time.sleep(pause)
+        pause = min(pause * 1.3, longest)
+
+
+@app.command("list")
+def list_(ctx: typer.Context) -> None:
+    """List the flows of the workspace."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bright_black")
+    for title in ("key", "name", "steps", "state", "starts", "id"):
+        table.add_column(title, overflow="fold", no_wrap=title == "id")
+    for flow in context.client(ctx).flows():
+        table.add_row(
+            flow.get("stableKey", ""),
+            flow["name"],
+            str(flow.get("stepsCount", "")),
+            _state(flow),
+            flow.get("schedule") or flow.get("trigger", {}).get("kind", ""),
+            flow["id"],
+        )
+    if table.row_count:
+        context.console().print(table)
+    else:
+        typer.echo("no flows yet; `millrace apply FILE` makes some")
+
+
+@app.command()
+def show(
+    ctx: typer.Context,
+    flow: FlowName,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the API's answer.")] = False,
+) -> None:
+    """Show a flow: its settings and the steps of its deployed or latest version."""
+    from rich.table import Table
+    from rich.text import Text
+
+    client = context.client(ctx)
+    found = find_flow(client, flow)
+    version = client.version(
+        found["id"], found.get("deployedVersionId") or found["latestVersionId"]
+    )
+    if as_json:
+        context.print_json(found | {"version": version})
+        return
+    settings = Table.grid(padding=(0, 2))
+    for name, value in (
+        ("id", found["id"]),
+        ("key", found.get("stableKey")),
+        ("description", found.get("description")),
+        ("state", _state(found)),
+        ("version", str(version["number"])),
+        ("starts", found.get("schedule") or found.get("trigger", {}).get("kind")),
+    ):
+        if value:
+            settings.add_row(Text(name, style="bright_black"), value)
+    steps = Table(box=None, pad_edge=False, header_style="bright_black")
+    for title in ("step", "type", "after"):
+        steps.add_column(title, overflow="fold")
+    for step in version["steps"]:
+        skipped = " (skipped)" if step.get("isSkipped") else ""
+        steps.add_row(step["id"], step["type"] + skipped, ", ".join(step.get("dependsOn", [])))
+    context.console().print(Text(found["name"], style="bold"), settings, "", steps, sep="\n")
+
+
+def run(
+    ctx: typer.Context,
+    flow: FlowName,
+    payload: Annotated[
+        Path | None,
+        typer.Option(
+            help="JSON file to start with; - is standard input.", allow_dash=True, exists=False
+        ),
+    ] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait and show the timeline.")] = False,
+) -> None:
+    """Start a run; prints its id, or with --wait its timeline (exit code 1 unless it succeeds)."""
+    from millrace_cli.source import read_json
+    from millrace_cli.timeline import timeline
+
+    content = None if payload is None else read_json(payload)
+    client = context.client(ctx)
+    found = find_flow(client, flow)
+    run_id: str = client.start_run(found["id"], content)["runId"]
+    if not wait:
+        typer.echo(run_id)
+        return
+    ended = wait_for(client, run_id)
+    context.console().print(timeline(ended, found["name"]))
+    if ended["status"] not in _SUCCESS:
+        raise typer.Exit(1)
+
+
+def _state(flow: JsonObject) -> str:
+    if not flow.get("deployedVersionId"):
+        return "draft"
+    return "live" if flow.get("enabledAt") or flow.get("enabled") else "disabled"

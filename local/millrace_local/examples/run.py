@@ -1,0 +1,224 @@
+"""Runs both examples against a live API and checks every record that comes out.
+
+`make run` calls it; so can anybody with an API that may call loopback addresses.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import urllib3
+from millrace.compiler import draw, read_definition
+from millrace_cli.client import ApiClient
+from millrace_cli.commands.flows import wait_for
+from millrace_cli.errors import CliError
+from millrace_cli.source import Source, read_source, substitute
+from millrace_cli.timeline import timeline
+from rich.console import Console
+from rich.text import Text
+
+from millrace_local.examples import expected
+from millrace_local.examples.github import Delivery, deliver, read_deliveries
+from millrace_local.examples.receivers import Receiver
+from millrace_local.examples.report import Report
+from millrace_local.examples.world import (
+    DELIVERIES,
+    EARTHQUAKES_FLOW,
+    GITHUB_FLOW,
+    GITHUB_SECRET,
+    ROOT,
+    World,
+    outside_world,
+)
+
+type JsonObject = dict[str, Any]
+
+_RUN_SECONDS = 90.0
+"""A run that takes longer is stuck: the slowest takes under ten."""
+_ACCEPTED = 202
+_UNAUTHORIZED = 401
+_MILLRACE = ".venv/bin/millrace"
+
+
+def run_examples(api_url: str, token: str, console: Console) -> bool:
+    """Apply both flows, run them on real input, print what happened, and say if all was right.
+
+    Can be repeated: flows that are there already stay as they are. The servers that the flows
+    talk to live only as long as this call; `python -m millrace_local.examples` starts them alone.
+    """
+    client = ApiClient(api_url, token)
+    passed = True
+    with outside_world() as world:
+        for example in (_github_to_slack, _earthquakes):
+            report = Report(console)
+            try:
+                example(client, world, report)
+            except CliError as error:
+                report.check("the API did what it was asked", list(error.lines))
+            except urllib3.exceptions.HTTPError as error:
+                report.check("the webhook answered", [str(error)])
+            passed &= report.passed
+    return passed
+
+
+def _github_to_slack(client: ApiClient, world: World, report: Report) -> None:
+    flow = _apply(client, GITHUB_FLOW, world.environment, report)
+    url = flow.webhook_urls["github"]
+    deliveries = list(read_deliveries(DELIVERIES))
+    outcomes = [deliver(url, delivery, GITHUB_SECRET) for delivery in deliveries]
+    forged = replace(deliveries[0], delivery_id=str(uuid4()))
+    refused = deliver(url, forged, "not-the-secret")
+    repeated = deliver(url, deliveries[0], GITHUB_SECRET)
+    run_ids = [outcome.run_id for outcome in outcomes if outcome.run_id]
+    runs = [wait_for(client, run_id, _RUN_SECONDS) for run_id in run_ids]
+    messages = expected.slack_messages(deliveries)
+
+    talkative = [run for run in runs if _counts(run, "slack")["recordsOut"]]
+    for run in talkative[:1] or runs[:1]:
+        report.show(timeline(run, flow.name))
+    report.show(_delivery_summary(deliveries, messages))
+    accepted = all(outcome.status == _ACCEPTED for outcome in outcomes)
+    report.check(
+        f"{len(deliveries)} deliveries accepted, each started one run",
+        accepted and len(set(run_ids)) == len(deliveries),
+    )
+    report.check("all runs succeeded", _not_succeeded(runs))
+    report.check(
+        "the same delivery again gave the same run",
+        repeated.status == _ACCEPTED and repeated.run_id == outcomes[0].run_id,
+    )
+    report.check(
+        "a wrong signature got 401 and started nothing",
+        refused.status == _UNAUTHORIZED and not _run_of(client, flow.id, forged),
+    )
+    _check_counts(report, runs, "interesting", len(deliveries), len(messages))
+    _check_receiver(report, "Slack", world.slack, messages)
+    report.next(
+        (f"{_MILLRACE} runs list {flow.key}", "all its runs"),
+        *((f"{_MILLRACE} runs output {run['id']} message", "a message") for run in talkative[:1]),
+    )
+
+
+def _earthquakes(client: ApiClient, world: World, report: Report) -> None:
+    flow = _apply(client, EARTHQUAKES_FLOW, world.environment, report)
+    run_id: str = client.start_run(flow.id)["runId"]
+    run = wait_for(client, run_id, _RUN_SECONDS)
+    quakes = expected.quakes(world.features)
+
+    report.show(timeline(run, flow.name))
+    report.show(_source_summary(world))
+    report.check("the run succeeded", _not_succeeded([run]))
+    read = _counts(run, "read")["recordsOut"]
+    report.check(
+        f"{len(world.features):,} records read, {read:,} counted", read == len(world.features)
+    )
+    _check_counts(report, [run], "convert", len(world.features), len(quakes.warehouse))
+    _check_counts(report, [run], "strong", len(quakes.warehouse), len(quakes.alerts))
+    _check_receiver(report, "warehouse", world.warehouse, quakes.warehouse)
+    _check_receiver(report, "alerts", world.alerts, quakes.alerts)
+    summary = client.step_output(run_id, "summary")["data"]
+    report.check("the summary agrees with the data", expected.differences(quakes.summary, summary))
+    report.next(
+        (f"{_MILLRACE} runs output {run_id} summary", "the summary"),
+        (f"{_MILLRACE} runs show {run_id}", "this timeline"),
+        (f"{_MILLRACE} flows show {flow.key}", "its steps"),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Applied:
+    id: str
+    key: str
+    name: str
+    webhook_urls: Mapping[str, str]
+
+
+def _apply(
+    client: ApiClient, file: Path, environment: Mapping[str, str], report: Report
+) -> _Applied:
+    """Store and deploy the file's one flow, and show its heading and graph."""
+    source = substitute(read_source(ROOT / file), environment)
+    definition: JsonObject = source.document["flows"][0]
+    report.heading(definition["name"], str(file))
+    report.show(Text(_graph(source)))
+    flow = client.apply(source.document)["flows"][0]
+    deployed = "deployed" if flow["deployed"] else "not deployed"
+    report.check(
+        f"flow {flow['change']}, version {flow['versionNumber']} {deployed}",
+        problems=flow["deployed"],
+    )
+    urls = {hook["stableKey"]: hook["url"] for hook in flow.get("webhooks", [])}
+    return _Applied(flow["id"], flow["stableKey"], definition["name"], urls)
+
+
+def _graph(source: Source) -> str:
+    definition, findings = read_definition(source.document["flows"][0])
+    if definition is None:
+        raise CliError(
+            *(source.complain(f"/flows/0{f.pointer}", f.message, f.remedy) for f in findings)
+        )
+    return draw(definition, "text").rstrip("\n")
+
+
+def _check_counts(
+    report: Report, runs: list[JsonObject], step: str, came_in: int, went_out: int
+) -> None:
+    found = Counter[str]()
+    for run in runs:
+        found.update(_counts(run, step))
+    wanted = (came_in, went_out, came_in - went_out, 0)
+    numbers = tuple(found[f"records{what}"] for what in ("In", "Out", "Ignored", "Failed"))
+    report.check(
+        f"{step}: {came_in:,} in, {went_out:,} out, {came_in - went_out:,} ignored",
+        [] if numbers == wanted else [f"in, out, ignored, failed were {numbers}, not {wanted}"],
+    )
+
+
+def _check_receiver(
+    report: Report, name: str, receiver: Receiver, wanted: list[JsonObject]
+) -> None:
+    faults = Counter(fault.value for fault in receiver.plan.dealt)
+    lived_through = ", ".join(f"{count} x {fault}" for fault, count in sorted(faults.items()))
+    report.check(
+        f"{name} got exactly the {len(wanted):,} expected, each once "
+        f"({receiver.requests} requests; faults: {lived_through or 'none'}; "
+        f"{receiver.replays} repeats recognised)",
+        [*expected.differences(wanted, receiver.records), *receiver.refused],
+    )
+
+
+def _delivery_summary(deliveries: list[Delivery], messages: list[JsonObject]) -> Text:
+    events = Counter(delivery.event for delivery in deliveries)
+    listed = ", ".join(f"{count} {event}" for event, count in sorted(events.items()))
+    return Text(f"{len(deliveries)} deliveries ({listed}) -> {len(messages)} messages")
+
+
+def _source_summary(world: World) -> Text:
+    faults = Counter(fault.value for fault in world.source.plan.dealt)
+    listed = ", ".join(f"{count} x {fault}" for fault, count in sorted(faults.items()))
+    return Text(f"the source served {world.source.served} pages; its faults: {listed or 'none'}")
+
+
+def _counts(run: JsonObject, step_id: str) -> Counter[str]:
+    for step in run.get("steps", []):
+        if step["stepId"] == step_id:
+            return Counter(step["counts"])
+    return Counter()
+
+
+def _not_succeeded(runs: list[JsonObject]) -> list[str]:
+    return [
+        f"{run['id']} {run['status']}: {(run.get('error') or {}).get('message', 'no error given')}"
+        for run in runs
+        if run["status"] != "succeeded"
+    ]
+
+
+def _run_of(client: ApiClient, flow_id: str, delivery: Delivery) -> bool:
+    """Whether any run of the flow was started by this delivery."""
+    return any(
+        run["trigger"].get("deliveryId") == delivery.delivery_id for run in client.runs(flow_id)
+    )
