@@ -1,5 +1,6 @@
 """The control plane as one Powertools application."""
 
+from http import HTTPStatus
 from typing import Any, Final
 
 from aws_lambda_powertools import Logger
@@ -9,8 +10,8 @@ from aws_lambda_powertools.event_handler.openapi.exceptions import (
     RequestUnsupportedContentType,
     RequestValidationError,
 )
+from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from http import HTTPStatus
 from millrace.domain.errors import DomainError
 from millrace.http import problems
 from millrace.http.body import check_json_body
@@ -41,7 +42,7 @@ class Api:
     def __init__(self, context: Context) -> None:
         self._app = create_app(context)
 
-    def __call__(self, event: dict[str, Any], lambda_context: Any) -> dict[str, Any]:
+    def __call__(self, event: dict[str, Any], lambda_context: LambdaContext) -> dict[str, Any]:
         """The answer to one request; never raises."""
         try:
             check_json_body(event)
@@ -87,7 +88,7 @@ def create_app(context: Context) -> APIGatewayHttpResolver:
     @app.exception_handler(Exception)
     def on_fault(error: Exception) -> Response[str]:
         # The last resort: what no one foresaw is logged whole and answered without detail.
-        logger.exception("unhandled error", exc_info=error)
+        logger.error("unhandled error", exc_info=error)
         detail = "something went wrong on our side; it is in the log"
         return problems.response(
             problems.problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", detail)

@@ -18,9 +18,9 @@ class Authorizer:
         """Whether the request may pass, and who makes it."""
         headers = {name.lower(): value for name, value in event.get("headers", {}).items()}
         scheme, _, token = headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer":
+            return {"isAuthorized": False}
         try:
-            if scheme.lower() != "bearer":
-                raise UnauthenticatedError("no valid token")
             caller = authenticate(self._context, token.strip())
         except UnauthenticatedError:
             return {"isAuthorized": False}

@@ -97,18 +97,20 @@ def from_validation(errors: Sequence[dict[str, Any]], body: Json) -> Problem:
         return problem(HTTPStatus.BAD_REQUEST, InvalidRequestError.code, detail, violations)
     count = "one field is" if len(violations) == 1 else f"{len(violations)} fields are"
     detail = f"{count} not as they should be; see errors"
-    return problem(
-        HTTPStatus.UNPROCESSABLE_ENTITY, RuleViolationError.code, detail, violations
-    )
+    return problem(HTTPStatus.UNPROCESSABLE_ENTITY, RuleViolationError.code, detail, violations)
 
 
 def _violation(error: dict[str, Any], body: Json) -> Violation:
+    place: str
+    path: list[str | int]
     place, *path = error["loc"]
     pointer = json_pointer(path, body) if place == "body" else str(path[-1] if path else place)
     match error["type"]:
         case "extra_forbidden":
             remedy = "Remove it, or correct its name."
-            return Violation("unknownField", pointer, f"There is no field {path[-1]!r} here.", remedy)
+            return Violation(
+                "unknownField", pointer, f"There is no field {path[-1]!r} here.", remedy
+            )
         case "missing":
             return Violation("missingField", pointer, "This field is required.", "Add it.")
         case kind:
@@ -124,15 +126,18 @@ def json_pointer(path: Sequence[str | int], body: Json) -> str:
     then it is a field that is missing.
     """
     pointer = ""
-    here = body
+    here: Any = body
     for number, token in enumerate(path):
         is_last = number == len(path) - 1
-        if isinstance(here, dict) and token in here:
-            here = here[token]
-        elif isinstance(here, list) and isinstance(token, int) and token < len(here):
-            here = here[token]
-        elif not (is_last and isinstance(here, dict) and isinstance(token, str)):
-            continue
+        match here, token:
+            case dict(), str() if token in here:
+                here = here[token]
+            case list(), int() if token < len(here):
+                here = here[token]
+            case dict(), str() if is_last:
+                pass
+            case _:
+                continue
         pointer += "/" + str(token).replace("~", "~0").replace("/", "~1")
     return pointer
 

@@ -1,11 +1,11 @@
 """What routes take from a request beside its body: who calls, which revision, which page."""
 
 import re
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Header, Query
-from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
+from aws_lambda_powertools.utilities.data_classes.common import BaseProxyEvent
 
 from millrace.domain.base import Model
 from millrace.domain.errors import InvalidRequestError, UnauthenticatedError
@@ -39,11 +39,11 @@ class Page[R: Model](Model):
     links: Links = Links()
 
 
-def caller_of(event: Any) -> Caller:
+def caller_of(event: BaseProxyEvent) -> Caller:
     """Who calls, as the authorizer found out."""
-    found = APIGatewayProxyEventV2(event.raw_event).request_context.authorizer
-    context = found.get_lambda if found is not None else None
-    if not context or "workspaceId" not in context:
+    authorizer = event["requestContext"].get("authorizer") or {}
+    context = authorizer.get("lambda") or {}
+    if "workspaceId" not in context:
         raise UnauthenticatedError("no valid token")
     return Caller(workspace_id=context["workspaceId"], token_id=context["tokenId"])
 

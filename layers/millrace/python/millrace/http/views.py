@@ -1,6 +1,6 @@
 """Answers that show more, or less, than what is stored."""
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from millrace.domain.base import Model, Moment, Record
 from millrace.domain.flow import Flow, Step, Version
@@ -34,7 +34,7 @@ class FlowDetail(Flow):
         return cls(**_view_fields(flow), steps=latest.steps)
 
 
-def _view_fields(flow: Flow) -> dict[str, object]:
+def _view_fields(flow: Flow) -> dict[str, Any]:
     return fields_of(flow, Flow) | {
         "enabled": flow.is_enabled,
         "deployed": flow.deployed_version_id is not None,

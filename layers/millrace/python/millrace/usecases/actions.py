@@ -1,6 +1,7 @@
 """Actions: create, read, replace, delete."""
 
 from millrace.domain.action import Action, ActionInput
+from millrace.domain.connection import Connection
 from millrace.domain.ports import Create, Delete, Listing, Replace
 from millrace.domain.token import Caller
 from millrace.usecases.checks import check_work, lookup

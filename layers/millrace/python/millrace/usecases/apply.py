@@ -21,7 +21,7 @@ from millrace.domain.resource import Resource, SecretHolder
 from millrace.domain.token import Caller
 from millrace.domain.webhook import Webhook, WebhookInput
 from millrace.usecases.actions import changed_action
-from millrace.usecases.checks import Lookup, check_graph, check_steps, check_work
+from millrace.usecases.checks import Lookup, check_graph, check_steps, check_work, lookup
 from millrace.usecases.connections import changed_connection, new_connection
 from millrace.usecases.context import Context
 from millrace.usecases.deploy import deploy_version, sync_schedule
@@ -96,7 +96,9 @@ class _Plan:
     secrets: dict[str, dict[str, str]] = field(default_factory=dict)
     obsolete_secrets: list[str] = field(default_factory=list)
 
-    def add[R: Resource](self, before: R | None, after: R, parent_id: str | None = None) -> ChangeKind:
+    def add[R: Resource](
+        self, before: R | None, after: R, parent_id: str | None = None
+    ) -> ChangeKind:
         """Plan to store a resource; says what that means for it."""
         if before is None:
             self.changes.append(Create(after, parent_id))
@@ -169,9 +171,7 @@ class _Apply:
         given = given.model_copy(update={"work": self._resolved_work(given.work)})
         before = self._context.resources.find(Action, self._caller.workspace_id, key)
         if before is None:
-            after = Action(
-                **fields_of(given, Action), **born(self._context, self._caller, Action)
-            )
+            after = Action(**fields_of(given, Action), **born(self._context, self._caller, Action))
         else:
             after = changed_action(self._context, self._caller, before, given)
         self._actions[key] = after
@@ -210,9 +210,7 @@ class _Apply:
             after, secrets = changed_webhook(self._context, self._caller, before, given)
         self._plan.add_secrets(before, after, secrets)
         change = self._plan.add(before, after, parent_id=flow.id)
-        return AppliedWebhook(
-            id=after.id, stable_key=key, change=change, path=f"/hooks/{after.id}"
-        )
+        return AppliedWebhook(id=after.id, stable_key=key, change=change, path=f"/hooks/{after.id}")
 
     def _resolved(self, flow: AppliedFlow) -> AppliedFlow:
         """The flow with ids for stable keys; unknown references stay, to be reported as given."""

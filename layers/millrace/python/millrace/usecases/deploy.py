@@ -4,6 +4,8 @@ from dataclasses import replace
 from typing import Any
 
 from millrace import compiler, limits
+from millrace.domain.action import Action
+from millrace.domain.connection import Connection
 from millrace.domain.errors import ConflictError, Violation
 from millrace.domain.flow import Flow, Version
 from millrace.domain.ports import Replace, Schedule

@@ -3,13 +3,14 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from millrace.domain.action import Action
+from millrace.domain.connection import Connection
 from millrace.domain.errors import ConflictError, Violation
 from millrace.domain.flow import Flow, FlowInput, FlowSettings, Version
 from millrace.domain.ports import Change, Create, Delete, Listing, Replace
 from millrace.domain.token import Caller
 from millrace.domain.webhook import Webhook
 from millrace.usecases.checks import (
-    lookup,
     check_graph,
     check_steps,
     lookup,
@@ -107,7 +108,7 @@ def create_flow(context: Context, caller: Caller, given: FlowInput) -> Flow:
 def replace_flow(
     context: Context, caller: Caller, flow_id: str, given: FlowInput, revision: int | None
 ) -> Flow:
-    """Change a flow's settings and steps; the deployed version goes on until another is deployed."""
+    """Change a flow's settings and steps; the deployed version goes on as it is."""
     before = get_flow(context, caller, flow_id)
     check_revision(before, revision)
     refuse(check_flow(context, caller.workspace_id, given))

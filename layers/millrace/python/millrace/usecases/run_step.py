@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from itertools import groupby
 
-from millrace.domain.action import ActionWork, ExportAction, ImportAction, ProcessAction
+from millrace.domain.action import Action, ActionWork, ExportAction, ImportAction, ProcessAction
 from millrace.domain.base import Model, Record
 from millrace.domain.connection import Connection
 from millrace.domain.errors import (

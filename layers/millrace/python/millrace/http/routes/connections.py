@@ -26,7 +26,9 @@ def connections_router(context: Context) -> APIGatewayHttpRouter:
 
     @router.get("/v1/connections", tags=["connections"])
     def list_connections(per_page: Limit = 25, cursor: Cursor = None) -> Page[Connection]:
-        listing = connections.list_connections(context, caller_of(router.current_event), per_page, cursor)
+        listing = connections.list_connections(
+            context, caller_of(router.current_event), per_page, cursor
+        )
         return page("/v1/connections", listing, per_page)
 
     @router.post("/v1/connections", tags=["connections"])
@@ -36,7 +38,9 @@ def connections_router(context: Context) -> APIGatewayHttpRouter:
 
     @router.get("/v1/connections/<connection_id>", tags=["connections"])
     def get_connection(connection_id: str) -> Response[Connection]:
-        connection = connections.get_connection(context, caller_of(router.current_event), connection_id)
+        connection = connections.get_connection(
+            context, caller_of(router.current_event), connection_id
+        )
         return answer(connection, connection)
 
     @router.put("/v1/connections/<connection_id>", tags=["connections"])
