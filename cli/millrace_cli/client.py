@@ -44,8 +44,12 @@ class ApiClient:
         self._http = http or urllib3.PoolManager(retries=False, timeout=_TIMEOUT)
 
     def apply(self, document: Json) -> JsonObject:
-        """Create or update everything a file holds, or nothing if anything is wrong."""
-        return self._object("POST", "/v1/apply", document)
+        """Bring the workspace in line with a file; each webhook is given its whole address."""
+        answer = self._object("POST", "/v1/apply", document)
+        for flow in answer["flows"]:
+            for webhook in flow["webhooks"]:
+                webhook["url"] = self._url + webhook["path"]
+        return answer
 
     def flows(self, stable_key: str | None = None) -> Iterator[JsonObject]:
         """All flows, or the one with this stable key."""
