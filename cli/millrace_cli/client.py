@@ -16,6 +16,7 @@ from millrace_cli.errors import CliError
 type Json = Any
 type JsonObject = dict[str, Any]
 
+_UNAUTHORIZED = 401
 _TIMEOUT = urllib3.Timeout(connect=5, read=60)
 
 
@@ -24,6 +25,8 @@ class ApiError(CliError):
 
     def __init__(self, status: int, problem: JsonObject) -> None:
         title = str(problem.get("detail") or problem.get("title") or f"status {status}")
+        if status == _UNAUTHORIZED:
+            title += "; check MILLRACE_TOKEN, or `make run` makes a new local token"
         self.status = status
         self.problem = problem
         self.errors: list[JsonObject] = problem.get("errors") or []

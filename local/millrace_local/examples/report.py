@@ -1,5 +1,6 @@
 """How an example shows itself: headings, checks, and commands to go on with."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from rich.console import Console, RenderableType
@@ -9,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 _INDENT = (0, 0, 0, 2)
-_DIFFERENCES_SHOWN = 3
+_PROBLEMS_SHOWN = 3
 
 
 @dataclass(slots=True)
@@ -29,17 +30,15 @@ class Report:
         self.console.print()
         self.console.print(Padding(what, _INDENT))
 
-    def check(self, what: str, problems: list[str] | bool) -> None:
-        """A line with ✓ or ✗: `problems` is what is wrong, or simply whether it is right."""
-        right = problems if isinstance(problems, bool) else not problems
-        self.passed &= right
-        sign = ("✓", "green") if right else ("✗", "red bold")
-        self._row(Text(*sign), Text(what))
-        if not isinstance(problems, bool):
-            for problem in problems[:_DIFFERENCES_SHOWN]:
-                self._row(Text(" "), Text(problem, style="red"))
-            if len(problems) > _DIFFERENCES_SHOWN:
-                self._row(Text(" "), Text(f"and {len(problems) - _DIFFERENCES_SHOWN} more"))
+    def check(self, what: str, problems: Sequence[str]) -> None:
+        """A line with ✓ if there are no problems, else with ✗ and the first of them."""
+        self.passed &= not problems
+        sign, style = ("✗", "red bold") if problems else ("✓", "green")
+        self._row(Text(sign, style), Text(what))
+        for problem in problems[:_PROBLEMS_SHOWN]:
+            self._row(Text(" "), Text(problem, "red"))
+        if len(problems) > _PROBLEMS_SHOWN:
+            self._row(Text(" "), Text(f"and {len(problems) - _PROBLEMS_SHOWN} more", "red"))
 
     def next(self, *commands: tuple[str, str]) -> None:
         """Commands to look further, each with what it shows."""
