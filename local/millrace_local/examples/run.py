@@ -188,7 +188,11 @@ def _check_receiver(
         f"{name} got exactly the {len(wanted):,} expected, each once "
         f"({receiver.requests} requests; faults: {lived_through or 'none'}; "
         f"{receiver.replays} repeats recognised)",
-        [*expected.differences(wanted, receiver.records), *receiver.refused],
+        [
+            *(f"{record_id} arrived more than once" for record_id in receiver.duplicates),
+            *expected.differences(wanted, receiver.records),
+            *receiver.refused,
+        ],
     )
 
 
