@@ -197,8 +197,8 @@ def test_an_engine_that_does_its_work_passes_twice_in_a_row() -> None:
         assert "✗" not in text
         assert "[convert]  after read" in text
         assert "12 deliveries" in text
-        assert "warehouse got exactly the 297 expected, each once" in text
-        assert "alerts got exactly the 39 expected, each once" in text
+        assert "warehouse got exactly the 297 records expected, each once" in text
+        assert "alerts got exactly the 39 records expected, each once" in text
         assert ".venv/bin/millrace runs output run_12 summary" in text
         assert run(engine)[0]
         assert engine.applied == ["github-to-slack", "earthquakes"] * 2

@@ -19,6 +19,7 @@ class Report:
 
     console: Console
     passed: bool = field(default=True, init=False)
+    _air_due: bool = field(default=False, init=False)
 
     def heading(self, title: str, file: str) -> None:
         """A rule across the page: the example's name and its file."""
@@ -26,15 +27,21 @@ class Report:
         self.console.print(Rule(Text.assemble((title, "bold"), f"  {file}"), align="left"))
 
     def show(self, what: RenderableType) -> None:
-        """A picture or a paragraph, with air above."""
+        """A picture or a paragraph, with air around."""
         self.console.print()
         self.console.print(Padding(what, _INDENT))
+        self._air_due = True
 
-    def check(self, what: str, problems: Sequence[str]) -> None:
+    def check(self, what: str, problems: Sequence[str], detail: str = "") -> None:
         """A line with ✓ if there are no problems, else with ✗ and the first of them."""
+        if self._air_due:
+            self.console.print()
+        self._air_due = False
         self.passed &= not problems
         sign, style = ("✗", "red bold") if problems else ("✓", "green")
         self._row(Text(sign, style), Text(what))
+        if detail:
+            self._row(Text(" "), Text(detail, "bright_black"))
         for problem in problems[:_PROBLEMS_SHOWN]:
             self._row(Text(" "), Text(problem, "red"))
         if len(problems) > _PROBLEMS_SHOWN:

@@ -24,6 +24,7 @@ from millrace_cli.source import read_source, substitute
 from millrace_cli.timeline import timeline
 from millrace_local.examples import expected
 from millrace_local.examples.github import Delivery, deliver, read_deliveries
+from millrace_local.examples.loopback import FaultPlan
 from millrace_local.examples.receivers import Receiver
 from millrace_local.examples.report import Report
 from millrace_local.examples.world import (
@@ -119,12 +120,12 @@ def _earthquakes(client: ApiClient, world: World, report: Report) -> None:
     quakes = expected.quakes(world.features)
 
     report.show(timeline(run, flow.name))
-    report.show(_source_summary(world))
     report.check("the run succeeded", _not_succeeded([run]))
     read = _counts(run, "read")["recordsOut"]
     report.check(
         f"read: {len(world.features):,} out",
         [f"{read:,} were read"] * (read != len(world.features)),
+        f"the source served {world.source.served} pages, {_faults(world.source.plan)}",
     )
     _check_counts(report, [run], "convert", len(world.features), len(quakes.warehouse))
     _check_counts(report, [run], "strong", len(quakes.warehouse), len(quakes.alerts))
@@ -182,17 +183,15 @@ def _check_counts(
 def _check_receiver(
     report: Report, name: str, receiver: Receiver, wanted: list[JsonObject]
 ) -> None:
-    faults = Counter(fault.value for fault in receiver.plan.dealt)
-    lived_through = ", ".join(f"{count} x {fault}" for fault, count in sorted(faults.items()))
     report.check(
-        f"{name} got exactly the {len(wanted):,} expected, each once "
-        f"({receiver.requests} requests; faults: {lived_through or 'none'}; "
-        f"{receiver.replays} repeats recognised)",
+        f"{name} got exactly the {len(wanted):,} records expected, each once",
         [
             *(f"{record_id} arrived more than once" for record_id in receiver.duplicates),
             *expected.differences(wanted, receiver.records),
             *receiver.refused,
         ],
+        f"{receiver.requests} requests, {_faults(receiver.plan)}; "
+        f"writes repeated and recognised: {receiver.replays}",
     )
 
 
@@ -202,10 +201,9 @@ def _delivery_summary(deliveries: list[Delivery], messages: list[JsonObject]) ->
     return Text(f"{len(deliveries)} deliveries ({listed}) -> {len(messages)} messages")
 
 
-def _source_summary(world: World) -> Text:
-    faults = Counter(fault.value for fault in world.source.plan.dealt)
-    listed = ", ".join(f"{count} x {fault}" for fault, count in sorted(faults.items()))
-    return Text(f"the source served {world.source.served} pages; its faults: {listed or 'none'}")
+def _faults(plan: FaultPlan) -> str:
+    counts = Counter(fault.value for fault in plan.dealt)
+    return "faults: " + (", ".join(f"{n} x {name}" for name, n in sorted(counts.items())) or "none")
 
 
 def _counts(run: JsonObject, step_id: str) -> Counter[str]:
