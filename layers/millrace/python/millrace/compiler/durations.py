@@ -1,9 +1,18 @@
-"""Guesses how long steps take, for the planner to weigh its choices with."""
+"""Guesses how long steps take, and how wrong the guess may be, for the planner to weigh its choices.
+
+A plan that is best for one exact set of durations can be bad for slightly different ones, so it is
+judged on `LANES` scenarios. They are Latin-hypercube samples (each step takes every quantile of its
+distribution exactly once) from a fixed seed: the same flow has the same scenarios.
+"""
 
 import math
+import random
 from collections.abc import Mapping
+from functools import cache
+from statistics import NormalDist
 
-from millrace.compiler.graph import Graph
+from millrace.compiler.graph import Graph, bits
+from millrace.compiler.lanes import LANES, LONGEST, longer, pack, unpack
 from millrace.compiler.model import StepType
 
 # What a step takes when nothing has run yet: calls outside dominate, sub-flows hold several.
@@ -13,7 +22,12 @@ PRIOR_SECONDS: Mapping[StepType, float] = {
     "Import": 20.0,
     "Flow": 60.0,
 }
-_LONGEST = 31_622_400.0
+_SHORTEST, _LONGEST = 0.001, 31_622_400.0
+# Standard deviation of a duration's logarithm: without history a step may well take a third or three
+# times its prior; the mean of past runs is right within about 40 %, and in most scenarios exactly.
+_SIGMA_UNKNOWN = 1.0
+_SIGMA_KNOWN = 0.4
+_EXACT_LANES = 32
 
 
 def estimate(graph: Graph, known: Mapping[str, float]) -> list[float]:
@@ -22,10 +36,61 @@ def estimate(graph: Graph, known: Mapping[str, float]) -> list[float]:
     A known value that is no positive finite number counts as not known.
     """
     return [
-        min(known[step.id], _LONGEST) if _usable(known.get(step.id)) else PRIOR_SECONDS[step.type]
+        min(max(known[step.id], _SHORTEST), _LONGEST)
+        if _is_known(step.id, known)
+        else PRIOR_SECONDS[step.type]
         for step in graph.steps
     ]
 
 
-def _usable(value: float | None) -> bool:
+def scenarios(graph: Graph, known: Mapping[str, float]) -> list[int]:
+    """The packed durations of each step, scaled so that each scenario has the same critical path.
+
+    The scale makes a plan's total over the lanes its mean ratio to the critical path.
+    """
+    seconds = estimate(graph, known)
+    raw = [
+        [value * factor for factor in _factors(index, known=_is_known(step.id, known))]
+        for index, (step, value) in enumerate(zip(graph.steps, seconds, strict=True))
+    ]
+    rough = LONGEST / max(map(sum, zip(*raw, strict=True)))
+    spans = unpack(_span(graph, _packed(raw, [rough] * LANES)))
+    shortest = min(spans)
+    return _packed(raw, [rough * shortest / span for span in spans])
+
+
+def _is_known(step_id: str, known: Mapping[str, float]) -> bool:
+    value = known.get(step_id)
     return value is not None and math.isfinite(value) and value > 0
+
+
+@cache
+def _factors(index: int, *, known: bool) -> list[float]:
+    """What each scenario multiplies the estimate of the step at this index with."""
+    uncertain = LANES - _EXACT_LANES if known else LANES
+    sigma = _SIGMA_KNOWN if known else _SIGMA_UNKNOWN
+    normal = NormalDist()
+    quantiles = [
+        math.exp(sigma * normal.inv_cdf((lane + 0.5) / uncertain)) for lane in range(uncertain)
+    ]
+    random.Random(index).shuffle(quantiles)  # noqa: S311  sampling, not cryptography
+    return [1.0] * (LANES - uncertain) + quantiles
+
+
+def _packed(raw: list[list[float]], scale: list[float]) -> list[int]:
+    return [
+        pack([int(value * by) + 1 for value, by in zip(row, scale, strict=True)]) for row in raw
+    ]
+
+
+def _span(graph: Graph, packed: list[int]) -> int:
+    """The critical path of each scenario."""
+    ends: list[int] = []
+    longest = 0
+    for step, mask in enumerate(graph.waits_for):
+        start = 0
+        for earlier in bits(mask):
+            start = longer(start, ends[earlier])
+        ends.append(start + packed[step])
+        longest = longer(longest, ends[step])
+    return longest

@@ -16,13 +16,14 @@ class Graph:
     """The steps that run and the transitive order between them.
 
     `before[i]` and `after[i]` are the masks of all steps that must end before *i* starts, and of
-    all that wait for it; `waits_for[i]` is the transitive reduction of `before[i]`.
+    all that wait for it; `waits_for[i]` and `followed_by[i]` are their transitive reductions.
     """
 
     steps: tuple[Step, ...]
     before: tuple[int, ...]
     after: tuple[int, ...]
     waits_for: tuple[int, ...]
+    followed_by: tuple[int, ...]
 
     @property
     def everything(self) -> int:
@@ -44,18 +45,21 @@ def build_graph(steps: Sequence[Step]) -> Graph:
         closed[step_id] = mask
     before = [closed[step_id] for step_id in enabled]
     after = [0] * len(enabled)
-    waits_for = []
+    waits_for, followed_by = [], [0] * len(enabled)
     for index, mask in enumerate(before):
         implied = 0
         for earlier in bits(mask):
             after[earlier] |= 1 << index
             implied |= before[earlier]
         waits_for.append(mask & ~implied)
+        for earlier in bits(mask & ~implied):
+            followed_by[earlier] |= 1 << index
     return Graph(
         steps=tuple(by_id[step_id] for step_id in enabled),
         before=tuple(before),
         after=tuple(after),
         waits_for=tuple(waits_for),
+        followed_by=tuple(followed_by),
     )
 
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from millrace.compiler.durations import estimate
+from millrace.compiler.durations import estimate, scenarios
 from millrace.compiler.emit import emit
 from millrace.compiler.graph import Graph, bits, build_graph
 from millrace.compiler.model import CompileError, Definition, MachineType, Targets
@@ -47,8 +47,9 @@ def compile_flow(
     if findings:
         raise CompileError(findings)
     graph = build_graph(definition.steps)
-    seconds = estimate(graph, durations or {})
-    plan = make_plan(graph, seconds)
+    known = durations or {}
+    seconds = estimate(graph, known)
+    plan = make_plan(graph, scenarios(graph, known))
     machine = emit(definition, graph, plan, targets or Targets())
     asl = json.dumps(machine, ensure_ascii=False, separators=(",", ":"))
     machine_type: MachineType = "EXPRESS" if definition.is_synchronous else "STANDARD"

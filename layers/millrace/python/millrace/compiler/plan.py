@@ -1,9 +1,21 @@
-"""Decomposes the order of the steps into nested forks and sequences, the shapes that ASL can say."""
+"""Decomposes the order of the steps into nested forks and series, the shapes that ASL can say.
 
-from collections.abc import Sequence as Seq
+A set of steps that falls into unrelated parts becomes a fork of them; one whose parts all wait for
+each other, a series; both lose nothing. What remains is prime (it holds an N: a before c, b before
+both c and d) and is split by a barrier, a wait that no step asked for (Valdes, Tarjan and Lawler,
+"The recognition of series parallel digraphs", 1982). Everything here is about where.
+
+Each part is first planned by the best-priced cut at every level. Then, from the top, the parts that
+bear on the makespan are planned again, trying several cuts by planning both halves to the end.
+"""
+
 from dataclasses import dataclass
+from functools import reduce
+from typing import Literal
 
-from millrace.compiler.graph import Graph, bits
+from millrace.compiler.cuts import Cuts, find_cuts
+from millrace.compiler.graph import Graph
+from millrace.compiler.lanes import longer, total
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,12 +29,11 @@ class Leaf:
 class Series:
     """Parts that run one after the other.
 
-    `barriers[i]` stands between part i and the next: None where the order of the steps demands it
-    anyway, else the estimated seconds that waiting there adds to these parts' critical path.
+    `barriers` holds the positions of parts that wait for the part before them without need.
     """
 
     parts: tuple["Plan", ...]
-    barriers: tuple[float | None, ...]
+    barriers: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,83 +45,154 @@ class Fork:
 
 type Plan = Leaf | Series | Fork
 
+# Exponents under which cuts are priced when several are tried, and how many of each.
+_EXPONENTS = (0.7, 1.0, 1.4)
+_TRIED = 3
+_EXPONENT = 1.0
+# Steps in all sets searched for cuts, beyond which no more are tried: bounds the time.
+_WORK = 12_000
 
-def make_plan(graph: Graph, seconds: Seq[float]) -> Plan:
-    """Cover all steps by one plan that honours their order; `seconds` estimates each step."""
-    return _Planner(graph, seconds).plan(graph.everything)
+
+def make_plan(graph: Graph, packed: list[int]) -> Plan:
+    """Cover all steps by one plan that honours their order.
+
+    `packed` holds each step's duration in each scenario, as `durations.scenarios` makes them.
+    """
+    planner = _Planner(graph, packed)
+    return planner.refine(graph.everything, 0).plan
+
+
+@dataclass(frozen=True, slots=True)
+class _Planned:
+    """A plan and its packed makespan."""
+
+    span: int
+    plan: Plan
+
+
+type _Shape = Literal["leaf", "fork", "series", "prime"]
 
 
 class _Planner:
-    def __init__(self, graph: Graph, seconds: Seq[float]) -> None:
+    def __init__(self, graph: Graph, packed: list[int]) -> None:
         self._graph = graph
-        self._seconds = seconds
-        everything = graph.everything
+        self._packed = packed
         self._related = [b | a for b, a in zip(graph.before, graph.after, strict=True)]
         self._unrelated = [
-            everything & ~(mask | 1 << index) for index, mask in enumerate(self._related)
+            graph.everything & ~(mask | 1 << index) for index, mask in enumerate(self._related)
         ]
+        self._sketches: dict[int, _Planned] = {}
+        self._cuts_of: dict[int, Cuts] = {}
+        self._work = 0
 
-    def plan(self, steps: int) -> Plan:
-        if steps & (steps - 1) == 0:
-            return Leaf(steps.bit_length() - 1)
-        parts = _components(steps, self._related)
+    def sketch(self, part: int) -> _Planned:
+        """Plan a part by the best-priced cut at every level."""
+        if part not in self._sketches:
+            shape, parts = self._decompose(part)
+            if shape == "prime":
+                (cut,) = self._cuts(part).best(_EXPONENT, 1)
+                parts = [cut.first, part & ~cut.first]
+            self._sketches[part] = self._join(shape, part, [self.sketch(p) for p in parts])
+        return self._sketches[part]
+
+    def refine(self, part: int, floor: int) -> _Planned:
+        """Plan a part better, as far as that makes it end before `floor`.
+
+        `floor` is what the part's surroundings take in each scenario anyway: there is nothing to be
+        gained below it, so most parts keep their sketch.
+        """
+        sketch = self.sketch(part)
+        cost = total(longer(sketch.span, floor))
+        shape, parts = self._decompose(part)
+        if shape == "leaf" or cost == total(floor) or self._work > _WORK:
+            return sketch
+        if shape == "prime":
+            if cost == total(longer(self._cuts(part).span, floor)):
+                return sketch
+            first = self._try_cuts(part, floor)
+            parts = [first, part & ~first]
+        planned = [self.sketch(p) for p in parts]
+        largest_first = sorted(range(len(parts)), key=lambda i: -total(planned[i].span))
+        for position in largest_first:
+            others = [p.span for i, p in enumerate(planned) if i != position]
+            if shape == "fork":
+                inner = reduce(longer, others, floor)
+            else:
+                elsewhere = sum(others)
+                inner = longer(floor, elsewhere) - elsewhere
+            planned[position] = self.refine(parts[position], inner)
+        refined = self._join(shape, part, planned)
+        return refined if total(longer(refined.span, floor)) < cost else sketch
+
+    def _try_cuts(self, part: int, floor: int) -> int:
+        """The cut whose halves, sketched to the end, make the part end first."""
+        cuts = self._cuts(part)
+        least = total(cuts.span)
+        chosen = {
+            cut.first: cut for exponent in _EXPONENTS for cut in cuts.best(exponent, _TRIED)
+        }
+        best: tuple[int, int, int] | None = None
+        for cut in sorted(chosen.values(), key=lambda cut: (cut.cost, cut.first)):
+            if best is not None and (least + cut.cost >= best[1] or self._work > _WORK):
+                break
+            span = self.sketch(cut.first).span + self.sketch(part & ~cut.first).span
+            found = (total(longer(span, floor)), total(span), cut.first)
+            best = found if best is None else min(best, found)
+        if best is None:
+            raise AssertionError("a prime part has several ideals")
+        return best[2]
+
+    def _cuts(self, part: int) -> Cuts:
+        if part not in self._cuts_of:
+            self._work += part.bit_count()
+            self._cuts_of[part] = find_cuts(self._graph, self._packed, part)
+        return self._cuts_of[part]
+
+    def _decompose(self, part: int) -> tuple[_Shape, list[int]]:
+        if part & (part - 1) == 0:
+            return "leaf", []
+        parts = _components(part, self._related)
         if len(parts) > 1:
-            return Fork(tuple(map(self.plan, parts)))
-        parts = _components(steps, self._unrelated)
-        if len(parts) > 1:
-            return _series([self.plan(part) for part in parts], [None] * (len(parts) - 1))
-        first, cost = self._cut(steps)
-        return _series([self.plan(first), self.plan(steps & ~first)], [cost])
+            return "fork", parts
+        parts = _components(part, self._unrelated)
+        return ("series" if len(parts) > 1 else "prime"), parts
 
-    def _cut(self, steps: int) -> tuple[int, float]:
-        ends = self._ends(steps)
-        critical = max(ends.values())
-        found = []
-        for limit in sorted(set(ends.values()))[:-1]:
-            first = sum(1 << step for step, end in ends.items() if end <= limit)
-            second = steps & ~first
-            cost = max(self._ends(first).values()) + max(self._ends(second).values()) - critical
-            found.append((cost, abs(first.bit_count() - second.bit_count()), first))
-        if not found:
-            first = sum(1 << step for step in bits(steps) if not self._graph.before[step] & steps)
-            return first, 0.0
-        cost, _, first = min(found)
-        return first, cost
-
-    def _ends(self, steps: int) -> dict[int, float]:
-        ends: dict[int, float] = {}
-        for step in bits(steps):
-            start = max((ends[b] for b in bits(self._graph.before[step] & steps)), default=0.0)
-            ends[step] = start + self._seconds[step]
-        return ends
+    def _join(self, shape: _Shape, part: int, planned: list[_Planned]) -> _Planned:
+        if shape == "leaf":
+            step = part.bit_length() - 1
+            return _Planned(self._packed[step], Leaf(step))
+        plans = [p.plan for p in planned]
+        if shape == "fork":
+            return _Planned(reduce(longer, [p.span for p in planned]), Fork(tuple(plans)))
+        return _Planned(sum(p.span for p in planned), _series(plans, barrier=shape == "prime"))
 
 
-def _components(steps: int, neighbours: Seq[int]) -> list[int]:
+def _components(part: int, neighbours: list[int]) -> list[int]:
     """The connected parts of a set under a relation, by ascending lowest index."""
     parts = []
-    while steps:
-        part = frontier = steps & -steps
+    while part:
+        found = frontier = part & -part
         while frontier:
-            reached = 0
-            for step in bits(frontier):
-                reached |= neighbours[step]
-            frontier = reached & steps & ~part
-            part |= frontier
-        parts.append(part)
-        steps &= ~part
+            low = frontier & -frontier
+            fresh = neighbours[low.bit_length() - 1] & part & ~found
+            found |= fresh
+            frontier ^= low | fresh
+        parts.append(found)
+        part &= ~found
     return parts
 
 
-def _series(plans: Seq[Plan], barriers: Seq[float | None]) -> Series:
+def _series(plans: list[Plan], *, barrier: bool) -> Series:
     """A series without series directly inside."""
     parts: list[Plan] = []
-    between: list[float | None] = []
-    for position, plan in enumerate(plans):
-        if position:
-            between.append(barriers[position - 1])
+    barriers: set[int] = set()
+    for plan in plans:
+        offset = len(parts)
+        if barrier and parts:
+            barriers.add(offset)
         if isinstance(plan, Series):
             parts.extend(plan.parts)
-            between.extend(plan.barriers)
+            barriers.update(offset + position for position in plan.barriers)
         else:
             parts.append(plan)
-    return Series(tuple(parts), tuple(between))
+    return Series(tuple(parts), frozenset(barriers))

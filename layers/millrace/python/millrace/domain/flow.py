@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
+from millrace import limits
 from millrace.domain.action import ActionWork
 from millrace.domain.base import (
     Description,
@@ -108,9 +109,8 @@ class FlowSettings(Model):
     trigger: Trigger = Trigger()
     schedule: ScheduleExpression | None = None
     timezone: TimeZone = "UTC"
-    is_synchronous: bool = False
-    retry_max_attempts: int = Field(default=0, ge=0, le=10)
-    retry_delay_minutes: int = Field(default=0, ge=0, le=60)
+    retry_max_attempts: int = Field(default=0, ge=0, le=limits.FLOW_RETRY_ATTEMPTS)
+    retry_delay_minutes: int = Field(default=0, ge=0, le=limits.FLOW_RETRY_DELAY_MINUTES)
     retry_uses_exponential_backoff: bool = False
 
     @model_validator(mode="after")
@@ -142,7 +142,7 @@ class Flow(FlowSettings, Resource):
     steps_count: int = 0
 
     @property
-    def enabled(self) -> bool:
+    def is_enabled(self) -> bool:
         """Triggers fire only if the flow is enabled and deployed."""
         return self.enabled_at is not None
 
@@ -160,7 +160,7 @@ class Version(Resource):
     machine_arn: str | None = None
 
     @property
-    def status(self) -> Literal["draft", "deployed", "inactive"]:
+    def state(self) -> Literal["draft", "deployed", "inactive"]:
         """Draft until first deployed; afterwards deployed or inactive."""
         if self.deployed_at is not None:
             return "deployed"

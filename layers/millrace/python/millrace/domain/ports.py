@@ -6,7 +6,7 @@ Each port has an adapter for AWS and one in memory; both pass the same contract 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Literal, Protocol
 
 from millrace.domain.action import ExportAction, ImportAction, ProcessAction
 from millrace.domain.base import Json, Record
@@ -189,13 +189,16 @@ class Secrets(Protocol):
         ...
 
 
+type MachineKind = Literal["STANDARD", "EXPRESS"]
+
+
 class Machines(Protocol):
     """The state machines that run versions."""
 
-    def deploy(self, name: str, asl: str, kind: str) -> str:
+    def deploy(self, name: str, asl: str, kind: MachineKind) -> str:
         """Create the machine or bring it up to this definition; its ARN.
 
-        `kind` is STANDARD or EXPRESS, and cannot change once the machine is there.
+        The kind cannot change once the machine is there.
         """
         ...
 

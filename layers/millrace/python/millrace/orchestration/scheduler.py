@@ -4,7 +4,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from types_boto3_scheduler import EventBridgeSchedulerClient
+    from mypy_boto3_scheduler import EventBridgeSchedulerClient
 
     from millrace.domain.ports import Schedule
 

@@ -4,10 +4,10 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from millrace.domain.errors import ConflictError
+from millrace.domain.ports import MachineKind
 
 if TYPE_CHECKING:
-    from types_boto3_stepfunctions import SFNClient
-    from types_boto3_stepfunctions.literals import StateMachineTypeType
+    from mypy_boto3_stepfunctions import SFNClient
 
 
 class StepFunctions:
@@ -22,7 +22,7 @@ class StepFunctions:
         self._role_arn = role_arn
         self._arn_prefix = arn_prefix
 
-    def deploy(self, name: str, asl: str, kind: "StateMachineTypeType") -> str:
+    def deploy(self, name: str, asl: str, kind: MachineKind) -> str:
         """Create the machine or bring it up to this definition; its ARN."""
         arn = f"{self._arn_prefix}{name}"
         try:

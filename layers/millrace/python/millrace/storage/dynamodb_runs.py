@@ -29,7 +29,7 @@ from millrace.storage.attributes import Attributes, attributes, data, number, te
 from millrace.storage.codec import decode_cursor, encode_cursor, pack, unpack
 
 if TYPE_CHECKING:
-    from types_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb import DynamoDBClient
 
 _STEP_IS_OPEN = "(attribute_not_exists(pk) OR #status IN (:running, :retrying))"
 _OPEN = {":running": StepStatus.RUNNING.value, ":retrying": StepStatus.RETRYING.value}

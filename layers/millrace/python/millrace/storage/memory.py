@@ -9,7 +9,7 @@ from typing import Any
 
 from millrace.domain import run_states
 from millrace.domain.errors import ConflictError, NotFoundError, RevisionMismatchError
-from millrace.domain.ports import Change, Create, Delete, Listing, Replace, Schedule
+from millrace.domain.ports import Change, Create, Delete, Listing, MachineKind, Replace, Schedule
 from millrace.domain.resource import Resource
 from millrace.domain.run import Run, RunError, RunKey, RunOutcome, StepRecord, StepStatus
 from millrace.storage import keys
@@ -251,7 +251,7 @@ class MemoryMachines:
         self.started: dict[tuple[str, str], dict[str, Any]] = {}
         self.outcomes: dict[tuple[str, str], str] = {}
 
-    def deploy(self, name: str, asl: str, kind: str) -> str:
+    def deploy(self, name: str, asl: str, kind: MachineKind) -> str:
         """Remember the machine; its name serves as ARN."""
         self.deployed[name] = (asl, kind)
         return name

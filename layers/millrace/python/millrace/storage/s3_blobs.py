@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from millrace.domain.errors import NotFoundError
 
 if TYPE_CHECKING:
-    from types_boto3_s3 import S3Client
+    from mypy_boto3_s3 import S3Client
 
 
 class S3Blobs:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from millrace.domain.errors import NotFoundError
 
 if TYPE_CHECKING:
-    from types_boto3_ssm import SSMClient
+    from mypy_boto3_ssm import SSMClient
 
 
 class SsmSecrets:

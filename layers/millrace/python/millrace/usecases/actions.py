@@ -1,9 +1,10 @@
 """Actions: create, read, replace, delete."""
 
 from millrace.domain.action import Action, ActionInput
+from millrace.domain.connection import Connection
 from millrace.domain.ports import Create, Delete, Listing, Replace
 from millrace.domain.token import Caller
-from millrace.usecases.checks import check_work, connection_lookup
+from millrace.usecases.checks import check_work, lookup
 from millrace.usecases.context import Context
 from millrace.usecases.resources import born, changed, check_revision, fields_of, refuse
 
@@ -56,5 +57,5 @@ def delete_action(context: Context, caller: Caller, action_id: str, revision: in
 
 
 def _check(context: Context, caller: Caller, given: ActionInput) -> None:
-    find_connection = connection_lookup(context, caller.workspace_id)
+    find_connection = lookup(context, Connection, caller.workspace_id)
     refuse(check_work(context, given.work, "/work", find_connection))

@@ -31,19 +31,10 @@ def work_of(step: Step, find_action: Lookup[Action]) -> ActionWork | None:
     return None if action is None else action.work
 
 
-def action_lookup(context: Context, workspace_id: str) -> Lookup[Action]:
-    """Finds stored actions of a workspace by id, each read once."""
-    return _lookup(context, Action, workspace_id)
-
-
-def connection_lookup(context: Context, workspace_id: str) -> Lookup[Connection]:
-    """Finds stored connections of a workspace by id, each read once."""
-    return _lookup(context, Connection, workspace_id)
-
-
-def _lookup[R: (Action, Connection)](
+def lookup[R: (Action, Connection)](
     context: Context, kind: type[R], workspace_id: str
 ) -> Lookup[R]:
+    """Finds stored actions or connections of a workspace by id, each read once."""
     known: dict[str, R | None] = {}
 
     def find(id_: str) -> R | None:

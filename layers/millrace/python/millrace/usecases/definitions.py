@@ -10,7 +10,6 @@ def to_definition(settings: FlowSettings, steps: Sequence[Step]) -> compiler.Def
     """What the compiler needs to know of a flow and its steps; actions are none of its business."""
     return compiler.Definition(
         steps=tuple(_to_step(step) for step in steps),
-        is_synchronous=settings.is_synchronous,
         flow_retry=compiler.FlowRetry(
             max_attempts=settings.retry_max_attempts,
             delay_minutes=settings.retry_delay_minutes,

@@ -1,14 +1,17 @@
 """Deploying a version: compile, create the machine, set the schedule, then switch in one write."""
 
+from dataclasses import replace
 from typing import Any
 
-from millrace import compiler
+from millrace import compiler, limits
+from millrace.domain.action import Action
+from millrace.domain.connection import Connection
 from millrace.domain.errors import ConflictError, Violation
 from millrace.domain.flow import Flow, Version
 from millrace.domain.ports import Replace, Schedule
 from millrace.domain.schedule import to_scheduler_expression
 from millrace.domain.token import Caller
-from millrace.usecases.checks import action_lookup, check_steps, connection_lookup
+from millrace.usecases.checks import check_steps, lookup
 from millrace.usecases.context import Context
 from millrace.usecases.definitions import to_definition
 from millrace.usecases.flows import get_flow, get_version
@@ -80,7 +83,7 @@ def sync_schedule(context: Context, flow: Flow) -> None:
     It comes after the switch: a schedule that fires too long is harmless, since the trigger
     function asks the flow whether it is enabled and deployed.
     """
-    if flow.schedule is None or flow.deployed_version_id is None or not flow.enabled:
+    if flow.schedule is None or flow.deployed_version_id is None or not flow.is_enabled:
         context.schedules.delete(flow.id)
         return
     context.schedules.put(
@@ -99,15 +102,19 @@ def _check_deployable(context: Context, flow: Flow, version: Version) -> None:
         check_steps(
             context,
             version.steps,
-            action_lookup(context, flow.workspace_id),
-            connection_lookup(context, flow.workspace_id),
+            lookup(context, Action, flow.workspace_id),
+            lookup(context, Connection, flow.workspace_id),
         )
     )
 
 
 def _deploy_machine(context: Context, flow: Flow, version: Version) -> str:
+    # Whether a failed attempt is followed by another is the flow's setting, which may change while
+    # the version stays; so every machine has the states to ask for it.
+    asks = compiler.FlowRetry(max_attempts=limits.FLOW_RETRY_ATTEMPTS)
+    definition = replace(to_definition(flow, version.steps), flow_retry=asks)
     try:
-        compiled = compiler.compile_flow(to_definition(flow, version.steps), context.targets)
+        compiled = compiler.compile_flow(definition, context.targets)
     except compiler.CompileError as error:
         refuse(
             Violation(find.code, find.pointer, find.message, find.remedy) for find in error.findings

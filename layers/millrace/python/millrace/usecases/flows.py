@@ -3,16 +3,17 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from millrace.domain.action import Action
+from millrace.domain.connection import Connection
 from millrace.domain.errors import ConflictError, Violation
 from millrace.domain.flow import Flow, FlowInput, FlowSettings, Version
 from millrace.domain.ports import Change, Create, Delete, Listing, Replace
 from millrace.domain.token import Caller
 from millrace.domain.webhook import Webhook
 from millrace.usecases.checks import (
-    action_lookup,
     check_graph,
     check_steps,
-    connection_lookup,
+    lookup,
 )
 from millrace.usecases.context import Context
 from millrace.usecases.resources import born, changed, check_revision, fields_of, refuse
@@ -24,8 +25,8 @@ def check_flow(context: Context, workspace_id: str, given: FlowInput) -> Iterabl
     yield from check_steps(
         context,
         given.steps,
-        action_lookup(context, workspace_id),
-        connection_lookup(context, workspace_id),
+        lookup(context, Action, workspace_id),
+        lookup(context, Connection, workspace_id),
     )
 
 
@@ -81,7 +82,7 @@ def changed_flow(
             "latest_version_number": draft.number,
         }
     same_settings = fields_of(before, FlowSettings) == fields_of(given, FlowSettings)
-    if not changes and same_settings and before.enabled == given.enabled:
+    if not changes and same_settings and before.is_enabled == given.enabled:
         return before, []
     enabled_at = (before.enabled_at or context.clock()) if given.enabled else None
     after = Flow(
@@ -102,6 +103,18 @@ def create_flow(context: Context, caller: Caller, given: FlowInput) -> Flow:
     flow, draft = new_flow(context, caller, given)
     context.resources.commit(Create(flow), Create(draft, parent_id=flow.id))
     return flow
+
+
+def replace_flow(
+    context: Context, caller: Caller, flow_id: str, given: FlowInput, revision: int | None
+) -> Flow:
+    """Change a flow's settings and steps; the deployed version goes on as it is."""
+    before = get_flow(context, caller, flow_id)
+    check_revision(before, revision)
+    refuse(check_flow(context, caller.workspace_id, given))
+    after, changes = changed_flow(context, caller, before, latest_version(context, before), given)
+    context.resources.commit(*changes)
+    return after
 
 
 def get_flow(context: Context, caller: Caller, flow_id: str) -> Flow:

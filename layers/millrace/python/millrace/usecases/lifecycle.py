@@ -38,13 +38,18 @@ class Failure(Model):
     cause: str = Field(default="", alias="Cause")
 
 
-class AttemptEvent(Model):
-    """What a machine tells of an attempt."""
+class ExecutionInput(Model):
+    """What every machine is started with."""
 
-    event: Literal["attemptSucceeded", "attemptFailed", "attemptStarted"]
     workspace_id: str
     run_id: str
     attempt: int
+
+
+class AttemptEvent(ExecutionInput):
+    """What a machine tells of an attempt."""
+
+    event: Literal["attemptSucceeded", "attemptFailed", "attemptStarted"]
     failure: Failure | None = None
 
 

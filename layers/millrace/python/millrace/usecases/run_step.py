@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from itertools import groupby
 
-from millrace.domain.action import ActionWork, ExportAction, ImportAction, ProcessAction
+from millrace.domain.action import Action, ActionWork, ExportAction, ImportAction, ProcessAction
 from millrace.domain.base import Model, Record
 from millrace.domain.connection import Connection
 from millrace.domain.errors import (
@@ -28,7 +28,7 @@ from millrace.domain.flow import Step, Version
 from millrace.domain.ports import Importer, RecordFailure
 from millrace.domain.run import Run, RunError, RunKey, StepRecord, StepStatus
 from millrace.domain.run_states import check_attempt
-from millrace.usecases.checks import action_lookup, work_of
+from millrace.usecases.checks import lookup, work_of
 from millrace.usecases.context import Context
 from millrace.usecases.runs import run_version
 from millrace.usecases.step_input import Item, Verdict, input_pages
@@ -133,7 +133,7 @@ def _perform(job: _Job) -> None:
 
 
 def _work(job: _Job) -> ActionWork:
-    work = work_of(job.step, action_lookup(job.context, job.run.workspace_id))
+    work = work_of(job.step, lookup(job.context, Action, job.run.workspace_id))
     if work is None:
         raise StepFailed("actionMissing", f"the action of step {job.step.id!r} is gone")
     return work

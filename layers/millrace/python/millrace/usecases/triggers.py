@@ -27,7 +27,7 @@ def on_schedule(context: Context, event: ScheduleEvent) -> Run | None:
         flow = context.resources.get(Flow, event.workspace_id, event.flow_id)
     except NotFoundError:
         return None
-    if not flow.enabled or flow.schedule is None or flow.deployed_version_id is None:
+    if not flow.is_enabled or flow.schedule is None or flow.deployed_version_id is None:
         return None
     planned = event.scheduled_for
     trigger = Trigger(source="schedule", scheduled_for=planned)

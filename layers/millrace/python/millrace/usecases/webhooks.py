@@ -150,7 +150,7 @@ def receive_delivery(context: Context, webhook_id: str, delivery: Delivery) -> t
         raise NotFoundError("there is no such webhook")
     _verify(context, webhook, delivery)
     flow = context.resources.get(Flow, webhook.workspace_id, webhook.flow_id)
-    if not flow.enabled:
+    if not flow.is_enabled:
         raise ConflictError("the flow is disabled")
     delivery_id = _delivery_id(webhook, delivery)
     trigger = Trigger(source="webhook", webhook_id=webhook.id, delivery_id=delivery_id)

@@ -1,0 +1,7 @@
+"""Who may call the control plane."""
+
+from millrace.config import Config
+from millrace.http.authorizer import Authorizer
+from millrace.wiring import aws_context
+
+handler = Authorizer(aws_context(Config.from_environment()))

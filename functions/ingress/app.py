@@ -1,0 +1,7 @@
+"""Public webhooks: verified, recorded durably, then accepted."""
+
+from millrace.config import Config
+from millrace.http.ingress import Ingress
+from millrace.wiring import aws_context
+
+handler = Ingress(aws_context(Config.from_environment()))

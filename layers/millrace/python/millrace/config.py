@@ -1,0 +1,28 @@
+"""The environment, read in this one place and only when asked."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What template.yaml tells the functions. A function's role allows only what it needs."""
+
+    table: str
+    bucket: str
+    secrets_prefix: str
+    machine_arn_prefix: str
+    machine_role_arn: str
+    run_step_arn: str
+    lifecycle_arn: str
+    schedule_group: str
+    schedule_role_arn: str
+    trigger_arn: str
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
+        """Read `MILLRACE_...`; what a function does not need is left empty in its environment."""
+        names = cls.__dataclass_fields__
+        return cls(**{name: environment.get(f"MILLRACE_{name.upper()}", "") for name in names})

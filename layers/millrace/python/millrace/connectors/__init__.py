@@ -1,0 +1,1 @@
+"""Adapters that move and change records: expressions, HTTP exports and imports, processes."""

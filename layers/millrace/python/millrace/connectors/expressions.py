@@ -1,0 +1,213 @@
+"""JSONata with guards: an expression may be wrong or endless, but never changes data silently.
+
+The engine is `jsonatapy`. Its numbers are doubles, so an integer beyond 2^53 would come out
+changed; here such an integer passes through untouched or the record is refused.
+"""
+
+import math
+from bisect import bisect_left
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+import jsonatapy
+
+from millrace.connectors.records import RecordError
+from millrace.domain.base import Json, Record
+
+TIMEOUT_MILLISECONDS: Final = 500
+STACK_DEPTH_MAX: Final = 200
+SEQUENCE_LENGTH_MAX: Final = 100_000
+"""The engine's guards, for one record. They cut short what never ends or explodes (jsonata-js
+issues 478 and 540); mappings in earnest stay two orders of magnitude below them."""
+
+EXACT_INTEGER_MAX: Final = 2**53
+"""Up to here every integer is a double (IEEE 754), as JSONata's numbers are."""
+
+_TIMED_OUT: Final = "D1012"
+_CACHED_EXPRESSIONS: Final = 1_024
+
+
+class ExpressionError(ValueError):
+    """The text is not a JSONata expression; the message says why and where."""
+
+    def __init__(self, message: str, position: int) -> None:
+        super().__init__(message)
+        self.position = position
+        """Characters up to and including the first thing that is wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """A compiled expression, to be evaluated on any number of records."""
+
+    text: str
+    _engine: jsonatapy.JsonataExpression
+
+    def evaluate(self, record: Record) -> Json:
+        """The expression's value on a record; None where that is undefined.
+
+        Raises RecordError if evaluation fails or takes too much, if the value is not JSON, or if
+        it needs something of the record that the engine cannot hold exactly.
+        """
+        if not _holds_large_integer(record):
+            return self._evaluate(record)
+        try:
+            return _unwrap(self._evaluate(_wrap(record)))
+        except RecursionError as error:
+            raise RecordError("nestedTooDeep", "the record is nested too deeply") from error
+
+    def _evaluate(self, record: Json) -> Json:
+        try:
+            value = self._engine.evaluate(record)
+        except ValueError as error:
+            code = "expressionTimeout" if str(error).startswith(_TIMED_OUT) else "expressionFailed"
+            raise RecordError(code, str(error)) from error
+        except TypeError as error:
+            raise _not_exact(error) from error
+        if _holds_non_finite(value):
+            raise RecordError("notJson", "the expression's value holds an infinite number or NaN")
+        return value
+
+
+@lru_cache(maxsize=_CACHED_EXPRESSIONS)
+def compile_expression(text: str) -> Expression:
+    """The compiled expression. Raises ExpressionError."""
+    try:
+        engine = jsonatapy.compile(
+            text,
+            timeout=TIMEOUT_MILLISECONDS,
+            max_stack_depth=STACK_DEPTH_MAX,
+            max_sequence_length=SEQUENCE_LENGTH_MAX,
+        )
+    except ValueError as error:
+        raise _located(text, str(error)) from error
+    return Expression(text, engine)
+
+
+def check_expression(text: str) -> None:
+    """Refuse, before it is stored, what could not be evaluated later. Raises ExpressionError."""
+    compile_expression(text)
+
+
+def matches(filter_expression: str, record: Record) -> bool:
+    """Whether a filter lets a record through. Raises ExpressionError, RecordError."""
+    return is_truthy(compile_expression(filter_expression).evaluate(record))
+
+
+def is_truthy(value: Json) -> bool:
+    """JSONata's cast to boolean (docs.jsonata.org/boolean-functions): as Python's but for arrays.
+
+    An array is true if one of its members is.
+    """
+    pending = [value]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, list):
+            pending.extend(value)
+        elif value:
+            return True
+    return False
+
+
+def _located(text: str, fault: str) -> ExpressionError:
+    """Say where the fault is, which the engine does not.
+
+    It reads from left to right and stops at the first fault, so the shortest beginning of the
+    text that has the same fault ends where the fault is.
+    """
+    if "end of expression" in fault:
+        position = len(text)
+    else:
+        lengths = range(len(text))
+        position = bisect_left(lengths, x=True, key=lambda end: _fault(text[:end]) == fault)
+    line = text.count("\n", 0, position) + 1
+    column = position - (text.rfind("\n", 0, max(position - 1, 0)) + 1)
+    plain = fault.removeprefix("Parse error: ").removeprefix("Invalid syntax: ")
+    return ExpressionError(f"{plain} (line {line}, column {column})", position)
+
+
+def _fault(text: str) -> str | None:
+    try:
+        jsonatapy.compile(text)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+class _LargeInteger:
+    """Stands for an integer that the engine would change.
+
+    The engine converts only the parts of a record that an expression looks into and hands on the
+    others as they are. So this passes through it where the integer is only carried along, and is
+    refused as no JSON where the expression needs its value.
+    """
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: int) -> None:
+        self.value = value
+
+
+def _wrap(value: Json) -> Json:
+    if isinstance(value, dict):
+        return {key: _wrap(member) for key, member in value.items()}
+    if isinstance(value, list):
+        return [_wrap(member) for member in value]
+    if isinstance(value, int) and abs(value) > EXACT_INTEGER_MAX:
+        return _LargeInteger(value)
+    return value
+
+
+def _unwrap(value: Json) -> Json:
+    if isinstance(value, dict):
+        return {key: _unwrap(member) for key, member in value.items()}
+    if isinstance(value, list):
+        return [_unwrap(member) for member in value]
+    return value.value if isinstance(value, _LargeInteger) else value
+
+
+def _not_exact(error: TypeError) -> RecordError:
+    if _LargeInteger.__name__ in str(error):
+        return RecordError(
+            "numberNotExact",
+            "the expression needs an integer beyond 2^53, which JSONata cannot hold exactly; "
+            "let the source send it as text",
+        )
+    return RecordError(
+        "textNotUnicode",
+        f"the expression needs text that is not Unicode (a lone surrogate): {error}",
+    )
+
+
+# The two scans below see every value of every record, hence loops without calls.
+
+
+def _holds_large_integer(value: Json) -> bool:
+    pending = [value]
+    while pending:
+        value = pending.pop()
+        kind = type(value)
+        if kind is int:
+            if not -EXACT_INTEGER_MAX <= value <= EXACT_INTEGER_MAX:
+                return True
+        elif kind is dict:
+            pending.extend(value.values())
+        elif kind is list:
+            pending.extend(value)
+    return False
+
+
+def _holds_non_finite(value: Json) -> bool:
+    pending = [value]
+    while pending:
+        value = pending.pop()
+        kind = type(value)
+        if kind is float:
+            if not math.isfinite(value):
+                return True
+        elif kind is dict:
+            pending.extend(value.values())
+        elif kind is list:
+            pending.extend(value)
+    return False

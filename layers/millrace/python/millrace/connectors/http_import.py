@@ -1,0 +1,105 @@
+"""Writes records to a system over HTTP, such that a request sent twice can be told from two."""
+
+import json
+from collections.abc import Callable, Sequence
+from hashlib import sha256
+from http import HTTPStatus
+from typing import Final
+
+from millrace.connectors.connection_client import ConnectionClient
+from millrace.connectors.http_client import ResponseRejected
+from millrace.connectors.records import RecordError, RecordFailure
+from millrace.domain.action import ImportAction
+from millrace.domain.base import Record
+from millrace.domain.errors import StepFailed
+
+type KeyFactory = Callable[[int, bytes], str]
+"""Makes a request's Idempotency-Key from its position in the step's input and its body."""
+
+_MISCONFIGURED: Final = frozenset(
+    {
+        HTTPStatus.UNAUTHORIZED,
+        HTTPStatus.FORBIDDEN,
+        HTTPStatus.NOT_FOUND,
+        HTTPStatus.METHOD_NOT_ALLOWED,
+        HTTPStatus.PROXY_AUTHENTICATION_REQUIRED,
+        HTTPStatus.GONE,
+        HTTPStatus.NOT_IMPLEMENTED,
+    }
+)
+"""Refusals of the address or the credentials: every other record would meet the same."""
+
+
+class HttpImporter:
+    """An import action at work."""
+
+    def __init__(self, work: ImportAction, client: ConnectionClient, keys: KeyFactory) -> None:
+        self._import = work.http
+        self._client = client
+        self._keys = keys
+        self._url = client.url(work.http.path)
+
+    @property
+    def batch_size(self) -> int:
+        """Records to give to one call of `write`, at most."""
+        return self._import.batch_size or 1
+
+    def write(self, records: Sequence[Record], position: int) -> list[RecordFailure]:
+        """Send the records in one request; the failures are of those that were not written.
+
+        `position` is that of the first record in the step's whole input; with the same records it
+        gives the same Idempotency-Key, whichever try or attempt sends them. Raises StepFailed if
+        the receiver refuses any such request, StepTransient or StepThrottled.
+        """
+        bodies: dict[int, bytes] = {}
+        failures: list[RecordFailure] = []
+        for index, record in enumerate(records):
+            try:
+                bodies[index] = _encoded(record)
+            except RecordError as error:
+                failures.append(RecordFailure.of(index, error))
+        if not bodies:
+            return failures
+        try:
+            self._send(self._body(list(bodies.values())), position)
+        except ResponseRejected as error:
+            if error.status in _MISCONFIGURED:
+                raise StepFailed(f"http{error.status}", error.message) from error
+            code = f"http{error.status}"
+            failures += [RecordFailure(index, code, error.message) for index in bodies]
+        return sorted(failures, key=lambda failure: failure.index)
+
+    def _body(self, bodies: list[bytes]) -> bytes:
+        if self._import.batch_size is None:
+            (body,) = bodies
+            return body
+        return b"[" + b",".join(bodies) + b"]"
+
+    def _send(self, body: bytes, position: int) -> None:
+        headers = {
+            "Content-Type": "application/json",
+            **self._import.headers,
+            "Idempotency-Key": self._keys(position, body),
+        }
+        self._client.send(self._import.method, self._url, headers=headers, body=body)
+
+
+def idempotency_key(run_id: str, step_id: str, position: int, body: bytes) -> str:
+    """The same for the same records at the same place of the same run, however often they are sent.
+
+    Hashed from a JSON array, in which no two tuples of parts look alike.
+    """
+    parts = [run_id, step_id, position, sha256(body).hexdigest()]
+    return sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _encoded(record: Record) -> bytes:
+    try:
+        text = json.dumps(record, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        return text.encode()
+    except UnicodeEncodeError as error:
+        raise RecordError(
+            "textNotUnicode", "the record holds text that is not Unicode (a lone surrogate)"
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise RecordError("notJson", f"the record cannot be written as JSON: {error}") from error

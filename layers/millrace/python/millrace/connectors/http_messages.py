@@ -1,0 +1,52 @@
+"""One HTTP exchange as values, so that retry and paging rules need no network to be tested."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from urllib3.util import parse_url
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """What is sent. Its repr shows neither credentials nor data."""
+
+    method: str
+    url: str = field(repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: bytes | None = field(default=None, repr=False)
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+    """Texts that no message about the exchange may repeat."""
+
+    @property
+    def host(self) -> str:
+        """Host and port: all that messages say of the address."""
+        return parse_url(self.url).netloc or ""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpResponse:
+    """What came back, whole and decompressed. Header names are in lower case."""
+
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+
+
+class TransportError(Exception):
+    """No whole answer came back."""
+
+    def __init__(self, code: str, message: str, *, is_transient: bool) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.is_transient = is_transient
+        """Whether the same request may succeed in a moment."""
+
+
+class Transport(Protocol):
+    """Carries one request to its receiver and the answer back."""
+
+    def exchange(self, request: HttpRequest) -> HttpResponse:
+        """The answer, whatever its status; redirects are not followed. Raises TransportError."""
+        ...

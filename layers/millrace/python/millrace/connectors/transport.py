@@ -1,0 +1,183 @@
+"""HTTP over pooled connections, with bounds on time and size that a receiver cannot stretch."""
+
+import gzip
+import http.client
+import io
+import socket
+import ssl
+import time
+import zlib
+from collections.abc import Buffer
+from typing import Final, Protocol
+
+import urllib3
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import (
+    HTTPError,
+    NameResolutionError,
+    SSLError,
+)
+from urllib3.exceptions import TimeoutError as Urllib3TimeoutError
+
+from millrace import limits
+from millrace.connectors.http_messages import HttpRequest, HttpResponse, TransportError
+
+_CHUNK_BYTES: Final = 65_536
+
+
+class Urllib3Transport:
+    """Connections that are kept open and used again, one at a time."""
+
+    def __init__(
+        self,
+        timeout_seconds: float = limits.OUTBOUND_TIMEOUT_SECONDS,
+        body_bytes_max: int = limits.OUTBOUND_BODY_BYTES,
+    ) -> None:
+        self._timeout_seconds = timeout_seconds
+        self._body_bytes_max = body_bytes_max
+        self._pools = urllib3.PoolManager(retries=False)
+        self._pools.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
+
+    def exchange(self, request: HttpRequest) -> HttpResponse:
+        """See Transport. Time runs from connecting to the last byte of the body."""
+        try:
+            response = self._pools.request(
+                request.method,
+                request.url,
+                body=request.body,
+                headers={"Accept-Encoding": "gzip", **request.headers},
+                timeout=urllib3.Timeout(total=self._timeout_seconds),
+                redirect=False,
+                preload_content=False,
+                decode_content=False,
+            )
+            try:
+                body = self._body(response)
+            except BaseException:
+                # What is left of the answer must not be taken for the next one.
+                response.close()
+                raise
+            response.release_conn()
+        except (HTTPError, OSError, ValueError, EOFError, zlib.error) as error:
+            raise _classified(error) from error
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        return HttpResponse(response.status, headers, body)
+
+    def _body(self, response: urllib3.BaseHTTPResponse) -> bytes:
+        """The whole body, decompressed here so that no small answer can swell beyond the cap."""
+        encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
+        if encoding == "identity":
+            return self._read(response)
+        if encoding in {"gzip", "x-gzip"}:
+            return self._read(gzip.GzipFile(fileobj=response))
+        raise TransportError(
+            "unknownEncoding",
+            f"the answer is in the encoding '{encoding[:32]}'; only gzip was offered",
+            is_transient=False,
+        )
+
+    def _read(self, source: "_Readable") -> bytes:
+        chunks: list[bytes] = []
+        left = self._body_bytes_max
+        while chunk := source.read(_CHUNK_BYTES):
+            left -= len(chunk)
+            if left < 0:
+                raise TransportError(
+                    "answerTooLarge",
+                    f"the answer is larger than {self._body_bytes_max} bytes",
+                    is_transient=False,
+                )
+            chunks.append(chunk)
+        return b"".join(chunks)
+
+
+class _Readable(Protocol):
+    def read(self, size: int, /) -> bytes: ...
+
+
+class _DeadlineReader(io.RawIOBase):
+    """A socket's bytes until a deadline.
+
+    A socket's timeout bounds each read, and a receiver that sends a byte now and then never meets
+    it; here each read may take only what is left of the whole.
+    """
+
+    def __init__(self, raw: io.RawIOBase, sock: socket.socket) -> None:
+        self._raw = raw
+        self._sock = sock
+        timeout = sock.gettimeout()
+        # urllib3 has just set the timeout to what is left of the request's total.
+        self._deadline = None if timeout is None else time.monotonic() + timeout
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Buffer, /) -> int | None:
+        if self._deadline is not None:
+            left = self._deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError
+            self._sock.settimeout(left)
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _BoundedResponse(http.client.HTTPResponse):
+    def __init__(
+        self,
+        sock: socket.socket,
+        debuglevel: int = 0,
+        method: str | None = None,
+        url: str | None = None,
+    ) -> None:
+        super().__init__(sock, debuglevel, method, url)
+        self.fp = io.BufferedReader(_DeadlineReader(self.fp.detach(), sock))
+
+
+class _HttpConnection(HTTPConnection):
+    response_class = _BoundedResponse
+
+
+class _HttpsConnection(HTTPSConnection):
+    response_class = _BoundedResponse
+
+
+class _HttpPool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _HttpConnection
+
+
+class _HttpsPool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _HttpsConnection
+
+
+def _classified(error: Exception) -> TransportError:
+    """What an exception of urllib3 or the standard library means for a retry."""
+    match error:
+        case Urllib3TimeoutError():
+            return TransportError("timedOut", "no whole answer in time", is_transient=True)
+        case NameResolutionError(__cause__=socket.gaierror(errno=number)):
+            return TransportError(
+                "nameNotResolved",
+                "its name cannot be resolved",
+                is_transient=number == socket.EAI_AGAIN,
+            )
+        case SSLError():
+            is_refused = isinstance(error.__cause__, ssl.SSLCertVerificationError)
+            return TransportError(
+                "certificateRefused" if is_refused else "connectionLost",
+                "its certificate cannot be verified" if is_refused else "TLS failed",
+                is_transient=not is_refused,
+            )
+        case gzip.BadGzipFile() | zlib.error():
+            return TransportError("badEncoding", "the answer is not gzip", is_transient=False)
+        case ValueError():
+            return TransportError(
+                "badRequest", "its address or a header is not valid HTTP", is_transient=False
+            )
+        case _:
+            return TransportError(
+                "connectionLost", f"connection lost ({type(error).__name__})", is_transient=True
+            )

@@ -1,0 +1,1 @@
+"""The HTTP face: requests to use cases, results and errors to answers."""

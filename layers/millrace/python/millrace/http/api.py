@@ -1,0 +1,97 @@
+"""The control plane as one Powertools application."""
+
+from http import HTTPStatus
+from typing import Any, Final
+
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
+from aws_lambda_powertools.event_handler.exceptions import NotFoundError as NoRouteError
+from aws_lambda_powertools.event_handler.openapi.exceptions import (
+    RequestUnsupportedContentType,
+    RequestValidationError,
+)
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from millrace.domain.errors import DomainError
+from millrace.http import problems
+from millrace.http.body import check_json_body
+from millrace.http.routes.actions import actions_router
+from millrace.http.routes.apply import apply_router
+from millrace.http.routes.connections import connections_router
+from millrace.http.routes.flows import flows_router, versions_router
+from millrace.http.routes.runs import runs_router
+from millrace.http.routes.webhooks import webhooks_router
+from millrace.usecases.context import Context
+
+ROUTERS: Final = (
+    apply_router,
+    connections_router,
+    actions_router,
+    flows_router,
+    versions_router,
+    webhooks_router,
+    runs_router,
+)
+
+logger = Logger(service="api")
+
+
+class Api:
+    """Answers control-plane requests: Lambda events of an HTTP API, payload format 2.0."""
+
+    def __init__(self, context: Context) -> None:
+        self._app = create_app(context)
+
+    def __call__(self, event: dict[str, Any], lambda_context: LambdaContext) -> dict[str, Any]:
+        """The answer to one request; never raises."""
+        try:
+            check_json_body(event)
+        except DomainError as error:
+            found = problems.from_error(error)
+            return {
+                "statusCode": found.status,
+                "headers": {"Content-Type": problems.CONTENT_TYPE},
+                "body": found.model_dump_json(by_alias=True, exclude_none=True),
+                "isBase64Encoded": False,
+            }
+        return self._app.resolve(event, lambda_context)
+
+
+def create_app(context: Context) -> APIGatewayHttpResolver:
+    """The routes, and what becomes of errors."""
+    app = APIGatewayHttpResolver(enable_validation=True)
+    app.enable_swagger(path="/docs", title="Millrace", version="1")
+    for router in ROUTERS:
+        app.include_router(router(context))
+
+    @app.exception_handler(DomainError)
+    def on_domain_error(error: DomainError) -> Response[str]:
+        return problems.response(problems.from_error(error))
+
+    @app.exception_handler(RequestValidationError)
+    def on_bad_request(error: RequestValidationError) -> Response[str]:
+        body = app.current_event.json_body if app.current_event.body else None
+        return problems.response(problems.from_validation(list(error.errors()), body))
+
+    @app.exception_handler(RequestUnsupportedContentType)
+    def on_content_type(_: RequestUnsupportedContentType) -> Response[str]:
+        detail = "send JSON, with Content-Type: application/json"
+        status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+        return problems.response(problems.problem(status, "unsupportedMediaType", detail))
+
+    @app.not_found
+    def on_no_route(_: NoRouteError) -> Response[str]:
+        event = app.current_event
+        detail = f"there is no {event.http_method} {event.path}; see /docs"
+        return problems.response(problems.problem(HTTPStatus.NOT_FOUND, "noRoute", detail))
+
+    @app.exception_handler(Exception)
+    def on_fault(error: Exception) -> Response[str]:
+        # The last resort: what no one foresaw is logged whole and answered without detail.
+        logger.error("unhandled error", exc_info=error)
+        detail = "something went wrong on our side; it is in the log"
+        return problems.response(
+            problems.problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", detail)
+        )
+
+    return app

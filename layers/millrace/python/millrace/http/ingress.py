@@ -1,0 +1,55 @@
+"""Public webhook addresses."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from aws_lambda_powertools import Logger
+
+from millrace.domain.errors import DomainError
+from millrace.http import problems
+from millrace.http.body import raw_body
+from millrace.http.views import Accepted
+from millrace.usecases.context import Context
+from millrace.usecases.webhooks import Delivery, receive_delivery
+
+logger = Logger(service="ingress")
+
+
+class Ingress:
+    """Answers deliveries: Lambda events of an HTTP API, payload format 2.0."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def __call__(self, event: Mapping[str, Any], _: object) -> dict[str, Any]:
+        """Accept a delivery with 202 and its run's id, once the run is durable."""
+        webhook_id = event["pathParameters"]["webhookId"]
+        try:
+            run, is_new = receive_delivery(self._context, webhook_id, delivery_of(event))
+        except DomainError as error:
+            problem = problems.from_error(error)
+            logger.info("delivery refused", webhook=webhook_id, code=problem.code)
+            return _answer(problem.status, problem.to_json(), problems.CONTENT_TYPE)
+        logger.info("delivery accepted", webhook=webhook_id, run=run.id, is_new=is_new)
+        accepted = Accepted(run_id=run.id, deduplicated=not is_new)
+        return _answer(202, accepted.to_json(), "application/json")
+
+
+def delivery_of(event: Mapping[str, Any]) -> Delivery:
+    """The request as it came."""
+    return Delivery(
+        method=event["requestContext"]["http"]["method"],
+        headers={name.lower(): value for name, value in event.get("headers", {}).items()},
+        query=event.get("queryStringParameters") or {},
+        body=raw_body(event),
+    )
+
+
+def _answer(status: int, body: dict[str, Any], content_type: str) -> dict[str, Any]:
+    return {
+        "statusCode": status,
+        "headers": {"Content-Type": content_type},
+        "body": json.dumps(body),
+        "isBase64Encoded": False,
+    }

@@ -1,0 +1,147 @@
+"""Errors as problem+json (RFC 9457): the one place where an error becomes a status."""
+
+import json
+from collections.abc import Iterable, Sequence
+from http import HTTPStatus
+from typing import Any, Final
+
+from aws_lambda_powertools.event_handler import Response
+
+from millrace.domain.base import Json, Model
+from millrace.domain.errors import (
+    ConflictError,
+    DomainError,
+    InvalidRequestError,
+    NotFoundError,
+    PreconditionRequiredError,
+    RevisionMismatchError,
+    RuleViolationError,
+    TooLargeError,
+    UnauthenticatedError,
+    Violation,
+)
+
+CONTENT_TYPE: Final = "application/problem+json"
+
+STATUS: Final[dict[type[DomainError], HTTPStatus]] = {
+    InvalidRequestError: HTTPStatus.BAD_REQUEST,
+    UnauthenticatedError: HTTPStatus.UNAUTHORIZED,
+    NotFoundError: HTTPStatus.NOT_FOUND,
+    ConflictError: HTTPStatus.CONFLICT,
+    RevisionMismatchError: HTTPStatus.PRECONDITION_FAILED,
+    TooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    RuleViolationError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    PreconditionRequiredError: HTTPStatus.PRECONDITION_REQUIRED,
+}
+
+
+class ErrorEntry(Model):
+    """One thing that is wrong, and where."""
+
+    code: str
+    pointer: str
+    message: str
+    remedy: str | None = None
+
+
+class Problem(Model):
+    """The body of every answer that is not a success."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
+    errors: tuple[ErrorEntry, ...] = ()
+
+
+def from_error(error: DomainError) -> Problem:
+    """The problem of a domain error."""
+    return problem(STATUS[type(error)], error.code, error.message, error.violations)
+
+
+def problem(
+    status: HTTPStatus, code: str, detail: str, violations: Iterable[Violation] = ()
+) -> Problem:
+    """A problem; its `type` is stable and names the code."""
+    return Problem(
+        type=f"urn:millrace:problem:{code}",
+        title=status.phrase,
+        status=status.value,
+        code=code,
+        detail=detail,
+        errors=tuple(
+            ErrorEntry(
+                code=violation.code,
+                pointer=violation.pointer,
+                message=violation.message,
+                remedy=violation.remedy,
+            )
+            for violation in violations
+        ),
+    )
+
+
+def response(found: Problem) -> "Response[str]":
+    """A problem as an answer."""
+    return Response(
+        status_code=found.status, content_type=CONTENT_TYPE, body=json.dumps(found.to_json())
+    )
+
+
+def from_validation(errors: Sequence[dict[str, Any]], body: Json) -> Problem:
+    """The problem of a request that does not have the shape it should have, all faults at once."""
+    violations = [_violation(error, body) for error in errors]
+    if any(error["loc"][0] != "body" for error in errors):
+        detail = "a parameter is not what it should be; see errors"
+        return problem(HTTPStatus.BAD_REQUEST, InvalidRequestError.code, detail, violations)
+    count = "one field is" if len(violations) == 1 else f"{len(violations)} fields are"
+    detail = f"{count} not as they should be; see errors"
+    return problem(HTTPStatus.UNPROCESSABLE_ENTITY, RuleViolationError.code, detail, violations)
+
+
+def _violation(error: dict[str, Any], body: Json) -> Violation:
+    place: str
+    path: list[str | int]
+    place, *path = error["loc"]
+    pointer = json_pointer(path, body) if place == "body" else str(path[-1] if path else place)
+    match error["type"]:
+        case "extra_forbidden":
+            remedy = "Remove it, or correct its name."
+            return Violation(
+                "unknownField", pointer, f"There is no field {path[-1]!r} here.", remedy
+            )
+        case "missing":
+            return Violation("missingField", pointer, "This field is required.", "Add it.")
+        case kind:
+            message = str(error.get("msg", "The value is not valid.")).removeprefix("Value error, ")
+            return Violation(_camel(kind), pointer, message)
+
+
+def json_pointer(path: Sequence[str | int], body: Json) -> str:
+    """The JSON Pointer of a place that pydantic names.
+
+    Pydantic puts the tag of a tagged union into the path, which is no key of the document; so the
+    path is walked along the document, and what is not there is left out, unless it comes last:
+    then it is a field that is missing.
+    """
+    pointer = ""
+    here: Any = body
+    for number, token in enumerate(path):
+        is_last = number == len(path) - 1
+        match here, token:
+            case dict(), str() if token in here:
+                here = here[token]
+            case list(), int() if token < len(here):
+                here = here[token]
+            case dict(), str() if is_last:
+                pass
+            case _:
+                continue
+        pointer += "/" + str(token).replace("~", "~0").replace("/", "~1")
+    return pointer
+
+
+def _camel(kind: str) -> str:
+    head, *rest = kind.split("_")
+    return head + "".join(word.capitalize() for word in rest)

@@ -1,0 +1,73 @@
+"""What routes take from a request beside its body: who calls, which revision, which page."""
+
+import re
+from typing import Annotated, Final
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.openapi.params import Header, Query
+from aws_lambda_powertools.utilities.data_classes.common import BaseProxyEvent
+
+from millrace.domain.base import Model
+from millrace.domain.errors import InvalidRequestError, UnauthenticatedError
+from millrace.domain.ports import Listing
+from millrace.domain.resource import Resource
+from millrace.domain.token import Caller
+
+JSON: Final = "application/json"
+
+IfMatch = Annotated[
+    str | None, Header(alias="If-Match", description="The ETag of the revision to change.")
+]
+Limit = Annotated[int, Query(alias="perPage", ge=1, le=100, description="Items a page.")]
+Cursor = Annotated[
+    str | None, Query(max_length=1024, description="Where to go on, from `links.next`.")
+]
+
+_ETAG = re.compile(r'^(?:W/)?"(\d{1,12})"$')
+
+
+class Links(Model):
+    """Where to go on."""
+
+    next: str | None = None
+
+
+class Page[R: Model](Model):
+    """One page of a list."""
+
+    data: tuple[R, ...]
+    links: Links = Links()
+
+
+def caller_of(event: BaseProxyEvent) -> Caller:
+    """Who calls, as the authorizer found out."""
+    authorizer = event["requestContext"].get("authorizer") or {}
+    context = authorizer.get("lambda") or {}
+    if "workspaceId" not in context:
+        raise UnauthenticatedError("no valid token")
+    return Caller(workspace_id=context["workspaceId"], token_id=context["tokenId"])
+
+
+def revision_of(if_match: str | None) -> int | None:
+    """The revision that an If-Match header names; None if there is none."""
+    if if_match is None:
+        return None
+    match = _ETAG.match(if_match.strip())
+    if match is None:
+        raise InvalidRequestError('If-Match is not an ETag that we gave, such as "3"')
+    return int(match[1])
+
+
+def answer[M: Model](model: M, resource: Resource | None = None, status: int = 200) -> Response[M]:
+    """An answer that holds a model, with the ETag of the resource that it shows."""
+    etag = {} if resource is None else {"ETag": f'"{resource.revision}"'}
+    return Response(status_code=status, content_type=JSON, body=model, headers=etag)
+
+
+def page[R: Model](path: str, listing: Listing[R], limit: int) -> Page[R]:
+    """One page of a list, with the address of the next."""
+    if listing.cursor is None:
+        return Page(data=listing.items)
+    return Page(
+        data=listing.items, links=Links(next=f"{path}?perPage={limit}&cursor={listing.cursor}")
+    )

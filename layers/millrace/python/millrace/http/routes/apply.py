@@ -1,0 +1,18 @@
+"""/v1/apply: a whole file at once."""
+
+from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
+
+from millrace.http.requests import caller_of
+from millrace.usecases.apply import ApplyDocument, ApplyResult, apply
+from millrace.usecases.context import Context
+
+
+def apply_router(context: Context) -> APIGatewayHttpRouter:
+    """The routes over this context."""
+    router = APIGatewayHttpRouter()
+
+    @router.post("/v1/apply", tags=["apply"])
+    def apply_document(document: ApplyDocument) -> ApplyResult:
+        return apply(context, caller_of(router.current_event), document)
+
+    return router

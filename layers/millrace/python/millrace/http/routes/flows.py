@@ -1,0 +1,107 @@
+"""/v1/flows, their versions and their webhooks."""
+
+from http import HTTPStatus
+from typing import Annotated
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.openapi.params import Query
+from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
+
+from millrace.domain.base import Model, Moment, StableKey
+from millrace.domain.flow import FlowInput
+from millrace.domain.ports import Listing
+from millrace.http.requests import (
+    Cursor,
+    IfMatch,
+    Limit,
+    Page,
+    answer,
+    caller_of,
+    page,
+    revision_of,
+)
+from millrace.http.views import FlowDetail, FlowView, VersionView
+from millrace.usecases import deploy, flows
+from millrace.usecases.context import Context
+
+StableKeyFilter = Annotated[
+    StableKey | None, Query(alias="filter[stableKey]", description="Only the flow of this key.")
+]
+
+
+class VersionChange(Model):
+    """What may change of a version: a time deploys it, null undeploys it."""
+
+    deployed_at: Moment | None
+
+
+def flows_router(context: Context) -> APIGatewayHttpRouter:
+    """The routes of flows."""
+    router = APIGatewayHttpRouter()
+
+    @router.get("/v1/flows", tags=["flows"])
+    def list_flows(
+        per_page: Limit = 25, cursor: Cursor = None, stable_key: StableKeyFilter = None
+    ) -> Page[FlowView]:
+        caller = caller_of(router.current_event)
+        listing = flows.list_flows(context, caller, per_page, cursor, stable_key)
+        views = tuple(FlowView.of(flow) for flow in listing.items)
+        return page("/v1/flows", Listing(views, listing.cursor), per_page)
+
+    @router.post("/v1/flows", tags=["flows"])
+    def create_flow(given: FlowInput) -> Response[FlowDetail]:
+        flow = flows.create_flow(context, caller_of(router.current_event), given)
+        latest = flows.latest_version(context, flow)
+        return answer(FlowDetail.of(flow, latest), flow, HTTPStatus.CREATED)
+
+    @router.get("/v1/flows/<flow_id>", tags=["flows"])
+    def get_flow(flow_id: str) -> Response[FlowDetail]:
+        flow = flows.get_flow(context, caller_of(router.current_event), flow_id)
+        return answer(FlowDetail.of(flow, flows.latest_version(context, flow)), flow)
+
+    @router.put("/v1/flows/<flow_id>", tags=["flows"])
+    def replace_flow(
+        flow_id: str, given: FlowInput, if_match: IfMatch = None
+    ) -> Response[FlowDetail]:
+        caller = caller_of(router.current_event)
+        flow = flows.replace_flow(context, caller, flow_id, given, revision_of(if_match))
+        deploy.sync_schedule(context, flow)
+        return answer(FlowDetail.of(flow, flows.latest_version(context, flow)), flow)
+
+    @router.delete("/v1/flows/<flow_id>", tags=["flows"])
+    def delete_flow(flow_id: str, if_match: IfMatch = None) -> Response[None]:
+        caller = caller_of(router.current_event)
+        flows.delete_flow(context, caller, flow_id, revision_of(if_match))
+        return Response(status_code=HTTPStatus.NO_CONTENT)
+
+    return router
+
+
+def versions_router(context: Context) -> APIGatewayHttpRouter:
+    """The routes of versions."""
+    router = APIGatewayHttpRouter()
+
+    @router.get("/v1/flows/<flow_id>/versions", tags=["versions"])
+    def list_versions(
+        flow_id: str, per_page: Limit = 25, cursor: Cursor = None
+    ) -> Page[VersionView]:
+        caller = caller_of(router.current_event)
+        listing = flows.list_versions(context, caller, flow_id, per_page, cursor)
+        views = tuple(VersionView.of(version) for version in listing.items)
+        return page(f"/v1/flows/{flow_id}/versions", Listing(views, listing.cursor), per_page)
+
+    @router.get("/v1/flows/<flow_id>/versions/<version_id>", tags=["versions"])
+    def get_version(flow_id: str, version_id: str) -> Response[VersionView]:
+        version = flows.get_version(context, caller_of(router.current_event), flow_id, version_id)
+        return answer(VersionView.of(version), version)
+
+    @router.put("/v1/flows/<flow_id>/versions/<version_id>", tags=["versions"])
+    def change_version(
+        flow_id: str, version_id: str, change: VersionChange, if_match: IfMatch = None
+    ) -> Response[VersionView]:
+        caller = caller_of(router.current_event)
+        act = deploy.undeploy_version if change.deployed_at is None else deploy.deploy_version
+        version = act(context, caller, flow_id, version_id, revision_of(if_match))
+        return answer(VersionView.of(version), version)
+
+    return router

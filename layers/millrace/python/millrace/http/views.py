@@ -1,0 +1,122 @@
+"""Answers that show more, or less, than what is stored."""
+
+from typing import Any, Literal, Self
+
+from millrace.domain.base import Model, Moment, Record
+from millrace.domain.flow import Flow, Step, Version
+from millrace.domain.run import Attempt, Counts, Run, RunError, RunStatus, StepStatus, Trigger
+from millrace.usecases.resources import fields_of
+from millrace.usecases.runs import RunDetail
+
+
+class FlowView(Flow):
+    """A flow with what follows from its fields."""
+
+    enabled: bool
+    deployed: bool
+
+    @classmethod
+    def of(cls, flow: Flow) -> Self:
+        """The view of a stored flow."""
+        return cls(**_view_fields(flow))
+
+
+class FlowDetail(Flow):
+    """A flow with the steps of its latest version, which may be edited and sent back."""
+
+    enabled: bool
+    deployed: bool
+    steps: tuple[Step, ...]
+
+    @classmethod
+    def of(cls, flow: Flow, latest: Version) -> Self:
+        """The view of a stored flow and its latest version."""
+        return cls(**_view_fields(flow), steps=latest.steps)
+
+
+def _view_fields(flow: Flow) -> dict[str, Any]:
+    return fields_of(flow, Flow) | {
+        "enabled": flow.is_enabled,
+        "deployed": flow.deployed_version_id is not None,
+    }
+
+
+class VersionView(Version):
+    """A version with its status."""
+
+    status: Literal["draft", "deployed", "inactive"]
+
+    @classmethod
+    def of(cls, version: Version) -> Self:
+        """The view of a stored version."""
+        return cls(**fields_of(version, Version), status=version.state)
+
+
+class StepView(Model):
+    """What a step did, without its records."""
+
+    step_id: str
+    attempt: int
+    status: StepStatus
+    tries: int
+    started_at: Moment
+    ended_at: Moment | None
+    counts: Counts
+    error: RunError | None
+
+
+class RunView(Model):
+    """A run, without its payload."""
+
+    id: str
+    workspace_id: str
+    flow_id: str
+    version_id: str
+    version_number: int
+    status: RunStatus
+    trigger: Trigger
+    attempt: int
+    created_at: Moment
+    started_at: Moment | None
+    ended_at: Moment | None
+    counts: Counts
+    error: RunError | None
+    attempts: tuple[Attempt, ...]
+
+    @classmethod
+    def of(cls, run: Run) -> Self:
+        """The view of a stored run."""
+        return cls(**fields_of(run, cls))
+
+
+class RunDetailView(RunView):
+    """A run with the steps of its latest attempt."""
+
+    steps: tuple[StepView, ...]
+
+    @classmethod
+    def of_detail(cls, detail: RunDetail) -> Self:
+        """The view of a run and its steps."""
+        steps = tuple(StepView(**fields_of(record, StepView)) for record in detail.steps)
+        return cls(**fields_of(detail.run, RunView), steps=steps)
+
+
+class StartedRun(Model):
+    """A run that was accepted."""
+
+    run_id: str
+    status: RunStatus
+
+
+class Accepted(Model):
+    """A delivery that was accepted; the same delivery again gives the same run."""
+
+    run_id: str
+    deduplicated: bool
+
+
+class StepOutput(Model):
+    """The first records that a step handed on."""
+
+    data: list[Record]
+    truncated: bool

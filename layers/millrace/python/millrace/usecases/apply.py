@@ -1,0 +1,316 @@
+"""Applying a file: connections, actions and flows as its author wants them, all or nothing.
+
+Resources are matched by stable key: what is new is created, what differs is changed, what is the
+same is left alone, so applying a file twice does nothing the second time. Within the file, and to
+what the workspace has already, references may be stable keys.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, Self
+
+from pydantic import Field, model_validator
+
+from millrace.domain.action import Action, ActionInput, ActionWork, ProcessAction
+from millrace.domain.base import Model
+from millrace.domain.connection import Connection, ConnectionInput
+from millrace.domain.errors import Violation
+from millrace.domain.flow import Flow, FlowInput, Step, Version
+from millrace.domain.ports import Change, Create, Replace
+from millrace.domain.resource import Resource, SecretHolder
+from millrace.domain.token import Caller
+from millrace.domain.webhook import Webhook, WebhookInput
+from millrace.usecases.actions import changed_action
+from millrace.usecases.checks import Lookup, check_graph, check_steps, check_work, lookup
+from millrace.usecases.connections import changed_connection, new_connection
+from millrace.usecases.context import Context
+from millrace.usecases.deploy import deploy_version, sync_schedule
+from millrace.usecases.flows import changed_flow, latest_version, new_flow
+from millrace.usecases.resources import born, fields_of, refuse
+from millrace.usecases.webhooks import changed_webhook, new_webhook, webhook_violations
+
+_RESOURCES_A_FILE: Final = 20
+
+
+class AppliedFlow(FlowInput):
+    """A flow of a file, with its webhooks."""
+
+    webhooks: tuple[WebhookInput, ...] = ()
+    deploy: bool = Field(default=True, description="Deploy the flow's latest version.")
+
+
+class ApplyDocument(Model):
+    """What a file holds. Every resource in it needs a stable key of its own."""
+
+    connections: tuple[ConnectionInput, ...] = Field(default=(), max_length=_RESOURCES_A_FILE)
+    actions: tuple[ActionInput, ...] = Field(default=(), max_length=_RESOURCES_A_FILE)
+    flows: tuple[AppliedFlow, ...] = Field(default=(), max_length=_RESOURCES_A_FILE)
+
+    @model_validator(mode="after")
+    def _not_empty(self) -> Self:
+        if not (self.connections or self.actions or self.flows):
+            msg = "there is nothing to apply: no connections, actions or flows"
+            raise ValueError(msg)
+        return self
+
+
+type ChangeKind = Literal["created", "updated", "unchanged"]
+
+
+class AppliedResource(Model):
+    """What became of one resource of the file."""
+
+    id: str
+    stable_key: str
+    change: ChangeKind
+
+
+class AppliedWebhook(AppliedResource):
+    """What became of a webhook, and the path to send deliveries to."""
+
+    path: str
+
+
+class AppliedFlowResult(AppliedResource):
+    """What became of a flow, and its version that counts now."""
+
+    version_id: str
+    version_number: int
+    deployed: bool
+    webhooks: tuple[AppliedWebhook, ...] = ()
+
+
+class ApplyResult(Model):
+    """What became of each resource, in the order of the file."""
+
+    connections: tuple[AppliedResource, ...] = ()
+    actions: tuple[AppliedResource, ...] = ()
+    flows: tuple[AppliedFlowResult, ...] = ()
+
+
+@dataclass(slots=True)
+class _Plan:
+    """What applying a file will do, collected before anything is done."""
+
+    changes: list[Change] = field(default_factory=list)
+    secrets: dict[str, dict[str, str]] = field(default_factory=dict)
+    obsolete_secrets: list[str] = field(default_factory=list)
+
+    def add[R: Resource](
+        self, before: R | None, after: R, parent_id: str | None = None
+    ) -> ChangeKind:
+        """Plan to store a resource; says what that means for it."""
+        if before is None:
+            self.changes.append(Create(after, parent_id))
+            return "created"
+        if after is before:
+            return "unchanged"
+        self.changes.append(Replace(before, after, parent_id))
+        return "updated"
+
+    def add_secrets(
+        self, before: SecretHolder | None, after: SecretHolder, values: dict[str, str]
+    ) -> None:
+        """Plan to store the secrets of a resource."""
+        if values and after.secrets_key is not None:
+            self.secrets[after.secrets_key] = values
+        if before is not None and before.secrets_key not in {None, after.secrets_key}:
+            self.obsolete_secrets.append(str(before.secrets_key))
+
+
+def apply(context: Context, caller: Caller, document: ApplyDocument) -> ApplyResult:
+    """Bring the workspace in line with a file, then deploy its flows.
+
+    Storing is one transaction; nothing is stored if anything is wrong. Raises RuleViolationError
+    with pointers into the document.
+    """
+    refuse(_key_violations(document))
+    job = _Apply(context, caller, document)
+    return job.run()
+
+
+class _Apply:
+    """One application of a file."""
+
+    def __init__(self, context: Context, caller: Caller, document: ApplyDocument) -> None:
+        self._context = context
+        self._caller = caller
+        self._document = document
+        self._plan = _Plan()
+        self._connections: dict[str, Connection] = {}
+        self._actions: dict[str, Action] = {}
+
+    def run(self) -> ApplyResult:
+        connections = tuple(self._connection(given) for given in self._document.connections)
+        actions = tuple(self._action(given) for given in self._document.actions)
+        flows = tuple(self._resolved(flow) for flow in self._document.flows)
+        refuse(self._violations(flows))
+        planned = [self._flow(flow) for flow in flows]
+        self._store()
+        return ApplyResult(
+            connections=connections,
+            actions=actions,
+            flows=tuple(
+                self._deploy(given, flow) for given, flow in zip(flows, planned, strict=True)
+            ),
+        )
+
+    def _connection(self, given: ConnectionInput) -> AppliedResource:
+        key = _key(given)
+        before = self._context.resources.find(Connection, self._caller.workspace_id, key)
+        if before is None:
+            after, secrets = new_connection(self._context, self._caller, given)
+        else:
+            after, secrets = changed_connection(self._context, self._caller, before, given)
+        self._connections[key] = after
+        self._plan.add_secrets(before, after, secrets)
+        return AppliedResource(id=after.id, stable_key=key, change=self._plan.add(before, after))
+
+    def _action(self, given: ActionInput) -> AppliedResource:
+        key = _key(given)
+        given = given.model_copy(update={"work": self._resolved_work(given.work)})
+        before = self._context.resources.find(Action, self._caller.workspace_id, key)
+        if before is None:
+            after = Action(**fields_of(given, Action), **born(self._context, self._caller, Action))
+        else:
+            after = changed_action(self._context, self._caller, before, given)
+        self._actions[key] = after
+        return AppliedResource(id=after.id, stable_key=key, change=self._plan.add(before, after))
+
+    def _flow(self, given: AppliedFlow) -> AppliedFlowResult:
+        before = self._context.resources.find(Flow, self._caller.workspace_id, _key(given))
+        change: ChangeKind
+        if before is None:
+            after, draft = new_flow(self._context, self._caller, given)
+            self._plan.changes += [Create(after), Create(draft, parent_id=after.id)]
+            change = "created"
+        else:
+            latest = latest_version(self._context, before)
+            after, changes = changed_flow(self._context, self._caller, before, latest, given)
+            self._plan.changes += changes
+            change = "updated" if changes else "unchanged"
+        return AppliedFlowResult(
+            id=after.id,
+            stable_key=_key(given),
+            change=change,
+            version_id=after.latest_version_id,
+            version_number=after.latest_version_number,
+            deployed=after.deployed_version_id == after.latest_version_id,
+            webhooks=tuple(self._webhook(after, webhook) for webhook in given.webhooks),
+        )
+
+    def _webhook(self, flow: Flow, given: WebhookInput) -> AppliedWebhook:
+        key = _key(given)
+        before = self._context.resources.find(
+            Webhook, self._caller.workspace_id, key, parent_id=flow.id
+        )
+        if before is None:
+            after, secrets = new_webhook(self._context, self._caller, flow.id, given)
+        else:
+            after, secrets = changed_webhook(self._context, self._caller, before, given)
+        self._plan.add_secrets(before, after, secrets)
+        change = self._plan.add(before, after, parent_id=flow.id)
+        return AppliedWebhook(id=after.id, stable_key=key, change=change, path=f"/hooks/{after.id}")
+
+    def _resolved(self, flow: AppliedFlow) -> AppliedFlow:
+        """The flow with ids for stable keys; unknown references stay, to be reported as given."""
+        steps = tuple(self._resolved_step(step) for step in flow.steps)
+        return flow.model_copy(update={"steps": steps})
+
+    def _resolved_step(self, step: Step) -> Step:
+        update: dict[str, Any] = {}
+        if step.action is not None:
+            update["action"] = self._resolved_work(step.action)
+        if step.referrer is not None:
+            update["referrer"] = self._id_of(Action, self._actions, step.referrer)
+        return step.model_copy(update=update)
+
+    def _resolved_work(self, work: ActionWork) -> ActionWork:
+        if isinstance(work, ProcessAction):
+            return work
+        connection_id = self._id_of(Connection, self._connections, work.connection_id)
+        return work.model_copy(update={"connection_id": connection_id})
+
+    def _id_of[R: (Connection, Action)](
+        self, kind: type[R], in_file: dict[str, R], reference: str
+    ) -> str:
+        if reference in in_file:
+            return in_file[reference].id
+        if reference.startswith(f"{kind.prefix}_"):
+            return reference
+        found = self._context.resources.find(kind, self._caller.workspace_id, reference)
+        return reference if found is None else found.id
+
+    def _violations(self, flows: Sequence[AppliedFlow]) -> Iterator[Violation]:
+        find_connection = self._lookup(Connection, self._connections)
+        find_action = self._lookup(Action, self._actions)
+        for number, action in enumerate(self._actions.values()):
+            pointer = f"/actions/{number}/work"
+            yield from check_work(self._context, action.work, pointer, find_connection)
+        for number, flow in enumerate(flows):
+            found = [
+                *check_graph(flow, flow.steps),
+                *check_steps(self._context, flow.steps, find_action, find_connection),
+            ]
+            for violation in found:
+                pointer = f"/flows/{number}{violation.pointer}"
+                yield Violation(violation.code, pointer, violation.message, violation.remedy)
+            for place, webhook in enumerate(flow.webhooks):
+                yield from webhook_violations(webhook, f"/flows/{number}/webhooks/{place}")
+
+    def _lookup[R: (Connection, Action)](self, kind: type[R], in_file: dict[str, R]) -> Lookup[R]:
+        by_id = {resource.id: resource for resource in in_file.values()}
+        stored = lookup(self._context, kind, self._caller.workspace_id)
+        return lambda id_: by_id.get(id_) or stored(id_)
+
+    def _store(self) -> None:
+        for key, values in self._plan.secrets.items():
+            self._context.secrets.put(key, values)
+        self._context.resources.commit(*self._plan.changes)
+        for key in self._plan.obsolete_secrets:
+            self._context.secrets.delete(key)
+
+    def _deploy(self, given: AppliedFlow, result: AppliedFlowResult) -> AppliedFlowResult:
+        flow = self._context.resources.get(Flow, self._caller.workspace_id, result.id)
+        if not given.deploy or result.deployed or not given.steps:
+            sync_schedule(self._context, flow)
+            return result
+        version = self._context.resources.get(
+            Version, self._caller.workspace_id, result.version_id, parent_id=flow.id
+        )
+        deploy_version(self._context, self._caller, flow.id, version.id, version.revision)
+        return result.model_copy(update={"deployed": True})
+
+
+def _key(given: ConnectionInput | ActionInput | FlowInput | WebhookInput) -> str:
+    """The stable key of a resource of the file; `_key_violations` made sure that it has one."""
+    return given.stable_key or ""
+
+
+def _key_violations(document: ApplyDocument) -> Iterator[Violation]:
+    """Every resource has a stable key, and no two of a kind share one."""
+    lists: list[tuple[str, Sequence[Any]]] = [
+        ("/connections", document.connections),
+        ("/actions", document.actions),
+        ("/flows", document.flows),
+        *((f"/flows/{n}/webhooks", flow.webhooks) for n, flow in enumerate(document.flows)),
+    ]
+    for pointer, members in lists:
+        seen: set[str] = set()
+        for number, member in enumerate(members):
+            where = f"{pointer}/{number}/stableKey"
+            if member.stable_key is None:
+                yield Violation(
+                    "stableKeyMissing",
+                    where,
+                    "A resource in a file needs a stable key.",
+                    "Give it one, such as orders-to-erp; never change it afterwards.",
+                )
+            elif member.stable_key in seen:
+                yield Violation(
+                    "stableKeyTwice",
+                    where,
+                    f"The stable key {member.stable_key!r} is used twice.",
+                    "Give each resource a key of its own.",
+                )
+            seen.add(member.stable_key or "")

@@ -1,0 +1,60 @@
+"""The context over real AWS services, for the entry points in functions/."""
+
+from datetime import UTC, datetime
+
+import boto3
+from botocore.config import Config as ClientConfig
+from ulid import ULID
+
+from millrace.compiler import Targets
+from millrace.config import Config
+from millrace.connectors.http_client import HttpClient
+from millrace.connectors.registry import HttpConnectors
+from millrace.connectors.transport import Urllib3Transport
+from millrace.orchestration.scheduler import EventBridgeSchedules
+from millrace.orchestration.step_functions import StepFunctions
+from millrace.storage.dynamodb_resources import DynamoResources
+from millrace.storage.dynamodb_runs import DynamoRuns
+from millrace.storage.s3_blobs import S3Blobs
+from millrace.storage.ssm_secrets import SsmSecrets
+from millrace.usecases.context import Context
+
+_CLIENT = ClientConfig(
+    retries={"mode": "standard", "max_attempts": 5}, connect_timeout=3, read_timeout=20
+)
+
+
+def now() -> datetime:
+    """The clock."""
+    return datetime.now(UTC)
+
+
+def new_id(prefix: str) -> str:
+    """The id factory: a ULID, which sorts by the time of its making, behind a type prefix."""
+    return f"{prefix}_{ULID()}"
+
+
+def aws_context(config: Config) -> Context:
+    """Every adapter over AWS."""
+    dynamodb = boto3.client("dynamodb", config=_CLIENT)
+    return Context(
+        resources=DynamoResources(dynamodb, config.table),
+        runs=DynamoRuns(dynamodb, config.table),
+        blobs=S3Blobs(boto3.client("s3", config=_CLIENT), config.bucket),
+        secrets=SsmSecrets(boto3.client("ssm", config=_CLIENT), config.secrets_prefix),
+        connectors=HttpConnectors(HttpClient(Urllib3Transport())),
+        machines=StepFunctions(
+            boto3.client("stepfunctions", config=_CLIENT),
+            config.machine_role_arn,
+            config.machine_arn_prefix,
+        ),
+        schedules=EventBridgeSchedules(
+            boto3.client("scheduler", config=_CLIENT),
+            config.schedule_group,
+            config.trigger_arn,
+            config.schedule_role_arn,
+        ),
+        targets=Targets(config.run_step_arn, config.lifecycle_arn),
+        clock=now,
+        new_id=new_id,
+    )

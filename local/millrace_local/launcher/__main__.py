@@ -1,0 +1,30 @@
+"""Apply every cure, then run MiniStack's server."""
+
+import sys
+
+from ministack import app
+
+from millrace_local.launcher import (
+    cloudformation,
+    lambda_worker,
+    schedules,
+    step_functions,
+    worker_pool,
+)
+from millrace_local.launcher.patching import ChangedMiniStackError
+
+
+def main() -> int:
+    """Serve until SIGTERM; 1 when MiniStack is not the version the cures are for."""
+    try:
+        for part in (lambda_worker, worker_pool, step_functions, schedules, cloudformation):
+            part.cure()
+    except ChangedMiniStackError as changed:
+        print(changed, file=sys.stderr)
+        return 1
+    app.main()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,46 @@
+"""Local stacks for tests: each with a port and directories of its own."""
+
+import shutil
+import socket
+import subprocess
+from pathlib import Path
+
+from millrace_local.config import Config
+
+PROJECT = Path(__file__).parents[2]
+ENVIRONMENT = PROJECT / ".local" / "ministack"
+FIXTURE = Path(__file__).parent / "fixtures" / "stack"
+
+
+def free_port() -> int:
+    """Return a port that nothing listens on just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def stack_in(directory: Path, lambda_workers: int = 16) -> Config:
+    """Return a stack for a copy of the fixture bundle; only MiniStack's packages are shared."""
+    root = directory / "bundle"
+    shutil.copytree(FIXTURE, root)
+    return Config(
+        root=root,
+        state=directory / "state",
+        environment=ENVIRONMENT,
+        port=free_port(),
+        stack_name="probe",
+        lambda_workers=lambda_workers,
+    )
+
+
+def worker_count(server_pid: int) -> int:
+    """Count the Lambda worker processes of a stack."""
+    listed = subprocess.run(
+        ["ps", "-A", "-ww", "-o", "ppid=,command="],  # noqa: S607 - ps of POSIX
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    rows = (line.split(maxsplit=1) for line in listed.stdout.splitlines())
+    return sum(int(row[0]) == server_pid and "bootstrap.py" in row[1] for row in rows)
