@@ -50,6 +50,10 @@ class ApiClient:
         """Create or update everything a file holds, or nothing if anything is wrong."""
         return self._object("POST", "/v1/apply", document)
 
+    def address_of(self, path: str) -> str:
+        """The full address of a path that an answer names, such as a webhook's."""
+        return self._url + path
+
     def flows(self, stable_key: str | None = None) -> Iterator[JsonObject]:
         """All flows, or the one with this stable key."""
         return self._list("/v1/flows", {"filter[stableKey]": stable_key} if stable_key else {})
@@ -75,9 +79,10 @@ class ApiClient:
         """One run with the `steps` of its latest attempt."""
         return self._object("GET", f"/v1/runs/{_segment(run_id)}")
 
-    def step_output(self, run_id: str, step_id: str) -> JsonObject:
-        """Records a step wrote: `{data, truncated}`."""
-        return self._object("GET", f"/v1/runs/{_segment(run_id)}/steps/{_segment(step_id)}/output")
+    def step_output(self, run_id: str, step_id: str, limit: int = 100) -> JsonObject:
+        """The first records, 1,000 at most, that a step handed on: `{data, truncated}`."""
+        path = f"/v1/runs/{_segment(run_id)}/steps/{_segment(step_id)}/output"
+        return self._object("GET", f"{path}?{urlencode({'limit': limit})}")
 
     def _list(self, path: str, query: Mapping[str, str]) -> Iterator[JsonObject]:
         following: str | None = path + (f"?{urlencode(query)}" if query else "")
@@ -87,7 +92,7 @@ class ApiClient:
             following = (page.get("links") or {}).get("next")
 
     def _object(self, method: str, path: str, body: Json = None) -> JsonObject:
-        url = path if "://" in path else self._url + path
+        url = path if "://" in path else self.address_of(path)
         if urlsplit(url)[:2] != urlsplit(self._url)[:2]:
             raise CliError(f"the API at {self._url} points to another host; not followed")
         try:

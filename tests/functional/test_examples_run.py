@@ -90,7 +90,7 @@ class Engine:
         flow = document["flows"][0]
         self.applied.append(flow["stableKey"])
         hooks = [
-            {"id": "hook_1", "stableKey": hook["stableKey"], "url": f"{self.url}/hooks/hook_1"}
+            {"id": "hook_1", "stableKey": hook["stableKey"], "path": "/hooks/hook_1"}
             for hook in flow.get("webhooks", [])
         ]
         return {

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from millrace.compiler import Definition, Finding
+    from millrace_cli.client import ApiClient
     from millrace_cli.source import Source
 
 type Json = Any
@@ -38,8 +39,9 @@ def apply(
     from millrace_cli.source import read_source, substitute
 
     source = substitute(read_source(file))
+    client = context.client(ctx)
     try:
-        answer = context.client(ctx).apply(source.document)
+        answer = client.apply(source.document)
     except ApiError as error:
         if not error.errors:
             raise
@@ -52,7 +54,7 @@ def apply(
     if as_json:
         context.print_json(answer)
     else:
-        context.console().print(_changes(answer))
+        context.console().print(_changes(answer, client))
 
 
 def compile_(
@@ -148,7 +150,7 @@ def _durations(path: Path) -> dict[str, float]:
     return {step: float(value) for step, value in seconds.items()}
 
 
-def _changes(answer: JsonObject) -> "Table":
+def _changes(answer: JsonObject, client: "ApiClient") -> "Table":
     from rich.table import Table
     from rich.text import Text
 
@@ -168,5 +170,5 @@ def _changes(answer: JsonObject) -> "Table":
         deployed = ", deployed" if flow.get("deployed") else ""
         add(flow["change"], f"flow {flow['stableKey']}", f"v{flow['versionNumber']}{deployed}")
         for hook in flow.get("webhooks", []):
-            add("", f"webhook {hook['stableKey']}", hook["url"])
+            add(hook["change"], f"webhook {hook['stableKey']}", client.address_of(hook["path"]))
     return table

@@ -72,10 +72,11 @@ def test_apply_sends_the_document_and_lists_the_changes(
                 "change": "updated",
                 "versionNumber": 2,
                 "deployed": True,
-                "webhooks": [{"stableKey": "w", "url": "http://api.example/hooks/hook_1"}],
+                "webhooks": [{"stableKey": "w", "change": "unchanged", "path": "/hooks/hook_1"}],
             }
         ],
     }
+    api.address_of.side_effect = "http://api.example{}".format
     result = millrace("apply", str(file))
     api.apply.assert_called_once_with(
         {"connections": [{"stableKey": "c", "baseUrl": "http://x.example"}]}
@@ -83,7 +84,7 @@ def test_apply_sends_the_document_and_lists_the_changes(
     assert [line.split() for line in result.stdout.splitlines()] == [
         ["created", "connection", "c"],
         ["updated", "flow", "f", "v2,", "deployed"],
-        ["webhook", "w", "http://api.example/hooks/hook_1"],
+        ["unchanged", "webhook", "w", "http://api.example/hooks/hook_1"],
     ]
     assert json.loads(millrace("apply", str(file), "--json").stdout) == api.apply.return_value
 
@@ -225,7 +226,7 @@ def test_a_steps_output_is_one_record_a_line(millrace: Invoke, api: NonCallableM
     api.step_output.return_value = {"data": [{"a": "é"}, {"a": 2}], "truncated": True}
     result = millrace("runs", "output", "run_1", "read")
     assert result.stdout == '{"a": "é"}\n{"a": 2}\n'
-    assert "only the first" in result.stderr
+    assert "more than these 100" in result.stderr
 
 
 def test_compile_prints_the_machine_and_nothing_else(millrace: Invoke, write: Write) -> None:
