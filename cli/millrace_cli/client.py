@@ -47,8 +47,12 @@ class ApiClient:
         self._http = http or urllib3.PoolManager(retries=False, timeout=_TIMEOUT)
 
     def apply(self, document: Json) -> JsonObject:
-        """Create or update everything a file holds, or nothing if anything is wrong."""
-        return self._object("POST", "/v1/apply", document)
+        """Bring the workspace in line with a file; each webhook is given its whole address."""
+        answer = self._object("POST", "/v1/apply", document)
+        for flow in answer["flows"]:
+            for webhook in flow["webhooks"]:
+                webhook["url"] = self._url + webhook["path"]
+        return answer
 
     def address_of(self, path: str) -> str:
         """The full address of a path that an answer names, such as a webhook's."""
