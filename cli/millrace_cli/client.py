@@ -54,10 +54,6 @@ class ApiClient:
                 webhook["url"] = self._url + webhook["path"]
         return answer
 
-    def address_of(self, path: str) -> str:
-        """The full address of a path that an answer names, such as a webhook's."""
-        return self._url + path
-
     def flows(self, stable_key: str | None = None) -> Iterator[JsonObject]:
         """All flows, or the one with this stable key."""
         return self._list("/v1/flows", {"filter[stableKey]": stable_key} if stable_key else {})
@@ -96,7 +92,7 @@ class ApiClient:
             following = (page.get("links") or {}).get("next")
 
     def _object(self, method: str, path: str, body: Json = None) -> JsonObject:
-        url = path if "://" in path else self.address_of(path)
+        url = path if "://" in path else self._url + path
         if urlsplit(url)[:2] != urlsplit(self._url)[:2]:
             raise CliError(f"the API at {self._url} points to another host; not followed")
         try:

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from millrace.compiler import Definition, Finding
-    from millrace_cli.client import ApiClient
     from millrace_cli.source import Source
 
 type Json = Any
@@ -39,9 +38,8 @@ def apply(
     from millrace_cli.source import read_source, substitute
 
     source = substitute(read_source(file))
-    client = context.client(ctx)
     try:
-        answer = client.apply(source.document)
+        answer = context.client(ctx).apply(source.document)
     except ApiError as error:
         if not error.errors:
             raise
@@ -54,7 +52,7 @@ def apply(
     if as_json:
         context.print_json(answer)
     else:
-        context.console().print(_changes(answer, client))
+        context.console().print(_changes(answer))
 
 
 def compile_(
@@ -150,7 +148,7 @@ def _durations(path: Path) -> dict[str, float]:
     return {step: float(value) for step, value in seconds.items()}
 
 
-def _changes(answer: JsonObject, client: "ApiClient") -> "Table":
+def _changes(answer: JsonObject) -> "Table":
     from rich.table import Table
     from rich.text import Text
 
@@ -170,5 +168,5 @@ def _changes(answer: JsonObject, client: "ApiClient") -> "Table":
         deployed = ", deployed" if flow.get("deployed") else ""
         add(flow["change"], f"flow {flow['stableKey']}", f"v{flow['versionNumber']}{deployed}")
         for hook in flow.get("webhooks", []):
-            add(hook["change"], f"webhook {hook['stableKey']}", client.address_of(hook["path"]))
+            add(hook["change"], f"webhook {hook['stableKey']}", hook["url"])
     return table

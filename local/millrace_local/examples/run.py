@@ -162,7 +162,7 @@ def _apply(
         f"flow {flow['change']}, version {flow['versionNumber']} deployed",
         [] if flow["deployed"] else ["it is not deployed"],
     )
-    urls = {hook["stableKey"]: client.address_of(hook["path"]) for hook in flow.get("webhooks", [])}
+    urls = {hook["stableKey"]: hook["url"] for hook in flow["webhooks"]}
     return _Applied(flow["id"], flow["stableKey"], definition["name"], urls)
 
 

@@ -72,11 +72,12 @@ def test_apply_sends_the_document_and_lists_the_changes(
                 "change": "updated",
                 "versionNumber": 2,
                 "deployed": True,
-                "webhooks": [{"stableKey": "w", "change": "unchanged", "path": "/hooks/hook_1"}],
+                "webhooks": [
+                    {"stableKey": "w", "change": "unchanged", "url": "http://x/hooks/hook_1"}
+                ],
             }
         ],
     }
-    api.address_of.side_effect = "http://api.example{}".format
     result = millrace("apply", str(file))
     api.apply.assert_called_once_with(
         {"connections": [{"stableKey": "c", "baseUrl": "http://x.example"}]}
@@ -84,7 +85,7 @@ def test_apply_sends_the_document_and_lists_the_changes(
     assert [line.split() for line in result.stdout.splitlines()] == [
         ["created", "connection", "c"],
         ["updated", "flow", "f", "v2,", "deployed"],
-        ["unchanged", "webhook", "w", "http://api.example/hooks/hook_1"],
+        ["unchanged", "webhook", "w", "http://x/hooks/hook_1"],
     ]
     assert json.loads(millrace("apply", str(file), "--json").stdout) == api.apply.return_value
 
