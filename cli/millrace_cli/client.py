@@ -16,6 +16,7 @@ from millrace_cli.errors import CliError
 type Json = Any
 type JsonObject = dict[str, Any]
 
+_UNAUTHORIZED = 401
 _TIMEOUT = urllib3.Timeout(connect=5, read=60)
 
 
@@ -24,6 +25,8 @@ class ApiError(CliError):
 
     def __init__(self, status: int, problem: JsonObject) -> None:
         title = str(problem.get("detail") or problem.get("title") or f"status {status}")
+        if status == _UNAUTHORIZED:
+            title += "; check MILLRACE_TOKEN, or `make run` makes a new local token"
         self.status = status
         self.problem = problem
         self.errors: list[JsonObject] = problem.get("errors") or []
@@ -76,9 +79,10 @@ class ApiClient:
         """One run with the `steps` of its latest attempt."""
         return self._object("GET", f"/v1/runs/{_segment(run_id)}")
 
-    def step_output(self, run_id: str, step_id: str) -> JsonObject:
-        """Records a step wrote: `{data, truncated}`."""
-        return self._object("GET", f"/v1/runs/{_segment(run_id)}/steps/{_segment(step_id)}/output")
+    def step_output(self, run_id: str, step_id: str, limit: int = 100) -> JsonObject:
+        """The first records, 1,000 at most, that a step handed on: `{data, truncated}`."""
+        path = f"/v1/runs/{_segment(run_id)}/steps/{_segment(step_id)}/output"
+        return self._object("GET", f"{path}?{urlencode({'limit': limit})}")
 
     def _list(self, path: str, query: Mapping[str, str]) -> Iterator[JsonObject]:
         following: str | None = path + (f"?{urlencode(query)}" if query else "")

@@ -22,6 +22,7 @@ type Json = Any
 type Position = tuple[int, int]
 """Line and column, both counted from 1."""
 
+_DEPTH_MAX = 100
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}|\$\{[^}]*\}?")
 
 
@@ -119,6 +120,7 @@ def _read_text(path: Path) -> str:
 def _from_json(name: str, text: str) -> Source:
     document = _decode_json(name, text)
     try:
+        _refuse_beyond_json(name, text)
         # JSON is almost a subset of YAML; where it is not, only the positions are lost.
         node = yaml.compose(text, Loader=_CoreLoader)
     except yaml.YAMLError:
@@ -186,8 +188,6 @@ def _from_yaml(name: str, text: str) -> Source:
         raise CliError(_complaint(name, line, column, f"not YAML: {problem}", None)) from None
     except yaml.YAMLError as error:
         raise CliError(f"{name}: not YAML: {str(error).splitlines()[0]}") from None
-    except RecursionError:
-        raise CliError(f"{name} is nested too deeply") from None
     if node is None:
         raise CliError(f"{name} is empty")
     reader = _NodeReader(name)
@@ -199,9 +199,13 @@ def _from_yaml(name: str, text: str) -> Source:
 
 def _refuse_beyond_json(name: str, text: str) -> None:
     faults = []
-    documents = 0
+    documents = depth = 0
     for event in yaml.parse(text, Loader=_CoreLoader):
         fault = None
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > _DEPTH_MAX:
+            raise CliError(f"{name} is nested too deeply: the limit is {_DEPTH_MAX} levels")
         if isinstance(event, yaml.DocumentStartEvent):
             documents += 1
             if documents > 1:

@@ -78,8 +78,7 @@ def duration_text(seconds: float) -> str:
 
 
 def _heading(run: JsonObject, flow_name: str | None) -> Text:
-    title = Text(flow_name or run["flowId"], style="bold")
-    title.append(f" v{run['versionNumber']}  ", style="not bold")
+    title = Text.assemble((flow_name or run["flowId"], "bold"), f" v{run['versionNumber']}  ")
     title.append_text(status_text(run["status"]))
     started, ended = run.get("startedAt"), run.get("endedAt")
     if started and ended:

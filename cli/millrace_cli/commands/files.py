@@ -13,11 +13,12 @@ from millrace_cli.errors import CliError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from millrace.compiler import Definition, Finding
     from rich.table import Table
 
+    from millrace.compiler import Definition, Finding
     from millrace_cli.source import Source
 
+type Json = Any
 type JsonObject = dict[str, Any]
 
 File = Annotated[Path, typer.Argument(help="A YAML or JSON file.", show_default=False)]
@@ -64,13 +65,15 @@ def compile_(
 ) -> None:
     """Print the Step Functions machine of the flow in FILE; needs no API."""
     from millrace import compiler
+    from millrace_cli.source import read_source
 
     seconds = None if durations is None else _durations(durations)
-    source, prefix, definition = _definition(file, flow)
+    source = read_source(file)
+    definition, pointer = flow_definition(source, flow)
     try:
         compiled = compiler.compile_flow(definition, durations=seconds)
     except compiler.CompileError as error:
-        raise _refused(source, prefix, error.findings) from None
+        raise _refused(source, pointer, error.findings) from None
     if explain:
         typer.echo(compiler.explain(compiled), err=True)
     sys.stdout.write(compiled.asl.rstrip("\n") + "\n")
@@ -85,26 +88,32 @@ def graph(
 ) -> None:
     """Draw the steps of the flow in FILE; needs no API."""
     from millrace import compiler
+    from millrace_cli.source import read_source
 
-    _, _, definition = _definition(file, flow)
+    definition, _ = flow_definition(read_source(file), flow)
     sys.stdout.write(compiler.draw(definition, format_).rstrip("\n") + "\n")
 
 
-def _definition(file: Path, key: str | None) -> tuple["Source", str, "Definition"]:
-    """The flow to compile and the pointer to it; findings become complaints about the file."""
+def flow_definition(source: "Source", key: str | None = None) -> tuple["Definition", str]:
+    """The checked graph of the file's flow, and the pointer to that flow.
+
+    The file is a flow itself or has a list of them under `flows`; `key` chooses among several.
+
+    Raises:
+        CliError: there is no such flow, or the compiler has findings; one line for each.
+    """
     from millrace import compiler
-    from millrace_cli.source import read_source
 
-    source = read_source(file)
-    document, prefix = _choose_flow(source, key)
+    document, pointer = _choose_flow(source, key)
     definition, findings = compiler.read_definition(document)
+    if definition is not None:
+        findings = compiler.check(definition)
     if definition is None or findings:
-        raise _refused(source, prefix, findings)
-    return source, prefix, definition
+        raise _refused(source, pointer, findings)
+    return definition, pointer
 
 
-def _choose_flow(source: "Source", key: str | None) -> tuple[Any, str]:
-    """The flow itself, whether the file is one flow or a document with a list of them."""
+def _choose_flow(source: "Source", key: str | None) -> tuple[Json, str]:
     document = source.document
     if not isinstance(document, dict) or not isinstance(document.get("flows"), list):
         return document, ""
@@ -121,8 +130,8 @@ def _choose_flow(source: "Source", key: str | None) -> tuple[Any, str]:
     return flows[index], f"/flows/{index}"
 
 
-def _refused(source: "Source", prefix: str, findings: "Iterable[Finding]") -> CliError:
-    return CliError(*(source.complain(prefix + f.pointer, f.message, f.remedy) for f in findings))
+def _refused(source: "Source", pointer: str, findings: "Iterable[Finding]") -> CliError:
+    return CliError(*(source.complain(pointer + f.pointer, f.message, f.remedy) for f in findings))
 
 
 def _durations(path: Path) -> dict[str, float]:
@@ -159,5 +168,5 @@ def _changes(answer: JsonObject) -> "Table":
         deployed = ", deployed" if flow.get("deployed") else ""
         add(flow["change"], f"flow {flow['stableKey']}", f"v{flow['versionNumber']}{deployed}")
         for hook in flow.get("webhooks", []):
-            add("", f"webhook {hook['stableKey']}", hook["url"])
+            add(hook["change"], f"webhook {hook['stableKey']}", hook["url"])
     return table

@@ -141,8 +141,8 @@ def run(
     client = context.client(ctx)
     found = find_flow(client, flow)
     run_id: str = client.start_run(found["id"], content)["runId"]
+    typer.echo(run_id, err=wait)
     if not wait:
-        typer.echo(run_id)
         return
     ended = wait_for(client, run_id)
     context.console().print(timeline(ended, found["name"]))

@@ -72,10 +72,11 @@ def output(
     ctx: typer.Context,
     run_id: RunId,
     step: Annotated[str, typer.Argument(metavar="STEP", help="A step's id.", show_default=False)],
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many, the first ones.")] = 100,
 ) -> None:
     """Print the records that a step put out, one JSON object a line."""
-    answer = context.client(ctx).step_output(run_id, step)
+    answer = context.client(ctx).step_output(run_id, step, limit)
     for record in answer["data"]:
         typer.echo(json.dumps(record, ensure_ascii=False))
     if answer.get("truncated"):
-        typer.echo("only the first records are shown: the output is longer", err=True)
+        typer.echo(f"there are more than these {limit}; --limit shows up to 1000", err=True)

@@ -7,6 +7,7 @@
 import argparse
 import threading
 
+import urllib3
 from rich.console import Console
 
 from millrace_local.examples.github import deliver, read_deliveries
@@ -25,7 +26,10 @@ def main() -> None:
     arguments = parser.parse_args()
     console = Console(highlight=False)
     if arguments.command == "deliver":
-        _deliver(arguments.url, console)
+        try:
+            _deliver(arguments.url, console)
+        except urllib3.exceptions.HTTPError:
+            parser.exit(1, f"nothing answers at {arguments.url}; is the address right?\n")
     else:
         _serve(console)
 

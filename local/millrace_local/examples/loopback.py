@@ -5,6 +5,7 @@ import random
 import socket
 import struct
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,6 +15,8 @@ from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
 type Json = Any
+type _Socket = socket.socket | tuple[bytes, socket.socket]
+"""What socketserver calls a request; the tuple is for UDP only."""
 
 HOST = "127.0.0.1"
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
@@ -119,6 +122,7 @@ class LoopbackServer:
     ) -> None:
         self._server.shutdown()
         self._server.server_close()
+        self._server.hang_up()
         self._thread.join()
 
 
@@ -126,6 +130,27 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False  # clients keep connections open; nobody waits for them to hang up
     allow_reuse_address = True
+
+    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+        self._connections: set[socket.socket] = set()
+        super().__init__(address, handler)
+
+    def process_request(self, request: _Socket, client_address: object) -> None:
+        if isinstance(request, socket.socket):
+            self._connections.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: _Socket) -> None:
+        """Close without the shutdown of the base class, whose FIN would come before a RST."""
+        if isinstance(request, socket.socket):
+            self._connections.discard(request)
+        self.close_request(request)
+
+    def hang_up(self) -> None:
+        """End kept connections: their threads would go on answering for a server that is gone."""
+        for connection in list(self._connections):
+            with suppress(OSError):  # the client was faster
+                connection.shutdown(socket.SHUT_RDWR)
 
 
 def _handler(respond: Callable[[Request], Answer]) -> type[BaseHTTPRequestHandler]:

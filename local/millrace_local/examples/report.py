@@ -1,5 +1,6 @@
 """How an example shows itself: headings, checks, and commands to go on with."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from rich.console import Console, RenderableType
@@ -9,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 _INDENT = (0, 0, 0, 2)
-_DIFFERENCES_SHOWN = 3
+_PROBLEMS_SHOWN = 3
 
 
 @dataclass(slots=True)
@@ -18,6 +19,7 @@ class Report:
 
     console: Console
     passed: bool = field(default=True, init=False)
+    _air_due: bool = field(default=False, init=False)
 
     def heading(self, title: str, file: str) -> None:
         """A rule across the page: the example's name and its file."""
@@ -25,21 +27,25 @@ class Report:
         self.console.print(Rule(Text.assemble((title, "bold"), f"  {file}"), align="left"))
 
     def show(self, what: RenderableType) -> None:
-        """A picture or a paragraph, with air above."""
+        """A picture or a paragraph, with air around."""
         self.console.print()
         self.console.print(Padding(what, _INDENT))
+        self._air_due = True
 
-    def check(self, what: str, problems: list[str] | bool) -> None:
-        """A line with ✓ or ✗: `problems` is what is wrong, or simply whether it is right."""
-        right = problems if isinstance(problems, bool) else not problems
-        self.passed &= right
-        sign = ("✓", "green") if right else ("✗", "red bold")
-        self._row(Text(*sign), Text(what))
-        if not isinstance(problems, bool):
-            for problem in problems[:_DIFFERENCES_SHOWN]:
-                self._row(Text(" "), Text(problem, style="red"))
-            if len(problems) > _DIFFERENCES_SHOWN:
-                self._row(Text(" "), Text(f"and {len(problems) - _DIFFERENCES_SHOWN} more"))
+    def check(self, what: str, problems: Sequence[str], detail: str = "") -> None:
+        """A line with ✓ if there are no problems, else with ✗ and the first of them."""
+        if self._air_due:
+            self.console.print()
+        self._air_due = False
+        self.passed &= not problems
+        sign, style = ("✗", "red bold") if problems else ("✓", "green")
+        self._row(Text(sign, style), Text(what))
+        if detail:
+            self._row(Text(" "), Text(detail, "bright_black"))
+        for problem in problems[:_PROBLEMS_SHOWN]:
+            self._row(Text(" "), Text(problem, "red"))
+        if len(problems) > _PROBLEMS_SHOWN:
+            self._row(Text(" "), Text(f"and {len(problems) - _PROBLEMS_SHOWN} more", "red"))
 
     def next(self, *commands: tuple[str, str]) -> None:
         """Commands to look further, each with what it shows."""

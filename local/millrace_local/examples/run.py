@@ -6,22 +6,25 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import urllib3
-from millrace.compiler import draw, read_definition
-from millrace_cli.client import ApiClient
-from millrace_cli.commands.flows import wait_for
-from millrace_cli.errors import CliError
-from millrace_cli.source import Source, read_source, substitute
-from millrace_cli.timeline import timeline
 from rich.console import Console
 from rich.text import Text
 
+from millrace.compiler import draw
+from millrace_cli.client import ApiClient
+from millrace_cli.commands.files import flow_definition
+from millrace_cli.commands.flows import wait_for
+from millrace_cli.errors import CliError
+from millrace_cli.source import read_source, substitute
+from millrace_cli.timeline import timeline
 from millrace_local.examples import expected
 from millrace_local.examples.github import Delivery, deliver, read_deliveries
+from millrace_local.examples.loopback import FaultPlan
 from millrace_local.examples.receivers import Receiver
 from millrace_local.examples.report import Report
 from millrace_local.examples.world import (
@@ -38,6 +41,7 @@ type JsonObject = dict[str, Any]
 
 _RUN_SECONDS = 90.0
 """A run that takes longer is stuck: the slowest takes under ten."""
+_LATEST_RUNS = 50
 _ACCEPTED = 202
 _UNAUTHORIZED = 401
 _MILLRACE = ".venv/bin/millrace"
@@ -80,19 +84,26 @@ def _github_to_slack(client: ApiClient, world: World, report: Report) -> None:
     for run in talkative[:1] or runs[:1]:
         report.show(timeline(run, flow.name))
     report.show(_delivery_summary(deliveries, messages))
-    accepted = all(outcome.status == _ACCEPTED for outcome in outcomes)
     report.check(
-        f"{len(deliveries)} deliveries accepted, each started one run",
-        accepted and len(set(run_ids)) == len(deliveries),
+        f"{len(deliveries)} deliveries accepted, each started a run of its own",
+        [
+            *(f"answered {o.status}" for o in outcomes if o.status != _ACCEPTED),
+            *(f"{n} deliveries gave {run_id}" for run_id, n in Counter(run_ids).items() if n > 1),
+        ],
     )
     report.check("all runs succeeded", _not_succeeded(runs))
     report.check(
         "the same delivery again gave the same run",
-        repeated.status == _ACCEPTED and repeated.run_id == outcomes[0].run_id,
+        [f"answered {repeated.status}, {repeated.run_id} instead of {run_ids[:1]}"]
+        if repeated.run_id is None or repeated.run_id != outcomes[0].run_id
+        else [],
     )
     report.check(
         "a wrong signature got 401 and started nothing",
-        refused.status == _UNAUTHORIZED and not _run_of(client, flow.id, forged),
+        [
+            *([f"answered {refused.status}"] * (refused.status != _UNAUTHORIZED)),
+            *(f"started {run_id}" for run_id in _runs_of(client, flow.id, forged)),
+        ],
     )
     _check_counts(report, runs, "interesting", len(deliveries), len(messages))
     _check_receiver(report, "Slack", world.slack, messages)
@@ -109,11 +120,12 @@ def _earthquakes(client: ApiClient, world: World, report: Report) -> None:
     quakes = expected.quakes(world.features)
 
     report.show(timeline(run, flow.name))
-    report.show(_source_summary(world))
     report.check("the run succeeded", _not_succeeded([run]))
     read = _counts(run, "read")["recordsOut"]
     report.check(
-        f"{len(world.features):,} records read, {read:,} counted", read == len(world.features)
+        f"read: {len(world.features):,} out",
+        [f"{read:,} were read"] * (read != len(world.features)),
+        f"the source served {world.source.served} pages, {_faults(world.source.plan)}",
     )
     _check_counts(report, [run], "convert", len(world.features), len(quakes.warehouse))
     _check_counts(report, [run], "strong", len(quakes.warehouse), len(quakes.alerts))
@@ -143,24 +155,15 @@ def _apply(
     source = substitute(read_source(ROOT / file), environment)
     definition: JsonObject = source.document["flows"][0]
     report.heading(definition["name"], str(file))
-    report.show(Text(_graph(source)))
+    graph, _ = flow_definition(source)
+    report.show(Text(draw(graph, "text").rstrip("\n")))
     flow = client.apply(source.document)["flows"][0]
-    deployed = "deployed" if flow["deployed"] else "not deployed"
     report.check(
-        f"flow {flow['change']}, version {flow['versionNumber']} {deployed}",
-        problems=flow["deployed"],
+        f"flow {flow['change']}, version {flow['versionNumber']} deployed",
+        [] if flow["deployed"] else ["it is not deployed"],
     )
-    urls = {hook["stableKey"]: hook["url"] for hook in flow.get("webhooks", [])}
+    urls = {hook["stableKey"]: hook["url"] for hook in flow["webhooks"]}
     return _Applied(flow["id"], flow["stableKey"], definition["name"], urls)
-
-
-def _graph(source: Source) -> str:
-    definition, findings = read_definition(source.document["flows"][0])
-    if definition is None:
-        raise CliError(
-            *(source.complain(f"/flows/0{f.pointer}", f.message, f.remedy) for f in findings)
-        )
-    return draw(definition, "text").rstrip("\n")
 
 
 def _check_counts(
@@ -180,13 +183,15 @@ def _check_counts(
 def _check_receiver(
     report: Report, name: str, receiver: Receiver, wanted: list[JsonObject]
 ) -> None:
-    faults = Counter(fault.value for fault in receiver.plan.dealt)
-    lived_through = ", ".join(f"{count} x {fault}" for fault, count in sorted(faults.items()))
     report.check(
-        f"{name} got exactly the {len(wanted):,} expected, each once "
-        f"({receiver.requests} requests; faults: {lived_through or 'none'}; "
-        f"{receiver.replays} repeats recognised)",
-        [*expected.differences(wanted, receiver.records), *receiver.refused],
+        f"{name} got exactly the {len(wanted):,} records expected, each once",
+        [
+            *(f"{record_id} arrived more than once" for record_id in receiver.duplicates),
+            *expected.differences(wanted, receiver.records),
+            *receiver.refused,
+        ],
+        f"{receiver.requests} requests, {_faults(receiver.plan)}; "
+        f"writes repeated and recognised: {receiver.replays}",
     )
 
 
@@ -196,10 +201,9 @@ def _delivery_summary(deliveries: list[Delivery], messages: list[JsonObject]) ->
     return Text(f"{len(deliveries)} deliveries ({listed}) -> {len(messages)} messages")
 
 
-def _source_summary(world: World) -> Text:
-    faults = Counter(fault.value for fault in world.source.plan.dealt)
-    listed = ", ".join(f"{count} x {fault}" for fault, count in sorted(faults.items()))
-    return Text(f"the source served {world.source.served} pages; its faults: {listed or 'none'}")
+def _faults(plan: FaultPlan) -> str:
+    counts = Counter(fault.value for fault in plan.dealt)
+    return "faults: " + (", ".join(f"{n} x {name}" for name, n in sorted(counts.items())) or "none")
 
 
 def _counts(run: JsonObject, step_id: str) -> Counter[str]:
@@ -217,8 +221,10 @@ def _not_succeeded(runs: list[JsonObject]) -> list[str]:
     ]
 
 
-def _run_of(client: ApiClient, flow_id: str, delivery: Delivery) -> bool:
-    """Whether any run of the flow was started by this delivery."""
-    return any(
-        run["trigger"].get("deliveryId") == delivery.delivery_id for run in client.runs(flow_id)
-    )
+def _runs_of(client: ApiClient, flow_id: str, delivery: Delivery) -> list[str]:
+    """Ids of the runs, among the latest of the flow, that this delivery started."""
+    return [
+        run["id"]
+        for run in islice(client.runs(flow_id), _LATEST_RUNS)
+        if run["trigger"].get("deliveryId") == delivery.delivery_id
+    ]

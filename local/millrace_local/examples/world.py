@@ -1,4 +1,4 @@
-"""All the servers of the examples together, and the environment that makes the flow files use them."""
+"""The servers of the examples together, and the environment by which the flow files find them."""
 
 import json
 from collections.abc import Iterator, Mapping

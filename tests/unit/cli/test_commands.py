@@ -1,0 +1,309 @@
+"""The commands as a user types them: output, exit codes, and one-line errors."""
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+from subprocess import run as run_process
+from unittest.mock import NonCallableMagicMock
+
+import pytest
+from typer.testing import Result
+
+from millrace_cli.client import ApiError
+
+type Invoke = Callable[..., Result]
+type Write = Callable[[str, str], Path]
+
+RUN = {
+    "id": "run_1",
+    "flowId": "flow_1",
+    "versionNumber": 1,
+    "status": "succeeded",
+    "trigger": {"source": "manual"},
+    "createdAt": "2026-01-31T09:00:00.000Z",
+    "startedAt": "2026-01-31T09:00:00.000Z",
+    "endedAt": "2026-01-31T09:00:02.000Z",
+    "counts": {"recordsIn": 3, "recordsOut": 2, "recordsFailed": 0},
+    "steps": [
+        {
+            "stepId": "read",
+            "status": "succeeded",
+            "startedAt": "2026-01-31T09:00:00.000Z",
+            "endedAt": "2026-01-31T09:00:02.000Z",
+            "counts": {"recordsOut": 3},
+        }
+    ],
+}
+FLOW = {
+    "id": "flow_1",
+    "name": "My [first] flow",
+    "stableKey": "mine",
+    "trigger": {"kind": "manual"},
+    "enabledAt": "2026-01-31T09:00:00.000Z",
+    "deployedVersionId": "ver_1",
+    "latestVersionId": "ver_2",
+    "stepsCount": 2,
+}
+STEPS = """\
+steps:
+  - id: read
+    type: Export
+  - id: write
+    type: Import
+    dependsOn: [read]
+"""
+
+
+def test_apply_sends_the_document_and_lists_the_changes(
+    millrace: Invoke, api: NonCallableMagicMock, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What changed is shown, and the address that a webhook can be called at."""
+    monkeypatch.setenv("BASE", "http://x.example")
+    file = write("a.yaml", "connections:\n  - stableKey: c\n    baseUrl: ${BASE}\n")
+    api.apply.return_value = {
+        "connections": [{"stableKey": "c", "change": "created"}],
+        "actions": [],
+        "flows": [
+            {
+                "stableKey": "f",
+                "change": "updated",
+                "versionNumber": 2,
+                "deployed": True,
+                "webhooks": [
+                    {"stableKey": "w", "change": "unchanged", "url": "http://x/hooks/hook_1"}
+                ],
+            }
+        ],
+    }
+    result = millrace("apply", str(file))
+    api.apply.assert_called_once_with(
+        {"connections": [{"stableKey": "c", "baseUrl": "http://x.example"}]}
+    )
+    assert [line.split() for line in result.stdout.splitlines()] == [
+        ["created", "connection", "c"],
+        ["updated", "flow", "f", "v2,", "deployed"],
+        ["unchanged", "webhook", "w", "http://x/hooks/hook_1"],
+    ]
+    assert json.loads(millrace("apply", str(file), "--json").stdout) == api.apply.return_value
+
+
+def test_what_the_api_refuses_is_shown_at_its_line(
+    millrace: Invoke, api: NonCallableMagicMock, write: Write
+) -> None:
+    """Every error of the API's answer becomes FILE:LINE:COL."""
+    file = write("a.yaml", "flows:\n  - stableKey: f\n    steps:\n      - dependsOn: [x]\n")
+    api.apply.side_effect = ApiError(
+        422,
+        {
+            "detail": "2 rules are broken",
+            "errors": [
+                {"pointer": "/flows/0/steps/0/dependsOn/0", "message": "x?", "remedy": "add it"},
+                {"pointer": "/flows/0/steps/0/id", "message": "the id is missing"},
+            ],
+        },
+    )
+    result = millrace("apply", str(file))
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert result.stderr == f"{file}:4:21: x? (add it)\n{file}:4:9: the id is missing\n"
+
+
+def test_an_unset_name_stops_apply_before_anything_is_sent(
+    millrace: Invoke, api: NonCallableMagicMock, write: Write
+) -> None:
+    """Half a configuration never reaches the API."""
+    result = millrace("apply", str(write("a.yaml", "a: ${MILLRACE_TEST_UNSET}\n")))
+    assert result.exit_code == 1
+    assert "a.yaml:1:4: environment variable MILLRACE_TEST_UNSET is not set" in result.stderr
+    api.apply.assert_not_called()
+
+
+def test_run_prints_the_id_for_scripts(
+    millrace: Invoke, api: NonCallableMagicMock, write: Write
+) -> None:
+    """Without --wait the id alone is printed; the payload is a file or standard input."""
+    api.flow.return_value = FLOW
+    api.start_run.return_value = {"runId": "run_1", "status": "running"}
+    result = millrace("run", "flow_1", "--payload", str(write("p.json", '{"a": 1}')))
+    assert result.stdout == "run_1\n"
+    api.start_run.assert_called_with("flow_1", {"a": 1})
+    millrace("run", "flow_1", "--payload", "-", stdin="[2]")
+    api.start_run.assert_called_with("flow_1", [2])
+
+
+@pytest.mark.parametrize(
+    ("status", "exit_code"), [("succeeded", 0), ("partiallySucceeded", 0), ("failed", 1)]
+)
+def test_run_and_wait_shows_the_timeline_and_tells_by_exit_code(
+    millrace: Invoke, api: NonCallableMagicMock, status: str, exit_code: int
+) -> None:
+    """With --wait a script sees whether the run did its work."""
+    api.flows.return_value = iter([FLOW])
+    api.start_run.return_value = {"runId": "run_1", "status": "running"}
+    api.run.side_effect = [RUN | {"status": "running"}, RUN | {"status": status}]
+    result = millrace("run", "mine", "--wait")
+    assert result.exit_code == exit_code
+    assert "My [first] flow v1" in result.stdout
+    assert status in result.stdout
+
+
+def test_an_unknown_key_is_one_line(millrace: Invoke, api: NonCallableMagicMock) -> None:
+    """The line says what to do; there is no traceback."""
+    api.flows.return_value = iter([])
+    result = millrace("run", "none")
+    assert result.exit_code == 1
+    assert result.stderr == "no flow has the key 'none'; `millrace flows list` shows them\n"
+
+
+def test_flows_are_listed_with_their_state(millrace: Invoke, api: NonCallableMagicMock) -> None:
+    """One line a flow; brackets in a name are just brackets."""
+    scheduled = FLOW | {"stableKey": "other", "schedule": "rate(1 minute)", "enabledAt": None}
+    api.flows.return_value = iter([FLOW, scheduled])
+    lines = [line.split() for line in millrace("flows", "list").stdout.splitlines()]
+    assert lines[1] == ["mine", "My", "[first]", "flow", "2", "live", "manual", "flow_1"]
+    assert lines[2][5:] == ["disabled", "rate(1", "minute)", "flow_1"]
+
+
+def test_a_flow_is_shown_with_the_steps_of_its_live_version(
+    millrace: Invoke, api: NonCallableMagicMock
+) -> None:
+    """The deployed version is what runs, so it is what is shown."""
+    api.flow.return_value = FLOW
+    api.version.return_value = {
+        "number": 1,
+        "steps": [
+            {"id": "read", "type": "Export"},
+            {"id": "write", "type": "Import", "dependsOn": ["read"], "isSkipped": True},
+        ],
+    }
+    result = millrace("flows", "show", "flow_1")
+    api.version.assert_called_once_with("flow_1", "ver_1")
+    assert [line.split() for line in result.stdout.splitlines()][-2:] == [
+        ["read", "Export"],
+        ["write", "Import", "(skipped)", "read"],
+    ]
+    assert (
+        json.loads(millrace("flows", "show", "flow_1", "--json").stdout)["version"]["number"] == 1
+    )
+
+
+def test_runs_are_listed_newest_first_up_to_a_limit(
+    millrace: Invoke, api: NonCallableMagicMock
+) -> None:
+    """Long histories do not scroll by."""
+    api.flow.return_value = FLOW
+    running = {**RUN, "id": "run_2", "status": "running", "endedAt": None}
+    api.runs.return_value = iter([running, RUN, RUN])
+    lines = millrace("runs", "list", "flow_1", "--limit", "2").stdout.splitlines()
+    assert len(lines) == 3
+    assert lines[1].split()[:3] == ["run_2", "▸", "running"]
+    assert lines[2].split() == [
+        "run_1",
+        "✓",
+        "succeeded",
+        "2026-01-31",
+        "09:00:00",
+        "2.0",
+        "s",
+        "3",
+        "2",
+        "0",
+    ]
+
+
+def test_a_run_is_shown_as_picture_or_as_json(millrace: Invoke, api: NonCallableMagicMock) -> None:
+    """People get the timeline, programs the API's answer."""
+    api.run.return_value = RUN
+    api.flow.return_value = FLOW
+    assert "━" in millrace("runs", "show", "run_1").stdout
+    assert json.loads(millrace("runs", "show", "run_1", "--json").stdout) == RUN
+
+
+def test_a_steps_output_is_one_record_a_line(millrace: Invoke, api: NonCallableMagicMock) -> None:
+    """Output can be piped into jq; the note on what is missing goes elsewhere."""
+    api.step_output.return_value = {"data": [{"a": "é"}, {"a": 2}], "truncated": True}
+    result = millrace("runs", "output", "run_1", "read")
+    assert result.stdout == '{"a": "é"}\n{"a": 2}\n'
+    assert "more than these 100" in result.stderr
+
+
+def test_compile_prints_the_machine_and_nothing_else(millrace: Invoke, write: Write) -> None:
+    """Standard output is the ASL; the explanation goes to standard error."""
+    flow, durations = write("f.yaml", STEPS), write("d.json", '{"read": 3}')
+    result = millrace("compile", str(flow), "--durations", str(durations), "--explain")
+    assert result.exit_code == 0
+    assert {"StartAt", "States"} <= json.loads(result.stdout).keys()
+    assert "read" in result.stderr
+
+
+def test_compile_finds_the_flow_inside_an_apply_file(millrace: Invoke, write: Write) -> None:
+    """What is applied can be compiled as it is; --flow chooses among several flows."""
+    one = "".join(f"      {line}\n" for line in STEPS.splitlines())
+    file = write("f.yaml", f"flows:\n  -   stableKey: a\n{one}  -   stableKey: b\n{one}")
+    assert millrace("compile", str(file), "--flow", "b").exit_code == 0
+    undecided = millrace("compile", str(file))
+    assert undecided.exit_code == 1
+    assert undecided.stderr == (f"{file}:1:1: choose a flow with --flow (the file holds: a, b)\n")
+    assert "no flow 'c'" in millrace("compile", str(file), "--flow", "c").stderr
+
+
+def test_findings_are_shown_at_their_line(millrace: Invoke, write: Write) -> None:
+    """The compiler's findings become FILE:LINE:COL, all of them, with nothing on stdout."""
+    file = write("f.yaml", "flows:\n  - steps:\n      - id: a\n        dependsOn: [b, c]\n")
+    for command in ("compile", "graph"):
+        result = millrace(command, str(file))
+        assert result.exit_code == 1
+        assert result.stdout == ""
+        assert f"{file}:4:21: " in result.stderr
+        assert f"{file}:4:24: " in result.stderr
+
+
+@pytest.mark.parametrize("text", ["[]", '{"read": "3"}', '{"read": true}', '{"read": -1}'])
+def test_durations_must_be_seconds(millrace: Invoke, write: Write, text: str) -> None:
+    """A wrong durations file says what a right one looks like."""
+    result = millrace(
+        "compile", str(write("f.yaml", STEPS)), "--durations", str(write("d.json", text))
+    )
+    assert result.exit_code == 1
+    assert "must map step ids to seconds" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("format_", "mark"), [("text", "[read]"), ("mermaid", "flowchart"), ("svg", "<svg")]
+)
+def test_graph_draws_in_three_formats(
+    millrace: Invoke, write: Write, format_: str, mark: str
+) -> None:
+    """For the terminal, for Markdown, and for everything else."""
+    assert mark in millrace("graph", str(write("f.yaml", STEPS)), "--format", format_).stdout
+
+
+def test_wrong_usage_exits_with_2(millrace: Invoke) -> None:
+    """Scripts can tell a mistyped command from a failed one."""
+    assert millrace("runs", "shw").exit_code == 2
+    assert millrace("graph", "f.yaml", "--format", "png").exit_code == 2
+
+
+def test_the_installed_command_answers_without_an_api(tmp_path: Path) -> None:
+    """`millrace --version` works anywhere, and a missing API is one line on stderr."""
+    command = Path(sys.executable).with_name("millrace")
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("MILLRACE_")}
+
+    def run(*arguments: str) -> CompletedProcess[str]:
+        return run_process(  # noqa: S603 - our own command
+            [command, *arguments],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            env=clean,
+            check=False,
+        )
+
+    assert run("--version").stdout.startswith("millrace ")
+    lost = run("flows", "list")
+    assert (lost.returncode, lost.stdout) == (1, "")
+    assert lost.stderr.count("\n") == 1
+    assert "make run" in lost.stderr
