@@ -27,6 +27,7 @@ from millrace_local.errors import LocalStackError
 READY_SECONDS = 30.0
 HEALTH_SECONDS = 5.0
 STOP_SECONDS = 30.0
+RELEASE_SECONDS = 1.0
 POLL_SECONDS = 0.05
 LOG_LIMIT_BYTES = 10_000_000
 PACKAGE = "millrace_local"
@@ -226,15 +227,25 @@ def _token_at(port: int) -> str | None:
 
 
 def _require_free(port: int) -> None:
+    # A stack that was killed a moment ago needs another one to let go of its port.
+    deadline = time.monotonic() + RELEASE_SECONDS
+    while not _is_free(port):
+        if time.monotonic() > deadline:
+            raise LocalStackError(
+                f"port {port} on {HOST} is taken by another program; stop that program "
+                f"(lsof -i :{port} names it) or choose another port with MILLRACE_PORT"
+            )
+        time.sleep(POLL_SECONDS)
+
+
+def _is_free(port: int) -> bool:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
         except OSError:
-            raise LocalStackError(
-                f"port {port} on {HOST} is taken by another program; stop that program "
-                f"(lsof -i :{port} names it) or choose another port with MILLRACE_PORT"
-            ) from None
+            return False
+    return True
 
 
 def _rotate(log: Path) -> None:
