@@ -41,7 +41,7 @@ class Config:
     stack_name: str = "millrace"
     template: str = "template.yaml"
     sources: tuple[str, ...] = ("functions", "layers", "statemachines")
-    lambda_workers: int = 16
+    lambda_workers: int = 12  # up to 70 MB each
     parameters: dict[str, str] = field(default_factory=dict)
 
     @classmethod

@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from urllib.error import URLError
 
-from millrace_local.config import HOST, Config
+from millrace_local.config import HOST, REGION, Config
 from millrace_local.environment import ensure_environment
 from millrace_local.errors import LocalStackError
 
@@ -167,7 +167,7 @@ def _server_environment(config: Config, token: str) -> dict[str, str]:
         "BIND_HOST": HOST,  # MiniStack's default is every interface
         "MINISTACK_HOST": HOST,
         "MINISTACK_EDITION": token,
-        "MINISTACK_REGION": "us-east-1",
+        "MINISTACK_REGION": REGION,
         "IOT_MTLS_ENABLED": "0",
         "SFTP_ENABLED": "0",
         "PERSIST_STATE": "1",

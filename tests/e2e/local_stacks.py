@@ -20,7 +20,7 @@ def free_port() -> int:
         return port
 
 
-def stack_in(directory: Path, lambda_workers: int = 16) -> Config:
+def stack_in(directory: Path, lambda_workers: int = 12) -> Config:
     """Return a stack for a copy of the fixture bundle; only MiniStack's packages are shared."""
     root = directory / "bundle"
     shutil.copytree(FIXTURE, root)

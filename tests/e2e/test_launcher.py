@@ -224,6 +224,24 @@ def test_retry_matches_the_error_by_name(
     assert json.loads(ended["output"])["Payload"] == {"attempts": 3}
 
 
+def test_starting_the_same_execution_twice_starts_one(
+    deployed: Stack, client: Callable[[str], Any]
+) -> None:
+    """While it runs, the same name and input answer as before; another input is refused."""
+    machines = client("stepfunctions")
+    definition = {"StartAt": "A", "States": {"A": task(deployed, {"do": "rest", "seconds": 1})}}
+    machine = machines.create_state_machine(
+        name=f"m{uuid4().hex}", definition=json.dumps(definition), roleArn=ROLE
+    )
+    start = {"stateMachineArn": machine["stateMachineArn"], "name": "one", "input": "{}"}
+    first = machines.start_execution(**start)
+    again = machines.start_execution(**start)
+    assert again["executionArn"] == first["executionArn"]
+    with pytest.raises(machines.exceptions.ExecutionAlreadyExists):
+        machines.start_execution(**{**start, "input": '{"other": 1}'})
+    machines.stop_execution(executionArn=first["executionArn"])
+
+
 def test_catch_matches_the_error_by_name(
     deployed: Stack, run_machine: Callable[..., dict[str, Any]]
 ) -> None:
@@ -301,6 +319,26 @@ def test_a_schedule_fires_in_its_zone_with_its_context(
         )
     )
     assert item["time"]["S"] == f"{moment.astimezone(ZoneInfo('UTC')):%Y-%m-%dT%H:%M:%SZ}"
+
+
+@pytest.mark.parametrize(
+    ("expression", "zone"),
+    [("cron(0 2 * * *)", "UTC"), ("rate(0 weeks)", "UTC"), ("rate(1 hour)", "Mars/Olympus")],
+    ids=["five-fields", "no-such-unit", "no-such-zone"],
+)
+def test_a_schedule_that_aws_refuses_is_refused(
+    expression: str, zone: str, client: Callable[[str], Any], deployed: Stack
+) -> None:
+    """A schedule that would never fire is an error when it is created."""
+    scheduler = client("scheduler")
+    with pytest.raises(scheduler.exceptions.ValidationException):
+        scheduler.create_schedule(
+            Name=uuid4().hex,
+            ScheduleExpression=expression,
+            ScheduleExpressionTimezone=zone,
+            FlexibleTimeWindow={"Mode": "OFF"},
+            Target={"Arn": deployed.outputs["FunctionArn"], "RoleArn": ROLE},
+        )
 
 
 @pytest.mark.parametrize(
