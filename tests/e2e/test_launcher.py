@@ -242,6 +242,20 @@ def test_starting_the_same_execution_twice_starts_one(
     machines.stop_execution(executionArn=first["executionArn"])
 
 
+def test_an_express_machine_answers_at_once(deployed: Stack, client: Callable[[str], Any]) -> None:
+    """StartSyncExecution returns the result to the caller."""
+    machines = client("stepfunctions")
+    definition = {"StartAt": "A", "States": {"A": task(deployed, {"do": "echo", "sent": 7})}}
+    machine = machines.create_state_machine(
+        name=f"m{uuid4().hex}",
+        type="EXPRESS",
+        definition=json.dumps(definition),
+        roleArn=ROLE,
+    )
+    ended = machines.start_sync_execution(stateMachineArn=machine["stateMachineArn"])
+    assert json.loads(ended["output"])["Payload"]["sent"] == 7
+
+
 def test_catch_matches_the_error_by_name(
     deployed: Stack, run_machine: Callable[..., dict[str, Any]]
 ) -> None:
