@@ -1,6 +1,7 @@
 """``python -m millrace_local up|down|status|logs``: the local stack from the command line."""
 
 import argparse
+import contextlib
 import signal
 import sys
 import time
@@ -52,11 +53,12 @@ def run_logs(config: Config, arguments: argparse.Namespace) -> int:
     with config.log.open(errors="replace") as log:
         for line in log.readlines()[-arguments.lines :]:
             say(line.rstrip("\n"))
-        while arguments.follow:
-            if line := log.readline():
-                say(line.rstrip("\n"))
-            else:
-                time.sleep(0.2)
+        with contextlib.suppress(KeyboardInterrupt):  # the way to end it
+            while arguments.follow:
+                if line := log.readline():
+                    say(line.rstrip("\n"))
+                else:
+                    time.sleep(0.2)
     return 0
 
 
