@@ -1,4 +1,4 @@
-"""``python -m millrace_local up|down|status|logs``: the local stack from the command line."""
+"""``python -m millrace_local run|up|down|status|logs``: the local stack from the command line."""
 
 import argparse
 import contextlib
@@ -31,6 +31,13 @@ def run_up(config: Config, _arguments: argparse.Namespace) -> int:
     say(f"API: {stack.api_url}  ({seconds})")
     say(f"log: {config.log}")
     return 0
+
+
+def run_examples(config: Config, _arguments: argparse.Namespace) -> int:
+    """Start, deploy, run the examples on real input, and say where to look."""
+    from millrace_local.first_run import first_run  # noqa: PLC0415 - the others need no examples
+
+    return 0 if first_run(config, say) else 1
 
 
 def run_down(config: Config, _arguments: argparse.Namespace) -> int:
@@ -68,6 +75,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--root", type=Path, default=Path.cwd(), help="the project's directory")
     commands = parser.add_subparsers(dest="command", required=True)
     verbs: dict[str, Callable[[Config, argparse.Namespace], int]] = {
+        "run": run_examples,
         "up": run_up,
         "down": run_down,
         "status": run_status,
