@@ -24,7 +24,7 @@ from millrace.connectors.http_messages import HttpRequest, HttpResponse, Transpo
 from millrace.domain.action import ExportAction
 from millrace.domain.base import Json, Record
 from millrace.domain.connection import BearerAuth
-from millrace.domain.errors import StepFailed, StepTransient
+from millrace.domain.errors import StepError, StepFailed
 
 NEXT_LINK = {"type": "nextLink", "nextLinkPath": "/next"}
 
@@ -266,6 +266,6 @@ def test_every_record_comes_exactly_once(
                 received += each.records
                 cursor = json.loads(json.dumps(each.next_cursor))
             is_over = True
-        except (StepFailed, StepTransient):
+        except StepError:
             continue
     assert received == stored
