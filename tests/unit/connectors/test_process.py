@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from millrace.connectors.expressions import EXACT_INTEGER_MAX
-from millrace.connectors.process import TIMEOUTS_MAX, Batch, Pipeline
-from millrace.connectors.records import RecordFailure
+from millrace.connectors.process import TIMEOUTS_MAX, Pipeline
 from millrace.domain.action import ProcessAction
 from millrace.domain.base import Json, Record
 from millrace.domain.errors import StepFailed
+from millrace.domain.records import Batch, RecordFailure
 
 
 def pipeline(*operations: Json) -> Pipeline:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from millrace.connectors.expressions import Expression, compile_expression
-from millrace.connectors.records import RecordError
 from millrace.domain.action import Aggregate, AggregateOperation
 from millrace.domain.base import Json, Record
 from millrace.domain.errors import StepFailed
+from millrace.domain.records import RecordError
 
 
 @dataclass(frozen=True, slots=True)
