@@ -8,27 +8,54 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 
 type Complaint = tuple[str, str, str, str]
+type Checker = Callable[[object], Iterator[Complaint]]
+type Checks = Mapping[str, Checker]
 
 _PATH = re.compile(r"\$\$?(?:\.[\w-]+|\.\.[\w-]+|\[(?:'[^']*'|\"[^\"]*\"|[^\[\]]+)\]|\.\*)*")
 _REFERENCE_PATH = re.compile(r"\$(?:\.[\w-]+|\[(?:'[^']*'|\"[^\"]*\"|\d+)\])*")
 _INTRINSIC = re.compile(r"(States\.\w+)\(.*\)", re.DOTALL)
 _TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)")
+# fmt: off  (one name a line would hide the rest of the module)
 _INTRINSICS = {
-    f"States.{name}"
-    for name in (
-        "Array ArrayContains ArrayGetItem ArrayLength ArrayPartition ArrayRange ArrayUnique"
-        " Base64Decode Base64Encode Format Hash JsonMerge JsonToString MathAdd MathRandom"
-        " StringSplit StringToJson UUID"
-    ).split()
+    "States.Array",
+    "States.ArrayContains",
+    "States.ArrayGetItem",
+    "States.ArrayLength",
+    "States.ArrayPartition",
+    "States.ArrayRange",
+    "States.ArrayUnique",
+    "States.Base64Decode",
+    "States.Base64Encode",
+    "States.Format",
+    "States.Hash",
+    "States.JsonMerge",
+    "States.JsonToString",
+    "States.MathAdd",
+    "States.MathRandom",
+    "States.StringSplit",
+    "States.StringToJson",
+    "States.UUID",
 }
 _STATES_ERRORS = {
-    f"States.{name}"
-    for name in (
-        "ALL BranchFailed DataLimitExceeded ExceedToleratedFailureThreshold HeartbeatTimeout Http"
-        " IntrinsicFailure ItemReaderFailed NoChoiceMatched ParameterPathFailure Permissions"
-        " QueryEvaluationError ResultPathMatchFailure ResultWriterFailed Runtime TaskFailed Timeout"
-    ).split()
+    "States.ALL",
+    "States.BranchFailed",
+    "States.DataLimitExceeded",
+    "States.ExceedToleratedFailureThreshold",
+    "States.HeartbeatTimeout",
+    "States.Http",
+    "States.IntrinsicFailure",
+    "States.ItemReaderFailed",
+    "States.NoChoiceMatched",
+    "States.ParameterPathFailure",
+    "States.Permissions",
+    "States.QueryEvaluationError",
+    "States.ResultPathMatchFailure",
+    "States.ResultWriterFailed",
+    "States.Runtime",
+    "States.TaskFailed",
+    "States.Timeout",
 }
+# fmt: on
 # Step Functions never retries these, whatever a Retrier says.
 _NEVER_RETRIED = {"States.Runtime", "States.DataLimitExceeded"}
 
@@ -36,7 +63,7 @@ _BIG = 99_999_999
 _MAX_DELAY = 31_622_400
 
 
-def whole_number(low: int, high: int = _BIG) -> Callable[[object], Iterator[Complaint]]:
+def whole_number(low: int, high: int = _BIG) -> Checker:
     """A checker for a JSON integer within bounds."""
 
     def check(value: object) -> Iterator[Complaint]:
@@ -109,25 +136,21 @@ def template(value: object) -> Iterator[Complaint]:
     """A payload template: in an object, each key that ends in .$ holds a path or an intrinsic."""
     if isinstance(value, list):
         for position, item in enumerate(value):
-            for sub, code, message, remedy in template(item):
-                yield f"/{position}{sub}", code, message, remedy
+            yield from under(position, template(item))
     if not isinstance(value, Mapping):
         return
     for key, item in value.items():
-        here = "/" + escape(str(key))
-        if str(key).endswith(".$"):
-            if str(key)[:-2] in value:
-                yield (
-                    here,
-                    "duplicate_key",
-                    f"{key} is there with and without .$.",
-                    "Keep one of the two.",
-                )
-            found = _dynamic(item)
-        else:
-            found = template(item)
-        for sub, code, message, remedy in found:
-            yield here + sub, code, message, remedy
+        if not str(key).endswith(".$"):
+            yield from under(key, template(item))
+            continue
+        if str(key)[:-2] in value:
+            yield (
+                "/" + escape(key),
+                "duplicate_key",
+                f"{key} is there with and without .$.",
+                "Keep one of the two.",
+            )
+        yield from under(key, _dynamic(item))
 
 
 def _dynamic(value: object) -> Iterator[Complaint]:
@@ -153,21 +176,11 @@ def retriers(value: object) -> Iterator[Complaint]:
     yield from _errors(value, _NEVER_RETRIED)
     for position, item in enumerate(value):
         if isinstance(item, Mapping):
-            for sub, code, message, remedy in _retrier(item):
-                yield f"/{position}{sub}", code, message, remedy
+            yield from under(position, _retrier(item))
 
 
 def _retrier(item: Mapping[str, object]) -> Iterator[Complaint]:
-    checks = {
-        "ErrorEquals": lambda _: iter(()),
-        "Comment": any_text,
-        "IntervalSeconds": whole_number(1),
-        "MaxAttempts": whole_number(0),
-        "MaxDelaySeconds": whole_number(1, _MAX_DELAY),
-        "BackoffRate": _backoff_rate,
-        "JitterStrategy": _jitter,
-    }
-    yield from fields(item, checks)
+    yield from fields(item, _RETRIER)
     interval, longest = item.get("IntervalSeconds", 1), item.get("MaxDelaySeconds")
     if isinstance(interval, int) and isinstance(longest, int) and longest <= interval:
         yield (
@@ -195,16 +208,9 @@ def catchers(value: object) -> Iterator[Complaint]:
         yield "", "wrong_type", "Catch must be a list of catchers.", "Leave it out, or add one."
         return
     yield from _errors(value, {"States.Runtime"})
-    checks = {
-        "ErrorEquals": lambda _: iter(()),
-        "Comment": any_text,
-        "ResultPath": result_path,
-        "Next": text,
-    }
     for position, item in enumerate(value):
         if isinstance(item, Mapping):
-            for sub, code, message, remedy in fields(item, checks, required={"Next"}):
-                yield f"/{position}{sub}", code, message, remedy
+            yield from under(position, fields(item, _CATCHER, required={"Next"}))
 
 
 def _errors(handlers: list[object], without_effect: set[str]) -> Iterator[Complaint]:
@@ -241,98 +247,47 @@ def _errors(handlers: list[object], without_effect: set[str]) -> Iterator[Compla
 
 def fields(
     item: Mapping[str, object],
-    checks: Mapping[str, Callable[[object], Iterator[Complaint]]],
+    checks: Checks,
     required: set[str] | frozenset[str] = frozenset(),
 ) -> Iterator[Complaint]:
     """Apply a checker to each field; unknown and missing fields are complaints."""
     for key in sorted(required - item.keys()):
         yield f"/{key}", "missing", f"{key} is missing.", "Add it."
     for key, value in item.items():
-        here = "/" + escape(str(key))
-        if key not in checks:
-            yield here, "unknown_field", f"{key!r:.60} has no meaning here.", "Remove it."
-            continue
-        for sub, code, message, remedy in checks[key](value):
-            yield here + sub, code, message, remedy
+        check = checks.get(key)
+        if check is None:
+            pointer = "/" + escape(key)
+            yield pointer, "unknown_field", f"{key!r:.60} has no meaning here.", "Remove it."
+        else:
+            yield from under(key, check(value))
 
 
-def choice_rule(rule: object, *, top: bool = True) -> Iterator[Complaint]:
-    """A choice rule: And, Or, Not of rules, or one comparison of one variable."""
-    if not isinstance(rule, Mapping):
-        yield "", "wrong_type", "A choice rule must be an object.", "Write an object."
-        return
-    if not top and "Next" in rule:
-        yield "/Next", "unknown_field", "Only the outermost rule has a Next.", "Remove it."
-    if top and not isinstance(rule.get("Next"), str):
-        yield "/Next", "missing", "The choice rule has no Next.", "Say where to go."
-    operators = [key for key in rule if key not in {"Next", "Comment", "Variable"}]
-    if len(operators) != 1:
-        yield (
-            "",
-            "bad_choice_rule",
-            f"A choice rule has one comparison, not {len(operators)}.",
-            "Join several with And.",
-        )
-        return
-    operator = str(operators[0])
-    operand = rule[operators[0]]
-    here = "/" + escape(operator)
-    if operator in {"And", "Or"}:
-        if not isinstance(operand, list) or not operand:
-            yield here, "wrong_type", f"{operator} needs a list of rules.", "Add a rule."
-            return
-        nested = [(f"{here}/{position}", inner) for position, inner in enumerate(operand)]
-    elif operator == "Not":
-        nested = [(here, operand)]
-    else:
-        yield from _comparison(rule, operator, operand)
-        return
-    if "Variable" in rule:
-        yield "/Variable", "unknown_field", f"{operator} takes no Variable.", "Remove it."
-    for place, inner in nested:
-        for sub, code, message, remedy in choice_rule(inner, top=False):
-            yield place + sub, code, message, remedy
+def anything(_: object) -> Iterator[Complaint]:
+    """Accepts: the field is checked elsewhere, with what is around it."""
+    return iter(())
 
 
-def _comparison(rule: Mapping[str, object], operator: str, operand: object) -> Iterator[Complaint]:
-    here = "/" + escape(operator)
-    for sub, code, message, remedy in path(rule.get("Variable")):
-        yield "/Variable" + sub, code, message, remedy
-    wanted = _operand_type(operator)
-    if wanted is None:
-        yield here, "bad_choice_rule", f"{operator} is no comparison.", "Use one that exists."
-    elif wanted == "path":
-        for sub, code, message, remedy in path(operand):
-            yield here + sub, code, message, remedy
-    elif wanted == "timestamp":
-        for sub, code, message, remedy in timestamp(operand):
-            yield here + sub, code, message, remedy
-    elif not _is_a(wanted, operand):
-        yield here, "wrong_type", f"{operator} compares with a {wanted}.", f"Write a {wanted}."
+_RETRIER: Checks = {
+    "ErrorEquals": anything,
+    "Comment": any_text,
+    "IntervalSeconds": whole_number(1),
+    "MaxAttempts": whole_number(0),
+    "MaxDelaySeconds": whole_number(1, _MAX_DELAY),
+    "BackoffRate": _backoff_rate,
+    "JitterStrategy": _jitter,
+}
+_CATCHER: Checks = {
+    "ErrorEquals": anything,
+    "Comment": any_text,
+    "ResultPath": result_path,
+    "Next": text,
+}
 
 
-def _operand_type(operator: str) -> str | None:
-    if operator in {"IsPresent", "IsNull", "IsNumeric", "IsString", "IsBoolean", "IsTimestamp"}:
-        return "boolean"
-    if operator == "StringMatches":
-        return "string"
-    match = re.fullmatch(
-        r"(?:(Boolean)Equals"
-        r"|(String|Numeric|Timestamp)(?:Equals|LessThan|GreaterThan|LessThanEquals"
-        r"|GreaterThanEquals))(Path)?",
-        operator,
-    )
-    if match is None:
-        return None
-    return "path" if match[3] else (match[1] or match[2]).lower()
-
-
-def _is_a(kind: str, operand: object) -> bool:
-    if kind == "boolean":
-        return isinstance(operand, bool)
-    if kind == "string":
-        return isinstance(operand, str)
-    return isinstance(operand, int | float) and not isinstance(operand, bool)
+def under(token: object, complaints: Iterator[Complaint]) -> Iterator[Complaint]:
+    """The same complaints, one level further from the pointer's root."""
+    for pointer, code, message, remedy in complaints:
+        yield f"/{escape(str(token))}{pointer}", code, message, remedy
 
 
 def escape(token: str) -> str:

@@ -5,8 +5,6 @@ besides a short-lived error: records travel outside. A happy run passes one stat
 for each fork, and two that frame them.
 """
 
-from collections.abc import Iterable, Sequence
-
 from millrace.compiler.graph import Graph
 from millrace.compiler.model import Definition, Step, Targets
 from millrace.compiler.plan import Fork, Leaf, Plan, Series

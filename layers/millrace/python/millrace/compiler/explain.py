@@ -1,4 +1,4 @@
-"""Says in words and numbers why a machine looks as it does: the text of `millrace compile --explain`."""
+"""Says in words and numbers why a machine looks as it does, for `millrace compile --explain`."""
 
 from collections.abc import Iterator
 

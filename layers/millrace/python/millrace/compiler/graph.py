@@ -1,4 +1,4 @@
-"""The order of the steps as bit masks, which makes set algebra on 200 steps a matter of nanoseconds.
+"""The order of the steps as bit masks, which makes set algebra on 200 steps a few nanoseconds.
 
 Step *i* is bit `1 << i`. Indices follow a topological order with ties broken by step id, so the
 same flow has the same indices however its document lists the steps.

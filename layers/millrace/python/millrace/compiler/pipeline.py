@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import cast
 
 from millrace.compiler.durations import estimate, scenarios
 from millrace.compiler.emit import emit
@@ -18,7 +19,7 @@ from millrace.compiler.validate import validate_asl
 class Compiled:
     """A machine, and how it came about.
 
-    `asl` is the definition as text, the same bytes for the same flow; `definition` the same decoded.
+    `asl` is the definition as text, the same bytes for the same flow; `definition` is it decoded.
     Times are in seconds and rest on `seconds`, the estimate for each step of `graph`.
     """
 
@@ -53,7 +54,7 @@ def compile_flow(
     machine = emit(definition, graph, plan, targets or Targets())
     asl = json.dumps(machine, ensure_ascii=False, separators=(",", ":"))
     machine_type: MachineType = "EXPRESS" if definition.is_synchronous else "STANDARD"
-    findings = validate_asl(asl, machine_type)
+    findings = validate_asl(cast("Mapping[str, object]", machine), machine_type)
     if findings:
         raise CompileError(findings)
     path = _critical_path(graph, seconds)

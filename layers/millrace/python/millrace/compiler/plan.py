@@ -45,12 +45,14 @@ class Fork:
 
 type Plan = Leaf | Series | Fork
 
-# Exponents under which cuts are priced when several are tried, and how many of each.
-_EXPONENTS = (0.7, 1.0, 1.4)
-_TRIED = 3
-_EXPONENT = 1.0
-# Steps in all sets searched for cuts, beyond which no more are tried: bounds the time.
-_WORK = 12_000
+# How cuts are priced: in a sketch by the first exponent alone, else by all of them.
+_EXPONENTS = (1.0, 0.6, 1.4)
+# How many of the best by each exponent are tried; then again more, while there is work left.
+_TRIED = (3, 8)
+# The work allowed, in steps of all parts searched for cuts: this share of the number of pairs of
+# steps, at least so much. It bounds the time to about what emitting the machine takes as well.
+_WORK_PER_PAIR = 0.3
+_LEAST_WORK = 300
 
 
 def make_plan(graph: Graph, packed: list[int]) -> Plan:
@@ -59,7 +61,8 @@ def make_plan(graph: Graph, packed: list[int]) -> Plan:
     `packed` holds each step's duration in each scenario, as `durations.scenarios` makes them.
     """
     planner = _Planner(graph, packed)
-    return planner.refine(graph.everything, 0).plan
+    plans = [planner.refine(graph.everything, 0, tried) for tried in _TRIED]
+    return min(plans, key=lambda planned: total(planned.span)).plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,19 +86,20 @@ class _Planner:
         ]
         self._sketches: dict[int, _Planned] = {}
         self._cuts_of: dict[int, Cuts] = {}
-        self._work = 0
+        steps = len(graph.steps)
+        self._work_left = max(_LEAST_WORK, int(_WORK_PER_PAIR * steps * (steps - 1) / 2))
 
     def sketch(self, part: int) -> _Planned:
         """Plan a part by the best-priced cut at every level."""
         if part not in self._sketches:
             shape, parts = self._decompose(part)
             if shape == "prime":
-                (cut,) = self._cuts(part).best(_EXPONENT, 1)
+                (cut,) = self._cuts(part).best(_EXPONENTS[0], 1)
                 parts = [cut.first, part & ~cut.first]
             self._sketches[part] = self._join(shape, part, [self.sketch(p) for p in parts])
         return self._sketches[part]
 
-    def refine(self, part: int, floor: int) -> _Planned:
+    def refine(self, part: int, floor: int, tried: int) -> _Planned:
         """Plan a part better, as far as that makes it end before `floor`.
 
         `floor` is what the part's surroundings take in each scenario anyway: there is nothing to be
@@ -104,12 +108,12 @@ class _Planner:
         sketch = self.sketch(part)
         cost = total(longer(sketch.span, floor))
         shape, parts = self._decompose(part)
-        if shape == "leaf" or cost == total(floor) or self._work > _WORK:
+        if shape == "leaf" or cost == total(floor) or self._work_left <= 0:
             return sketch
         if shape == "prime":
             if cost == total(longer(self._cuts(part).span, floor)):
                 return sketch
-            first = self._try_cuts(part, floor)
+            first = self._try_cuts(part, floor, tried)
             parts = [first, part & ~first]
         planned = [self.sketch(p) for p in parts]
         largest_first = sorted(range(len(parts)), key=lambda i: -total(planned[i].span))
@@ -120,20 +124,18 @@ class _Planner:
             else:
                 elsewhere = sum(others)
                 inner = longer(floor, elsewhere) - elsewhere
-            planned[position] = self.refine(parts[position], inner)
+            planned[position] = self.refine(parts[position], inner, tried)
         refined = self._join(shape, part, planned)
         return refined if total(longer(refined.span, floor)) < cost else sketch
 
-    def _try_cuts(self, part: int, floor: int) -> int:
+    def _try_cuts(self, part: int, floor: int, tried: int) -> int:
         """The cut whose halves, sketched to the end, make the part end first."""
         cuts = self._cuts(part)
         least = total(cuts.span)
-        chosen = {
-            cut.first: cut for exponent in _EXPONENTS for cut in cuts.best(exponent, _TRIED)
-        }
+        chosen = {cut.first: cut for exponent in _EXPONENTS for cut in cuts.best(exponent, tried)}
         best: tuple[int, int, int] | None = None
         for cut in sorted(chosen.values(), key=lambda cut: (cut.cost, cut.first)):
-            if best is not None and (least + cut.cost >= best[1] or self._work > _WORK):
+            if best is not None and (least + cut.cost >= best[1] or self._work_left <= 0):
                 break
             span = self.sketch(cut.first).span + self.sketch(part & ~cut.first).span
             found = (total(longer(span, floor)), total(span), cut.first)
@@ -144,7 +146,7 @@ class _Planner:
 
     def _cuts(self, part: int) -> Cuts:
         if part not in self._cuts_of:
-            self._work += part.bit_count()
+            self._work_left -= part.bit_count()
             self._cuts_of[part] = find_cuts(self._graph, self._packed, part)
         return self._cuts_of[part]
 

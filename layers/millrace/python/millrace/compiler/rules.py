@@ -25,6 +25,9 @@ DELAY_LIMIT = 31_622_400
 TIMEOUT_LIMIT = 99_999_999
 # An Express execution ends after five minutes, whatever it is doing.
 EXPRESS_SECONDS = 300
+_DAY = 86_400
+# What caps a single wait between tries when the author does not.
+_USUAL_MAX_DELAY = 300
 FLOW_ATTEMPTS_LIMIT = 10
 FLOW_DELAY_LIMIT = 60
 
@@ -317,7 +320,7 @@ def retry_seconds(step: Step) -> float:
     delay, total = float(min(retry.interval_seconds, cap)), 0.0
     for _ in range(max(0, retry.max_attempts)):
         total += delay
-        if not total < 86_400:
+        if not total < _DAY:
             break
         delay = min(delay * max(1.0, retry.backoff_rate), float(cap))
     return total
@@ -327,7 +330,7 @@ def default_max_delay(step: Step) -> int | None:
     """The cap on one wait: the author's, else 300 s unless the first wait is that long already."""
     if step.retry.max_delay_seconds is not None:
         return step.retry.max_delay_seconds
-    return 300 if step.retry.interval_seconds < 300 else None
+    return _USUAL_MAX_DELAY if step.retry.interval_seconds < _USUAL_MAX_DELAY else None
 
 
 _RULES = (
