@@ -25,6 +25,7 @@ class Outcome:
     message: str = ""
 
 
+type Json = Any
 type Worker = Callable[[str, int, int, float], Outcome]
 type Lifecycle = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -46,7 +47,7 @@ class Execution:
     at: float
     error: str | None
     events: Sequence[Event]
-    state: Any = None
+    state: Json = None
     cause: str = ""
 
     def starts(self) -> list[str]:
@@ -80,7 +81,7 @@ class Simulator:
         ids = {"workspaceId": "ws_1", "runId": "run_1", "attempt": 1}
         return self._scope(definition, ids, 0.0)
 
-    def _scope(self, scope: Mapping[str, Any], state: Any, now: float) -> Execution:
+    def _scope(self, scope: Mapping[str, Any], state: Json, now: float) -> Execution:
         name: str | None = scope["StartAt"]
         events: list[Event] = []
         tries: dict[str, int] = {}
@@ -91,7 +92,8 @@ class Simulator:
             events.extend(result.events)
             now = result.at
             if result.error is None:
-                state, name = result.state, spec.get("Next") or result.cause or None
+                state = result.state
+                name = _chosen(spec, state) if spec["Type"] == "Choice" else spec.get("Next")
                 continue
             catcher = _handler(spec.get("Catch", ()), result.error)
             if catcher is None:
@@ -101,7 +103,7 @@ class Simulator:
         return Execution(now, None, events, state)
 
     def _task(
-        self, spec: Mapping[str, Any], state: Any, now: float, tries: dict[str, int]
+        self, spec: Mapping[str, Any], state: Json, now: float, tries: dict[str, int]
     ) -> Execution:
         payload = _fill(spec["Parameters"]["Payload"], state)
         events: list[Event] = []
@@ -136,7 +138,7 @@ class Simulator:
             used[position] = used.get(position, 0) + 1
 
     def _parallel(
-        self, spec: Mapping[str, Any], state: Any, now: float, _: dict[str, int]
+        self, spec: Mapping[str, Any], state: Json, now: float, _: dict[str, int]
     ) -> Execution:
         branches = [self._scope(branch, state, now) for branch in spec["Branches"]]
         failed = min((b for b in branches if b.error), key=lambda b: b.at, default=None)
@@ -152,12 +154,12 @@ class Simulator:
         return Execution(failed.at, failed.error, events, cause=failed.cause)
 
     def _pass(
-        self, spec: Mapping[str, Any], state: Any, now: float, _: dict[str, int]
+        self, spec: Mapping[str, Any], state: Json, now: float, _: dict[str, int]
     ) -> Execution:
         return Execution(now, None, (), _fill(spec["Parameters"], state))
 
     def _wait(
-        self, spec: Mapping[str, Any], state: Any, now: float, _: dict[str, int]
+        self, spec: Mapping[str, Any], state: Json, now: float, _: dict[str, int]
     ) -> Execution:
         if "SecondsPath" in spec:
             until = now + _get(state, spec["SecondsPath"])
@@ -167,21 +169,18 @@ class Simulator:
         return Execution(until, None, (), _get(state, spec.get("OutputPath", "$")))
 
     def _choice(
-        self, spec: Mapping[str, Any], state: Any, now: float, _: dict[str, int]
+        self, _spec: Mapping[str, Any], state: Json, now: float, _: dict[str, int]
     ) -> Execution:
-        for rule in spec["Choices"]:
-            if all(_holds(test, state) for test in rule["And"]):
-                return Execution(now, None, (), state, cause=rule["Next"])
-        return Execution(now, None, (), state, cause=spec["Default"])
+        return Execution(now, None, (), state)
 
     def _fail(
-        self, spec: Mapping[str, Any], state: Any, now: float, _: dict[str, int]
+        self, spec: Mapping[str, Any], state: Json, now: float, _: dict[str, int]
     ) -> Execution:
         error = spec["Error"] if "Error" in spec else _get(state, spec["ErrorPath"])
         return Execution(now, error, (), cause=spec["Cause"])
 
     def _succeed(
-        self, _spec: Mapping[str, Any], state: Any, now: float, _: dict[str, int]
+        self, _spec: Mapping[str, Any], state: Json, now: float, _: dict[str, int]
     ) -> Execution:
         return Execution(now, None, (), state)
 
@@ -199,19 +198,26 @@ def _handler(handlers: Sequence[Mapping[str, Any]], error: str) -> Mapping[str, 
     return None
 
 
-def _get(state: Any, path: str) -> Any:
+def _chosen(spec: Mapping[str, Any], state: Json) -> str:
+    for rule in spec["Choices"]:
+        if all(_holds(test, state) for test in rule["And"]):
+            return str(rule["Next"])
+    return str(spec["Default"])
+
+
+def _get(state: Json, path: str) -> Json:
     for key in path.split(".")[1:]:
         state = state[key]
     return state
 
 
-def _put(state: Any, path: str | None, value: Any) -> Any:
+def _put(state: Json, path: str | None, value: Json) -> Json:
     if path is None:
         return state
     return {**state, path.removeprefix("$."): value}
 
 
-def _fill(template: Mapping[str, Any], state: Any) -> dict[str, Any]:
+def _fill(template: Mapping[str, Any], state: Json) -> dict[str, Any]:
     filled: dict[str, Any] = {}
     for key, value in template.items():
         if not key.endswith(".$"):
@@ -226,7 +232,7 @@ def _fill(template: Mapping[str, Any], state: Any) -> dict[str, Any]:
     return filled
 
 
-def _holds(test: Mapping[str, Any], state: Any) -> bool:
+def _holds(test: Mapping[str, Any], state: Json) -> bool:
     try:
         value = _get(state, test["Variable"])
     except KeyError:
