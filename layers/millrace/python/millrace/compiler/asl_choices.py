@@ -1,7 +1,7 @@
 """Checks the rules of a Choice state, which nest."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from millrace.compiler.asl_fields import Complaint, path, timestamp, under
 
@@ -15,7 +15,7 @@ _TYPE_TESTS = {"IsPresent", "IsNull", "IsNumeric", "IsString", "IsBoolean", "IsT
 
 def choice_rule(rule: object, *, top: bool = True) -> Iterator[Complaint]:
     """A choice rule: And, Or, Not of rules, or one comparison of one variable."""
-    if not isinstance(rule, Mapping):
+    if not isinstance(rule, dict):
         yield "", "wrong_type", "A choice rule must be an object.", "Write an object."
         return
     if not top and "Next" in rule:

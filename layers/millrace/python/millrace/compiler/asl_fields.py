@@ -4,11 +4,12 @@ Each checker takes a value and yields (sub-pointer, code, message, remedy). Rule
 Amazon States Language specification (states-language.net) and the Step Functions developer guide.
 """
 
+import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 type Complaint = tuple[str, str, str, str]
-type Checker = Callable[[object], Iterator[Complaint]]
+type Checker = Callable[[object], Iterable[Complaint]]
 type Checks = Mapping[str, Checker]
 
 _PATH = re.compile(r"\$\$?(?:\.[\w-]+|\.\.[\w-]+|\[(?:'[^']*'|\"[^\"]*\"|[^\[\]]+)\]|\.\*)*")
@@ -66,70 +67,67 @@ _MAX_DELAY = 31_622_400
 def whole_number(low: int, high: int = _BIG) -> Checker:
     """A checker for a JSON integer within bounds."""
 
-    def check(value: object) -> Iterator[Complaint]:
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            yield (
-                "",
-                "out_of_range",
-                f"{value!r:.40} is not a whole number from {low} to {high}.",
-                "Use a number in this range.",
-            )
+    def check(value: object) -> Iterable[Complaint]:
+        if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high:
+            return ()
+        message = f"{value!r:.40} is not a whole number from {low} to {high}."
+        return [("", "out_of_range", message, "Use a number in this range.")]
 
     return check
 
 
-def text(value: object) -> Iterator[Complaint]:
+def text(value: object) -> Iterable[Complaint]:
     """Any text but the empty one."""
-    if not isinstance(value, str) or not value:
-        yield "", "wrong_type", "This must be text and not empty.", "Write some text."
+    if isinstance(value, str) and value:
+        return ()
+    return [("", "wrong_type", "This must be text and not empty.", "Write some text.")]
 
 
-def any_text(value: object) -> Iterator[Complaint]:
+def any_text(value: object) -> Iterable[Complaint]:
     """Any text."""
-    if not isinstance(value, str):
-        yield "", "wrong_type", "This must be text.", "Write text."
+    return () if isinstance(value, str) else [("", "wrong_type", "This must be text.", "Write it.")]
 
 
-def path(value: object) -> Iterator[Complaint]:
+def path(value: object) -> Iterable[Complaint]:
     """A JSONPath into the state or the context object."""
-    if not isinstance(value, str) or not _PATH.fullmatch(value):
-        yield "", "bad_path", f"{value!r:.60} is not a JSONPath.", "Start it with $."
+    if isinstance(value, str) and _PATH.fullmatch(value):
+        return ()
+    return [("", "bad_path", f"{value!r:.60} is not a JSONPath.", "Start it with $.")]
 
 
-def optional_path(value: object) -> Iterator[Complaint]:
+def optional_path(value: object) -> Iterable[Complaint]:
     """A JSONPath, or null for nothing at all."""
-    if value is not None:
-        yield from path(value)
+    return () if value is None else path(value)
 
 
-def result_path(value: object) -> Iterator[Complaint]:
+def result_path(value: object) -> Iterable[Complaint]:
     """A reference path, which names exactly one place, or null."""
-    if value is not None and not (isinstance(value, str) and _REFERENCE_PATH.fullmatch(value)):
-        yield (
-            "",
-            "bad_path",
-            f"{value!r:.60} is not a reference path.",
-            "Use null, or $ followed by plain names and indices.",
-        )
+    if value is None or (isinstance(value, str) and _REFERENCE_PATH.fullmatch(value)):
+        return ()
+    message = f"{value!r:.60} is not a reference path."
+    return [("", "bad_path", message, "Use null, or $ and then plain names and indices.")]
 
 
-def error_path(value: object) -> Iterator[Complaint]:
-    """A path or an intrinsic function that gives text."""
+def dynamic(value: object) -> Iterable[Complaint]:
+    """A path, or a call of an intrinsic function."""
     if not (isinstance(value, str) and value.startswith("States.")):
-        yield from path(value)
-        return
-    yield from _intrinsic(value)
+        return path(value)
+    match = _INTRINSIC.fullmatch(value)
+    if match is None or value.count("(") != value.count(")"):
+        message = f"{value!r:.60} is not a function call."
+        return [("", "bad_intrinsic", message, "Close its brackets.")]
+    if match[1] not in _INTRINSICS:
+        message = f"{match[1]} is no intrinsic function."
+        return [("", "bad_intrinsic", message, "Use one that exists.")]
+    return ()
 
 
-def timestamp(value: object) -> Iterator[Complaint]:
+def timestamp(value: object) -> Iterable[Complaint]:
     """An RFC 3339 instant with its zone."""
-    if not isinstance(value, str) or not _TIMESTAMP.fullmatch(value):
-        yield (
-            "",
-            "bad_timestamp",
-            f"{value!r:.40} is not an RFC 3339 time.",
-            "Write it like 2026-01-31T09:00:00Z.",
-        )
+    if isinstance(value, str) and _TIMESTAMP.fullmatch(value):
+        return ()
+    message = f"{value!r:.40} is not an RFC 3339 time."
+    return [("", "bad_timestamp", message, "Write it like 2026-01-31T09:00:00Z.")]
 
 
 def template(value: object) -> Iterator[Complaint]:
@@ -137,11 +135,12 @@ def template(value: object) -> Iterator[Complaint]:
     if isinstance(value, list):
         for position, item in enumerate(value):
             yield from under(position, template(item))
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         return
     for key, item in value.items():
         if not str(key).endswith(".$"):
-            yield from under(key, template(item))
+            if isinstance(item, (dict, list)):
+                yield from under(key, template(item))
             continue
         if str(key)[:-2] in value:
             yield (
@@ -150,22 +149,8 @@ def template(value: object) -> Iterator[Complaint]:
                 f"{key} is there with and without .$.",
                 "Keep one of the two.",
             )
-        yield from under(key, _dynamic(item))
-
-
-def _dynamic(value: object) -> Iterator[Complaint]:
-    if isinstance(value, str) and value.startswith("States."):
-        yield from _intrinsic(value)
-    else:
-        yield from path(value)
-
-
-def _intrinsic(value: str) -> Iterator[Complaint]:
-    match = _INTRINSIC.fullmatch(value)
-    if match is None or value.count("(") != value.count(")"):
-        yield "", "bad_intrinsic", f"{value!r:.60} is not a function call.", "Close its brackets."
-    elif match[1] not in _INTRINSICS:
-        yield "", "bad_intrinsic", f"{match[1]} is no intrinsic function.", "Use one that exists."
+        for found in dynamic(item):
+            yield _under(key, found)
 
 
 def retriers(value: object) -> Iterator[Complaint]:
@@ -175,7 +160,7 @@ def retriers(value: object) -> Iterator[Complaint]:
         return
     yield from _errors(value, _NEVER_RETRIED)
     for position, item in enumerate(value):
-        if isinstance(item, Mapping):
+        if isinstance(item, dict):
             yield from under(position, _retrier(item))
 
 
@@ -191,15 +176,16 @@ def _retrier(item: Mapping[str, object]) -> Iterator[Complaint]:
         )
 
 
-def _backoff_rate(value: object) -> Iterator[Complaint]:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not 1 <= value < float("inf"):  # type: ignore[operator]  # a number by then
-        yield "", "out_of_range", "BackoffRate must be a number from 1.", "Use 1 or more."
+def _backoff_rate(value: object) -> Iterable[Complaint]:
+    if isinstance(value, int | float) and not isinstance(value, bool) and 1 <= value < math.inf:
+        return ()
+    return [("", "out_of_range", "BackoffRate must be a number from 1.", "Use 1 or more.")]
 
 
-def _jitter(value: object) -> Iterator[Complaint]:
-    if value not in {"FULL", "NONE"}:
-        yield "", "unknown_value", f"{value!r:.40} is no jitter strategy.", "Use FULL or NONE."
+def _jitter(value: object) -> Iterable[Complaint]:
+    if value in ("FULL", "NONE"):
+        return ()
+    return [("", "unknown_value", f"{value!r:.40} is no jitter strategy.", "Use FULL or NONE.")]
 
 
 def catchers(value: object) -> Iterator[Complaint]:
@@ -209,14 +195,14 @@ def catchers(value: object) -> Iterator[Complaint]:
         return
     yield from _errors(value, {"States.Runtime"})
     for position, item in enumerate(value):
-        if isinstance(item, Mapping):
+        if isinstance(item, dict):
             yield from under(position, fields(item, _CATCHER, required={"Next"}))
 
 
 def _errors(handlers: list[object], without_effect: set[str]) -> Iterator[Complaint]:
     seen: set[str] = set()
     for position, item in enumerate(handlers):
-        if not isinstance(item, Mapping):
+        if not isinstance(item, dict):
             yield f"/{position}", "wrong_type", "This must be an object.", "Write an object."
             continue
         here = f"/{position}/ErrorEquals"
@@ -258,13 +244,14 @@ def fields(
         if check is None:
             pointer = "/" + escape(key)
             yield pointer, "unknown_field", f"{key!r:.60} has no meaning here.", "Remove it."
-        else:
-            yield from under(key, check(value))
+            continue
+        for found in check(value):
+            yield _under(key, found)
 
 
-def anything(_: object) -> Iterator[Complaint]:
+def anything(_: object) -> Iterable[Complaint]:
     """Accepts: the field is checked elsewhere, with what is around it."""
-    return iter(())
+    return ()
 
 
 _RETRIER: Checks = {
@@ -284,10 +271,15 @@ _CATCHER: Checks = {
 }
 
 
-def under(token: object, complaints: Iterator[Complaint]) -> Iterator[Complaint]:
+def under(token: object, complaints: Iterable[Complaint]) -> Iterator[Complaint]:
     """The same complaints, one level further from the pointer's root."""
-    for pointer, code, message, remedy in complaints:
-        yield f"/{escape(str(token))}{pointer}", code, message, remedy
+    for found in complaints:
+        yield _under(token, found)
+
+
+def _under(token: object, complaint: Complaint) -> Complaint:
+    pointer, code, message, remedy = complaint
+    return f"/{escape(str(token))}{pointer}", code, message, remedy
 
 
 def escape(token: str) -> str:

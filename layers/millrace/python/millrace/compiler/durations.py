@@ -28,7 +28,7 @@ _SHORTEST, _LONGEST = 0.001, 31_622_400.0
 # it is taken as exact.
 _SIGMA_UNKNOWN = 1.0
 _SIGMA_KNOWN = 0.4
-_EXACT_LANES = 32
+_EXACT_LANES = 20
 
 
 def estimate(graph: Graph, known: Mapping[str, float]) -> list[float]:

@@ -11,7 +11,7 @@ there. (30 bits are one digit of CPython's integers: other widths work and are s
 
 from collections.abc import Iterable
 
-LANES = 48
+LANES = 32
 _WIDTH = 30
 # The most that all steps together may take in one scenario. Rounding to it costs a millionth.
 LONGEST = 1 << 24

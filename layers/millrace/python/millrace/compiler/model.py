@@ -88,8 +88,8 @@ class Finding:
     step: str | None = None
 
     def __str__(self) -> str:
-        where = self.pointer or "/"
-        return f"{self.code} at {where}: {self.message} {self.remedy}"
+        step = "" if self.step is None else f" (step {self.step!r})"
+        return f"{self.code} at {self.pointer or '/'}{step}: {self.message} {self.remedy}"
 
 
 class CompileError(Exception):

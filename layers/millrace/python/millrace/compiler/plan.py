@@ -9,6 +9,7 @@ Each part is first planned by the best-priced cut at every level. Then, from the
 bear on the makespan are planned again, trying several cuts by planning both halves to the end.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import reduce
 from typing import Literal
@@ -45,14 +46,15 @@ class Fork:
 
 type Plan = Leaf | Series | Fork
 
-# How cuts are priced: in a sketch by the first exponent alone, else by all of them.
+# How cuts are priced when several are tried.
 _EXPONENTS = (1.0, 0.6, 1.4)
-# How many of the best by each exponent are tried; then again more, while there is work left.
-_TRIED = (3, 8)
-# The work allowed, in steps of all parts searched for cuts: this share of the number of pairs of
-# steps, at least so much. It bounds the time to about what emitting the machine takes as well.
-_WORK_PER_PAIR = 0.3
-_LEAST_WORK = 300
+# The rounds: how cuts are priced in sketches, and how many of the best by each exponent are tried.
+# Rounds end when the work allowed is done; which one does best differs from graph to graph.
+_ROUNDS = ((1.0, 2), (1.5, 4), (0.6, 4), (1.0, 8), (1.5, 20))
+# The work allowed, counted in steps of the parts searched for cuts (some 10 microseconds each): it
+# grows with the cube of the number of steps, from some 5 ms to some 120 ms for 200 steps.
+_LEAST_WORK, _MOST_WORK = 350, 9_000
+_STEPS_CUBED_PER_WORK = 300
 
 
 def make_plan(graph: Graph, packed: list[int]) -> Plan:
@@ -61,8 +63,7 @@ def make_plan(graph: Graph, packed: list[int]) -> Plan:
     `packed` holds each step's duration in each scenario, as `durations.scenarios` makes them.
     """
     planner = _Planner(graph, packed)
-    plans = [planner.refine(graph.everything, 0, tried) for tried in _TRIED]
-    return min(plans, key=lambda planned: total(planned.span)).plan
+    return min(planner.rounds(), key=lambda planned: total(planned.span)).plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,16 +86,26 @@ class _Planner:
             graph.everything & ~(mask | 1 << index) for index, mask in enumerate(self._related)
         ]
         self._sketches: dict[int, _Planned] = {}
+        self._sketch_exponent = 1.0
         self._cuts_of: dict[int, Cuts] = {}
         steps = len(graph.steps)
-        self._work_left = max(_LEAST_WORK, int(_WORK_PER_PAIR * steps * (steps - 1) / 2))
+        self._work_left = min(_MOST_WORK, max(_LEAST_WORK, steps**3 // _STEPS_CUBED_PER_WORK))
+
+    def rounds(self) -> Iterator[_Planned]:
+        """Plan everything, in one way after the other; the first is always taken to its end."""
+        for exponent, tried in _ROUNDS:
+            self._sketches.clear()
+            self._sketch_exponent = exponent
+            yield self.refine(self._graph.everything, 0, tried)
+            if self._work_left <= 0:
+                return
 
     def sketch(self, part: int) -> _Planned:
         """Plan a part by the best-priced cut at every level."""
         if part not in self._sketches:
             shape, parts = self._decompose(part)
             if shape == "prime":
-                (cut,) = self._cuts(part).best(_EXPONENTS[0], 1)
+                (cut,) = self._cuts(part).best(self._sketch_exponent, 1)
                 parts = [cut.first, part & ~cut.first]
             self._sketches[part] = self._join(shape, part, [self.sketch(p) for p in parts])
         return self._sketches[part]

@@ -237,7 +237,7 @@ class _Reader:
 
 
 def _is_mapping(value: object) -> TypeGuard[Mapping[str, object]]:
-    return isinstance(value, Mapping)
+    return isinstance(value, dict)
 
 
 def _kind(value: object) -> str:

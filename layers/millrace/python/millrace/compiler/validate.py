@@ -8,7 +8,7 @@ refuses. Pointers are into the definition.
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from millrace.compiler import asl_fields as asl
 from millrace.compiler.asl_choices import choice_rule
@@ -107,9 +107,9 @@ _FIELDS: dict[str, Checks] = {
     "Fail": {
         **_COMMON,
         "Error": asl.any_text,
-        "ErrorPath": asl.error_path,
+        "ErrorPath": asl.dynamic,
         "Cause": asl.any_text,
-        "CausePath": asl.error_path,
+        "CausePath": asl.dynamic,
     },
 }
 _REQUIRED: dict[str, frozenset[str]] = {
@@ -185,7 +185,7 @@ class _Validator:
         raise ValueError(f"{name} is not JSON")
 
     def machine(self, document: object) -> None:
-        if not isinstance(document, Mapping):
+        if not isinstance(document, dict):
             self.report("", "wrong_type", "A definition must be an object.", "Write an object.")
             return
         self._apply(
@@ -204,13 +204,13 @@ class _Validator:
         )
         self._scope(document, "")
 
-    def _apply(self, base: str, complaints: Iterator[Complaint]) -> None:
+    def _apply(self, base: str, complaints: Iterable[Complaint]) -> None:
         for pointer, code, message, remedy in complaints:
             self.report(base + pointer, code, message, remedy)
 
     def _scope(self, scope: Mapping[str, object], base: str) -> None:
         states = scope.get("States")
-        if not isinstance(states, Mapping) or not states:
+        if not isinstance(states, dict) or not states:
             self.report(f"{base}/States", "missing", "There are no states here.", "Add a state.")
             return
         targets: dict[str, list[tuple[str, object]]] = {}
@@ -218,7 +218,7 @@ class _Validator:
         for name, state in states.items():
             here = f"{base}/States/{asl.escape(name)}"
             self._name(name, here)
-            if not isinstance(state, Mapping):
+            if not isinstance(state, dict):
                 self.report(here, "wrong_type", "A state must be an object.", "Write an object.")
                 continue
             self._state(state, here)
@@ -344,12 +344,12 @@ class _Validator:
         if pattern is not None:
             self._pattern(state, here, integration, pattern)
         given = state.get("Parameters")
-        keys = {str(key).removesuffix(".$") for key in given} if isinstance(given, Mapping) else ()
+        keys = {str(key).removesuffix(".$") for key in given} if isinstance(given, dict) else ()
         for key in sorted(_INTEGRATIONS[integration].difference(keys)):
             self.report(
                 f"{here}/Parameters/{key}", "missing", f"{integration} needs {key}.", "Add it."
             )
-        if integration == "lambda:invoke" and isinstance(given, Mapping):
+        if integration == "lambda:invoke" and isinstance(given, dict):
             name = given.get("FunctionName", "-")
             if not isinstance(name, str) or not name:
                 self.report(
@@ -401,7 +401,7 @@ class _Validator:
             )
 
     def _inner(self, scope: object, here: str, more: Checks) -> None:
-        if not isinstance(scope, Mapping):
+        if not isinstance(scope, dict):
             self.report(here, "wrong_type", "This must be an object.", "Write an object.")
             return
         checks: Checks = {
@@ -429,7 +429,7 @@ def _targets(state: Mapping[str, object]) -> Iterator[tuple[str, object]]:
     for key in ("Catch", "Choices"):
         entries = state.get(key)
         for position, entry in enumerate(entries if isinstance(entries, list) else ()):
-            if isinstance(entry, Mapping) and "Next" in entry:
+            if isinstance(entry, dict) and "Next" in entry:
                 yield f"/{key}/{position}/Next", entry["Next"]
 
 
@@ -443,16 +443,16 @@ def _closure(start: set[str], edges: dict[str, set[str]]) -> set[str]:
     return seen
 
 
-def _version(value: object) -> Iterator[Complaint]:
+def _version(value: object) -> Iterable[Complaint]:
     if value != "1.0":
         yield "", "unknown_value", "The language's version is 1.0.", 'Write "1.0".'
 
 
-def _json_path_only(value: object) -> Iterator[Complaint]:
+def _json_path_only(value: object) -> Iterable[Complaint]:
     if value != "JSONPath":
         yield "", "unknown_value", "Only JSONPath machines are known here.", 'Write "JSONPath".'
 
 
-def _inline(value: object) -> Iterator[Complaint]:
+def _inline(value: object) -> Iterable[Complaint]:
     if value != {"Mode": "INLINE"}:
         yield "", "unknown_value", "Only inline processing is known here.", "Use Mode INLINE."
