@@ -1,2 +1,47 @@
-help:
-	@echo later
+# Every verb sets up what it needs. `make` alone lists them.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+PYTHON := .venv/bin/python
+SOURCES := layers/millrace/python/millrace functions cli local tests benchmarks
+
+.PHONY: help setup run stop log test check lint types template bench lock clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## Make .venv with everything that development needs
+	@local/setup.sh
+
+run: setup ## Start the local stack, deploy, run both examples on real input
+	@$(PYTHON) -m millrace_local run
+
+stop: setup ## Stop the local stack; flows, runs and tokens stay
+	@$(PYTHON) -m millrace_local down
+
+log: setup ## Follow the local stack's log
+	@$(PYTHON) -m millrace_local logs --follow
+
+test: setup ## Run all tests
+	$(PYTHON) -m pytest
+
+check: lint types template test ## Everything that CI runs
+
+lint: setup
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+
+types: setup
+	.venv/bin/mypy
+
+template: setup
+	SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 .venv/bin/sam validate --lint
+
+bench: setup ## Run the benchmarks; figures, no verdicts
+	$(PYTHON) benchmarks/compiler.py
+
+lock: setup ## Pin all dependencies anew, with hashes and without addresses
+	@local/lock.sh
+
+clean: ## Remove what the verbs made, the local stack's data included
+	@[ ! -x $(PYTHON) ] || $(PYTHON) -m millrace_local down
+	rm -rf .venv .local .aws-sam .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,6 +1,7 @@
-"""``python -m millrace_local up|down|status|logs``: the local stack from the command line."""
+"""``python -m millrace_local run|up|down|status|logs``: the local stack from the command line."""
 
 import argparse
+import contextlib
 import signal
 import sys
 import time
@@ -32,6 +33,13 @@ def run_up(config: Config, _arguments: argparse.Namespace) -> int:
     return 0
 
 
+def run_examples(config: Config, _arguments: argparse.Namespace) -> int:
+    """Start, deploy, run the examples on real input, and say where to look."""
+    from millrace_local.first_run import first_run  # noqa: PLC0415 - the others need no examples
+
+    return 0 if first_run(config, say) else 1
+
+
 def run_down(config: Config, _arguments: argparse.Namespace) -> int:
     """Stop, keeping the state."""
     say("local stack stopped, its state is kept" if down(config) else "local stack is not up")
@@ -52,11 +60,12 @@ def run_logs(config: Config, arguments: argparse.Namespace) -> int:
     with config.log.open(errors="replace") as log:
         for line in log.readlines()[-arguments.lines :]:
             say(line.rstrip("\n"))
-        while arguments.follow:
-            if line := log.readline():
-                say(line.rstrip("\n"))
-            else:
-                time.sleep(0.2)
+        with contextlib.suppress(KeyboardInterrupt):  # the way to end it
+            while arguments.follow:
+                if line := log.readline():
+                    say(line.rstrip("\n"))
+                else:
+                    time.sleep(0.2)
     return 0
 
 
@@ -66,6 +75,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--root", type=Path, default=Path.cwd(), help="the project's directory")
     commands = parser.add_subparsers(dest="command", required=True)
     verbs: dict[str, Callable[[Config, argparse.Namespace], int]] = {
+        "run": run_examples,
         "up": run_up,
         "down": run_down,
         "status": run_status,

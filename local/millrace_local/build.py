@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from millrace_local.config import Config
+from millrace_local.errors import LocalStackError
 from millrace_local.processes import run_tool
 
 NOT_SOURCE = {"__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache"}
@@ -29,11 +30,20 @@ def host_architecture() -> str:
 
 def template_parameters(config: Config) -> dict[str, str]:
     """Return the values for those parameters that the template declares."""
-    text = (config.root / config.template).read_text()
-    template: dict[str, Any] = yaml.load(text, Loader=_TemplateLoader)  # noqa: S506 - a SafeLoader
-    declared = template.get("Parameters") or {}
+    declared = _read_template(config.root / config.template).get("Parameters") or {}
     values = {"Architecture": host_architecture()} | config.parameters
     return {name: value for name, value in values.items() if name in declared}
+
+
+def _read_template(path: Path) -> dict[str, Any]:
+    try:
+        template = yaml.load(path.read_text(), Loader=_TemplateLoader)  # noqa: S506 - a SafeLoader
+    except (OSError, yaml.YAMLError) as error:
+        said = " ".join(str(error).split())
+        raise LocalStackError(f"{path} cannot be read: {said}") from error
+    if not isinstance(template, dict):
+        raise LocalStackError(f"{path} is not a CloudFormation template")
+    return template
 
 
 def source_digest(config: Config) -> str:

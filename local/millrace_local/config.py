@@ -6,6 +6,7 @@ from pathlib import Path
 
 import boto3
 import botocore.session
+from botocore.config import Config as ClientConfig
 
 HOST = "127.0.0.1"
 REGION = "us-east-1"
@@ -41,7 +42,7 @@ class Config:
     stack_name: str = "millrace"
     template: str = "template.yaml"
     sources: tuple[str, ...] = ("functions", "layers", "statemachines")
-    lambda_workers: int = 16
+    lambda_workers: int = 12  # up to 70 MB each
     parameters: dict[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -75,6 +76,8 @@ class Config:
                 "credentials_file": (None, None, os.devnull, None),
             }
         )
+        # StartSyncExecution would go to a host named sync-127.0.0.1.
+        isolated.set_default_client_config(ClientConfig(inject_host_prefix=False))
         return boto3.Session(
             aws_access_key_id=ACCESS_KEY,
             aws_secret_access_key=SECRET_KEY,

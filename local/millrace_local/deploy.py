@@ -37,9 +37,14 @@ class StackState:
     outputs: dict[str, str]
 
     @property
-    def complete(self) -> bool:
+    def succeeded(self) -> bool:
         """Whether the last change succeeded."""
         return self.status in {"CREATE_COMPLETE", "UPDATE_COMPLETE"}
+
+    def is_of(self, digest: str) -> bool:
+        """Tell whether this is the deployed source; a rollback restores the tags with the rest."""
+        stands = self.succeeded or self.status == "UPDATE_ROLLBACK_COMPLETE"
+        return stands and self.tags.get(DIGEST_TAG) == digest
 
 
 def deploy(config: Config) -> Deployment:
@@ -47,7 +52,7 @@ def deploy(config: Config) -> Deployment:
     client = StackClient(config)
     digest = source_digest(config)
     current = client.settled()  # not describe: an interrupted call may have left a change at work
-    if current is not None and current.complete and current.tags.get(DIGEST_TAG) == digest:
+    if current is not None and current.is_of(digest):
         return Deployment(outputs=current.outputs, api_id=client.http_api_id(), changed=False)
     built = build(config, digest)
     template = package(config, built, _bucket(config))
@@ -106,7 +111,7 @@ class StackClient:
             # Stopping the stack amid a change would keep half of it; a change takes a second.
             self.settled()
             raise
-        if done is None or not done.complete:
+        if done is None or not done.succeeded:
             raise LocalStackError(f"deploying failed: {self._failure()} (log: {self._config.log})")
         return done
 

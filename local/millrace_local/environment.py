@@ -59,7 +59,7 @@ def _installation(target: Path, python: Path) -> list[list[str | Path]]:
             [uv, "venv", "--quiet", "--python", sys.executable, target],
             [uv, "pip", "sync", "--quiet", "--require-hashes", "--python", python, REQUIREMENTS],
         ]
-    install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    install = ["-m", "pip", "install", "--quiet", "--no-compile", "--disable-pip-version-check"]
     return [
         [sys.executable, "-m", "venv", target],
         [python, *install, "--require-hashes", "--requirement", REQUIREMENTS],

@@ -20,6 +20,11 @@ class Stack:
     api_url: str | None
     phases: dict[str, float]
 
+    @property
+    def endpoint(self) -> str:
+        """The URL that takes the place of every AWS endpoint."""
+        return self.config.endpoint
+
 
 def up(config: Config, report: Callable[[str], None] = lambda _line: None) -> Stack:
     """Start the stack unless it is up, deploy the template, and return how to reach it.

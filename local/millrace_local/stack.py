@@ -1,8 +1,8 @@
 """Start, find and stop the background process that is the local AWS.
 
-``stack.json`` names the process and a token. The token is also the ``edition`` in MiniStack's
-health answer, so a process is ours only if the port answers with our token: neither a recycled pid
-nor a MiniStack that someone else started is mistaken for it.
+``stack.json`` names the process and a token. The process lives as long as ``process.lock`` is
+locked, so a recycled pid is not mistaken for it. The token is also the ``edition`` in MiniStack's
+health answer, so neither is a MiniStack that someone else started.
 """
 
 import contextlib
@@ -20,16 +20,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from urllib.error import URLError
 
-from millrace_local.config import HOST, Config
+from millrace_local.config import HOST, REGION, Config
 from millrace_local.environment import ensure_environment
 from millrace_local.errors import LocalStackError
 
 READY_SECONDS = 30.0
 HEALTH_SECONDS = 5.0
 STOP_SECONDS = 30.0
+RELEASE_SECONDS = 1.0
 POLL_SECONDS = 0.05
 LOG_LIMIT_BYTES = 10_000_000
-PACKAGE = "millrace_local"
 
 # Running stacks outlive this process; holding their handles keeps Python from warning about it.
 _detached: list[subprocess.Popen[bytes]] = []
@@ -52,14 +52,14 @@ def running_stack(config: Config) -> RunningStack | None:
     found = _recorded(config)
     if found is None:
         return None
-    if not _lives(found.pid):
+    if not _lives(config):
         config.pid_file.unlink(missing_ok=True)
         return None
     deadline = time.monotonic() + HEALTH_SECONDS
     while time.monotonic() < deadline:
         if _token_at(found.port) == found.token:
             return found
-        if not _lives(found.pid):
+        if not _lives(config):
             config.pid_file.unlink(missing_ok=True)
             return None
         time.sleep(POLL_SECONDS)
@@ -89,13 +89,13 @@ def ensure_started(config: Config) -> bool:
 def stop(config: Config) -> bool:
     """Stop the stack and wait until it has written its state; tell whether there was one."""
     found = _recorded(config)
-    if found is None or not _lives(found.pid):
+    if found is None or not _lives(config):
         config.pid_file.unlink(missing_ok=True)
         return False
     os.kill(found.pid, signal.SIGTERM)
-    if not _gone_within(found.pid, STOP_SECONDS):
+    if not _gone_within(config, STOP_SECONDS):
         os.kill(found.pid, signal.SIGKILL)
-        _gone_within(found.pid, STOP_SECONDS)
+        _gone_within(config, STOP_SECONDS)
         config.pid_file.unlink(missing_ok=True)
         raise LocalStackError(
             f"the local stack did not stop within {STOP_SECONDS:.0f} s and was killed: "
@@ -123,14 +123,23 @@ def _start(config: Config, python: Path) -> None:
     token = f"millrace-{secrets.token_hex(8)}"
     (config.state / "tmp").mkdir(parents=True, exist_ok=True)
     _rotate(config.log)
-    with config.log.open("ab") as log:
+    with config.log.open("ab") as log, (config.state / "process.lock").open("w") as lock:
+        # The process inherits the locked file and so holds the lock until it ends, however it ends.
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise LocalStackError(
+                f"a process of this stack runs without a record in {config.pid_file}; "
+                f"end it (lsof {lock.name} names it) and try again"
+            ) from None
         process = subprocess.Popen(  # noqa: S603 - our own launcher
-            [python, "-m", f"{PACKAGE}.launcher"],
+            [python, "-m", "millrace_local.launcher"],
             cwd=config.state,
             env=_server_environment(config, token),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
+            pass_fds=[lock.fileno()],
             start_new_session=True,  # so that Ctrl-C in the terminal does not reach it
         )
     _detached.append(process)
@@ -166,7 +175,7 @@ def _server_environment(config: Config, token: str) -> dict[str, str]:
         "BIND_HOST": HOST,  # MiniStack's default is every interface
         "MINISTACK_HOST": HOST,
         "MINISTACK_EDITION": token,
-        "MINISTACK_REGION": "us-east-1",
+        "MINISTACK_REGION": REGION,
         "IOT_MTLS_ENABLED": "0",
         "SFTP_ENABLED": "0",
         "PERSIST_STATE": "1",
@@ -193,23 +202,23 @@ def _recorded(config: Config) -> RunningStack | None:
         return None
 
 
-def _lives(pid: int) -> bool:
-    """Tell whether ``pid`` is a running launcher, not gone, a zombie, or some other program."""
-    with contextlib.suppress(ChildProcessError):
-        os.waitpid(pid, os.WNOHANG)
-    listed = subprocess.run(  # noqa: S603 - ps of POSIX
-        ["ps", "-ww", "-o", "command=", "-p", str(pid)],  # noqa: S607
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return f"{PACKAGE}.launcher" in listed.stdout
+def _lives(config: Config) -> bool:
+    """Tell whether the process still holds its lock, which the system takes from the dead."""
+    lock = config.state / "process.lock"
+    if not lock.exists():
+        return False
+    with lock.open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
-def _gone_within(pid: int, seconds: float) -> bool:
+def _gone_within(config: Config, seconds: float) -> bool:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        if not _lives(pid):
+        if not _lives(config):
             return True
         time.sleep(POLL_SECONDS)
     return False
@@ -226,15 +235,25 @@ def _token_at(port: int) -> str | None:
 
 
 def _require_free(port: int) -> None:
+    # A stack that was killed a moment ago needs another one to let go of its port.
+    deadline = time.monotonic() + RELEASE_SECONDS
+    while not _is_free(port):
+        if time.monotonic() > deadline:
+            raise LocalStackError(
+                f"port {port} on {HOST} is taken by another program; stop that program "
+                f"(lsof -i :{port} names it) or choose another port with MILLRACE_PORT"
+            )
+        time.sleep(POLL_SECONDS)
+
+
+def _is_free(port: int) -> bool:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
         except OSError:
-            raise LocalStackError(
-                f"port {port} on {HOST} is taken by another program; stop that program "
-                f"(lsof -i :{port} names it) or choose another port with MILLRACE_PORT"
-            ) from None
+            return False
+    return True
 
 
 def _rotate(log: Path) -> None:

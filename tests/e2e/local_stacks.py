@@ -2,7 +2,6 @@
 
 import shutil
 import socket
-import subprocess
 from pathlib import Path
 
 from millrace_local.config import Config
@@ -20,7 +19,7 @@ def free_port() -> int:
         return port
 
 
-def stack_in(directory: Path, lambda_workers: int = 16) -> Config:
+def stack_in(directory: Path, lambda_workers: int = 12) -> Config:
     """Return a stack for a copy of the fixture bundle; only MiniStack's packages are shared."""
     root = directory / "bundle"
     shutil.copytree(FIXTURE, root)
@@ -32,15 +31,3 @@ def stack_in(directory: Path, lambda_workers: int = 16) -> Config:
         stack_name="probe",
         lambda_workers=lambda_workers,
     )
-
-
-def worker_count(server_pid: int) -> int:
-    """Count the Lambda worker processes of a stack."""
-    listed = subprocess.run(
-        ["ps", "-A", "-ww", "-o", "ppid=,command="],  # noqa: S607 - ps of POSIX
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    rows = (line.split(maxsplit=1) for line in listed.stdout.splitlines())
-    return sum(int(row[0]) == server_pid and "bootstrap.py" in row[1] for row in rows)

@@ -16,11 +16,10 @@ from uuid import uuid4
 from zoneinfo import ZoneInfo
 
 import pytest
-from tests.e2e.local_stacks import ENVIRONMENT, PROJECT, stack_in, worker_count
+from tests.e2e.local_stacks import ENVIRONMENT, PROJECT, stack_in
 
 from millrace_local.environment import ensure_environment
 from millrace_local.lifecycle import Stack, down, up
-from millrace_local.stack import running_stack
 
 WORKERS = 4
 ROLE = "arn:aws:iam::000000000000:role/machines"
@@ -173,21 +172,23 @@ def test_concurrent_calls_run_in_workers_of_their_own(invoke: Invoke) -> None:
     assert len({each["pid"] for each in seen}) == 3
 
 
-def test_workers_never_exceed_their_ceiling(
-    deployed: Stack, client: Callable[[str], Any], invoke: Invoke
-) -> None:
+def test_workers_never_exceed_their_ceiling(client: Callable[[str], Any], invoke: Invoke) -> None:
     """More calls than workers all succeed, and another function takes an idle worker's place."""
-    server = running_stack(deployed.config)
-    assert server is not None
-    with ThreadPoolExecutor(WORKERS * 2) as threads:
-        seen = list(threads.map(lambda _: invoke("rest", seconds=0.2), range(WORKERS * 2)))
-    assert all("pid" in each for each in seen)
-    assert worker_count(server.pid) == WORKERS
+
+    def busy_workers() -> set[int]:
+        with ThreadPoolExecutor(WORKERS * 2) as threads:
+            seen = list(threads.map(lambda _: invoke("rest", seconds=0.2), range(WORKERS * 2)))
+        return {each["pid"] for each in seen}
+
+    before = busy_workers()
+    assert len(before) == WORKERS
     functions = client("lambda").list_functions()["Functions"]
     guard = next(each["FunctionName"] for each in functions if "Guard" in each["FunctionName"])
     answer = client("lambda").invoke(FunctionName=guard, Payload='{"headers": {}}')
     assert "FunctionError" not in answer
-    assert worker_count(server.pid) == WORKERS
+    after = busy_workers()
+    assert len(after) == WORKERS
+    assert len(after & before) == WORKERS - 1
 
 
 def test_what_a_handler_prints_is_in_both_logs(
@@ -222,6 +223,38 @@ def test_retry_matches_the_error_by_name(
     ended = run_machine({"StartAt": "A", "States": {"A": state}})
     assert ended["status"] == "SUCCEEDED"
     assert json.loads(ended["output"])["Payload"] == {"attempts": 3}
+
+
+def test_starting_the_same_execution_twice_starts_one(
+    deployed: Stack, client: Callable[[str], Any]
+) -> None:
+    """While it runs, the same name and input answer as before; another input is refused."""
+    machines = client("stepfunctions")
+    definition = {"StartAt": "A", "States": {"A": task(deployed, {"do": "rest", "seconds": 1})}}
+    machine = machines.create_state_machine(
+        name=f"m{uuid4().hex}", definition=json.dumps(definition), roleArn=ROLE
+    )
+    start = {"stateMachineArn": machine["stateMachineArn"], "name": "one", "input": "{}"}
+    first = machines.start_execution(**start)
+    again = machines.start_execution(**start)
+    assert again["executionArn"] == first["executionArn"]
+    with pytest.raises(machines.exceptions.ExecutionAlreadyExists):
+        machines.start_execution(**{**start, "input": '{"other": 1}'})
+    machines.stop_execution(executionArn=first["executionArn"])
+
+
+def test_an_express_machine_answers_at_once(deployed: Stack, client: Callable[[str], Any]) -> None:
+    """StartSyncExecution returns the result to the caller."""
+    machines = client("stepfunctions")
+    definition = {"StartAt": "A", "States": {"A": task(deployed, {"do": "echo", "sent": 7})}}
+    machine = machines.create_state_machine(
+        name=f"m{uuid4().hex}",
+        type="EXPRESS",
+        definition=json.dumps(definition),
+        roleArn=ROLE,
+    )
+    ended = machines.start_sync_execution(stateMachineArn=machine["stateMachineArn"])
+    assert json.loads(ended["output"])["Payload"]["sent"] == 7
 
 
 def test_catch_matches_the_error_by_name(
@@ -301,6 +334,26 @@ def test_a_schedule_fires_in_its_zone_with_its_context(
         )
     )
     assert item["time"]["S"] == f"{moment.astimezone(ZoneInfo('UTC')):%Y-%m-%dT%H:%M:%SZ}"
+
+
+@pytest.mark.parametrize(
+    ("expression", "zone"),
+    [("cron(0 2 * * *)", "UTC"), ("rate(0 weeks)", "UTC"), ("rate(1 hour)", "Mars/Olympus")],
+    ids=["five-fields", "no-such-unit", "no-such-zone"],
+)
+def test_a_schedule_that_aws_refuses_is_refused(
+    expression: str, zone: str, client: Callable[[str], Any], deployed: Stack
+) -> None:
+    """A schedule that would never fire is an error when it is created."""
+    scheduler = client("scheduler")
+    with pytest.raises(scheduler.exceptions.ValidationException):
+        scheduler.create_schedule(
+            Name=uuid4().hex,
+            ScheduleExpression=expression,
+            ScheduleExpressionTimezone=zone,
+            FlexibleTimeWindow={"Mode": "OFF"},
+            Target={"Arn": deployed.outputs["FunctionArn"], "RoleArn": ROLE},
+        )
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
+RESPONSE_LIMIT_BYTES = 6_291_556  # Lambda quota: synchronous invocation payload
 LOG_END = b"\0end of log\0\n"
 
 type Handler = Callable[[Any, "LambdaContext"], Any]
@@ -111,13 +112,23 @@ def invoke(handler: Handler, invocation: dict[str, Any]) -> str:
         log_error(detail)
         return json.dumps({"error": detail})
     try:
-        return json.dumps({"result": result}, default=encode_extra)
+        answer = json.dumps({"result": result}, default=encode_extra)
     except (TypeError, ValueError) as error:
-        detail = describe(error, "Runtime.MarshalError")
-        detail["errorMessage"] = f"Unable to marshal response: {error}"
-        detail["stackTrace"] = []
-        log_error(detail)
-        return json.dumps({"error": detail})
+        return refuse("Runtime.MarshalError", f"Unable to marshal response: {error}")
+    if len(answer) > RESPONSE_LIMIT_BYTES:
+        return refuse(
+            "Function.ResponseSizeTooLarge",
+            f"Response payload size exceeded maximum allowed payload size "
+            f"({RESPONSE_LIMIT_BYTES} bytes).",
+        )
+    return answer
+
+
+def refuse(error_type: str, message: str) -> str:
+    """Return the line for a result that AWS would not deliver."""
+    detail = {"errorMessage": message, "errorType": error_type, "stackTrace": []}
+    log_error(detail)
+    return json.dumps({"error": detail})
 
 
 def log_error(detail: dict[str, Any]) -> None:

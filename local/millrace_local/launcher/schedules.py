@@ -1,10 +1,10 @@
-"""EventBridge Scheduler: time zones, context attributes, and a tick of a second."""
+"""EventBridge Scheduler: time zones, context attributes, refusals, and a tick of a second."""
 
 from datetime import UTC, datetime
 from typing import Any
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from ministack.services import scheduler
+from ministack.services import eventbridge, scheduler
 
 from millrace_local.launcher.patching import rewrite
 
@@ -21,7 +21,29 @@ def at_epoch(expression: str, zone: ZoneInfo) -> float | None:
     body = expression.strip()
     if not (body.startswith("at(") and body.endswith(")")):
         return None
-    return datetime.fromisoformat(body[3:-1].strip()).replace(tzinfo=zone).timestamp()
+    try:
+        return datetime.fromisoformat(body[3:-1].strip()).replace(tzinfo=zone).timestamp()
+    except ValueError:
+        return None
+
+
+def refusal(request: dict[str, Any]) -> Any:  # noqa: ANN401 - MiniStack's response, or None
+    """Return AWS's answer to a schedule that cannot be understood; None if it can."""
+    expression = request["ScheduleExpression"]
+    try:
+        zone = schedule_zone(request)
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # the last two: not even a zone's name
+        return scheduler._error(400, "ValidationException", "Invalid Schedule Expression Timezone.")
+    understood = (
+        at_epoch(expression, zone) is not None
+        or eventbridge._parse_rate_seconds(expression) is not None
+        or eventbridge._parse_cron_fields(expression) is not None
+    )
+    if understood:
+        return None
+    return scheduler._error(
+        400, "ValidationException", f"Invalid Schedule Expression {expression}."
+    )
 
 
 def with_context(target: dict[str, Any], schedule: dict[str, Any], due: float) -> dict[str, Any]:
@@ -43,15 +65,43 @@ def with_context(target: dict[str, Any], schedule: dict[str, Any], due: float) -
     return {**target, "Input": text}
 
 
-def cure() -> None:
-    """Read schedules in their zone (MiniStack: UTC), substitute context, look each second (10)."""
-    scheduler._SCHEDULE_TICK_INTERVAL = TICK_SECONDS
+def cure_refusals() -> None:
+    """Refuse expressions and zones that AWS refuses; MiniStack keeps them and never fires."""
+    check = 'if not body.get("FlexibleTimeWindow"):'
+    for name, digest in {
+        "_create_schedule": "5b205607c15c",
+        "_update_schedule": "93f7fec4f7d8",
+    }.items():
+        rewrite(
+            scheduler,
+            name,
+            {check: f"if refused := refusal(body):\n        return refused\n    {check}"},
+            digest=digest,
+            helpers={"refusal": refusal},
+        )
+
+
+def cure_firing() -> None:
+    """Read schedules in their zone (MiniStack: UTC) and substitute context attributes.
+
+    When a schedule last fired is kept in the schedule, so that a restart does not fire a past
+    ``at()`` once more.
+    """
     rewrite(
         scheduler,
         "_tick_schedules",
         {
             "at_epoch = _at_time_epoch(expr)": (
                 "zone = schedule_zone(sched)\n            at_epoch = _at_time_epoch(expr, zone)"
+            ),
+            "if now < at_epoch or state_key in _schedule_last_fired:": (
+                'if now < at_epoch or "FiredAt" in sched:'
+            ),
+            '_schedule_last_fired[state_key] = sched.get("CreationDate", now)': (
+                '_schedule_last_fired[state_key] = sched.get("FiredAt") or sched["CreationDate"]'
+            ),
+            "_schedule_last_fired[state_key] = now\n            target =": (
+                'sched["FiredAt"] = _schedule_last_fired[state_key] = now\n            target ='
             ),
             "one_shot = True\n": "one_shot = True\n                due = at_epoch\n",
             "if now - _schedule_last_fired[state_key] < interval:\n": (
@@ -76,3 +126,10 @@ def cure() -> None:
             "with_context": with_context,
         },
     )
+
+
+def cure() -> None:
+    """Apply all cures of the scheduler, and look every second for what is due (MiniStack: 10)."""
+    scheduler._SCHEDULE_TICK_INTERVAL = TICK_SECONDS
+    cure_refusals()
+    cure_firing()

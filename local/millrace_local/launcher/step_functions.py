@@ -69,6 +69,37 @@ def cure_start() -> None:
     )
 
 
+def running_twin(execution: dict[str, Any] | None, request: dict[str, Any]) -> Any:  # noqa: ANN401
+    """Return AWS's answer to a repeated StartExecution; None if it is not a repetition.
+
+    The same name with the same input answers as the first call did, while that execution runs.
+    """
+    if execution is None or execution["status"] != "RUNNING":
+        return None
+    if execution["input"] != request.get("input", "{}"):
+        return None
+    return stepfunctions.json_response(
+        {"executionArn": execution["executionArn"], "startDate": execution["startDate"]}
+    )
+
+
+def cure_repeated_start() -> None:
+    """Make StartExecution idempotent by name and input, as it is for standard machines."""
+    check = "    if exec_arn in _executions:\n"
+    rewrite(
+        stepfunctions,
+        "_start_execution",
+        {
+            check: (
+                "    twin = running_twin(_executions.get(exec_arn), data)\n"
+                f"    if twin is not None:\n        return twin\n{check}"
+            )
+        },
+        digest="9923282fc76c",
+        helpers={"running_twin": running_twin},
+    )
+
+
 def cure_retry_delay() -> None:
     """Honour MaxDelaySeconds and JitterStrategy, and delays beyond the 60 s MiniStack stops at."""
     helpers = {"retry_delay": retry_delay}
@@ -112,5 +143,6 @@ def cure() -> None:
     """Apply all cures of Step Functions."""
     verified(stepfunctions, "_emit_execution_status_event", "9c89e45693e3")
     cure_start()
+    cure_repeated_start()
     cure_retry_delay()
     cure_final_status()

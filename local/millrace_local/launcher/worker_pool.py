@@ -1,7 +1,7 @@
 """A ceiling on Lambda workers, so that a burst cannot take all of a laptop's memory.
 
 MiniStack starts a process for every invocation that finds none free and keeps it. Each takes about
-35 MB and a cold start.
+35 to 70 MB and a cold start.
 """
 
 import os
@@ -14,7 +14,6 @@ from ministack.services import lambda_svc
 
 from millrace_local.launcher.patching import replace, verified
 
-DEFAULT_WORKERS = 16
 # A function that waits for another one holds its own worker meanwhile: waiting without end could
 # be a deadlock. AWS, too, answers with a throttle, which callers retry.
 WAIT_SECONDS = 10.0
@@ -23,7 +22,7 @@ _free = threading.Condition(lambda_runtime._lock)
 
 
 def _ceiling() -> int:
-    return int(os.environ.get("MILLRACE_LAMBDA_WORKERS", DEFAULT_WORKERS))
+    return int(os.environ["MILLRACE_LAMBDA_WORKERS"])
 
 
 def acquire_worker(

@@ -1,6 +1,7 @@
 """The context over real AWS services, for the entry points in functions/."""
 
 from datetime import UTC, datetime
+from functools import cache
 
 import boto3
 from botocore.config import Config as ClientConfig
@@ -35,24 +36,25 @@ def new_id(prefix: str) -> str:
 
 
 def aws_context(config: Config) -> Context:
-    """Every adapter over AWS."""
-    dynamodb = boto3.client("dynamodb", config=_CLIENT)
+    """Every adapter over AWS.
+
+    A client is made when it is first used: each costs a cold start some 20 ms, and no function
+    uses them all.
+    """
+    dynamodb = cache(lambda: boto3.client("dynamodb", config=_CLIENT))
+    s3 = cache(lambda: boto3.client("s3", config=_CLIENT))
+    ssm = cache(lambda: boto3.client("ssm", config=_CLIENT))
+    step_functions = cache(lambda: boto3.client("stepfunctions", config=_CLIENT))
+    scheduler = cache(lambda: boto3.client("scheduler", config=_CLIENT))
     return Context(
         resources=DynamoResources(dynamodb, config.table),
         runs=DynamoRuns(dynamodb, config.table),
-        blobs=S3Blobs(boto3.client("s3", config=_CLIENT), config.bucket),
-        secrets=SsmSecrets(boto3.client("ssm", config=_CLIENT), config.secrets_prefix),
+        blobs=S3Blobs(s3, config.bucket),
+        secrets=SsmSecrets(ssm, config.secrets_prefix),
         connectors=HttpConnectors(HttpClient(Urllib3Transport())),
-        machines=StepFunctions(
-            boto3.client("stepfunctions", config=_CLIENT),
-            config.machine_role_arn,
-            config.machine_arn_prefix,
-        ),
+        machines=StepFunctions(step_functions, config.machine_role_arn, config.machine_arn_prefix),
         schedules=EventBridgeSchedules(
-            boto3.client("scheduler", config=_CLIENT),
-            config.schedule_group,
-            config.trigger_arn,
-            config.schedule_role_arn,
+            scheduler, config.schedule_group, config.trigger_arn, config.schedule_role_arn
         ),
         targets=Targets(config.run_step_arn, config.lifecycle_arn),
         clock=now,

@@ -33,6 +33,8 @@ ROUTERS: Final = (
     runs_router,
 )
 
+_DESCRIPTION: Final = "Integration flows in your own AWS account."
+
 logger = Logger(service="api")
 
 
@@ -60,6 +62,7 @@ class Api:
 def create_app(context: Context) -> APIGatewayHttpResolver:
     """The routes, and what becomes of errors."""
     app = APIGatewayHttpResolver(enable_validation=True)
+    app.configure_openapi(title="Millrace", version="1", description=_DESCRIPTION)
     app.enable_swagger(path="/docs", title="Millrace", version="1")
     for router in ROUTERS:
         app.include_router(router(context))

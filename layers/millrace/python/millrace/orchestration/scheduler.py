@@ -4,6 +4,8 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mypy_boto3_scheduler import EventBridgeSchedulerClient
 
     from millrace.domain.ports import Schedule
@@ -16,12 +18,20 @@ class EventBridgeSchedules:
     """The `Schedules` port over one schedule group."""
 
     def __init__(
-        self, client: "EventBridgeSchedulerClient", group: str, target_arn: str, role_arn: str
+        self,
+        connect: "Callable[[], EventBridgeSchedulerClient]",
+        group: str,
+        target_arn: str,
+        role_arn: str,
     ) -> None:
-        self._client = client
+        self._connect = connect
         self._group = group
         self._target_arn = target_arn
         self._role_arn = role_arn
+
+    @property
+    def _client(self) -> "EventBridgeSchedulerClient":
+        return self._connect()
 
     def put(self, schedule: "Schedule") -> None:
         """Create the schedule, or change the one of that name."""

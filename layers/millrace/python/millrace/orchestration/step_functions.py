@@ -7,6 +7,8 @@ from millrace.domain.errors import ConflictError
 from millrace.domain.ports import MachineKind
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mypy_boto3_stepfunctions import SFNClient
 
 
@@ -17,10 +19,14 @@ class StepFunctions:
     `arn:aws:states:eu-west-1:123456789012:stateMachine:millrace-`: IAM policies name the same.
     """
 
-    def __init__(self, client: "SFNClient", role_arn: str, arn_prefix: str) -> None:
-        self._client = client
+    def __init__(self, connect: "Callable[[], SFNClient]", role_arn: str, arn_prefix: str) -> None:
+        self._connect = connect
         self._role_arn = role_arn
         self._arn_prefix = arn_prefix
+
+    @property
+    def _client(self) -> "SFNClient":
+        return self._connect()
 
     def deploy(self, name: str, asl: str, kind: MachineKind) -> str:
         """Create the machine or bring it up to this definition; its ARN."""

@@ -18,6 +18,8 @@ from millrace.storage.attributes import Attributes, attributes, data, text
 from millrace.storage.codec import decode_cursor, encode_cursor, pack, unpack
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
@@ -28,9 +30,13 @@ _IS_UNCHANGED = "revision = :revision"
 class DynamoResources:
     """The `Resources` port over one DynamoDB table."""
 
-    def __init__(self, client: "DynamoDBClient", table: str) -> None:
-        self._client = client
+    def __init__(self, connect: "Callable[[], DynamoDBClient]", table: str) -> None:
+        self._connect = connect
         self._table = table
+
+    @property
+    def _client(self) -> "DynamoDBClient":
+        return self._connect()
 
     def get[R: Resource](
         self, kind: type[R], workspace_id: str, id_: str, *, parent_id: str | None = None

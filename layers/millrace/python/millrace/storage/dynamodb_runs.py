@@ -29,6 +29,8 @@ from millrace.storage.attributes import Attributes, attributes, data, number, te
 from millrace.storage.codec import decode_cursor, encode_cursor, pack, unpack
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mypy_boto3_dynamodb import DynamoDBClient
 
 _STEP_IS_OPEN = "(attribute_not_exists(pk) OR #status IN (:running, :retrying))"
@@ -38,9 +40,13 @@ _OPEN = {":running": StepStatus.RUNNING.value, ":retrying": StepStatus.RETRYING.
 class DynamoRuns:
     """The `Runs` port over one DynamoDB table."""
 
-    def __init__(self, client: "DynamoDBClient", table: str) -> None:
-        self._client = client
+    def __init__(self, connect: "Callable[[], DynamoDBClient]", table: str) -> None:
+        self._connect = connect
         self._table = table
+
+    @property
+    def _client(self) -> "DynamoDBClient":
+        return self._connect()
 
     def create(self, run: Run, *, dedupe_key: str | None = None) -> tuple[Run, bool]:
         """Store a new run, or give the one that already has this dedupe key."""

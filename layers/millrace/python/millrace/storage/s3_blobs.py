@@ -5,15 +5,21 @@ from typing import TYPE_CHECKING
 from millrace.domain.errors import NotFoundError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mypy_boto3_s3 import S3Client
 
 
 class S3Blobs:
     """The `Blobs` port over a bucket."""
 
-    def __init__(self, client: "S3Client", bucket: str) -> None:
-        self._client = client
+    def __init__(self, connect: "Callable[[], S3Client]", bucket: str) -> None:
+        self._connect = connect
         self._bucket = bucket
+
+    @property
+    def _client(self) -> "S3Client":
+        return self._connect()
 
     def put(self, key: str, data: bytes) -> None:
         """Store bytes under a key; the same key and bytes may be stored again."""

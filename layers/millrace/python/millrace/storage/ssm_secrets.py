@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 from millrace.domain.errors import NotFoundError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mypy_boto3_ssm import SSMClient
 
 
@@ -16,10 +18,14 @@ class SsmSecrets:
     Store allows 40 reads a second by default, and each step or delivery would spend one.
     """
 
-    def __init__(self, client: "SSMClient", prefix: str) -> None:
-        self._client = client
+    def __init__(self, connect: "Callable[[], SSMClient]", prefix: str) -> None:
+        self._connect = connect
         self._prefix = prefix
         self._known: dict[str, dict[str, str]] = {}
+
+    @property
+    def _client(self) -> "SSMClient":
+        return self._connect()
 
     def put(self, key: str, values: dict[str, str]) -> None:
         """Store a set of secrets under a new key."""
