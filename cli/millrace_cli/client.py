@@ -16,7 +16,7 @@ from millrace_cli.errors import CliError
 type Json = Any
 type JsonObject = dict[str, Any]
 
-_UNAUTHORIZED = 401
+_NOT_LET_IN = {401, 403}  # an API Gateway authorizer that denies answers 403
 _TIMEOUT = urllib3.Timeout(connect=5, read=60)
 
 
@@ -24,9 +24,7 @@ class ApiError(CliError):
     """The API refused a request; holds its problem+json (RFC 9457)."""
 
     def __init__(self, status: int, problem: JsonObject) -> None:
-        title = str(problem.get("detail") or problem.get("title") or f"status {status}")
-        if status == _UNAUTHORIZED:
-            title += "; check MILLRACE_TOKEN, or `make run` makes a new local token"
+        title = str(problem.get("detail") or problem.get("title"))
         self.status = status
         self.problem = problem
         self.errors: list[JsonObject] = problem.get("errors") or []
@@ -114,10 +112,20 @@ class ApiClient:
             ) from None
         content = _decode(answer.data)
         if answer.status >= 400:  # noqa: PLR2004 - where HTTP errors begin
-            raise ApiError(answer.status, content or {"title": f"status {answer.status}"})
+            raise self._refusal(answer.status, content)
         if content is None:
             raise CliError(f"{self._url} answered something else than JSON; check MILLRACE_URL")
         return content
+
+    def _refusal(self, status: int, content: JsonObject | None) -> CliError:
+        if status in _NOT_LET_IN:
+            return CliError(
+                f"{self._url} does not accept the token: check MILLRACE_TOKEN, "
+                "or get a new local one with `make run`"
+            )
+        if content is None or "code" not in content:  # a gateway or another server spoke
+            return CliError(f"{self._url} answered with status {status}; check MILLRACE_URL")
+        return ApiError(status, content)
 
 
 def _decode(body: bytes) -> JsonObject | None:

@@ -5,6 +5,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from millrace_cli.errors import CliError
 
@@ -52,6 +53,11 @@ def _from_file(path: Path) -> Settings:
 
 
 def _checked(url: str, token: str, origin: str) -> Settings:
-    if not url.startswith(("http://", "https://")):
+    try:
+        parts = urlsplit(url)
+        right = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:  # of brackets or a port that cannot be
+        right = False
+    if not right:
         raise CliError(f"{origin}: {url!r} is not an http or https address")
-    return Settings(url.rstrip("/"), token)
+    return Settings(url.rstrip("/"), token.strip())

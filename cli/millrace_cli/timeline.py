@@ -122,7 +122,7 @@ class _Bars:
     steps: list[JsonObject]
 
     def __rich_console__(self, _: Console, options: ConsoleOptions) -> RenderResult:
-        begin = min(_moment(step["startedAt"]) for step in self.steps)
+        begin = min(_moment(known["startedAt"]) for known in (*self.steps, _latest(self.run)))
         latest = max(_known_moments(self.run, self.steps))
         span = max((latest - begin).total_seconds(), 0.001)
         with_counts = options.max_width >= _WIDTH_FOR_COUNTS
@@ -221,6 +221,12 @@ def _round_step(at_least: float) -> float:
             if digit * power >= at_least:
                 return digit * power
         power *= 10
+
+
+def _latest(run: JsonObject) -> JsonObject:
+    """The latest attempt, whose steps these are; its start shows how long the first step waited."""
+    attempts = run.get("attempts")
+    return attempts[-1] if attempts else run
 
 
 def _known_moments(run: JsonObject, steps: Iterable[JsonObject]) -> Iterable[datetime]:

@@ -12,13 +12,14 @@ from tests.functional.loopback_server import Reply, answer, raw, reset, serving
 from millrace.connectors.connection_client import ConnectionClient
 from millrace.connectors.http_client import HttpClient
 from millrace.connectors.http_export import HttpExporter
-from millrace.connectors.http_import import HttpImporter, idempotency_key
+from millrace.connectors.http_import import HttpImporter
 from millrace.connectors.http_messages import HttpRequest, TransportError
 from millrace.connectors.transport import Urllib3Transport
 from millrace.domain.action import ExportAction, ImportAction
 from millrace.domain.base import Json
 from millrace.domain.connection import BearerAuth, Connection
 from millrace.domain.errors import StepFailed, StepThrottled, StepTransient
+from millrace.domain.records import idempotency_key
 
 NOW = datetime(2026, 1, 31, 9, tzinfo=UTC)
 TOKEN = "t0k"

@@ -20,6 +20,8 @@ FlowName = Annotated[
     str, typer.Argument(metavar="FLOW", help="Id or stable key.", show_default=False)
 ]
 
+_WIDTH_FOR_IDS = 110
+"""In a narrower list a flow goes by its key, which every command takes as well."""
 _POLL_SECONDS = (0.1, 1.0)
 """First and longest wait between two looks at a run."""
 _TERMINAL = {"succeeded", "partiallySucceeded", "failed", "cancelled", "superseded"}
@@ -66,20 +68,22 @@ def list_(ctx: typer.Context) -> None:
     """List the flows of the workspace."""
     from rich.table import Table
 
+    console = context.console()
+    with_ids = console.width >= _WIDTH_FOR_IDS
     table = Table(box=None, pad_edge=False, header_style="bright_black")
-    for title in ("key", "name", "steps", "state", "starts", "id"):
-        table.add_column(title, overflow="fold", no_wrap=title == "id")
+    for title in ("key", "name", "steps", "state", "starts", *["id"] * with_ids):
+        table.add_column(title, overflow="fold", no_wrap=title in {"key", "state", "id"})
     for flow in context.client(ctx).flows():
         table.add_row(
-            flow.get("stableKey", ""),
+            flow.get("stableKey") or flow["id"],
             flow["name"],
-            str(flow.get("stepsCount", "")),
+            str(flow["stepsCount"]),
             _state(flow),
-            flow.get("schedule") or flow.get("trigger", {}).get("kind", ""),
-            flow["id"],
+            flow.get("schedule") or flow["trigger"]["kind"],
+            *[flow["id"]] * with_ids,
         )
     if table.row_count:
-        context.console().print(table)
+        console.print(table)
     else:
         typer.echo("no flows yet; `millrace apply FILE` makes some")
 
@@ -153,4 +157,4 @@ def run(
 def _state(flow: JsonObject) -> str:
     if not flow.get("deployedVersionId"):
         return "draft"
-    return "live" if flow.get("enabledAt") or flow.get("enabled") else "disabled"
+    return "live" if flow.get("enabledAt") else "disabled"

@@ -1,7 +1,7 @@
 """Commands about runs: list them, show one, read what a step put out."""
 
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -10,6 +10,10 @@ from millrace_cli import context
 from millrace_cli.commands.flows import FlowName, find_flow
 
 app = typer.Typer(cls=context.Group, no_args_is_help=True, help="List and show runs.")
+
+_ID_LENGTH = len("run_") + 26
+"""A prefix and a ULID; ids are shown whole, so that they can be copied."""
+_WIDTH_FOR_COUNTS = 96
 
 RunId = Annotated[str, typer.Argument(metavar="ID", help="A run's id.", show_default=False)]
 
@@ -28,24 +32,27 @@ def list_(
     from millrace_cli.timeline import duration_text, status_text
 
     client = context.client(ctx)
+    console = context.console()
+    counts_shown = ("In", "Out", "Failed") if console.width >= _WIDTH_FOR_COUNTS else ()
     table = Table(box=None, pad_edge=False, header_style="bright_black")
-    for title in ("id", "status", "started", "time", "in", "out", "failed"):
-        right = title in {"time", "in", "out", "failed"}
-        table.add_column(title, no_wrap=True, justify="right" if right else "left")
+    table.add_column("id", no_wrap=True, min_width=_ID_LENGTH)
+    table.add_column("status", no_wrap=True)
+    table.add_column("started (UTC)", no_wrap=True)
+    for title in ("time", *map(str.lower, counts_shown)):
+        table.add_column(title, no_wrap=True, justify="right")
     for run in islice(client.runs(find_flow(client, flow)["id"]), limit):
         started = datetime.fromisoformat(run.get("startedAt") or run["createdAt"])
         ended = run.get("endedAt")
-        counts = run.get("counts", {})
         seconds = (datetime.fromisoformat(ended) - started).total_seconds() if ended else None
         table.add_row(
             run["id"],
             status_text(run["status"]),
-            started.strftime("%Y-%m-%d %H:%M:%S"),
+            started.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S"),
             "" if seconds is None else duration_text(seconds),
-            *(f"{counts.get(f'records{what}', 0):,}" for what in ("In", "Out", "Failed")),
+            *(f"{run['counts'][f'records{what}']:,}" for what in counts_shown),
         )
     if table.row_count:
-        context.console().print(table)
+        console.print(table)
     else:
         typer.echo(f"no runs yet; `millrace run {flow}` starts one")
 

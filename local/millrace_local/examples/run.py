@@ -23,7 +23,7 @@ from millrace_cli.errors import CliError
 from millrace_cli.source import read_source, substitute
 from millrace_cli.timeline import timeline
 from millrace_local.examples import expected
-from millrace_local.examples.github import Delivery, deliver, read_deliveries
+from millrace_local.examples.github import Delivery, Outcome, deliver, read_deliveries
 from millrace_local.examples.loopback import FaultPlan
 from millrace_local.examples.receivers import Receiver
 from millrace_local.examples.report import Report
@@ -72,12 +72,11 @@ def _github_to_slack(client: ApiClient, world: World, report: Report) -> None:
     flow = _apply(client, GITHUB_FLOW, world.environment, report)
     url = flow.webhook_urls["github"]
     deliveries = list(read_deliveries(DELIVERIES))
-    outcomes = [deliver(url, delivery, GITHUB_SECRET) for delivery in deliveries]
+    outcomes, runs = _deliver_all(client, url, deliveries)
     forged = replace(deliveries[0], delivery_id=str(uuid4()))
     refused = deliver(url, forged, "not-the-secret")
     repeated = deliver(url, deliveries[0], GITHUB_SECRET)
-    run_ids = [outcome.run_id for outcome in outcomes if outcome.run_id]
-    runs = [wait_for(client, run_id, _RUN_SECONDS) for run_id in run_ids]
+    run_ids = [run["id"] for run in runs]
     messages = expected.slack_messages(deliveries)
 
     talkative = [run for run in runs if _counts(run, "slack")["recordsOut"]]
@@ -111,6 +110,19 @@ def _github_to_slack(client: ApiClient, world: World, report: Report) -> None:
         (f"{_MILLRACE} runs list {flow.key}", "all its runs"),
         *((f"{_MILLRACE} runs output {run['id']} message", "a message") for run in talkative[:1]),
     )
+
+
+def _deliver_all(
+    client: ApiClient, url: str, deliveries: list[Delivery]
+) -> tuple[list[Outcome], list[JsonObject]]:
+    """Send each when the run of the one before is over: a laptop has few cores to share."""
+    outcomes, runs = [], []
+    for delivery in deliveries:
+        outcome = deliver(url, delivery, GITHUB_SECRET)
+        outcomes.append(outcome)
+        if outcome.run_id:
+            runs.append(wait_for(client, outcome.run_id, _RUN_SECONDS))
+    return outcomes, runs
 
 
 def _earthquakes(client: ApiClient, world: World, report: Report) -> None:

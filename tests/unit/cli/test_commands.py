@@ -163,8 +163,8 @@ def test_flows_are_listed_with_their_state(millrace: Invoke, api: NonCallableMag
     scheduled = FLOW | {"stableKey": "other", "schedule": "rate(1 minute)", "enabledAt": None}
     api.flows.return_value = iter([FLOW, scheduled])
     lines = [line.split() for line in millrace("flows", "list").stdout.splitlines()]
-    assert lines[1] == ["mine", "My", "[first]", "flow", "2", "live", "manual", "flow_1"]
-    assert lines[2][5:] == ["disabled", "rate(1", "minute)", "flow_1"]
+    assert lines[1] == ["mine", "My", "[first]", "flow", "2", "live", "manual"]
+    assert lines[2][5:] == ["disabled", "rate(1", "minute)"]
 
 
 def test_a_flow_is_shown_with_the_steps_of_its_live_version(

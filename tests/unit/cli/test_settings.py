@@ -37,11 +37,25 @@ def test_the_local_file_is_found_from_a_folder_below(tmp_path: Path) -> None:
         ({"MILLRACE_URL": "http://a"}, None, "MILLRACE_TOKEN is not"),
         ({"MILLRACE_TOKEN": "t"}, None, "MILLRACE_URL is not"),
         ({"MILLRACE_URL": "ftp://a", "MILLRACE_TOKEN": "t"}, None, "not an http or https"),
+        ({"MILLRACE_URL": "http://[a", "MILLRACE_TOKEN": "t"}, None, "not an http or https"),
+        ({"MILLRACE_URL": "http://a:b", "MILLRACE_TOKEN": "t"}, None, "not an http or https"),
+        ({"MILLRACE_URL": "http:///x", "MILLRACE_TOKEN": "t"}, None, "not an http or https"),
         ({}, "{", "is damaged"),
         ({}, '{"url": "http://a"}', "is damaged"),
         ({}, "[]", "is damaged"),
     ],
-    ids=["nothing", "no-token", "no-url", "scheme", "syntax", "member", "array"],
+    ids=[
+        "nothing",
+        "no-token",
+        "no-url",
+        "scheme",
+        "brackets",
+        "port",
+        "host",
+        "syntax",
+        "member",
+        "array",
+    ],
 )
 def test_missing_or_damaged_settings_say_what_to_do(
     tmp_path: Path, environment: dict[str, str], content: str | None, message: str

@@ -14,11 +14,11 @@ from tests.unit.connectors.fake_transport import (
 )
 
 from millrace.connectors.http_client import TRIES
-from millrace.connectors.http_import import HttpImporter, idempotency_key
-from millrace.connectors.records import RecordFailure
+from millrace.connectors.http_import import HttpImporter
 from millrace.domain.action import ImportAction
 from millrace.domain.base import Json, Record
 from millrace.domain.errors import StepFailed, StepThrottled, StepTransient
+from millrace.domain.records import RecordFailure, idempotency_key
 
 
 def importer(transport: ScriptedTransport, **http: Json) -> HttpImporter:
