@@ -9,7 +9,7 @@ it expects, so a repeated or late one changes nothing:
 """
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from millrace import limits
 from millrace.domain import run_states
@@ -32,8 +32,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
 _STEP_IS_OPEN = "(attribute_not_exists(pk) OR #status IN (:running, :retrying))"
+_CREATE_TRIES: Final = 5
 _OPEN = {":running": StepStatus.RUNNING.value, ":retrying": StepStatus.RETRYING.value}
 
 
@@ -55,25 +57,28 @@ class DynamoRuns:
             key = keys.delivery(run.workspace_id, dedupe_key)
             expires = run.created_at + timedelta(days=limits.DELIVERY_MEMORY_DAYS)
             items.append(attributes(**key, runId=run.id, expiresAt=int(expires.timestamp())))
-        cancelled = self._client.exceptions.TransactionCanceledException
-        try:
-            self._client.transact_write_items(
-                TransactItems=[
-                    {
-                        "Put": {
-                            "TableName": self._table,
-                            "Item": item,
-                            "ConditionExpression": "attribute_not_exists(pk)",
-                        }
-                    }
-                    for item in items
-                ]
-            )
-        except cancelled:
-            known = self._delivered(run, dedupe_key)
-            if known is None:
-                raise
-            return known, False
+        puts: list[TransactWriteItemTypeDef] = [
+            {
+                "Put": {
+                    "TableName": self._table,
+                    "Item": item,
+                    "ConditionExpression": "attribute_not_exists(pk)",
+                }
+            }
+            for item in items
+        ]
+        for tries_left in reversed(range(_CREATE_TRIES)):
+            try:
+                self._client.transact_write_items(TransactItems=puts)
+            except self._client.exceptions.TransactionCanceledException:
+                # The same delivery may be there, or just being written by another invocation.
+                known = self._delivered(run, dedupe_key)
+                if known is not None:
+                    return known, False
+                if not tries_left:
+                    raise
+            else:
+                break
         return run, True
 
     def get(self, key: RunKey) -> Run:

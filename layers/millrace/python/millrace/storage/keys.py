@@ -81,7 +81,7 @@ def runs_of_flow(workspace_id: str, flow_id: str) -> str:
 
 def delivery(workspace_id: str, dedupe_key: str) -> Key:
     """The key of the item that remembers which run a delivery started."""
-    digest = hashlib.sha256(dedupe_key.encode()).hexdigest()
+    digest = hashlib.sha256(dedupe_key.encode("utf-8", "surrogatepass")).hexdigest()
     return {"pk": f"{workspace_id}#{DELIVERY}#{digest}", "sk": DELIVERY}
 
 
