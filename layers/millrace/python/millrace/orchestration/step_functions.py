@@ -52,7 +52,10 @@ class StepFunctions:
             )
         except self._client.exceptions.ExecutionAlreadyExists:
             return
-        except self._client.exceptions.StateMachineDoesNotExist as error:
+        except (
+            self._client.exceptions.StateMachineDoesNotExist,
+            self._client.exceptions.StateMachineDeleting,
+        ) as error:
             raise ConflictError("the state machine of the version is gone; deploy it") from error
 
     def outcome(self, machine_arn: str, name: str) -> str | None:
