@@ -13,6 +13,7 @@ from millrace_local.config import Config
 from millrace_local.errors import LocalStackError
 from millrace_local.examples.run import run_examples
 from millrace_local.lifecycle import Stack, up
+from millrace_local.sam_local import write_environment
 
 
 def first_run(config: Config, say: Callable[[str], None]) -> bool:
@@ -25,6 +26,7 @@ def first_run(config: Config, say: Callable[[str], None]) -> bool:
     if stack.api_url is None:
         raise LocalStackError("the template has no HTTP API, so there is nothing to call")
     token = ensure_token(stack, stack.api_url)
+    write_environment(config)
     phases = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in stack.phases.items())
     say(f"API at {stack.api_url} after {time.monotonic() - since:.1f} s ({phases})")
     passed = run_examples(stack.api_url, token, Console(highlight=False))

@@ -16,7 +16,13 @@ from millrace_local.launcher.patching import replace, verified
 
 # A function that waits for another one holds its own worker meanwhile: waiting without end could
 # be a deadlock. AWS, too, answers with a throttle, which callers retry.
-WAIT_SECONDS = 10.0
+WAIT_SECONDS = 25.0
+
+# A cold start takes a core for half a second, a warm invocation mostly milliseconds. So a function
+# that has a worker for each core is better off waiting for one of them than starting more; only
+# invocations that wait long (for a slow receiver, say) make more workers worth their start.
+PATIENCE_SECONDS = 2.0
+PATIENT_FROM_WORKERS = os.cpu_count() or 1
 
 _free = threading.Condition(lambda_runtime._lock)
 
@@ -34,11 +40,13 @@ def acquire_worker(
 ) -> tuple[Any, str]:
     """Lease a worker: a free one of this function, a new one, or one in the place of the idlest.
 
-    With all workers busy, wait; after ``WAIT_SECONDS`` answer ``(None, "func_cap")``, which
+    A function with a worker for each core waits a little before it gets one more. With all workers
+    busy, wait; after ``WAIT_SECONDS`` answer ``(None, "func_cap")``, which
     MiniStack turns into AWS's TooManyRequestsException.
     """
     key = lambda_runtime._worker_key(func_name, config, qualifier)
-    deadline = time.monotonic() + WAIT_SECONDS
+    since = time.monotonic()
+    deadline = since + WAIT_SECONDS
     evicted = None
     with _free:
         while True:
@@ -48,6 +56,10 @@ def acquire_worker(
             if idle:
                 worker, reason = max(idle, key=lambda each: each.last_used), "reused"
                 break
+            patience = since + PATIENCE_SECONDS - time.monotonic()
+            if len(entries) >= PATIENT_FROM_WORKERS and patience > 0:
+                _free.wait(patience)
+                continue
             if sum(map(len, pool.values())) >= _ceiling():
                 evicted = _evict_idlest(pool)
                 if evicted is None:
@@ -83,13 +95,13 @@ def _evict_idlest(pool: dict[str, list[Any]]) -> Any | None:  # noqa: ANN401 - M
 
 
 def release_worker(worker: Any) -> None:  # noqa: ANN401 - MiniStack's worker, or None
-    """Return a leased worker and wake one who waits for it."""
+    """Return a leased worker and wake those who wait."""
     if worker is None:
         return
     with _free:
         worker.in_use = False
         worker.last_used = time.time()
-        _free.notify()
+        _free.notify_all()  # each waits for another function's worker
 
 
 def cure() -> None:

@@ -14,8 +14,8 @@ from millrace.connectors.expressions import (
     compile_expression,
     matches,
 )
-from millrace.connectors.records import RecordError
 from millrace.domain.base import Json, Record
+from millrace.domain.records import RecordError
 
 LARGE = EXACT_INTEGER_MAX + 1
 

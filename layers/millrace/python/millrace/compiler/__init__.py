@@ -2,18 +2,23 @@
 
 The stages, in order; each is a pure function of its input (no AWS, no clock, no unseeded chance):
 
-| stage | module | input | output | must not |
-|---|---|---|---|---|
-| read | `read` | a decoded document | a `Definition`, or findings on its shape | raise, on any document |
-| rules | `rules` | a `Definition` | findings on ids, dependencies, settings | stop at the first |
-| graph | `graph` | steps that passed the rules | their order as bit masks, skipped ones contracted | judge or plan |
-| durations | `durations` | the graph, seconds from past runs | an estimate for each step | affect correctness |
-| plan | `plan` | the graph, the estimates | nested forks and series that honour the order | know of ASL |
-| emit | `emit` | definition, graph, plan, ARNs | the machine as typed states | change the order |
-| validate | `validate` | a finished definition | findings Step Functions would fail on | trust the stages before |
+1. `read`: a decoded document -> a `Definition`, or findings on its shape.
+   Never raises, whatever the document.
+2. `rules`: a `Definition` -> findings on ids, names, dependencies, cycles, settings.
+   Never stops at the first.
+3. `graph`: steps that passed the rules -> their order as bit masks, skipped steps contracted.
+   Neither judges nor plans.
+4. `durations`: the graph, seconds from past runs -> each step's duration in sampled scenarios.
+   Never changes what is correct, only what is fast.
+5. `plan` (with `cuts`, `lanes`): graph, scenarios -> nested forks and series that honour the order.
+   Knows nothing of the Amazon States Language.
+6. `emit` (with `states`): definition, graph, plan, ARNs -> the machine.
+   Changes no order and drops no step.
+7. `validate` (with `asl_fields`, `asl_choices`): a finished definition -> what would fail on AWS.
+   Trusts none of the stages before.
 
-`compile_flow` runs them; `check` is the rules alone, for saving a draft; `explain` and `draw` are for
-people's eyes.
+`compile_flow` (`pipeline`) runs stages 2 to 7; `check` is the rules alone, for saving a draft;
+`explain` and `draw` are for people's eyes.
 """
 
 from millrace.compiler.draw import draw

@@ -45,8 +45,8 @@ def find_cuts(graph: Graph, packed: list[int], part: int) -> Cuts:
     """Cut where the steps in the order of their earliest end, latest start, or both, can be split.
 
     Each order agrees with the steps' own, so each of its prefixes is an ideal; the critical path of
-    a prefix is the latest of its ends, that of the rest the longest way from one of its steps to the
-    part's end, so that all prefixes are priced in one pass.
+    a prefix is the latest of its ends, that of the rest the longest way from one of its steps to
+    the part's end, so that all prefixes are priced in one pass.
     """
     members = list(bits(part))
     ends = _longest_ways(members, graph.waits_for, packed)
@@ -81,7 +81,7 @@ def find_cuts(graph: Graph, packed: list[int], part: int) -> Cuts:
 def _longest_ways(
     members: list[int], neighbours: tuple[int, ...], packed: list[int]
 ) -> dict[int, int]:
-    """For each member, the longest way to its far end through those that come before it in the list.
+    """For each member, the longest way to its far end through those before it in the list.
 
     A part holds every step between two of its own, so its direct neighbours suffice.
     """

@@ -44,7 +44,7 @@ def _layers(graph: Graph) -> list[list[int]]:
             / max(1, graph.waits_for[step].bit_count())
             for step in layer_steps
         }
-        layer_steps.sort(key=lambda step: (centre[step], step))  # noqa: B023  used at once
+        layer_steps.sort(key=lambda step: (centre[step], step))
         place.update({step: float(position) for position, step in enumerate(layer_steps)})
     return layers
 
@@ -81,8 +81,8 @@ def _svg(graph: Graph) -> Iterator[str]:
     for step, mask in enumerate(graph.waits_for):
         for earlier in bits(mask):
             yield _curve(corner[earlier], corner[step])
-    for index, step in enumerate(graph.steps):
-        yield from _box(step, *corner[index])
+    for index, drawn in enumerate(graph.steps):
+        yield from _box(drawn, *corner[index])
     yield "</svg>"
 
 

@@ -1,4 +1,4 @@
-"""Guesses how long steps take, and how wrong the guess may be, for the planner to weigh its choices.
+"""Guesses how long steps take, and how wrong that may be, for the planner to weigh its choices.
 
 A plan that is best for one exact set of durations can be bad for slightly different ones, so it is
 judged on `LANES` scenarios. They are Latin-hypercube samples (each step takes every quantile of its
@@ -23,11 +23,12 @@ PRIOR_SECONDS: Mapping[StepType, float] = {
     "Flow": 60.0,
 }
 _SHORTEST, _LONGEST = 0.001, 31_622_400.0
-# Standard deviation of a duration's logarithm: without history a step may well take a third or three
-# times its prior; the mean of past runs is right within about 40 %, and in most scenarios exactly.
+# Standard deviation of a duration's logarithm: without history a step may well take a third or
+# three times its prior; the mean of past runs is right within about 40 %, and in most scenarios
+# it is taken as exact.
 _SIGMA_UNKNOWN = 1.0
 _SIGMA_KNOWN = 0.4
-_EXACT_LANES = 32
+_EXACT_LANES = 20
 
 
 def estimate(graph: Graph, known: Mapping[str, float]) -> list[float]:

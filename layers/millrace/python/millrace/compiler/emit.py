@@ -5,8 +5,6 @@ besides a short-lived error: records travel outside. A happy run passes one stat
 for each fork, and two that frame them.
 """
 
-from collections.abc import Iterable, Sequence
-
 from millrace.compiler.graph import Graph
 from millrace.compiler.model import Definition, Step, Targets
 from millrace.compiler.plan import Fork, Leaf, Plan, Series
@@ -155,7 +153,7 @@ class _Emitter:
         landing = None
         last = parts[-1]
         if isinstance(last, Leaf) and self._graph.steps[last.step].on_failure == "continue":
-            landing = self._names.take(f"{names[-1]}: done")
+            landing = self._names.take(names[-1], ": done")
         states: dict[str, State] = {}
         for part, name, following in zip(parts, names, [*names[1:], None], strict=True):
             if isinstance(part, Leaf):
@@ -185,14 +183,14 @@ class _Emitter:
         landing: str | None,
     ) -> None:
         """A step's Task, and beside it what its failures need; see "Failure semantics" in docs."""
-        throttled = self._names.take(f"{name}: throttled")
-        wait = self._names.take(f"{name}: wait")
+        throttled = self._names.take(name, ": throttled")
+        wait = self._names.take(name, ": wait")
         catchers = [_catcher("StepThrottled", throttled, "$.throttled")]
         task = self._task(step)
         states[name] = task
         if step.on_failure == "continue":
             if step.on_partial_success == "stop":
-                partial = self._names.take(f"{name}: partial success")
+                partial = self._names.take(name, ": partial success")
                 catchers.append(_catcher("StepPartialSuccess", partial, None))
                 states[partial] = {
                     "Type": "Fail",
@@ -252,21 +250,22 @@ class _Names:
         self._taken: set[str] = set()
         self._last: dict[str, int] = {}
 
-    def take(self, wanted: str) -> str:
-        name = wanted if len(wanted) <= NAME_LIMIT else wanted[: NAME_LIMIT - 1] + "…"
+    def take(self, stem: str, role: str = "") -> str:
+        """A name made of what the author knows and, for a helper state, its role."""
+        wanted = stem + role
         number = self._last.get(wanted, 1)
+        name = _cut(stem, role)
         while name in self._taken:
             number += 1
-            suffix = f" ({number})"
-            stem = (
-                wanted
-                if len(wanted) + len(suffix) <= NAME_LIMIT
-                else (wanted[: NAME_LIMIT - len(suffix) - 1] + "…")
-            )
-            name = stem + suffix
+            name = _cut(stem, f"{role} ({number})")
         self._last[wanted] = number
         self._taken.add(name)
         return name
+
+
+def _cut(stem: str, suffix: str) -> str:
+    room = NAME_LIMIT - len(suffix)
+    return (stem if len(stem) <= room else stem[: room - 1] + "…") + suffix
 
 
 def _invoke(function: str, payload: Payload) -> InvokeParameters:

@@ -1,40 +1,44 @@
-"""Says in words and numbers why a machine looks as it does: the text of `millrace compile --explain`."""
+"""Says in words and numbers why a machine looks as it does, for `millrace compile --explain`."""
 
 from collections.abc import Iterator
 
-from millrace.compiler.pipeline import Compiled, makespan
+from millrace.compiler.measure import barrier_seconds, makespan
+from millrace.compiler.pipeline import Compiled
 from millrace.compiler.plan import Fork, Leaf, Plan
 
 
 def explain(compiled: Compiled) -> str:
     """The plan as a tree with each barrier and its cost, the critical path and the makespan."""
-    steps, seconds = compiled.graph.steps, list(compiled.seconds)
-    critical = compiled.critical_seconds
-    share = compiled.makespan_seconds / critical if critical else 1.0
-    names = " -> ".join(steps[index].label for index in compiled.critical_path)
+    critical = sum(compiled.seconds[step] for step in compiled.critical_path)
+    names = " -> ".join(compiled.graph.steps[step].label for step in compiled.critical_path)
+    span = compiled.makespan_seconds
     lines = [
-        f"{compiled.type} machine, {len(steps)} steps, {len(compiled.asl.encode()):,} bytes",
+        f"{compiled.type} machine, {len(compiled.graph.steps)} steps,"
+        f" {len(compiled.asl.encode()):,} bytes",
         "",
-        *_tree(compiled, compiled.plan, seconds, ""),
+        *_tree(compiled, compiled.plan, ""),
         "",
         f"Critical path       {critical:.1f} s: {names}",
-        f"Estimated makespan  {compiled.makespan_seconds:.1f} s ({share:.3f} times as long)",
+        f"Estimated makespan  {span:.1f} s, {span / critical:.3f} times the critical path",
     ]
     return "\n".join(lines)
 
 
-def _tree(compiled: Compiled, plan: Plan, seconds: list[float], indent: str) -> Iterator[str]:
-    span = f"{makespan(plan, seconds):.1f} s"
+def _tree(compiled: Compiled, plan: Plan, indent: str) -> Iterator[str]:
+    span = f"{makespan(plan, compiled.seconds):.1f} s"
     if isinstance(plan, Leaf):
         yield f"{indent}{compiled.graph.steps[plan.step].label} ({span})"
         return
+    inner = indent + "  "
     if isinstance(plan, Fork):
         yield f"{indent}at the same time ({span})"
         for part in plan.parts:
-            yield from _tree(compiled, part, seconds, indent + "  ")
+            yield from _tree(compiled, part, inner)
         return
-    yield f"{indent}in order ({span})"
-    for part, barrier in zip(plan.parts, (*plan.barriers, None), strict=True):
-        yield from _tree(compiled, part, seconds, indent + "  ")
-        if barrier is not None:
-            yield f"{indent}  ---- barrier, costs {barrier:.1f} s ----"
+    yield f"{indent}one after the other ({span})"
+    for position, part in enumerate(plan.parts):
+        if position in plan.barriers:
+            before = plan.parts[position - 1]
+            cost = barrier_seconds(compiled.graph, compiled.seconds, before, part)
+            yield f"{inner}-- barrier, costs {cost:.1f} s --"
+        yield from _tree(compiled, part, inner)

@@ -1,4 +1,4 @@
-"""The words that the compiler's stages share: a flow's graph as it comes in, findings as they go out."""
+"""The words that the compiler's stages share: a flow's graph going in, findings coming out."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -71,7 +71,7 @@ class Definition:
 
 @dataclass(frozen=True, slots=True)
 class Targets:
-    """The functions a machine calls: ARNs at deploy time, CloudFormation placeholders in a preview."""
+    """The functions a machine calls: ARNs when deploying, placeholders in a preview."""
 
     run_step_arn: str = "${RunStepFunctionArn}"
     lifecycle_arn: str = "${LifecycleFunctionArn}"
@@ -79,7 +79,7 @@ class Targets:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One fault of a flow: what is wrong, where (RFC 6901 JSON pointer) and what the author can do."""
+    """One fault of a flow: what is wrong, where (a JSON pointer), and what to do about it."""
 
     code: str
     pointer: str
@@ -88,8 +88,8 @@ class Finding:
     step: str | None = None
 
     def __str__(self) -> str:
-        where = self.pointer or "/"
-        return f"{self.code} at {where}: {self.message} {self.remedy}"
+        step = "" if self.step is None else f" (step {self.step!r})"
+        return f"{self.code} at {self.pointer or '/'}{step}: {self.message} {self.remedy}"
 
 
 class CompileError(Exception):

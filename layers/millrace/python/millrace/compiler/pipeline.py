@@ -3,12 +3,14 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import cast
 
 from millrace.compiler.durations import estimate, scenarios
 from millrace.compiler.emit import emit
-from millrace.compiler.graph import Graph, bits, build_graph
+from millrace.compiler.graph import Graph, build_graph
+from millrace.compiler.measure import critical_path, makespan
 from millrace.compiler.model import CompileError, Definition, MachineType, Targets
-from millrace.compiler.plan import Fork, Leaf, Plan, make_plan
+from millrace.compiler.plan import Plan, make_plan
 from millrace.compiler.rules import check
 from millrace.compiler.states import Machine
 from millrace.compiler.validate import validate_asl
@@ -18,8 +20,9 @@ from millrace.compiler.validate import validate_asl
 class Compiled:
     """A machine, and how it came about.
 
-    `asl` is the definition as text, the same bytes for the same flow; `definition` the same decoded.
-    Times are in seconds and rest on `seconds`, the estimate for each step of `graph`.
+    `asl` is the definition as text, the same bytes for the same flow; `definition` is it decoded.
+    The plan and the critical path name steps by their index in `graph`; times rest on `seconds`,
+    the estimate for each of them.
     """
 
     asl: str
@@ -29,7 +32,6 @@ class Compiled:
     graph: Graph
     seconds: tuple[float, ...]
     critical_path: tuple[int, ...]
-    critical_seconds: float
     makespan_seconds: float
 
 
@@ -53,10 +55,9 @@ def compile_flow(
     machine = emit(definition, graph, plan, targets or Targets())
     asl = json.dumps(machine, ensure_ascii=False, separators=(",", ":"))
     machine_type: MachineType = "EXPRESS" if definition.is_synchronous else "STANDARD"
-    findings = validate_asl(asl, machine_type)
+    findings = validate_asl(cast("Mapping[str, object]", machine), machine_type)
     if findings:
         raise CompileError(findings)
-    path = _critical_path(graph, seconds)
     return Compiled(
         asl=asl,
         definition=machine,
@@ -64,28 +65,6 @@ def compile_flow(
         plan=plan,
         graph=graph,
         seconds=tuple(seconds),
-        critical_path=path,
-        critical_seconds=sum(seconds[step] for step in path),
+        critical_path=critical_path(graph, seconds, graph.everything),
         makespan_seconds=makespan(plan, seconds),
     )
-
-
-def makespan(plan: Plan, seconds: list[float]) -> float:
-    """How long a plan takes when nothing but the steps takes time."""
-    if isinstance(plan, Leaf):
-        return seconds[plan.step]
-    spans = [makespan(part, seconds) for part in plan.parts]
-    return max(spans) if isinstance(plan, Fork) else sum(spans)
-
-
-def _critical_path(graph: Graph, seconds: list[float]) -> tuple[int, ...]:
-    ends: list[float] = []
-    came_from: list[int | None] = []
-    for step, mask in enumerate(graph.waits_for):
-        latest = max(bits(mask), key=lambda earlier: ends[earlier], default=None)
-        came_from.append(latest)
-        ends.append(seconds[step] + (0.0 if latest is None else ends[latest]))
-    path = [max(range(len(ends)), key=ends.__getitem__)]
-    while (earlier := came_from[path[-1]]) is not None:
-        path.append(earlier)
-    return tuple(reversed(path))

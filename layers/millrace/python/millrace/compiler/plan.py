@@ -9,6 +9,7 @@ Each part is first planned by the best-priced cut at every level. Then, from the
 bear on the makespan are planned again, trying several cuts by planning both halves to the end.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import reduce
 from typing import Literal
@@ -45,12 +46,15 @@ class Fork:
 
 type Plan = Leaf | Series | Fork
 
-# Exponents under which cuts are priced when several are tried, and how many of each.
-_EXPONENTS = (0.7, 1.0, 1.4)
-_TRIED = 3
-_EXPONENT = 1.0
-# Steps in all sets searched for cuts, beyond which no more are tried: bounds the time.
-_WORK = 12_000
+# How cuts are priced when several are tried.
+_EXPONENTS = (1.0, 0.6, 1.4)
+# The rounds: how cuts are priced in sketches, and how many of the best by each exponent are tried.
+# Rounds end when the work allowed is done; which one does best differs from graph to graph.
+_ROUNDS = ((1.0, 2), (1.5, 4), (0.6, 4), (1.0, 8), (1.5, 20))
+# The work allowed, counted in steps of the parts searched for cuts (some 10 microseconds each): it
+# grows with the cube of the number of steps, from some 5 ms to some 120 ms for 200 steps.
+_LEAST_WORK, _MOST_WORK = 350, 9_000
+_STEPS_CUBED_PER_WORK = 300
 
 
 def make_plan(graph: Graph, packed: list[int]) -> Plan:
@@ -59,7 +63,7 @@ def make_plan(graph: Graph, packed: list[int]) -> Plan:
     `packed` holds each step's duration in each scenario, as `durations.scenarios` makes them.
     """
     planner = _Planner(graph, packed)
-    return planner.refine(graph.everything, 0).plan
+    return min(planner.rounds(), key=lambda planned: total(planned.span)).plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,20 +86,31 @@ class _Planner:
             graph.everything & ~(mask | 1 << index) for index, mask in enumerate(self._related)
         ]
         self._sketches: dict[int, _Planned] = {}
+        self._sketch_exponent = 1.0
         self._cuts_of: dict[int, Cuts] = {}
-        self._work = 0
+        steps = len(graph.steps)
+        self._work_left = min(_MOST_WORK, max(_LEAST_WORK, steps**3 // _STEPS_CUBED_PER_WORK))
+
+    def rounds(self) -> Iterator[_Planned]:
+        """Plan everything, in one way after the other; the first is always taken to its end."""
+        for exponent, tried in _ROUNDS:
+            self._sketches.clear()
+            self._sketch_exponent = exponent
+            yield self.refine(self._graph.everything, 0, tried)
+            if self._work_left <= 0:
+                return
 
     def sketch(self, part: int) -> _Planned:
         """Plan a part by the best-priced cut at every level."""
         if part not in self._sketches:
             shape, parts = self._decompose(part)
             if shape == "prime":
-                (cut,) = self._cuts(part).best(_EXPONENT, 1)
+                (cut,) = self._cuts(part).best(self._sketch_exponent, 1)
                 parts = [cut.first, part & ~cut.first]
             self._sketches[part] = self._join(shape, part, [self.sketch(p) for p in parts])
         return self._sketches[part]
 
-    def refine(self, part: int, floor: int) -> _Planned:
+    def refine(self, part: int, floor: int, tried: int) -> _Planned:
         """Plan a part better, as far as that makes it end before `floor`.
 
         `floor` is what the part's surroundings take in each scenario anyway: there is nothing to be
@@ -104,12 +119,12 @@ class _Planner:
         sketch = self.sketch(part)
         cost = total(longer(sketch.span, floor))
         shape, parts = self._decompose(part)
-        if shape == "leaf" or cost == total(floor) or self._work > _WORK:
+        if shape == "leaf" or cost == total(floor) or self._work_left <= 0:
             return sketch
         if shape == "prime":
             if cost == total(longer(self._cuts(part).span, floor)):
                 return sketch
-            first = self._try_cuts(part, floor)
+            first = self._try_cuts(part, floor, tried)
             parts = [first, part & ~first]
         planned = [self.sketch(p) for p in parts]
         largest_first = sorted(range(len(parts)), key=lambda i: -total(planned[i].span))
@@ -120,20 +135,18 @@ class _Planner:
             else:
                 elsewhere = sum(others)
                 inner = longer(floor, elsewhere) - elsewhere
-            planned[position] = self.refine(parts[position], inner)
+            planned[position] = self.refine(parts[position], inner, tried)
         refined = self._join(shape, part, planned)
         return refined if total(longer(refined.span, floor)) < cost else sketch
 
-    def _try_cuts(self, part: int, floor: int) -> int:
+    def _try_cuts(self, part: int, floor: int, tried: int) -> int:
         """The cut whose halves, sketched to the end, make the part end first."""
         cuts = self._cuts(part)
         least = total(cuts.span)
-        chosen = {
-            cut.first: cut for exponent in _EXPONENTS for cut in cuts.best(exponent, _TRIED)
-        }
+        chosen = {cut.first: cut for exponent in _EXPONENTS for cut in cuts.best(exponent, tried)}
         best: tuple[int, int, int] | None = None
         for cut in sorted(chosen.values(), key=lambda cut: (cut.cost, cut.first)):
-            if best is not None and (least + cut.cost >= best[1] or self._work > _WORK):
+            if best is not None and (least + cut.cost >= best[1] or self._work_left <= 0):
                 break
             span = self.sketch(cut.first).span + self.sketch(part & ~cut.first).span
             found = (total(longer(span, floor)), total(span), cut.first)
@@ -144,7 +157,7 @@ class _Planner:
 
     def _cuts(self, part: int) -> Cuts:
         if part not in self._cuts_of:
-            self._work += part.bit_count()
+            self._work_left -= part.bit_count()
             self._cuts_of[part] = find_cuts(self._graph, self._packed, part)
         return self._cuts_of[part]
 

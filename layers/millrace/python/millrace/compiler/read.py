@@ -30,7 +30,7 @@ def read_definition(document: object) -> tuple[Definition | None, list[Finding]]
     `check` as well, as far as the readable part allows, so that an author sees everything at once.
     """
     reader = _Reader()
-    fields = reader.mapping(document, "", None)
+    fields = reader.mapping(document, "")
     if fields is None:
         return None, reader.findings
     steps = _steps(reader, fields)
@@ -59,7 +59,7 @@ def _steps(reader: "_Reader", fields: Mapping[str, object]) -> list[Step | None]
 
 
 def _step(reader: "_Reader", item: object) -> Step | None:
-    fields = reader.mapping(item, "", None)
+    fields = reader.mapping(item, "")
     if fields is None:
         return None
     if fields.get("id") is None:
@@ -104,7 +104,7 @@ def _exception_behavior(reader: "_Reader", fields: Mapping[str, object]) -> dict
     found: dict[str, Strategy] = {}
     for position, item in enumerate(reader.items(given, "/exceptionBehavior", None)):
         here = f"/exceptionBehavior/{position}"
-        entry = reader.mapping(item, here, None)
+        entry = reader.mapping(item, here)
         if entry is None:
             continue
         inner = reader.at(here)
@@ -127,7 +127,7 @@ def _retry(reader: "_Reader", fields: Mapping[str, object]) -> Retry:
     given = fields.get("retry")
     if given is None:
         return Retry()
-    entry = reader.mapping(given, "/retry", None)
+    entry = reader.mapping(given, "/retry")
     if entry is None:
         return Retry()
     inner = reader.at("/retry")
@@ -164,7 +164,7 @@ class _Reader:
             f"Write {wanted}.",
         )
 
-    def mapping(self, value: object, pointer: str, _: None) -> Mapping[str, object] | None:
+    def mapping(self, value: object, pointer: str) -> Mapping[str, object] | None:
         if _is_mapping(value):
             return value
         self.wrong_type(pointer, value, "an object")
@@ -237,22 +237,18 @@ class _Reader:
 
 
 def _is_mapping(value: object) -> TypeGuard[Mapping[str, object]]:
-    return isinstance(value, Mapping)
+    return isinstance(value, dict)
 
 
 def _kind(value: object) -> str:
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return "a boolean"
-        case int() | float():
-            return f"the number {value}" if abs(value) < 1e15 else "a huge number"
-        case str():
-            return "text"
-        case list():
-            return "a list"
-        case Mapping():
-            return "an object"
-        case _:
-            return f"a {type(value).__name__}"
+    if value is None:
+        return "null"
+    names: dict[type, str] = {
+        bool: "a boolean",
+        int: "a whole number",
+        float: "a number",
+        str: "text",
+        list: "a list",
+        dict: "an object",
+    }
+    return names.get(type(value), f"a {type(value).__name__}")

@@ -8,6 +8,7 @@ import math
 import unicodedata
 from collections.abc import Iterator
 
+from millrace.compiler.graph import topological_order
 from millrace.compiler.model import (
     MAX_NAME_LENGTH,
     MAX_STEPS,
@@ -25,6 +26,9 @@ DELAY_LIMIT = 31_622_400
 TIMEOUT_LIMIT = 99_999_999
 # An Express execution ends after five minutes, whatever it is doing.
 EXPRESS_SECONDS = 300
+_DAY = 86_400
+# What caps a single wait between tries when the author does not.
+_USUAL_MAX_DELAY = 300
 FLOW_ATTEMPTS_LIMIT = 10
 FLOW_DELAY_LIMIT = 60
 
@@ -132,18 +136,20 @@ def _dependencies(definition: Definition) -> Iterator[Finding]:
 def _cycles(definition: Definition) -> Iterator[Finding]:
     """One finding for each knot of steps that wait for each other, naming a shortest way round."""
     position = {step.id: index for index, step in reversed(list(enumerate(definition.steps)))}
-    edges = {
-        step_id: [d for d in definition.steps[index].depends_on if d in position and d != step_id]
-        for step_id, index in position.items()
-    }
+    edges = _knotted(
+        {
+            step_id: [d for d in definition.steps[index].depends_on if d != step_id]
+            for step_id, index in position.items()
+        }
+    )
     reported: set[str] = set()
     for step in definition.steps:
-        if step.id in reported:
+        if step.id in reported or step.id not in edges:
             continue
         cycle = _way_back(step.id, edges)
         if not cycle:
             continue
-        reported.update(_knot(step.id, edges))
+        reported |= _reachable(step.id, edges) & _reachable(step.id, _reverse(edges))
         place = definition.steps[position[step.id]].depends_on.index(cycle[1])
         yield Finding(
             "cycle",
@@ -152,6 +158,28 @@ def _cycles(definition: Definition) -> Iterator[Finding]:
             "Remove one of these dependencies.",
             step.id,
         )
+
+
+def _knotted(edges: dict[str, list[str]]) -> dict[str, list[str]]:
+    """The edges without the steps that cannot be on a cycle, which are nearly all."""
+    for _ in range(2):  # once for what comes before all cycles, once for what comes after
+        free = set(topological_order(edges))
+        edges = _reverse(
+            {
+                step_id: [d for d in found if d in edges and d not in free]
+                for step_id, found in edges.items()
+                if step_id not in free
+            }
+        )
+    return edges
+
+
+def _reverse(edges: dict[str, list[str]]) -> dict[str, list[str]]:
+    backwards: dict[str, list[str]] = {step_id: [] for step_id in edges}
+    for step_id, found in edges.items():
+        for dependency in found:
+            backwards[dependency].append(step_id)
+    return backwards
 
 
 def _way_back(start: str, edges: dict[str, list[str]]) -> list[str]:
@@ -173,15 +201,6 @@ def _way_back(start: str, edges: dict[str, list[str]]) -> list[str]:
                     following.append(dependency)
         frontier = following
     return []
-
-
-def _knot(start: str, edges: dict[str, list[str]]) -> set[str]:
-    """The strongly connected component of a step."""
-    backwards: dict[str, list[str]] = {step_id: [] for step_id in edges}
-    for step_id, dependencies in edges.items():
-        for dependency in dependencies:
-            backwards[dependency].append(step_id)
-    return _reachable(start, edges) & _reachable(start, backwards)
 
 
 def _reachable(start: str, edges: dict[str, list[str]]) -> set[str]:
@@ -217,7 +236,7 @@ def _step_settings(definition: Definition) -> Iterator[Finding]:
             yield from _within(
                 step, f"{here}/retry/maxDelaySeconds", retry.max_delay_seconds, 1, DELAY_LIMIT
             )
-            if 1 <= retry.max_delay_seconds <= retry.interval_seconds:
+            if 1 <= retry.max_delay_seconds <= retry.interval_seconds <= INTERVAL_LIMIT:
                 yield Finding(
                     "max_delay_too_short",
                     f"{here}/retry/maxDelaySeconds",
@@ -268,58 +287,44 @@ def _synchronous_time(definition: Definition) -> Iterator[Finding]:
         return
     positions = {step.id: position for position, step in enumerate(definition.steps)}
     ends: dict[str, int] = {}
-    for step in _dependencies_first(definition):
-        if step.is_skipped:
-            own = 0
-        else:
-            own = max(0, step.timeout_seconds or 0)
-            waits = retry_seconds(step)
-            if waits > EXPRESS_SECONDS:
-                yield Finding(
-                    "synchronous_too_long",
-                    f"/steps/{positions[step.id]}/retry",
-                    f"The waits between its tries may add up to {waits:.0f} s; a synchronous flow"
-                    f" ends after {EXPRESS_SECONDS} s.",
-                    "Lower maxAttempts, intervalSeconds or maxDelaySeconds.",
-                    step.id,
-                )
+    for step_id in topological_order({step.id: step.depends_on for step in definition.steps}):
+        position = positions[step_id]
+        step = definition.steps[position]
         start = max((ends.get(dependency, 0) for dependency in step.depends_on), default=0)
-        ends[step.id] = start + own
+        own = 0 if step.is_skipped else min(max(0, step.timeout_seconds or 0), TIMEOUT_LIMIT)
+        ends[step_id] = start + own
         if start <= EXPRESS_SECONDS < start + own:
             yield Finding(
                 "synchronous_too_long",
-                f"/steps/{positions[step.id]}/timeoutSeconds",
+                f"/steps/{position}/timeoutSeconds",
                 f"The time-outs on the way to this step's end add up to {start + own} s; a"
                 f" synchronous flow ends after {EXPRESS_SECONDS} s.",
                 "Lower timeoutSeconds, or make the flow asynchronous.",
-                step.id,
+                step_id,
+            )
+        waits = 0.0 if step.is_skipped else retry_seconds(step)
+        if waits > EXPRESS_SECONDS:
+            yield Finding(
+                "synchronous_too_long",
+                f"/steps/{position}/retry",
+                f"The waits between its tries may add up to {waits:.0f} s; a synchronous flow"
+                f" ends after {EXPRESS_SECONDS} s.",
+                "Lower maxAttempts, intervalSeconds or maxDelaySeconds.",
+                step_id,
             )
 
 
-def _dependencies_first(definition: Definition) -> Iterator[Step]:
-    """Steps after all they depend on; those in or behind a cycle are left out."""
-    by_id = {step.id: step for step in definition.steps}
-    done: set[str] = set()
-    waiting = list(by_id.values())
-    while waiting:
-        ready = [s for s in waiting if all(d in done or d not in by_id for d in s.depends_on)]
-        if not ready:
-            return
-        yield from ready
-        done.update(step.id for step in ready)
-        waiting = [step for step in waiting if step.id not in done]
-
-
 def retry_seconds(step: Step) -> float:
-    """The longest that a step's waits between tries can add up to, up to a day's worth."""
+    """The longest that a step's waits between tries can add up to; counting ends at a day."""
     retry = step.retry
-    cap = default_max_delay(step) or DELAY_LIMIT
-    delay, total = float(min(retry.interval_seconds, cap)), 0.0
+    cap = float(min(default_max_delay(step) or DELAY_LIMIT, DELAY_LIMIT))
+    # At least a second, so that even settings which another rule refuses come to an end here.
+    delay, total = max(1.0, min(retry.interval_seconds, cap)), 0.0
     for _ in range(max(0, retry.max_attempts)):
         total += delay
-        if not total < 86_400:
+        if total > _DAY:
             break
-        delay = min(delay * max(1.0, retry.backoff_rate), float(cap))
+        delay = min(delay * max(1.0, retry.backoff_rate), cap)
     return total
 
 
@@ -327,7 +332,7 @@ def default_max_delay(step: Step) -> int | None:
     """The cap on one wait: the author's, else 300 s unless the first wait is that long already."""
     if step.retry.max_delay_seconds is not None:
         return step.retry.max_delay_seconds
-    return 300 if step.retry.interval_seconds < 300 else None
+    return _USUAL_MAX_DELAY if step.retry.interval_seconds < _USUAL_MAX_DELAY else None
 
 
 _RULES = (

@@ -1,4 +1,4 @@
-"""The shapes of Amazon States Language that compiled machines use, so that mypy checks the emitter."""
+"""The shapes of Amazon States Language that machines use, so that mypy checks the emitter."""
 
 from typing import Literal, NotRequired, TypedDict
 
@@ -56,11 +56,14 @@ class Parallel(TypedDict):
     End: NotRequired[Literal[True]]
 
 
-# Keys such as "attempt.$" need the functional form.
-Pass = TypedDict(
-    "Pass",
-    {"Type": Literal["Pass"], "Parameters": dict[str, str | Payload], "Next": str},
-)
+class Pass(TypedDict):
+    """Shapes the state's data without calling anything."""
+
+    Type: Literal["Pass"]
+    Parameters: dict[str, str | Payload]
+    Next: str
+
+
 Pass.__doc__ = "Shapes the state's data without calling anything."
 
 

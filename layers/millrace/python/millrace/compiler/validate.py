@@ -8,10 +8,11 @@ refuses. Pointers are into the definition.
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from millrace.compiler import asl_fields as asl
-from millrace.compiler.asl_fields import Complaint
+from millrace.compiler.asl_choices import choice_rule
+from millrace.compiler.asl_fields import Checks, Complaint
 from millrace.compiler.model import Finding, MachineType, in_document_order
 
 # Quotas of Step Functions ("Service quotas", definition size and state name).
@@ -19,13 +20,11 @@ MAX_DEFINITION_BYTES = 1_048_576
 MAX_STATE_NAME = 80
 _MACHINE_SECONDS = 99_999_999
 
-type Checks = dict[str, Callable[[object], Iterator[Complaint]]]
-
 
 def validate_asl(
     definition: str | Mapping[str, object], machine_type: MachineType = "STANDARD"
 ) -> list[Finding]:
-    """Everything wrong with a definition, given as its text or decoded; empty if it may be created."""
+    """Everything wrong with a definition, as text or decoded; empty if it may be created."""
     validator = _Validator(machine_type)
     if isinstance(definition, str):
         document = validator.parse(definition)
@@ -45,13 +44,8 @@ def validate_asl(
     return in_document_order(validator.findings)
 
 
-def _anything(_: object) -> Iterator[Complaint]:
-    """Accepts: the field is checked elsewhere, with what is around it."""
-    return iter(())
-
-
-_COMMON: Checks = {"Type": _anything, "Comment": asl.any_text}
-_MOVING: Checks = {"Next": _anything, "End": _anything}
+_COMMON: Checks = {"Type": asl.anything, "Comment": asl.any_text}
+_MOVING: Checks = {"Next": asl.anything, "End": asl.anything}
 _IN_OUT: Checks = {"InputPath": asl.optional_path, "OutputPath": asl.optional_path}
 _RESULT: Checks = {
     "Parameters": asl.template,
@@ -78,7 +72,7 @@ _FIELDS: dict[str, Checks] = {
         **_IN_OUT,
         **_RESULT,
         **_HANDLING,
-        "Branches": _anything,
+        "Branches": asl.anything,
     },
     "Map": {
         **_COMMON,
@@ -86,7 +80,7 @@ _FIELDS: dict[str, Checks] = {
         **_IN_OUT,
         **_RESULT,
         **_HANDLING,
-        "ItemProcessor": _anything,
+        "ItemProcessor": asl.anything,
         "ItemsPath": asl.path,
         "ItemSelector": asl.template,
         "MaxConcurrency": asl.whole_number(0),
@@ -96,7 +90,7 @@ _FIELDS: dict[str, Checks] = {
         **_MOVING,
         **_IN_OUT,
         "Parameters": asl.template,
-        "Result": _anything,
+        "Result": asl.anything,
         "ResultPath": asl.result_path,
     },
     "Wait": {
@@ -108,14 +102,14 @@ _FIELDS: dict[str, Checks] = {
         "Timestamp": asl.timestamp,
         "TimestampPath": asl.path,
     },
-    "Choice": {**_COMMON, **_IN_OUT, "Choices": _anything, "Default": _anything},
+    "Choice": {**_COMMON, **_IN_OUT, "Choices": asl.anything, "Default": asl.anything},
     "Succeed": {**_COMMON, **_IN_OUT},
     "Fail": {
         **_COMMON,
         "Error": asl.any_text,
-        "ErrorPath": asl.error_path,
+        "ErrorPath": asl.dynamic,
         "Cause": asl.any_text,
-        "CausePath": asl.error_path,
+        "CausePath": asl.dynamic,
     },
 }
 _REQUIRED: dict[str, frozenset[str]] = {
@@ -124,10 +118,10 @@ _REQUIRED: dict[str, frozenset[str]] = {
     "Map": frozenset({"ItemProcessor"}),
     "Choice": frozenset({"Choices"}),
 }
-_ONE_OF = {
+_ONE_OF: dict[str, tuple[tuple[str, ...], ...]] = {
     "Wait": (("Seconds", "SecondsPath", "Timestamp", "TimestampPath"),),
 }
-_AT_MOST_ONE = {
+_AT_MOST_ONE: dict[str, tuple[tuple[str, ...], ...]] = {
     "Task": (
         ("TimeoutSeconds", "TimeoutSecondsPath"),
         ("HeartbeatSeconds", "HeartbeatSecondsPath"),
@@ -191,7 +185,7 @@ class _Validator:
         raise ValueError(f"{name} is not JSON")
 
     def machine(self, document: object) -> None:
-        if not isinstance(document, Mapping):
+        if not isinstance(document, dict):
             self.report("", "wrong_type", "A definition must be an object.", "Write an object.")
             return
         self._apply(
@@ -200,8 +194,8 @@ class _Validator:
                 document,
                 {
                     "Comment": asl.any_text,
-                    "StartAt": _anything,
-                    "States": _anything,
+                    "StartAt": asl.anything,
+                    "States": asl.anything,
                     "Version": _version,
                     "QueryLanguage": _json_path_only,
                     "TimeoutSeconds": asl.whole_number(1, _MACHINE_SECONDS),
@@ -210,13 +204,13 @@ class _Validator:
         )
         self._scope(document, "")
 
-    def _apply(self, base: str, complaints: Iterator[Complaint]) -> None:
+    def _apply(self, base: str, complaints: Iterable[Complaint]) -> None:
         for pointer, code, message, remedy in complaints:
             self.report(base + pointer, code, message, remedy)
 
     def _scope(self, scope: Mapping[str, object], base: str) -> None:
         states = scope.get("States")
-        if not isinstance(states, Mapping) or not states:
+        if not isinstance(states, dict) or not states:
             self.report(f"{base}/States", "missing", "There are no states here.", "Add a state.")
             return
         targets: dict[str, list[tuple[str, object]]] = {}
@@ -224,7 +218,7 @@ class _Validator:
         for name, state in states.items():
             here = f"{base}/States/{asl.escape(name)}"
             self._name(name, here)
-            if not isinstance(state, Mapping):
+            if not isinstance(state, dict):
                 self.report(here, "wrong_type", "A state must be an object.", "Write an object.")
                 continue
             self._state(state, here)
@@ -308,15 +302,14 @@ class _Validator:
                 self.report(here, "not_exactly_one", f"Not both {names}.", "Keep one.")
         if "Next" in _FIELDS[kind]:
             self._next_or_end(state, here)
-        match kind:
-            case "Task":
-                self._task(state, here)
-            case "Parallel":
-                self._branches(state, here)
-            case "Map":
-                self._item_processor(state, here)
-            case "Choice":
-                self._choice(state, here)
+        special = {
+            "Task": self._task,
+            "Parallel": self._branches,
+            "Map": self._item_processor,
+            "Choice": self._choice,
+        }.get(kind)
+        if special is not None:
+            special(state, here)
 
     def _next_or_end(self, state: Mapping[str, object], here: str) -> None:
         if ("Next" in state) == ("End" in state):
@@ -351,12 +344,12 @@ class _Validator:
         if pattern is not None:
             self._pattern(state, here, integration, pattern)
         given = state.get("Parameters")
-        keys = {str(key).removesuffix(".$") for key in given} if isinstance(given, Mapping) else ()
+        keys = {str(key).removesuffix(".$") for key in given} if isinstance(given, dict) else ()
         for key in sorted(_INTEGRATIONS[integration].difference(keys)):
             self.report(
                 f"{here}/Parameters/{key}", "missing", f"{integration} needs {key}.", "Add it."
             )
-        if integration == "lambda:invoke" and isinstance(given, Mapping):
+        if integration == "lambda:invoke" and isinstance(given, dict):
             name = given.get("FunctionName", "-")
             if not isinstance(name, str) or not name:
                 self.report(
@@ -408,13 +401,13 @@ class _Validator:
             )
 
     def _inner(self, scope: object, here: str, more: Checks) -> None:
-        if not isinstance(scope, Mapping):
+        if not isinstance(scope, dict):
             self.report(here, "wrong_type", "This must be an object.", "Write an object.")
             return
         checks: Checks = {
             "Comment": asl.any_text,
-            "StartAt": _anything,
-            "States": _anything,
+            "StartAt": asl.anything,
+            "States": asl.anything,
             **more,
         }
         self._apply(here, asl.fields(scope, checks))
@@ -426,7 +419,7 @@ class _Validator:
             self.report(f"{here}/Choices", "missing", "There are no choices.", "Add a rule.")
             return
         for position, rule in enumerate(choices):
-            self._apply(f"{here}/Choices/{position}", asl.choice_rule(rule))
+            self._apply(f"{here}/Choices/{position}", choice_rule(rule))
 
 
 def _targets(state: Mapping[str, object]) -> Iterator[tuple[str, object]]:
@@ -436,7 +429,7 @@ def _targets(state: Mapping[str, object]) -> Iterator[tuple[str, object]]:
     for key in ("Catch", "Choices"):
         entries = state.get(key)
         for position, entry in enumerate(entries if isinstance(entries, list) else ()):
-            if isinstance(entry, Mapping) and "Next" in entry:
+            if isinstance(entry, dict) and "Next" in entry:
                 yield f"/{key}/{position}/Next", entry["Next"]
 
 
@@ -450,16 +443,16 @@ def _closure(start: set[str], edges: dict[str, set[str]]) -> set[str]:
     return seen
 
 
-def _version(value: object) -> Iterator[Complaint]:
+def _version(value: object) -> Iterable[Complaint]:
     if value != "1.0":
         yield "", "unknown_value", "The language's version is 1.0.", 'Write "1.0".'
 
 
-def _json_path_only(value: object) -> Iterator[Complaint]:
+def _json_path_only(value: object) -> Iterable[Complaint]:
     if value != "JSONPath":
         yield "", "unknown_value", "Only JSONPath machines are known here.", 'Write "JSONPath".'
 
 
-def _inline(value: object) -> Iterator[Complaint]:
+def _inline(value: object) -> Iterable[Complaint]:
     if value != {"Mode": "INLINE"}:
         yield "", "unknown_value", "Only inline processing is known here.", "Use Mode INLINE."

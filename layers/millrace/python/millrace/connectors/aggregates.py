@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from millrace.connectors.expressions import Expression, compile_expression
-from millrace.connectors.records import RecordError
 from millrace.domain.action import Aggregate, AggregateOperation
 from millrace.domain.base import Json, Record
-from millrace.domain.errors import StepFailed
+from millrace.domain.records import RecordError
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +44,6 @@ class _Figure:
     @classmethod
     def of(cls, name: str, aggregate: Aggregate) -> "_Figure":
         text = aggregate.expression
-        if text is None and aggregate.function != "count":
-            raise StepFailed(
-                "invalidOperation", f"the figure '{name}' ({aggregate.function}) has no expression"
-            )
         expression = None if text is None else compile_expression(text)
         return cls(name, _FOLDS[aggregate.function], expression)
 

@@ -12,8 +12,8 @@ from typing import Final
 
 import jsonatapy
 
-from millrace.connectors.records import RecordError
 from millrace.domain.base import Json, Record
+from millrace.domain.records import RecordError
 
 TIMEOUT_MILLISECONDS: Final = 500
 STACK_DEPTH_MAX: Final = 200

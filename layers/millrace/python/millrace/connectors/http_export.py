@@ -9,21 +9,10 @@ from millrace.connectors import json_documents
 from millrace.connectors.connection_client import ConnectionClient
 from millrace.connectors.http_client import ResponseRejected
 from millrace.connectors.http_messages import HttpResponse
-from millrace.connectors.records import RecordFailure
 from millrace.domain.action import ExportAction, HttpExport, NextLinkPagination, OffsetPagination
 from millrace.domain.base import Json, Record
 from millrace.domain.errors import StepFailed
-
-
-@dataclass(frozen=True, slots=True)
-class ExportPage:
-    """One answer's records, and where to go on."""
-
-    records: list[Record]
-    failures: list[RecordFailure]
-    """Elements that are no records; the index counts all elements of the answer."""
-    next_cursor: Json | None
-    """JSON that `HttpExporter.pages` goes on from; None after the last page."""
+from millrace.domain.records import ExportPage, RecordFailure
 
 
 class HttpExporter:

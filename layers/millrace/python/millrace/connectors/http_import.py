@@ -2,16 +2,15 @@
 
 import json
 from collections.abc import Callable, Sequence
-from hashlib import sha256
 from http import HTTPStatus
 from typing import Final
 
 from millrace.connectors.connection_client import ConnectionClient
 from millrace.connectors.http_client import ResponseRejected
-from millrace.connectors.records import RecordError, RecordFailure
 from millrace.domain.action import ImportAction
 from millrace.domain.base import Record
 from millrace.domain.errors import StepFailed
+from millrace.domain.records import RecordError, RecordFailure
 
 type KeyFactory = Callable[[int, bytes], str]
 """Makes a request's Idempotency-Key from its position in the step's input and its body."""
@@ -82,15 +81,6 @@ class HttpImporter:
             "Idempotency-Key": self._keys(position, body),
         }
         self._client.send(self._import.method, self._url, headers=headers, body=body)
-
-
-def idempotency_key(run_id: str, step_id: str, position: int, body: bytes) -> str:
-    """The same for the same records at the same place of the same run, however often they are sent.
-
-    Hashed from a JSON array, in which no two tuples of parts look alike.
-    """
-    parts = [run_id, step_id, position, sha256(body).hexdigest()]
-    return sha256(json.dumps(parts).encode()).hexdigest()
 
 
 def _encoded(record: Record) -> bytes:

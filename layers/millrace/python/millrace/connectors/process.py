@@ -12,22 +12,13 @@ from millrace.connectors.expressions import (
     is_truthy,
 )
 from millrace.connectors.json_documents import describe
-from millrace.connectors.records import RecordError, RecordFailure
 from millrace.domain.action import AggregateOperation, FilterOperation, MapOperation, Operation
 from millrace.domain.base import Json, Record
 from millrace.domain.errors import StepFailed
+from millrace.domain.records import Batch, RecordError, RecordFailure
 
 TIMEOUTS_MAX: Final = 5
 """One record may be too much for an expression; this many mean that the expression never ends."""
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """What became of the records of one call."""
-
-    records: list[Record]
-    ignored: int
-    failures: list[RecordFailure]
 
 
 class Pipeline:

@@ -15,6 +15,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import (
     HTTPError,
     NameResolutionError,
+    NewConnectionError,
     SSLError,
 )
 from urllib3.exceptions import TimeoutError as Urllib3TimeoutError
@@ -60,7 +61,7 @@ class Urllib3Transport:
             response.release_conn()
         except (HTTPError, OSError, ValueError, EOFError, zlib.error) as error:
             raise _classified(error) from error
-        headers = {name.lower(): value for name, value in response.headers.items()}
+        headers = {name.lower(): response.headers[name] for name in response.headers}
         return HttpResponse(response.status, headers, body)
 
     def _body(self, response: urllib3.BaseHTTPResponse) -> bytes:
@@ -156,14 +157,15 @@ class _HttpsPool(urllib3.HTTPSConnectionPool):
 def _classified(error: Exception) -> TransportError:
     """What an exception of urllib3 or the standard library means for a retry."""
     match error:
-        case Urllib3TimeoutError():
-            return TransportError("timedOut", "no whole answer in time", is_transient=True)
         case NameResolutionError(__cause__=socket.gaierror(errno=number)):
             return TransportError(
                 "nameNotResolved",
                 "its name cannot be resolved",
                 is_transient=number == socket.EAI_AGAIN,
             )
+        # To urllib3 a connection that cannot be made is a kind of time-out.
+        case Urllib3TimeoutError() if not isinstance(error, NewConnectionError):
+            return TransportError("timedOut", "no whole answer in time", is_transient=True)
         case SSLError():
             is_refused = isinstance(error.__cause__, ssl.SSLCertVerificationError)
             return TransportError(

@@ -1,8 +1,8 @@
 """Actions: reusable units of work that read (`Export`), change (`Process`) or write (`Import`)."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, model_validator
 
 from millrace import limits
 from millrace.domain.base import Description, Expression, JsonPointer, Model, Name, StableKey
@@ -87,6 +87,13 @@ class Aggregate(Model):
     expression: Expression | None = Field(
         default=None, description="The number to take from each record; count needs none."
     )
+
+    @model_validator(mode="after")
+    def _figures_need_a_number(self) -> Self:
+        if self.function != "count" and self.expression is None:
+            msg = f"{self.function} needs an expression that takes a number from each record"
+            raise ValueError(msg)
+        return self
 
 
 class AggregateOperation(Model):

@@ -11,6 +11,7 @@ from typing import Literal, Protocol
 from millrace.domain.action import ExportAction, ImportAction, ProcessAction
 from millrace.domain.base import Json, Record
 from millrace.domain.connection import Connection
+from millrace.domain.records import Batch, ExportPage, RecordFailure
 from millrace.domain.resource import Resource
 from millrace.domain.run import Run, RunError, RunKey, RunOutcome, StepRecord
 
@@ -215,33 +216,6 @@ class Machines(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class RecordFailure:
-    """One record that a step could not handle; `index` counts within what was handed in."""
-
-    index: int
-    code: str
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class ExportPage:
-    """One page that an export read, and where to go on after it (None: nowhere)."""
-
-    records: list[Record]
-    failures: list[RecordFailure]
-    next_cursor: Json
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """What became of the records handed to a process."""
-
-    records: list[Record]
-    ignored: int
-    failures: list[RecordFailure]
-
-
 class Exporter(Protocol):
     """Reads the records of one export."""
 
@@ -257,8 +231,8 @@ class Importer(Protocol):
     """Writes the records of one import."""
 
     @property
-    def batch_size(self) -> int | None:
-        """Records a request; None: one request a record."""
+    def batch_size(self) -> int:
+        """Records to give to one call of `write`, at most."""
         ...
 
     def write(self, records: Sequence[Record], position: int) -> list[RecordFailure]:
@@ -297,7 +271,7 @@ class Connectors(Protocol):
         ...
 
     def matches(self, expression: str, record: Record) -> bool:
-        """Whether a filter lets a record through. Raises ValueError if it cannot say."""
+        """Whether a filter lets a record through. Raises RecordError if it cannot say."""
         ...
 
     def exporter(

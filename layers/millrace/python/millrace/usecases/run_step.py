@@ -8,7 +8,6 @@ so a receiver that honours it sees no request twice even when a try dies between
 remembering.
 """
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -25,7 +24,8 @@ from millrace.domain.errors import (
     StepPartialSuccess,
 )
 from millrace.domain.flow import Step, Version
-from millrace.domain.ports import Importer, RecordFailure
+from millrace.domain.ports import Importer
+from millrace.domain.records import RecordFailure, idempotency_key
 from millrace.domain.run import Run, RunError, RunKey, StepRecord, StepStatus
 from millrace.domain.run_states import check_attempt
 from millrace.usecases.checks import lookup, work_of
@@ -202,11 +202,11 @@ def _import(job: _Job, work: ImportAction) -> None:
     connection, secrets = job.connection(work.connection_id)
 
     def key(position: int, body: bytes) -> str:
-        return request_key(job.run.id, job.step.id, position, body)
+        return idempotency_key(job.run.id, job.step.id, position, body)
 
     importer = job.context.connectors.importer(work, connection, secrets, key)
     for page in job.pages(job.progress.checkpoint or 0):
-        for items in _requests(page, importer.batch_size or 1):
+        for items in _requests(page, importer.batch_size):
             _write(job, importer, items)
 
 
@@ -243,15 +243,9 @@ def _write(job: _Job, importer: Importer, items: list[Item]) -> None:
         records=handed_on,
         ignored=sum(item.verdict is Verdict.DROP for item in items),
         failures=[*refused, *_failures(items)],
-        durable=importer.batch_size is not None,
+        durable=importer.batch_size > 1,
     )
 
 
 def _failures(items: Iterable[Item]) -> list[RecordFailure]:
     return [item.failure for item in items if item.failure is not None]
-
-
-def request_key(run_id: str, step_id: str, position: int, body: bytes) -> str:
-    """The Idempotency-Key of a request: the same for each try and each attempt of the run."""
-    head = f"{run_id}\n{step_id}\n{position}\n".encode()
-    return hashlib.sha256(head + body).hexdigest()

@@ -7,7 +7,8 @@ from itertools import chain
 
 from millrace.domain.base import Record
 from millrace.domain.flow import Step, Version
-from millrace.domain.ports import Connectors, RecordFailure
+from millrace.domain.ports import Connectors
+from millrace.domain.records import RecordError, RecordFailure
 from millrace.domain.run import OutputPage, Run
 from millrace.usecases.context import Context
 from millrace.usecases.pages import read_page
@@ -98,9 +99,8 @@ def _judge(connectors: Connectors, step: Step, position: int, record: Record) ->
         return Item(position, record, Verdict.TAKE)
     try:
         matches = connectors.matches(step.filter, record)
-    except ValueError as error:
-        failure = RecordFailure(position, "filterFailed", str(error))
-        return Item(position, record, Verdict.FAIL, failure)
+    except RecordError as error:
+        return Item(position, record, Verdict.FAIL, RecordFailure.of(position, error))
     if matches:
         return Item(position, record, Verdict.TAKE)
     return Item(position, record, Verdict.PASS if step.on_not_matching == "pass" else Verdict.DROP)

@@ -6,7 +6,7 @@ from typing import Final
 
 from millrace.domain.base import Json, Record
 from millrace.domain.errors import ConflictError, StepError, StepFailed, StepThrottled
-from millrace.domain.ports import RecordFailure
+from millrace.domain.records import RecordFailure
 from millrace.domain.run import Counts, Run, RunError, StepRecord, StepStatus
 from millrace.usecases.context import Context
 from millrace.usecases.pages import PageWriter

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from millrace.domain.base import Model
+from millrace.domain.base import Model, rfc3339
 from millrace.domain.errors import NotFoundError
 from millrace.domain.flow import Flow
 from millrace.domain.run import Run, Trigger
@@ -35,7 +35,7 @@ def on_schedule(context: Context, event: ScheduleEvent) -> Run | None:
         context,
         flow,
         trigger,
-        {"scheduledFor": planned.isoformat()},
-        dedupe_key=f"{flow.id}\n{planned.isoformat()}",
+        {"scheduledFor": rfc3339(planned)},
+        dedupe_key=f"{flow.id}\n{rfc3339(planned)}",
     )
     return run
