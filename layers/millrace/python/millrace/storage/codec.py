@@ -10,8 +10,10 @@ from pydantic import BaseModel
 
 from millrace import limits
 from millrace.domain.errors import InvalidRequestError, TooLargeError
+from millrace.storage import keys
 
 _COMPRESS_FROM_BYTES: Final = 4_096
+_NO_CURSOR: Final = "the cursor is not one that a list gave"
 
 
 def pack(model: BaseModel) -> str | bytes:
@@ -41,22 +43,18 @@ def unpack[M: BaseModel](kind: type[M], data: str | bytes) -> M:
     return kind.model_validate_json(text)
 
 
-def encode_cursor(position: dict[str, str]) -> str:
-    """An opaque cursor for the caller from a position in an index."""
-    return base64.urlsafe_b64encode(json.dumps(position).encode()).decode().rstrip("=")
+def encode_cursor(last_id: str) -> str:
+    """An opaque cursor for the caller: the list goes on after this id."""
+    return base64.urlsafe_b64encode(json.dumps({"id": last_id}).encode()).decode().rstrip("=")
 
 
-def decode_cursor(cursor: str) -> dict[str, str]:
-    """The position a cursor stands for. Raises InvalidRequestError for one that is not ours."""
+def decode_cursor(cursor: str) -> str:
+    """The id after which a list goes on. Raises InvalidRequestError for a cursor not of ours."""
     try:
         padded = cursor + "=" * (-len(cursor) % 4)
-        position = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
+        match json.loads(base64.b64decode(padded, altchars=b"-_", validate=True)):
+            case {"id": str(last_id)} if 0 < len(last_id.encode()) <= keys.SORT_KEY_BYTES:
+                return last_id
     except (binascii.Error, ValueError) as error:
-        msg = "the cursor is not one that a list gave"
-        raise InvalidRequestError(msg) from error
-    if not isinstance(position, dict) or not all(
-        isinstance(part, str) for part in position.values()
-    ):
-        msg = "the cursor is not one that a list gave"
-        raise InvalidRequestError(msg)
-    return position
+        raise InvalidRequestError(_NO_CURSOR) from error
+    raise InvalidRequestError(_NO_CURSOR)

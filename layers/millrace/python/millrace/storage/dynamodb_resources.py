@@ -1,20 +1,27 @@
 """Editable resources in DynamoDB: one item each, changed only over the revision that was read."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
-
-from millrace import limits
 from millrace.domain.errors import (
     ConflictError,
+    DomainError,
     NotFoundError,
     RevisionMismatchError,
-    TooLargeError,
 )
 from millrace.domain.ports import Change, Create, Delete, Listing, Replace
 from millrace.domain.resource import Resource
 from millrace.storage import keys
 from millrace.storage.attributes import Attributes, attributes, data, text
+from millrace.storage.changes import (
+    already_there,
+    changed_meanwhile,
+    check_size,
+    claimed_key,
+    key_taken,
+    released_key,
+)
 from millrace.storage.codec import decode_cursor, encode_cursor, pack, unpack
 
 if TYPE_CHECKING:
@@ -25,6 +32,15 @@ if TYPE_CHECKING:
 
 _IS_NEW = "attribute_not_exists(pk)"
 _IS_UNCHANGED = "revision = :revision"
+
+
+@dataclass(frozen=True, slots=True)
+class _Write:
+    """One item of a transaction, and what it means if its condition fails."""
+
+    item: "TransactWriteItemTypeDef"
+    resource: Resource
+    refusal: DomainError
 
 
 class DynamoResources:
@@ -43,7 +59,7 @@ class DynamoResources:
     ) -> R:
         """The resource. Raises NotFoundError."""
         key = keys.resource(workspace_id, kind.prefix, id_, parent_id)
-        item = self._item(key)
+        item = self._read(key)
         if item is None:
             raise NotFoundError(f"there is no {kind.__name__.lower()} {id_!r}")
         return unpack(kind, data(item))
@@ -52,7 +68,7 @@ class DynamoResources:
         self, kind: type[R], workspace_id: str, stable_key: str, *, parent_id: str | None = None
     ) -> R | None:
         """The resource of the collection that has this stable key, if there is one."""
-        item = self._item(keys.stable_key(workspace_id, kind.prefix, stable_key, parent_id))
+        item = self._read(keys.stable_key(workspace_id, kind.prefix, stable_key, parent_id))
         if item is None:
             return None
         return self.get(kind, workspace_id, text(item, "id"), parent_id=parent_id)
@@ -70,7 +86,7 @@ class DynamoResources:
         partition = keys.collection(workspace_id, kind.prefix, parent_id)
         # ULIDs sort by creation, so a position is the last id seen; the partition is never taken
         # from the cursor, which is the caller's to tamper with.
-        after = decode_cursor(cursor).get("id", "") if cursor else " "
+        after = decode_cursor(cursor) if cursor else " "
         answer = self._client.query(
             TableName=self._table,
             KeyConditionExpression="pk = :pk AND sk > :after",
@@ -81,10 +97,12 @@ class DynamoResources:
         items = tuple(unpack(kind, data(item)) for item in answer["Items"][:limit])
         if "LastEvaluatedKey" not in answer and len(answer["Items"]) <= limit:
             return Listing(items)
-        return Listing(items, encode_cursor({"id": items[-1].id}))
+        return Listing(items, encode_cursor(items[-1].id))
 
     def find_public[R: Resource](self, kind: type[R], id_: str) -> R | None:
         """The resource behind an id in a public address, whatever its workspace."""
+        if not keys.is_possible({"gsi1pk": id_}):
+            return None
         answer = self._client.query(
             TableName=self._table,
             IndexName="gsi1",
@@ -97,120 +115,100 @@ class DynamoResources:
 
     def commit(self, *changes: Change) -> None:
         """Apply all changes or none. Raises RevisionMismatchError or ConflictError."""
-        writes = [(change, write) for change in changes for write in self._writes(change)]
+        check_size(changes)
+        writes = [write for change in changes for write in self._writes(change)]
         if not writes:
             return
-        if len(writes) > limits.TRANSACTION_ITEMS:
-            msg = (
-                f"it changes {len(writes)} stored items at once, and {limits.TRANSACTION_ITEMS} "
-                "is the limit; apply it in parts"
-            )
-            raise TooLargeError(msg)
         try:
-            self._client.transact_write_items(TransactItems=[write for _, write in writes])
+            self._client.transact_write_items(TransactItems=[write.item for write in writes])
         except self._client.exceptions.TransactionCanceledException as error:
-            reasons = [reason.get("Code") for reason in error.response["CancellationReasons"]]
-            _raise_for([change for change, _ in writes], reasons, error)
+            for write, reason in zip(writes, error.response["CancellationReasons"], strict=True):
+                if reason.get("Code") == "ConditionalCheckFailed":
+                    raise write.refusal from error
+                if reason.get("Code") == "TransactionConflict":
+                    raise RevisionMismatchError(changed_meanwhile(write.resource)) from error
             raise
 
-    def _item(self, key: keys.Key) -> dict[str, Any] | None:
+    def _read(self, key: keys.Key) -> dict[str, Any] | None:
+        if not keys.is_possible(key):
+            return None
         answer = self._client.get_item(
             TableName=self._table, Key=attributes(**key), ConsistentRead=True
         )
         return answer.get("Item")
 
-    def _writes(self, change: Change) -> list["TransactWriteItemTypeDef"]:
+    def _writes(self, change: Change) -> Iterator[_Write]:
         match change:
-            case Create(resource, parent_id):
-                return [
-                    self._put(resource, parent_id, _IS_NEW),
-                    *self._claim_stable_key(resource, parent_id),
-                ]
-            case Replace(before, after, parent_id):
-                replaced = [self._put(after, parent_id, _IS_UNCHANGED, before.revision)]
-                if _stable_key(before) == _stable_key(after):
-                    return replaced
-                return [
-                    *replaced,
-                    *self._release_stable_key(before, parent_id),
-                    *self._claim_stable_key(after, parent_id),
-                ]
-            case Delete(before, parent_id):
-                return [
-                    self._delete(before, parent_id),
-                    *self._release_stable_key(before, parent_id),
-                ]
+            case Create(resource):
+                yield self._put(resource, change.parent_id)
+            case Replace(before, after):
+                yield self._put_over(before, after, change.parent_id)
+            case Delete(resource):
+                yield self._delete(resource, change.parent_id)
+        if (name := released_key(change)) is not None and not isinstance(change, Create):
+            yield self._release(change.before, name, change.parent_id)
+        if (name := claimed_key(change)) is not None and not isinstance(change, Delete):
+            resource = change.resource if isinstance(change, Create) else change.after
+            yield self._claim(resource, name, change.parent_id)
 
-    def _put(
-        self, resource: Resource, parent_id: str | None, condition: str, revision: int | None = None
-    ) -> "TransactWriteItemTypeDef":
+    def _put(self, resource: Resource, parent_id: str | None) -> _Write:
+        item = _item(resource, parent_id)
+        return _Write(
+            {"Put": {"TableName": self._table, "Item": item, "ConditionExpression": _IS_NEW}},
+            resource,
+            ConflictError(already_there(resource)),
+        )
+
+    def _put_over(self, before: Resource, after: Resource, parent_id: str | None) -> _Write:
+        return _Write(
+            {
+                "Put": {
+                    "TableName": self._table,
+                    "Item": _item(after, parent_id),
+                    "ConditionExpression": _IS_UNCHANGED,
+                    "ExpressionAttributeValues": attributes(**{":revision": before.revision}),
+                }
+            },
+            before,
+            RevisionMismatchError(changed_meanwhile(before)),
+        )
+
+    def _delete(self, resource: Resource, parent_id: str | None) -> _Write:
         key = keys.resource(resource.workspace_id, resource.prefix, resource.id, parent_id)
-        item: Attributes = attributes(**key, data=pack(resource), revision=resource.revision)
-        if resource.is_public:
-            item |= attributes(gsi1pk=resource.id, gsi1sk=keys.PUBLIC)
-        put: TransactWriteItemTypeDef = {
-            "Put": {"TableName": self._table, "Item": item, "ConditionExpression": condition}
-        }
-        if revision is not None:
-            put["Put"]["ExpressionAttributeValues"] = attributes(**{":revision": revision})
-        return put
+        return _Write(
+            {
+                "Delete": {
+                    "TableName": self._table,
+                    "Key": attributes(**key),
+                    "ConditionExpression": _IS_UNCHANGED,
+                    "ExpressionAttributeValues": attributes(**{":revision": resource.revision}),
+                }
+            },
+            resource,
+            RevisionMismatchError(changed_meanwhile(resource)),
+        )
 
-    def _delete(self, resource: Resource, parent_id: str | None) -> "TransactWriteItemTypeDef":
-        key = keys.resource(resource.workspace_id, resource.prefix, resource.id, parent_id)
-        return {
-            "Delete": {
-                "TableName": self._table,
-                "Key": attributes(**key),
-                "ConditionExpression": _IS_UNCHANGED,
-                "ExpressionAttributeValues": attributes(**{":revision": resource.revision}),
-            }
-        }
-
-    def _claim_stable_key(
-        self, resource: Resource, parent_id: str | None
-    ) -> list["TransactWriteItemTypeDef"]:
-        if (name := _stable_key(resource)) is None:
-            return []
+    def _claim(self, resource: Resource, name: str, parent_id: str | None) -> _Write:
         key = keys.stable_key(resource.workspace_id, resource.prefix, name, parent_id)
         item = attributes(**key, id=resource.id)
-        return [{"Put": {"TableName": self._table, "Item": item, "ConditionExpression": _IS_NEW}}]
+        return _Write(
+            {"Put": {"TableName": self._table, "Item": item, "ConditionExpression": _IS_NEW}},
+            resource,
+            ConflictError(key_taken(resource)),
+        )
 
-    def _release_stable_key(
-        self, resource: Resource, parent_id: str | None
-    ) -> list["TransactWriteItemTypeDef"]:
-        if (name := _stable_key(resource)) is None:
-            return []
+    def _release(self, resource: Resource, name: str, parent_id: str | None) -> _Write:
         key = keys.stable_key(resource.workspace_id, resource.prefix, name, parent_id)
-        return [{"Delete": {"TableName": self._table, "Key": attributes(**key)}}]
+        return _Write(
+            {"Delete": {"TableName": self._table, "Key": attributes(**key)}},
+            resource,
+            RevisionMismatchError(changed_meanwhile(resource)),
+        )
 
 
-def _stable_key(resource: Resource) -> str | None:
-    return getattr(resource, "stable_key", None)
-
-
-def _raise_for(changes: list[Change], reasons: list[str | None], error: ClientError) -> None:
-    """Turn the first failed condition into the domain error of its change."""
-    for change, reason in zip(changes, reasons, strict=True):
-        match reason, change:
-            case "ConditionalCheckFailed", Create(resource):
-                raise ConflictError(_taken(resource)) from error
-            case "ConditionalCheckFailed", Replace(before, after) if _stable_key(
-                before
-            ) != _stable_key(after):
-                raise ConflictError(_taken(after)) from error
-            case "ConditionalCheckFailed", Replace(before) | Delete(before):
-                raise RevisionMismatchError(_changed(before)) from error
-            case "TransactionConflict", Create(resource) | Replace(resource) | Delete(resource):
-                raise RevisionMismatchError(_changed(resource)) from error
-            case _:
-                continue
-
-
-def _taken(resource: Resource) -> str:
-    kind = type(resource).__name__.lower()
-    name = _stable_key(resource)
-    return f"another {kind} has the stable key {name!r}" if name else f"the {kind} exists already"
-
-
-def _changed(resource: Resource) -> str:
-    return f"{type(resource).__name__.lower()} {resource.id!r} changed since it was read"
+def _item(resource: Resource, parent_id: str | None) -> Attributes:
+    key = keys.resource(resource.workspace_id, resource.prefix, resource.id, parent_id)
+    item: Attributes = attributes(**key, data=pack(resource), revision=resource.revision)
+    if resource.is_public:
+        item |= attributes(gsi1pk=resource.id, gsi1sk=keys.PUBLIC)
+    return item

@@ -9,7 +9,7 @@ it expects, so a repeated or late one changes nothing:
 """
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from millrace import limits
 from millrace.domain import run_states
@@ -32,8 +32,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
 _STEP_IS_OPEN = "(attribute_not_exists(pk) OR #status IN (:running, :retrying))"
+_CREATE_TRIES: Final = 5
 _OPEN = {":running": StepStatus.RUNNING.value, ":retrying": StepStatus.RETRYING.value}
 
 
@@ -55,35 +57,36 @@ class DynamoRuns:
             key = keys.delivery(run.workspace_id, dedupe_key)
             expires = run.created_at + timedelta(days=limits.DELIVERY_MEMORY_DAYS)
             items.append(attributes(**key, runId=run.id, expiresAt=int(expires.timestamp())))
-        cancelled = self._client.exceptions.TransactionCanceledException
-        try:
-            self._client.transact_write_items(
-                TransactItems=[
-                    {
-                        "Put": {
-                            "TableName": self._table,
-                            "Item": item,
-                            "ConditionExpression": "attribute_not_exists(pk)",
-                        }
-                    }
-                    for item in items
-                ]
-            )
-        except cancelled:
-            known = self._delivered(run, dedupe_key)
-            if known is None:
-                raise
-            return known, False
+        puts: list[TransactWriteItemTypeDef] = [
+            {
+                "Put": {
+                    "TableName": self._table,
+                    "Item": item,
+                    "ConditionExpression": "attribute_not_exists(pk)",
+                }
+            }
+            for item in items
+        ]
+        for tries_left in reversed(range(_CREATE_TRIES)):
+            try:
+                self._client.transact_write_items(TransactItems=puts)
+            except self._client.exceptions.TransactionCanceledException:
+                # The same delivery may be there, or just being written by another invocation.
+                known = self._delivered(run, dedupe_key)
+                if known is not None:
+                    return known, False
+                if not tries_left:
+                    raise
+            else:
+                break
         return run, True
 
     def get(self, key: RunKey) -> Run:
         """The run without its steps. Raises NotFoundError."""
-        answer = self._client.get_item(
-            TableName=self._table, Key=attributes(**keys.run(key)), ConsistentRead=True
-        )
-        if "Item" not in answer:
+        item = self._read(keys.run(key))
+        if item is None:
             raise NotFoundError(f"there is no run {key.run_id!r}")
-        return unpack(Run, data(answer["Item"]))
+        return unpack(Run, data(item))
 
     def steps(self, key: RunKey, attempt: int) -> tuple[StepRecord, ...]:
         """The step records of one attempt, in the order in which they started."""
@@ -99,18 +102,14 @@ class DynamoRuns:
 
     def step(self, key: RunKey, attempt: int, step_id: str) -> StepRecord | None:
         """The record of one step, if it has begun."""
-        answer = self._client.get_item(
-            TableName=self._table,
-            Key=attributes(**keys.step(key, attempt, step_id)),
-            ConsistentRead=True,
-        )
-        return _step_record(answer["Item"]) if "Item" in answer else None
+        item = self._read(keys.step(key, attempt, step_id))
+        return None if item is None else _step_record(item)
 
     def page(
         self, workspace_id: str, flow_id: str, *, limit: int = 100, cursor: str | None = None
     ) -> Listing[Run]:
         """A flow's runs, newest first."""
-        before = decode_cursor(cursor).get("id", "") if cursor else "~"  # sorts after every id
+        before = decode_cursor(cursor) if cursor else "~"  # sorts after every id
         answer = self._client.query(
             TableName=self._table,
             IndexName="gsi1",
@@ -124,7 +123,7 @@ class DynamoRuns:
         items = tuple(unpack(Run, data(item)) for item in answer["Items"][:limit])
         if "LastEvaluatedKey" not in answer and len(answer["Items"]) <= limit:
             return Listing(items)
-        return Listing(items, encode_cursor({"id": items[-1].id}))
+        return Listing(items, encode_cursor(items[-1].id))
 
     def unfinished(self, created_before: datetime) -> tuple[Run, ...]:
         """Runs of all workspaces that were created before then and are not over."""
@@ -228,14 +227,16 @@ class DynamoRuns:
     def _delivered(self, run: Run, dedupe_key: str | None) -> Run | None:
         if dedupe_key is None:
             return None
-        answer = self._client.get_item(
-            TableName=self._table,
-            Key=attributes(**keys.delivery(run.workspace_id, dedupe_key)),
-            ConsistentRead=True,
-        )
-        if "Item" not in answer:
+        item = self._read(keys.delivery(run.workspace_id, dedupe_key))
+        return None if item is None else self.get(RunKey(run.workspace_id, text(item, "runId")))
+
+    def _read(self, key: keys.Key) -> dict[str, Any] | None:
+        if not keys.is_possible(key):
             return None
-        return self.get(RunKey(run.workspace_id, text(answer["Item"], "runId")))
+        answer = self._client.get_item(
+            TableName=self._table, Key=attributes(**key), ConsistentRead=True
+        )
+        return answer.get("Item")
 
 
 def _run_item(run: Run) -> Attributes:

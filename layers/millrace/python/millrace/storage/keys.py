@@ -25,7 +25,23 @@ DELIVERY: Final = "delivery"
 PUBLIC: Final = "public"
 UNFINISHED_PARTITIONS: Final = 4
 
+PARTITION_KEY_BYTES: Final = 2_048
+SORT_KEY_BYTES: Final = 1_024
+"""What DynamoDB takes as keys (developer guide, "Quotas"); none may be empty."""
+
 type Key = dict[str, str]
+
+
+def is_possible(key: Key) -> bool:
+    """Whether an item could have this key: ids come from addresses and files, and may be any text.
+
+    DynamoDB answers a key that could not be with an error; to a reader it means "not there".
+    """
+    limit = {"pk": PARTITION_KEY_BYTES, "sk": SORT_KEY_BYTES}
+    return all(
+        0 < len(value.encode("utf-8", "surrogatepass")) <= limit.get(name, PARTITION_KEY_BYTES)
+        for name, value in key.items()
+    )
 
 
 def collection(workspace_id: str, prefix: str, parent_id: str | None) -> str:
@@ -65,7 +81,7 @@ def runs_of_flow(workspace_id: str, flow_id: str) -> str:
 
 def delivery(workspace_id: str, dedupe_key: str) -> Key:
     """The key of the item that remembers which run a delivery started."""
-    digest = hashlib.sha256(dedupe_key.encode()).hexdigest()
+    digest = hashlib.sha256(dedupe_key.encode("utf-8", "surrogatepass")).hexdigest()
     return {"pk": f"{workspace_id}#{DELIVERY}#{digest}", "sk": DELIVERY}
 
 

@@ -13,6 +13,14 @@ from millrace.domain.ports import Change, Create, Delete, Listing, MachineKind, 
 from millrace.domain.resource import Resource
 from millrace.domain.run import Run, RunError, RunKey, RunOutcome, StepRecord, StepStatus
 from millrace.storage import keys
+from millrace.storage.changes import (
+    already_there,
+    changed_meanwhile,
+    check_size,
+    claimed_key,
+    key_taken,
+)
+from millrace.storage.changes import stable_key as key_of
 from millrace.storage.codec import decode_cursor, encode_cursor, pack, unpack
 
 
@@ -36,7 +44,7 @@ class MemoryResources:
     ) -> R | None:
         """The resource of the collection that has this stable key, if there is one."""
         members = self._members(kind, keys.collection(workspace_id, kind.prefix, parent_id))
-        return next((item for item in members if _stable_key(item) == stable_key), None)
+        return next((item for item in members if key_of(item) == stable_key), None)
 
     def page[R: Resource](
         self,
@@ -48,12 +56,12 @@ class MemoryResources:
         cursor: str | None = None,
     ) -> Listing[R]:
         """One page of the collection in the order of creation. Raises InvalidRequestError."""
-        after = decode_cursor(cursor).get("id", "") if cursor else ""
+        after = decode_cursor(cursor) if cursor else ""
         members = self._members(kind, keys.collection(workspace_id, kind.prefix, parent_id))
         rest = [item for item in members if item.id > after]
         if len(rest) <= limit:
             return Listing(tuple(rest))
-        return Listing(tuple(rest[:limit]), encode_cursor({"id": rest[limit - 1].id}))
+        return Listing(tuple(rest[:limit]), encode_cursor(rest[limit - 1].id))
 
     def find_public[R: Resource](self, kind: type[R], id_: str) -> R | None:
         """The resource behind an id in a public address, whatever its workspace."""
@@ -62,6 +70,7 @@ class MemoryResources:
 
     def commit(self, *changes: Change) -> None:
         """Apply all changes or none. Raises RevisionMismatchError or ConflictError."""
+        check_size(changes)
         items = dict(self._items)
         for change in changes:
             self._apply(items, change)
@@ -77,28 +86,20 @@ class MemoryResources:
         partition = keys.collection(resource.workspace_id, resource.prefix, change.parent_id)
         address = (partition, resource.id)
         there = items.get(address)
-        kind = type(resource).__name__.lower()
         if isinstance(change, Create):
             if there is not None:
-                raise ConflictError(f"the {kind} exists already")
+                raise ConflictError(already_there(resource))
         elif there is None or there.revision != resource.revision:
-            raise RevisionMismatchError(f"{kind} {resource.id!r} changed since it was read")
+            raise RevisionMismatchError(changed_meanwhile(resource))
         if isinstance(change, Delete):
             del items[address]
             return
         after = change.after if isinstance(change, Replace) else resource
-        name = _stable_key(after)
-        taken = any(
-            pk == partition and sk != after.id and _stable_key(item) == name
-            for (pk, sk), item in items.items()
-        )
+        name = claimed_key(change)
+        taken = any(pk == partition and key_of(item) == name for (pk, _), item in items.items())
         if name is not None and taken:
-            raise ConflictError(f"another {kind} has the stable key {name!r}")
+            raise ConflictError(key_taken(after))
         items[address] = unpack(type(after), pack(after))
-
-
-def _stable_key(resource: Resource) -> str | None:
-    return getattr(resource, "stable_key", None)
 
 
 class MemoryRuns:
@@ -141,7 +142,7 @@ class MemoryRuns:
         self, workspace_id: str, flow_id: str, *, limit: int = 100, cursor: str | None = None
     ) -> Listing[Run]:
         """A flow's runs, newest first."""
-        before = decode_cursor(cursor).get("id", "") if cursor else "~"
+        before = decode_cursor(cursor) if cursor else "~"
         found = sorted(
             (
                 run
@@ -153,7 +154,7 @@ class MemoryRuns:
         )
         if len(found) <= limit:
             return Listing(tuple(found))
-        return Listing(tuple(found[:limit]), encode_cursor({"id": found[limit - 1].id}))
+        return Listing(tuple(found[:limit]), encode_cursor(found[limit - 1].id))
 
     def unfinished(self, created_before: datetime) -> tuple[Run, ...]:
         """Runs of all workspaces that were created before then and are not over."""

@@ -41,7 +41,7 @@ class SsmSecrets:
             except self._client.exceptions.ParameterNotFound as error:
                 raise NotFoundError("the secrets are gone; set them again") from error
             self._known[key] = json.loads(answer["Parameter"]["Value"])
-        return self._known[key]
+        return dict(self._known[key])
 
     def delete(self, key: str) -> None:
         """Forget a set of secrets if it is there."""

@@ -1,0 +1,106 @@
+"""The domain's things as tests need them: valid, small, and changed by naming what differs."""
+
+from typing import Any
+
+from tests.support.time_and_ids import NOON
+
+from millrace.domain.action import (
+    ExportAction,
+    FilterOperation,
+    HttpExport,
+    HttpImport,
+    ImportAction,
+    MapOperation,
+    ProcessAction,
+)
+from millrace.domain.connection import Connection
+from millrace.domain.flow import Step, Version
+from millrace.domain.run import Attempt, Run, RunStatus, Trigger
+from millrace.domain.token import Caller
+from millrace.domain.webhook import Webhook
+
+ALICE = Caller(workspace_id="ws_alice", token_id="tok_alice")
+MALLORY = Caller(workspace_id="ws_mallory", token_id="tok_mallory")
+
+BOOKKEEPING: dict[str, Any] = {
+    "workspace_id": ALICE.workspace_id,
+    "created_at": NOON,
+    "created_by": ALICE.token_id,
+    "modified_at": NOON,
+    "modified_by": ALICE.token_id,
+}
+
+
+def connection(id_: str = "con_1", **changes: object) -> Connection:
+    """A stored connection."""
+    fields = BOOKKEEPING | {"name": "Shop", "base_url": "https://shop.example"} | changes
+    return Connection(id=id_, **fields)
+
+
+def version(id_: str = "ver_1", **changes: object) -> Version:
+    """A stored draft without steps."""
+    fields: dict[str, Any] = {"flow_id": "flow_1", "number": 1, "steps": ()}
+    return Version(id=id_, **(BOOKKEEPING | fields | changes))
+
+
+def webhook(id_: str = "hook_1", **changes: object) -> Webhook:
+    """A stored webhook without verification."""
+    return Webhook(id=id_, **(BOOKKEEPING | {"flow_id": "flow_1"} | changes))
+
+
+def run(id_: str = "run_1", **changes: object) -> Run:
+    """A run on its first attempt."""
+    fields: dict[str, Any] = {
+        "workspace_id": ALICE.workspace_id,
+        "flow_id": "flow_1",
+        "version_id": "ver_1",
+        "version_number": 1,
+        "status": RunStatus.RUNNING,
+        "trigger": Trigger(source="manual"),
+        "machine_arn": "arn:machine",
+        "created_at": NOON,
+        "started_at": NOON,
+        "attempts": (Attempt(number=1, status=RunStatus.RUNNING, started_at=NOON),),
+    }
+    return Run(id=id_, **(fields | changes))
+
+
+def _step(fields: dict[str, Any]) -> Step:
+    return Step(**fields)
+
+
+def export_step(id_: str = "read", connection_id: str = "con_1", **changes: object) -> Step:
+    """A step that reads."""
+    action = ExportAction(
+        type="Export", connection_id=connection_id, http=HttpExport(path="/orders")
+    )
+    return _step({"id": id_, "type": "Export", "action": action} | changes)
+
+
+def process_step(id_: str = "map", expression: str = "$", **changes: object) -> Step:
+    """A step that maps."""
+    operation = MapOperation(type="map", expression=expression)
+    action = ProcessAction(type="Process", operations=(operation,))
+    return _step({"id": id_, "type": "Process", "action": action} | changes)
+
+
+def filter_step(id_: str = "keep", expression: str = "wanted", **changes: object) -> Step:
+    """A step that keeps some records."""
+    operation = FilterOperation(type="filter", expression=expression)
+    action = ProcessAction(type="Process", operations=(operation,))
+    return _step({"id": id_, "type": "Process", "action": action} | changes)
+
+
+def import_step(
+    id_: str = "write",
+    connection_id: str = "con_1",
+    batch_size: int | None = None,
+    **changes: object,
+) -> Step:
+    """A step that writes."""
+    action = ImportAction(
+        type="Import",
+        connection_id=connection_id,
+        http=HttpImport(path="/orders", batch_size=batch_size),
+    )
+    return _step({"id": id_, "type": "Import", "action": action} | changes)

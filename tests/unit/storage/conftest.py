@@ -1,0 +1,64 @@
+"""Each port over each of its adapters, so that one test speaks for all of them."""
+
+from collections.abc import Iterator
+
+import boto3
+import pytest
+from tests.support.aws import BUCKET, TABLE, create_stack, simulated_aws
+
+from millrace.domain.ports import Blobs, Resources, Runs, Secrets
+from millrace.storage.dynamodb_resources import DynamoResources
+from millrace.storage.dynamodb_runs import DynamoRuns
+from millrace.storage.memory import MemoryBlobs, MemoryResources, MemoryRuns, MemorySecrets
+from millrace.storage.s3_blobs import S3Blobs
+from millrace.storage.ssm_secrets import SsmSecrets
+
+IN_MEMORY = "memory"
+ON_AWS = "aws"
+
+
+@pytest.fixture(params=[IN_MEMORY, ON_AWS])
+def substrate(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Which adapters a test runs on."""
+    if request.param == IN_MEMORY:
+        yield IN_MEMORY
+        return
+    with simulated_aws():
+        create_stack()
+        yield ON_AWS
+
+
+@pytest.fixture
+def resources(substrate: str) -> Resources:
+    """An empty store of resources."""
+    if substrate == IN_MEMORY:
+        return MemoryResources()
+    client = boto3.client("dynamodb")
+    return DynamoResources(lambda: client, TABLE)
+
+
+@pytest.fixture
+def runs(substrate: str) -> Runs:
+    """An empty store of runs."""
+    if substrate == IN_MEMORY:
+        return MemoryRuns()
+    client = boto3.client("dynamodb")
+    return DynamoRuns(lambda: client, TABLE)
+
+
+@pytest.fixture
+def blobs(substrate: str) -> Blobs:
+    """An empty store of blobs."""
+    if substrate == IN_MEMORY:
+        return MemoryBlobs()
+    client = boto3.client("s3")
+    return S3Blobs(lambda: client, BUCKET)
+
+
+@pytest.fixture
+def secrets(substrate: str) -> Secrets:
+    """An empty store of secrets."""
+    if substrate == IN_MEMORY:
+        return MemorySecrets()
+    client = boto3.client("ssm")
+    return SsmSecrets(lambda: client, "/millrace/secrets")

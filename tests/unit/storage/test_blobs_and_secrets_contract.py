@@ -1,0 +1,67 @@
+"""What every store of blobs and of secrets promises, in memory and on AWS."""
+
+import boto3
+import pytest
+from tests.support.aws import simulated_aws
+
+from millrace.domain.errors import NotFoundError
+from millrace.domain.ports import Blobs, Secrets
+from millrace.storage.ssm_secrets import SsmSecrets
+
+KEY = "ws_1/con_1/sec_1"
+
+
+def test_a_blob_comes_back_as_it_was(blobs: Blobs) -> None:
+    """Any bytes go in and come out; the same key may be stored again."""
+    data = bytes(range(256)) * 100
+    blobs.put("ws_1/runs/run_1/payload.json", data)
+    blobs.put("ws_1/runs/run_1/payload.json", data)
+    assert blobs.get("ws_1/runs/run_1/payload.json") == data
+
+
+def test_a_blob_that_is_gone_is_not_found(blobs: Blobs) -> None:
+    """Missing bytes are an error in domain words."""
+    with pytest.raises(NotFoundError):
+        blobs.get("ws_1/nothing")
+
+
+def test_secrets_come_back_and_can_be_forgotten(secrets: Secrets) -> None:
+    """A set of secrets is kept under its key until it is deleted; deleting twice is harmless."""
+    values = {"token": 's3cret é " \\', "password": ""}
+    secrets.put(KEY, values)
+    assert secrets.get(KEY) == values
+    secrets.delete(KEY)
+    secrets.delete(KEY)
+
+
+def test_secrets_that_are_gone_are_not_found(secrets: Secrets) -> None:
+    """Whoever needs them is told to set them again."""
+    with pytest.raises(NotFoundError, match="set them again"):
+        secrets.get(KEY)
+
+
+def test_what_is_given_out_is_a_copy(secrets: Secrets) -> None:
+    """Changing what was read does not change what the next reader gets."""
+    secrets.put(KEY, {"token": "a"})
+    secrets.get(KEY)["token"] = "b"
+    assert secrets.get(KEY) == {"token": "a"}
+
+
+def test_secrets_are_encrypted_under_the_stack_prefix() -> None:
+    """On AWS a set is one SecureString, below the prefix that policies name."""
+    with simulated_aws():
+        client = boto3.client("ssm")
+        SsmSecrets(lambda: client, "/millrace/secrets").put(KEY, {"token": "a"})
+        parameter = client.get_parameter(Name=f"/millrace/secrets/{KEY}")["Parameter"]
+    assert parameter["Type"] == "SecureString"
+
+
+def test_secrets_are_read_once_a_process() -> None:
+    """Parameter Store allows few reads a second, so a set is remembered."""
+    with simulated_aws():
+        client = boto3.client("ssm")
+        store = SsmSecrets(lambda: client, "/millrace/secrets")
+        store.put(KEY, {"token": "a"})
+        store.get(KEY)
+        client.delete_parameter(Name=f"/millrace/secrets/{KEY}")
+        assert store.get(KEY) == {"token": "a"}

@@ -1,0 +1,122 @@
+"""Two invocations at once: each test lets a rival write between a store's read and its write."""
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from tests.support.aws import TABLE, create_table, simulated_aws
+from tests.support.samples import ALICE, connection, run
+from tests.support.time_and_ids import NOON
+
+from millrace.domain.connection import Connection
+from millrace.domain.errors import RevisionMismatchError
+from millrace.domain.ports import Replace
+from millrace.domain.run import RunError, RunOutcome, RunStatus, StepStatus
+from millrace.storage.dynamodb_resources import DynamoResources
+from millrace.storage.dynamodb_runs import DynamoRuns
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+LATER = NOON + timedelta(minutes=1)
+KEY = run().key
+FAILED = RunOutcome(status=RunStatus.FAILED)
+SUCCEEDED = RunOutcome(status=RunStatus.SUCCEEDED)
+
+
+@pytest.fixture
+def client() -> "Iterator[DynamoDBClient]":
+    """The client of the invocation that a test follows, on an empty table."""
+    with simulated_aws():
+        client = boto3.client("dynamodb")
+        create_table(client)
+        yield client
+
+
+@pytest.fixture
+def rival() -> DynamoRuns:
+    """The store of runs as another invocation sees it."""
+    return DynamoRuns(lambda: boto3.client("dynamodb"), TABLE)
+
+
+def before_once(client: "DynamoDBClient", operation: str, act: Callable[[], object]) -> None:
+    """Do something just before the client's next call of an operation."""
+    pending = [act]
+
+    def hook(**_: object) -> None:
+        if pending:
+            pending.pop()()
+
+    client.meta.events.register(f"before-call.dynamodb.{operation}", hook)
+
+
+def test_of_two_ends_at_once_one_stands(client: "DynamoDBClient", rival: DynamoRuns) -> None:
+    """Machine and sweeper report different ends; both are told the one that was first."""
+    runs = DynamoRuns(lambda: client, TABLE)
+    runs.create(run())
+    before_once(client, "PutItem", lambda: rival.finish(KEY, SUCCEEDED, NOON))
+    assert runs.finish(KEY, FAILED, LATER).status is RunStatus.SUCCEEDED
+    assert runs.get(KEY).ended_at == NOON
+
+
+def test_an_end_overtakes_a_planned_retry(client: "DynamoDBClient", rival: DynamoRuns) -> None:
+    """A run that ended while its retry was being planned stays ended."""
+    runs = DynamoRuns(lambda: client, TABLE)
+    runs.create(run())
+    before_once(client, "PutItem", lambda: rival.finish(KEY, FAILED, NOON))
+    error = RunError(code="http500", message="down")
+    assert runs.plan_retry(KEY, 1, error, LATER).status is RunStatus.FAILED
+
+
+def test_a_result_written_while_another_try_claims_is_answered(
+    client: "DynamoDBClient", rival: DynamoRuns
+) -> None:
+    """A claim that comes just after the result gets the result, not another try."""
+    runs = DynamoRuns(lambda: client, TABLE)
+    runs.create(run())
+    first = runs.claim_step(KEY, 1, "read", NOON)
+    result = first.model_copy(update={"status": StepStatus.SUCCEEDED})
+    before_once(client, "UpdateItem", lambda: rival.save_step(KEY, result))
+    assert runs.claim_step(KEY, 1, "read", LATER) == result
+
+
+def test_the_same_delivery_at_once_gives_one_run(
+    client: "DynamoDBClient", rival: DynamoRuns
+) -> None:
+    """A delivery that was recorded a moment ago is answered with that run."""
+    runs = DynamoRuns(lambda: client, TABLE)
+    first = run("run_1")
+    before_once(client, "TransactWriteItems", lambda: rival.create(first, dedupe_key="same"))
+    assert runs.create(run("run_2"), dedupe_key="same") == (first, False)
+
+
+def conflict_on_first(client: "DynamoDBClient") -> None:
+    """Make the client's next transaction meet one that is not over yet; moto never does."""
+    response: Any = {
+        "Error": {"Code": "TransactionCanceledException", "Message": "cancelled"},
+        "CancellationReasons": [{"Code": "TransactionConflict"}],
+    }
+
+    def refuse() -> None:
+        raise client.exceptions.TransactionCanceledException(response, "TransactWriteItems")
+
+    before_once(client, "TransactWriteItems", refuse)
+
+
+def test_a_delivery_that_is_just_being_recorded_is_waited_for(client: "DynamoDBClient") -> None:
+    """A conflict of transactions is not the sender's problem."""
+    runs = DynamoRuns(lambda: client, TABLE)
+    conflict_on_first(client)
+    assert runs.create(run(), dedupe_key="same") == (run(), True)
+
+
+def test_a_change_that_meets_another_one_is_stale(client: "DynamoDBClient") -> None:
+    """A conflict of transactions over a resource means that it is being changed."""
+    resources = DynamoResources(lambda: client, TABLE)
+    before = connection()
+    conflict_on_first(client)
+    with pytest.raises(RevisionMismatchError):
+        resources.commit(Replace(before, before.model_copy(update={"revision": 2})))
+    assert resources.page(Connection, ALICE.workspace_id).items == ()

@@ -1,0 +1,255 @@
+"""What every store of runs promises, whether in memory or in DynamoDB."""
+
+from datetime import timedelta
+
+import pytest
+from tests.support.samples import ALICE, MALLORY, run
+from tests.support.time_and_ids import NOON
+
+from millrace.domain.errors import ConflictError, InvalidRequestError, NotFoundError
+from millrace.domain.ports import Runs
+from millrace.domain.run import (
+    Counts,
+    OutputPage,
+    PayloadRef,
+    RunError,
+    RunKey,
+    RunOutcome,
+    RunStatus,
+    StepStatus,
+)
+
+LATER = NOON + timedelta(minutes=1)
+KEY = run().key
+ERROR = RunError(code="http500", message="the shop is down", step_id="read")
+DONE = RunOutcome(status=RunStatus.SUCCEEDED, counts=Counts(records_in=3, records_out=2))
+
+
+def test_a_run_is_read_back_whole(runs: Runs) -> None:
+    """A run comes back equal, payload and attempts included."""
+    stored = run(payload=PayloadRef(inline='{"a":"é"}'))
+    assert runs.create(stored) == (stored, True)
+    assert runs.get(KEY) == stored
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        RunKey(MALLORY.workspace_id, "run_1"),
+        RunKey(ALICE.workspace_id, "run_2"),
+        RunKey(ALICE.workspace_id, ""),
+        RunKey(ALICE.workspace_id, "x" * 2_048),
+    ],
+    ids=["other workspace", "unknown", "empty", "long"],
+)
+def test_a_run_that_is_not_here_is_not_found(runs: Runs, key: RunKey) -> None:
+    """Another workspace's run looks like one that never was."""
+    runs.create(run())
+    with pytest.raises(NotFoundError):
+        runs.get(key)
+    assert runs.steps(key, 1) == ()
+    assert runs.step(key, 1, "read") is None
+
+
+def test_a_dedupe_key_names_one_run(runs: Runs) -> None:
+    """The second run for the same key is not stored; the first is answered."""
+    first, _ = runs.create(run("run_1"), dedupe_key="hook_1\ndelivery")
+    assert runs.create(run("run_2"), dedupe_key="hook_1\ndelivery") == (first, False)
+    with pytest.raises(NotFoundError):
+        runs.get(RunKey(ALICE.workspace_id, "run_2"))
+    assert runs.create(run("run_3"), dedupe_key="hook_1\nother")[1]
+
+
+def test_a_dedupe_key_holds_within_its_workspace(runs: Runs) -> None:
+    """Two workspaces may get deliveries of the same name."""
+    runs.create(run("run_1"), dedupe_key="same")
+    theirs = run("run_2", workspace_id=MALLORY.workspace_id)
+    assert runs.create(theirs, dedupe_key="same") == (theirs, True)
+
+
+def test_a_dedupe_key_may_be_any_text(runs: Runs) -> None:
+    """Delivery ids come from headers: long, empty, in any script."""
+    for number, key in enumerate(["", "x" * 5_000, "ключ", "\udcff"]):
+        mine = run(f"run_{number}")
+        assert runs.create(mine, dedupe_key=key) == (mine, True)
+        assert runs.create(run(f"run_9{number}"), dedupe_key=key) == (mine, False)
+
+
+def test_a_step_is_claimed_again_until_it_is_over(runs: Runs) -> None:
+    """Each claim of an open step is one more try; a result ends that."""
+    runs.create(run())
+    assert runs.step(KEY, 1, "read") is None
+    first = runs.claim_step(KEY, 1, "read", NOON)
+    assert (first.tries, first.status, first.started_at) == (1, StepStatus.RUNNING, NOON)
+    second = runs.claim_step(KEY, 1, "read", LATER)
+    assert (second.tries, second.started_at) == (2, NOON)
+    result = second.model_copy(update={"status": StepStatus.SUCCEEDED, "ended_at": LATER})
+    assert runs.save_step(KEY, result) == result
+    assert runs.claim_step(KEY, 1, "read", LATER) == result
+    assert runs.step(KEY, 1, "read") == result
+
+
+def test_a_checkpoint_is_there_for_the_next_try(runs: Runs) -> None:
+    """What a try remembered (counts, output, place, error) is what the next one finds."""
+    runs.create(run())
+    saved = runs.claim_step(KEY, 1, "read", NOON).model_copy(
+        update={
+            "checkpoint": {"cursor": {"offset": 200}},
+            "counts": Counts(records_in=200, records_out=200),
+            "output": (
+                OutputPage(records=150, key="ws/runs/1.ndjson.gz"),
+                OutputPage(records=50, data=bytes(range(256))),
+            ),
+            "error": ERROR,
+            "status": StepStatus.RETRYING,
+        }
+    )
+    runs.save_step(KEY, saved)
+    assert runs.step(KEY, 1, "read") == saved
+    resumed = runs.claim_step(KEY, 1, "read", LATER)
+    assert resumed == saved.model_copy(update={"tries": 2, "status": StepStatus.RUNNING})
+
+
+def test_a_try_that_was_overtaken_writes_nothing(runs: Runs) -> None:
+    """A late try's checkpoint and result are both refused once another try has begun."""
+    runs.create(run())
+    late = runs.claim_step(KEY, 1, "read", NOON)
+    current = runs.claim_step(KEY, 1, "read", LATER)
+    for update in ({"checkpoint": "late"}, {"status": StepStatus.SUCCEEDED}):
+        with pytest.raises(ConflictError):
+            runs.save_step(KEY, late.model_copy(update=update))
+    assert runs.step(KEY, 1, "read") == current
+
+
+def test_a_result_stays(runs: Runs) -> None:
+    """Whoever writes after the result is told the result."""
+    runs.create(run())
+    late = runs.claim_step(KEY, 1, "read", NOON)
+    current = runs.claim_step(KEY, 1, "read", NOON)
+    result = current.model_copy(update={"status": StepStatus.FAILED, "error": ERROR})
+    runs.save_step(KEY, result)
+    for other in (late, current):
+        assert (
+            runs.save_step(KEY, other.model_copy(update={"status": StepStatus.SUCCEEDED})) == result
+        )
+    assert runs.step(KEY, 1, "read") == result
+
+
+def test_a_step_that_was_never_claimed_cannot_be_saved(runs: Runs) -> None:
+    """A record out of nowhere is refused."""
+    runs.create(run())
+    record = runs.claim_step(KEY, 1, "read", NOON)
+    with pytest.raises(ConflictError):
+        runs.save_step(KEY, record.model_copy(update={"step_id": "write"}))
+    assert runs.step(KEY, 1, "write") is None
+
+
+def test_steps_belong_to_their_attempt_and_come_in_order(runs: Runs) -> None:
+    """An attempt's steps are listed as they started; a second attempt starts with none."""
+    runs.create(run())
+    runs.claim_step(KEY, 1, "b", NOON)
+    runs.claim_step(KEY, 1, "a", LATER)
+    runs.claim_step(KEY, 1, "c", NOON)
+    assert [record.step_id for record in runs.steps(KEY, 1)] == ["b", "c", "a"]
+    assert runs.steps(KEY, 2) == ()
+
+
+def test_a_step_cannot_begin_in_a_run_that_is_over_or_elsewhere(runs: Runs) -> None:
+    """A worker that comes late, or early, is sent away."""
+    runs.create(run())
+    with pytest.raises(ConflictError, match="attempt 1, not 2"):
+        runs.claim_step(KEY, 2, "read", NOON)
+    runs.finish(KEY, DONE, LATER)
+    with pytest.raises(ConflictError, match="over"):
+        runs.claim_step(KEY, 1, "read", LATER)
+    with pytest.raises(NotFoundError):
+        runs.claim_step(RunKey(MALLORY.workspace_id, KEY.run_id), 1, "read", NOON)
+    assert runs.steps(KEY, 1) == ()
+
+
+def test_a_terminal_status_is_written_once(runs: Runs) -> None:
+    """The first end of a run stands, whatever is reported afterwards."""
+    runs.create(run())
+    ended = runs.finish(KEY, DONE, LATER)
+    assert (ended.status, ended.counts, ended.ended_at) == (DONE.status, DONE.counts, LATER)
+    assert ended.attempts[0].status is RunStatus.SUCCEEDED
+    assert ended.attempts[0].ended_at == LATER
+    failed = RunOutcome(status=RunStatus.FAILED, error=ERROR)
+    assert runs.finish(KEY, failed, LATER + timedelta(hours=1)) == ended
+    assert runs.plan_retry(KEY, 1, ERROR, LATER) == ended
+    assert runs.begin_attempt(KEY, 2, LATER) == ended
+    assert runs.get(KEY) == ended
+
+
+def test_a_second_attempt_is_planned_and_begun_once(runs: Runs) -> None:
+    """Failed, waiting, running again: each happens once, however often it is reported."""
+    runs.create(run())
+    planned = runs.plan_retry(KEY, 1, ERROR, LATER)
+    assert (planned.status, planned.attempt, planned.error) == (RunStatus.RETRYING, 1, ERROR)
+    assert planned.attempts[0].status is RunStatus.FAILED
+    assert runs.plan_retry(KEY, 1, ERROR, LATER + timedelta(hours=1)) == planned
+    begun = runs.begin_attempt(KEY, 2, LATER)
+    assert (begun.status, begun.attempt) == (RunStatus.RUNNING, 2)
+    assert [attempt.number for attempt in begun.attempts] == [1, 2]
+    assert runs.begin_attempt(KEY, 2, LATER + timedelta(hours=1)) == begun
+    assert runs.plan_retry(KEY, 1, ERROR, LATER) == begun
+    with pytest.raises(ConflictError):
+        runs.claim_step(KEY, 1, "read", LATER)
+    assert runs.claim_step(KEY, 2, "read", LATER).attempt == 2
+
+
+def test_an_attempt_begins_only_after_one_that_failed(runs: Runs) -> None:
+    """A run that runs is not begun again, and no attempt is left out."""
+    runs.create(run())
+    assert runs.begin_attempt(KEY, 2, LATER).attempt == 1
+    runs.plan_retry(KEY, 1, ERROR, LATER)
+    assert runs.begin_attempt(KEY, 3, LATER).attempt == 1
+
+
+def test_a_run_that_is_not_there_cannot_change(runs: Runs) -> None:
+    """The end of an unknown run is an error, not a new run."""
+    with pytest.raises(NotFoundError):
+        runs.finish(KEY, DONE, LATER)
+
+
+def test_unfinished_runs_are_found_until_they_end(runs: Runs) -> None:
+    """The sweeper sees old open runs of all workspaces, and no others."""
+    runs.create(run("run_old"))
+    runs.create(run("run_waiting"))
+    runs.create(run("run_theirs", workspace_id=MALLORY.workspace_id))
+    runs.create(run("run_over"))
+    runs.create(run("run_new", created_at=LATER))
+    runs.plan_retry(RunKey(ALICE.workspace_id, "run_waiting"), 1, ERROR, LATER)
+    runs.finish(RunKey(ALICE.workspace_id, "run_over"), DONE, LATER)
+    found = {each.id for each in runs.unfinished(LATER)}
+    assert found == {"run_old", "run_waiting", "run_theirs"}
+    for each in runs.unfinished(LATER):
+        runs.finish(each.key, DONE, LATER)
+    assert runs.unfinished(LATER) == ()
+
+
+def test_runs_of_a_flow_are_listed_newest_first(runs: Runs) -> None:
+    """Page after page gives each run of the flow once, and nobody else's."""
+    ids = [f"run_{number}" for number in range(5)]
+    for id_ in ids:
+        runs.create(run(id_))
+    runs.create(run("run_7", flow_id="flow_2"))
+    runs.create(run("run_8", workspace_id=MALLORY.workspace_id))
+    first = runs.page(ALICE.workspace_id, "flow_1", limit=3)
+    second = runs.page(ALICE.workspace_id, "flow_1", limit=3, cursor=first.cursor)
+    seen = [each.id for each in (*first.items, *second.items)]
+    assert seen == ids[::-1]
+    assert second.cursor is None
+
+
+def test_a_list_of_runs_shows_their_present_state(runs: Runs) -> None:
+    """The list and the run itself tell the same."""
+    runs.create(run())
+    ended = runs.finish(KEY, DONE, LATER)
+    assert runs.page(ALICE.workspace_id, "flow_1").items == (ended,)
+
+
+def test_a_cursor_that_no_list_of_runs_gave_is_refused(runs: Runs) -> None:
+    """A bad cursor is the caller's error."""
+    with pytest.raises(InvalidRequestError):
+        runs.page(ALICE.workspace_id, "flow_1", cursor="e30")
