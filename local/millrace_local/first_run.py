@@ -13,6 +13,7 @@ from millrace_local.config import Config
 from millrace_local.errors import LocalStackError
 from millrace_local.examples.run import run_examples
 from millrace_local.lifecycle import Stack, up
+from millrace_local.sam_local import write_environment
 
 
 def first_run(config: Config, say: Callable[[str], None]) -> bool:
@@ -25,9 +26,11 @@ def first_run(config: Config, say: Callable[[str], None]) -> bool:
     if stack.api_url is None:
         raise LocalStackError("the template has no HTTP API, so there is nothing to call")
     token = ensure_token(stack, stack.api_url)
+    write_environment(config)
     phases = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in stack.phases.items())
     say(f"API at {stack.api_url} after {time.monotonic() - since:.1f} s ({phases})")
     passed = run_examples(stack.api_url, token, Console(highlight=False))
+    say(_sizes(config))
     say(_farewell(config, stack.api_url))
     if not passed:
         say("An example did not do what it should: see the lines marked above and the log.")
@@ -57,6 +60,15 @@ def ensure_token(stack: Stack, api_url: str) -> str:
     settings.touch(mode=0o600)  # it holds a credential, even if only for this machine
     settings.write_text(content + "\n")
     return token
+
+
+def _sizes(config: Config) -> str:
+    """How much code a function brings, zipped, and the one layer that all share."""
+    functions = config.session().client("lambda", endpoint_url=config.endpoint)
+    deployed = functions.list_functions()["Functions"]
+    largest = max(function["CodeSize"] for function in deployed)
+    layer = max(layer["CodeSize"] for function in deployed for layer in function["Layers"])
+    return f"\nSizes: functions up to {largest:,} bytes each, one layer of {layer / 1e6:.1f} MB, zipped"
 
 
 def _farewell(config: Config, api_url: str) -> str:

@@ -13,8 +13,6 @@ from millrace_cli.errors import CliError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from rich.table import Table
-
     from millrace.compiler import Definition, Finding
     from millrace_cli.source import Source
 
@@ -52,7 +50,7 @@ def apply(
     if as_json:
         context.print_json(answer)
     else:
-        context.console().print(_changes(answer))
+        _print_changes(answer)
 
 
 def compile_(
@@ -148,25 +146,27 @@ def _durations(path: Path) -> dict[str, float]:
     return {step: float(value) for step, value in seconds.items()}
 
 
-def _changes(answer: JsonObject) -> "Table":
-    from rich.table import Table
+def _print_changes(answer: JsonObject) -> None:
+    """One line a resource, never wrapped: a webhook's address is there to be copied."""
     from rich.text import Text
 
     colours = {"created": "green", "updated": "yellow"}
-    table = Table.grid(padding=(0, 2))
-    table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
-
-    def add(change: str, what: str, more: str = "") -> None:
-        table.add_row(Text(change, style=colours.get(change, "bright_black")), what, more)
-
-    for kind in ("connections", "actions"):
-        for item in answer.get(kind, []):
-            add(item["change"], f"{kind[:-1]} {item['stableKey']}")
-    for flow in answer.get("flows", []):
-        deployed = ", deployed" if flow.get("deployed") else ""
-        add(flow["change"], f"flow {flow['stableKey']}", f"v{flow['versionNumber']}{deployed}")
-        for hook in flow.get("webhooks", []):
-            add(hook["change"], f"webhook {hook['stableKey']}", hook["url"])
-    return table
+    rows = [
+        (item["change"], f"{kind[:-1]} {item['stableKey']}", "")
+        for kind in ("connections", "actions")
+        for item in answer[kind]
+    ]
+    for flow in answer["flows"]:
+        deployed = ", deployed" if flow["deployed"] else ""
+        version = f"v{flow['versionNumber']}{deployed}"
+        rows.append((flow["change"], f"flow {flow['stableKey']}", version))
+        rows += [
+            (hook["change"], f"webhook {hook['stableKey']}", hook["url"])
+            for hook in flow["webhooks"]
+        ]
+    width = max(len(what) for _, what, _ in rows)
+    console = context.console()
+    for change, what, more in rows:
+        style = colours.get(change, "bright_black")
+        line = Text.assemble((f"{change:<9}  ", style), f"{what:<{width}}  {more}")
+        console.print(line, soft_wrap=True)

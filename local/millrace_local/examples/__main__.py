@@ -24,7 +24,7 @@ def main() -> None:
     sending = commands.add_parser("deliver", help="send the GitHub deliveries to a webhook")
     sending.add_argument("url", help="the webhook's address, as `millrace apply` prints it")
     arguments = parser.parse_args()
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
     if arguments.command == "deliver":
         try:
             _deliver(arguments.url, console)

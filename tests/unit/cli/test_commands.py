@@ -37,6 +37,7 @@ RUN = {
         }
     ],
 }
+URL = f"http://127.0.0.1:4566/_aws/execute-api/{'x' * 60}/hooks/hook_1"
 FLOW = {
     "id": "flow_1",
     "name": "My [first] flow",
@@ -72,9 +73,7 @@ def test_apply_sends_the_document_and_lists_the_changes(
                 "change": "updated",
                 "versionNumber": 2,
                 "deployed": True,
-                "webhooks": [
-                    {"stableKey": "w", "change": "unchanged", "url": "http://x/hooks/hook_1"}
-                ],
+                "webhooks": [{"stableKey": "w", "change": "unchanged", "url": URL}],
             }
         ],
     }
@@ -85,7 +84,7 @@ def test_apply_sends_the_document_and_lists_the_changes(
     assert [line.split() for line in result.stdout.splitlines()] == [
         ["created", "connection", "c"],
         ["updated", "flow", "f", "v2,", "deployed"],
-        ["unchanged", "webhook", "w", "http://x/hooks/hook_1"],
+        ["unchanged", "webhook", "w", URL],
     ]
     assert json.loads(millrace("apply", str(file), "--json").stdout) == api.apply.return_value
 

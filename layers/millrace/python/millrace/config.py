@@ -20,6 +20,8 @@ class Config:
     schedule_group: str
     schedule_role_arn: str
     trigger_arn: str
+    endpoint_url: str
+    """Empty on AWS; `sam local` sets the local stack's, since it passes declared variables only."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:

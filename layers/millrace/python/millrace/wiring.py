@@ -41,11 +41,14 @@ def aws_context(config: Config) -> Context:
     A client is made when it is first used: each costs a cold start some 20 ms, and no function
     uses them all.
     """
-    dynamodb = cache(lambda: boto3.client("dynamodb", config=_CLIENT))
-    s3 = cache(lambda: boto3.client("s3", config=_CLIENT))
-    ssm = cache(lambda: boto3.client("ssm", config=_CLIENT))
-    step_functions = cache(lambda: boto3.client("stepfunctions", config=_CLIENT))
-    scheduler = cache(lambda: boto3.client("scheduler", config=_CLIENT))
+    endpoint = config.endpoint_url or None
+    dynamodb = cache(lambda: boto3.client("dynamodb", config=_CLIENT, endpoint_url=endpoint))
+    s3 = cache(lambda: boto3.client("s3", config=_CLIENT, endpoint_url=endpoint))
+    ssm = cache(lambda: boto3.client("ssm", config=_CLIENT, endpoint_url=endpoint))
+    step_functions = cache(
+        lambda: boto3.client("stepfunctions", config=_CLIENT, endpoint_url=endpoint)
+    )
+    scheduler = cache(lambda: boto3.client("scheduler", config=_CLIENT, endpoint_url=endpoint))
     return Context(
         resources=DynamoResources(dynamodb, config.table),
         runs=DynamoRuns(dynamodb, config.table),

@@ -1,8 +1,9 @@
 """Connections: how to reach a system."""
 
+import re
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, Field, SecretStr, StringConstraints
+from pydantic import AfterValidator, Field, SecretStr
 
 from millrace.domain.base import Description, Model, Name, StableKey
 from millrace.domain.resource import SecretHolder
@@ -32,15 +33,20 @@ class BasicAuth(Model):
 type Auth = Annotated[NoAuth | BearerAuth | BasicAuth, Field(discriminator="type")]
 
 
-def _no_trailing_slash(url: str) -> str:
+_BASE_URL = re.compile(r"https?://[^\s/?#@\\]+(/[^\s?#\\]*)?")
+
+
+def _base_url(url: str) -> str:
+    if not _BASE_URL.fullmatch(url):
+        msg = (
+            "expected an http or https address without query, user name or spaces, "
+            "such as https://api.example.com/v2"
+        )
+        raise ValueError(msg)
     return url.rstrip("/")
 
 
-BaseUrl = Annotated[
-    str,
-    StringConstraints(pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$", max_length=2_048),
-    AfterValidator(_no_trailing_slash),
-]
+BaseUrl = Annotated[str, Field(max_length=2_048), AfterValidator(_base_url)]
 
 
 class ConnectionInput(Model):

@@ -77,6 +77,12 @@ class TooLargeError(DomainError):
     code = "tooLarge"
 
 
+class UnavailableError(DomainError):
+    """A service that Millrace stands on does not answer just now; trying again may help."""
+
+    code = "unavailable"
+
+
 class StepError(Exception):
     """Base of the errors by which the worker tells the state machine what to do.
 

@@ -204,7 +204,10 @@ class Machines(Protocol):
         ...
 
     def start(self, machine_arn: str, name: str, data: dict[str, Json]) -> None:
-        """Start an execution; one of that name that was already started is left alone."""
+        """Start an execution; one of that name that was already started is left alone.
+
+        Raises ConflictError if the machine is gone, UnavailableError if it cannot be started now.
+        """
         ...
 
     def outcome(self, machine_arn: str, name: str) -> str | None:

@@ -18,6 +18,7 @@ from millrace.domain.errors import (
     RuleViolationError,
     TooLargeError,
     UnauthenticatedError,
+    UnavailableError,
     Violation,
 )
 
@@ -32,6 +33,7 @@ STATUS: Final[dict[type[DomainError], HTTPStatus]] = {
     TooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     RuleViolationError: HTTPStatus.UNPROCESSABLE_ENTITY,
     PreconditionRequiredError: HTTPStatus.PRECONDITION_REQUIRED,
+    UnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 
 

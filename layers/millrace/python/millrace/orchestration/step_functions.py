@@ -3,7 +3,9 @@
 import json
 from typing import TYPE_CHECKING, Any
 
-from millrace.domain.errors import ConflictError
+from botocore.exceptions import BotoCoreError, ClientError
+
+from millrace.domain.errors import ConflictError, UnavailableError
 from millrace.domain.ports import MachineKind
 
 if TYPE_CHECKING:
@@ -44,7 +46,8 @@ class StepFunctions:
     def start(self, machine_arn: str, name: str, data: dict[str, Any]) -> None:
         """Start an execution; one of that name that was already started is left alone.
 
-        Raises ConflictError if the machine is gone.
+        Raises ConflictError if the machine is gone, UnavailableError if Step Functions does not
+        take the call.
         """
         try:
             self._client.start_execution(
@@ -57,6 +60,8 @@ class StepFunctions:
             self._client.exceptions.StateMachineDeleting,
         ) as error:
             raise ConflictError("the state machine of the version is gone; deploy it") from error
+        except (BotoCoreError, ClientError) as error:
+            raise UnavailableError("Step Functions does not take the start of the run") from error
 
     def outcome(self, machine_arn: str, name: str) -> str | None:
         """RUNNING, SUCCEEDED, FAILED, TIMED_OUT or ABORTED; None if there is no such execution."""

@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from millrace import limits
 from millrace.domain.base import Json, Record
-from millrace.domain.errors import ConflictError, NotFoundError
+from millrace.domain.errors import ConflictError, NotFoundError, UnavailableError
 from millrace.domain.flow import Flow, Version
 from millrace.domain.ports import Listing
 from millrace.domain.run import (
@@ -44,8 +45,8 @@ def start_run(
 ) -> tuple[Run, bool]:
     """Record a run, durably, and start it; with a dedupe key, at most one run for that key.
 
-    Returns the run, and whether it is new. A start that fails after the record is written is made
-    up for by the sweeper, so the caller may be told that the run is accepted.
+    Returns the run, and whether it is new. Once it is recorded, the caller may be told that it is
+    accepted: a start that Step Functions does not take is made up for by the sweeper.
     """
     version = deployed_version(context, flow) if version is None else version
     if version.machine_arn is None:
@@ -70,7 +71,8 @@ def start_run(
         dedupe_key=dedupe_key,
     )
     if is_new:
-        start_execution(context, run)
+        with suppress(UnavailableError):
+            start_execution(context, run)
     return run, is_new
 
 
