@@ -1,7 +1,6 @@
 """Compiled versions as state machines: deployed twice, started twice, asked about afterwards."""
 
 import json
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -17,6 +16,8 @@ from millrace.storage.memory import MemoryMachines
 from millrace.usecases.definitions import to_definition
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from mypy_boto3_stepfunctions import SFNClient
 
 DATA = {"workspaceId": "ws_1", "runId": "run_1", "attempt": 1}
@@ -47,9 +48,10 @@ def machines(client: "SFNClient") -> StepFunctions:
 def refuse(client: "SFNClient", operation: str, code: str) -> None:
     """Make Step Functions answer with an error that AWS gives where moto does not."""
     response: Any = {"Error": {"Code": code, "Message": code}}
+    error: Any = client.exceptions.from_code(code)
 
     def hook(**_: object) -> None:
-        raise client.exceptions.from_code(code)(response, operation)
+        raise error(response, operation)
 
     client.meta.events.register(f"before-call.sfn.{operation}", hook)
 
