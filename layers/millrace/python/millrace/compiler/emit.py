@@ -74,7 +74,7 @@ class _Emitter:
             states[failed] = {**self._lifecycle("attemptFailed", _FAILURE), "Next": failure}
         states[failure] = {
             "Type": "Fail",
-            "ErrorPath": "$.failure.Error",
+            "Error": "RunFailed",
             "Cause": "A step failed; the run's record says which and why.",
         }
         machine: Machine = {
