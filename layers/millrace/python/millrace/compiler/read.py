@@ -70,7 +70,6 @@ def _step(reader: "_Reader", item: object) -> Step | None:
         return None
     reader.step = step_id
     behaviour = _exception_behavior(reader, fields)
-    timeout = reader.integer(fields, "timeoutSeconds", 0)
     return Step(
         id=step_id,
         name=None if fields.get("name") is None else reader.text(fields, "name", step_id),
@@ -80,7 +79,7 @@ def _step(reader: "_Reader", item: object) -> Step | None:
         on_failure=behaviour.get("failure", "stop"),
         on_partial_success=behaviour.get("partial_success", "continue"),
         retry=_retry(reader, fields),
-        timeout_seconds=None if fields.get("timeoutSeconds") is None else timeout,
+        timeout_seconds=reader.optional_integer(fields, "timeoutSeconds"),
     )
 
 
@@ -132,12 +131,11 @@ def _retry(reader: "_Reader", fields: Mapping[str, object]) -> Retry:
         return Retry()
     inner = reader.at("/retry")
     default = Retry()
-    max_delay = inner.integer(entry, "maxDelaySeconds", 0)
     return Retry(
         max_attempts=inner.integer(entry, "maxAttempts", default.max_attempts),
         interval_seconds=inner.integer(entry, "intervalSeconds", default.interval_seconds),
         backoff_rate=inner.number(entry, "backoffRate", default.backoff_rate),
-        max_delay_seconds=None if entry.get("maxDelaySeconds") is None else max_delay,
+        max_delay_seconds=inner.optional_integer(entry, "maxDelaySeconds"),
         jitter=inner.boolean(entry, "jitter", default=default.jitter),
     )
 
@@ -193,6 +191,10 @@ class _Reader:
         return default
 
     def integer(self, fields: Mapping[str, object], key: str, default: int) -> int:
+        value = self.optional_integer(fields, key)
+        return default if value is None else value
+
+    def optional_integer(self, fields: Mapping[str, object], key: str) -> int | None:
         value = fields.get(key)
         if isinstance(value, int) and not isinstance(value, bool):
             return value
@@ -200,7 +202,7 @@ class _Reader:
             return int(value)
         if value is not None:
             self.wrong_type(f"/{key}", value, "a whole number")
-        return default
+        return None
 
     def number(self, fields: Mapping[str, object], key: str, default: float) -> float:
         value = fields.get(key)

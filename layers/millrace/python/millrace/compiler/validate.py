@@ -223,11 +223,11 @@ class _Validator:
                 continue
             self._state(state, here)
             targets[name] = list(_targets(state))
-            if state.get("End") is True or state.get("Type") in {"Succeed", "Fail"}:
+            if state.get("End") is True or state.get("Type") in ("Succeed", "Fail"):
                 ends.add(name)
         for name, ways in targets.items():
             for pointer, target in ways:
-                if target not in states:
+                if not isinstance(target, str) or target not in states:
                     self.report(
                         f"{base}/States/{asl.escape(name)}{pointer}",
                         "unknown_state",
