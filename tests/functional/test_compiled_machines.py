@@ -1,7 +1,7 @@
 """Compiled machines run by moto's interpreter of the Amazon States Language, with recorded delays.
 
-moto is a second opinion on what the definitions mean; the functions behind the Tasks are played by a
-dictionary of answers, and no wait really waits.
+moto is a second opinion on what the definitions mean; the functions behind the Tasks are played by
+a dictionary of answers, and no wait really waits.
 """
 
 import json
@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Literal
 
 import boto3
 import pytest
@@ -50,7 +50,7 @@ class Interpreter:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def invoke(self, *, parameters: dict[str, Any], **_: object) -> dict[str, Any]:
-        """Stands in for Lambda: a step's next outcome, or the lifecycle function's next decision."""
+        """Stands in for Lambda: a step's next outcome, or the lifecycle function's decision."""
         payload = parameters["Payload"]
         if not isinstance(payload, dict):
             payload = json.loads(payload)
@@ -122,7 +122,7 @@ def interpreter(monkeypatch: pytest.MonkeyPatch) -> Iterator[Interpreter]:
 
 
 def n_graph(**changes: Any) -> Definition:  # noqa: ANN401  any field of a step
-    """a and b, then c after a, d after a and b; `changes` apply to step a."""
+    """Steps a and b, then c after a, d after a and b; `changes` apply to step a."""
     return Definition(
         (
             Step("a", **changes),
@@ -190,9 +190,9 @@ def test_partial_success_can_stop_a_step_whose_failure_continues(interpreter: In
 
 @pytest.mark.parametrize("on_failure", ["stop", "continue"])
 def test_a_throttled_step_waits_until_told_and_runs_again(
-    interpreter: Interpreter, on_failure: Any
+    interpreter: Interpreter, on_failure: Literal["stop", "continue"]
 ) -> None:
-    """The time in the error becomes a Wait, costs no try, and leaves the machine's state as it was."""
+    """The time in the error becomes a Wait, costs no try, leaves the machine's state as it was."""
     until = (datetime.now(UTC) + timedelta(seconds=3600)).strftime("%Y-%m-%dT%H:%M:%SZ")
     interpreter.outcomes["a"] = [FunctionError("StepThrottled", until) for _ in range(2)]
     flow = n_graph(on_failure=on_failure, retry=Retry(max_attempts=0))

@@ -71,7 +71,7 @@ class Execution:
 
 @dataclass(slots=True)
 class Simulator:
-    """A machine with the functions it calls; `worker` gets step, attempt, number of the try, time."""
+    """An AWS account of two functions; `worker` gets step, attempt, number of the try, time."""
 
     worker: Worker
     lifecycle: Lifecycle = field(default=lambda _: {})

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from tests.simulator.machines import Outcome, Simulator, instant
 
 from millrace.compiler import Definition, FlowRetry, Step, Targets, compile_flow
-from tests.simulator.machines import Outcome, Simulator, instant
 
 
 def states(scope: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -42,7 +42,7 @@ def test_each_step_is_one_task_named_after_it_that_carries_its_id() -> None:
 
 
 def test_names_stay_unique_and_short_enough_whatever_the_author_calls_steps() -> None:
-    """Two hundred steps of one long name give state names of at most 80 characters, all different."""
+    """Two hundred steps of one long name give different state names of at most 80 characters."""
     flow = Definition(
         tuple(
             Step(f"s{number}", name="n" * 128, on_failure="continue", on_partial_success="stop")
@@ -83,7 +83,7 @@ def test_a_happy_run_passes_two_states_besides_the_steps() -> None:
 
 
 def test_a_throttled_step_waits_in_the_machine_and_leaves_its_state_as_it_was() -> None:
-    """The worker's timestamp becomes a Wait that uses up no try; afterwards only the ids remain."""
+    """The worker's time becomes a Wait that uses up no try; afterwards only the ids remain."""
 
     def worker(step: str, _attempt: int, number: int, now: float) -> Outcome:
         if step == "a" and number == 1:
@@ -99,7 +99,7 @@ def test_a_throttled_step_waits_in_the_machine_and_leaves_its_state_as_it_was() 
 
 @pytest.mark.parametrize("again", [True, False])
 def test_the_lifecycle_function_decides_on_another_attempt(again: bool) -> None:  # noqa: FBT001  parametrized
-    """After a failure the whole graph runs again, later and under a new number, or the run fails."""
+    """After a failure the graph runs again, later and under a new number, or the run fails."""
     told: list[tuple[str, int]] = []
 
     def lifecycle(payload: dict[str, Any]) -> dict[str, Any]:

@@ -5,13 +5,13 @@ import random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.simulator.graphs import GENERAL, as_definition, critical_path, level_barriers, step_id
 
 from millrace.compiler import Definition, Step, compile_flow, explain
 from millrace.compiler.durations import PRIOR_SECONDS, estimate
 from millrace.compiler.graph import bits, build_graph
 from millrace.compiler.lanes import LANES, LONGEST, longer, pack, total, unpack
 from millrace.compiler.plan import Leaf, Plan
-from tests.simulator.graphs import GENERAL, as_definition, critical_path, level_barriers, step_id
 
 VALUES = st.lists(st.integers(0, LONGEST), min_size=LANES, max_size=LANES)
 

@@ -8,9 +8,9 @@ import pytest
 from millrace.compiler import CompileError, Definition, Retry, Step, check, compile_flow
 
 
-def found(*steps: Step, **flow: Any) -> list[tuple[str, str]]:
+def found(*steps: Step, is_synchronous: bool = False) -> list[tuple[str, str]]:
     """Code and place of each finding on a flow of these steps."""
-    return [(f.code, f.pointer) for f in check(Definition(steps, **flow))]
+    return [(f.code, f.pointer) for f in check(Definition(steps, is_synchronous))]
 
 
 def test_a_sound_flow_has_no_findings() -> None:
@@ -107,7 +107,7 @@ def test_the_widest_settings_are_accepted() -> None:
 
 
 def test_a_synchronous_flow_must_fit_into_five_minutes() -> None:
-    """The time-outs written on the slowest path count; a branch beside it and a skipped step do not."""
+    """Time-outs written on the slowest path count; those beside it and of skipped steps do not."""
     a = Step("a", timeout_seconds=200)
     beside = Step("beside", timeout_seconds=300)
     skipped = Step("skipped", timeout_seconds=300, depends_on=("a",), is_skipped=True)
