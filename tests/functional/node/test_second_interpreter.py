@@ -1,4 +1,4 @@
-"""A dozen compiled machines in an interpreter that shares no code with moto: aws-local-stepfunctions.
+"""Compiled machines in an interpreter that shares no code with moto: aws-local-stepfunctions.
 
 It also validates each definition with asl-validator before running it.
 """

@@ -20,6 +20,7 @@ from millrace.compiler.rules import check
 _STEP_TYPES = ("Export", "Process", "Import", "Flow")
 _EXCEPTIONS = ("failure", "partial_success")
 _STRATEGIES = ("stop", "continue")
+_YEAR_SECONDS = 31_622_400
 
 
 def read_definition(document: object) -> tuple[Definition | None, list[Finding]]:
@@ -48,6 +49,27 @@ def read_definition(document: object) -> tuple[Definition | None, list[Finding]]
     if steps and None not in steps:
         reader.findings.extend(check(definition))
     return None, in_document_order(reader.findings)
+
+
+def read_durations(document: object) -> tuple[dict[str, float], list[Finding]]:
+    """Turn a decoded object of step ids and seconds into durations, or into what is wrong with it.
+
+    Ids of steps that a flow does not have do no harm: histories outlive steps.
+    """
+    reader = _Reader()
+    found = {}
+    for key, seconds in (reader.mapping(document, "") or {}).items():
+        if _is_number(seconds) and 0 < seconds <= _YEAR_SECONDS:
+            found[str(key)] = float(seconds)
+        else:
+            token = str(key).replace("~", "~0").replace("/", "~1")
+            reader.report(
+                "out_of_range",
+                f"/{token}",
+                "This is not a number of seconds, above 0 and up to a year.",
+                "Write seconds, or leave the step out.",
+            )
+    return found, reader.findings
 
 
 def _steps(reader: "_Reader", fields: Mapping[str, object]) -> list[Step | None]:
@@ -206,7 +228,7 @@ class _Reader:
 
     def number(self, fields: Mapping[str, object], key: str, default: float) -> float:
         value = fields.get(key)
-        if isinstance(value, int | float) and not isinstance(value, bool):
+        if _is_number(value):
             # A JSON integer may be too large for a float; as infinity it is refused by range.
             try:
                 return float(value)
@@ -236,6 +258,10 @@ class _Reader:
         else:
             self.wrong_type(f"/{key}", value, wanted)
         return default
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _is_mapping(value: object) -> TypeGuard[Mapping[str, object]]:
