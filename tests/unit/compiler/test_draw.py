@@ -16,10 +16,26 @@ FLOW = Definition(
 )
 
 
-def test_text_shows_layers_and_what_each_step_waits_for() -> None:
-    """A terminal shows the steps from top to bottom, without redundant or skipped ones."""
+def test_text_shows_rails_from_each_step_to_those_that_wait_for_it() -> None:
+    """A terminal shows who waits for whom, without redundant edges or skipped steps."""
     assert draw(FLOW, "text") == (
-        '[Read "orders" <all>]\n\n[b]  after Read "orders" <all>\n\n[c]  after b\n'
+        '●  Read "orders" <all> (Export)\n●  b (Process)\n●  c (Import)\n'
+    )
+    stencil = Definition(
+        (
+            *(Step(name) for name in ("a", "b", "c")),
+            Step("x", depends_on=("a", "b")),
+            Step("y", depends_on=("a", "b", "c")),
+            Step("z", depends_on=("b", "c")),
+        )
+    )
+    assert draw(stencil, "text") == (
+        "●        a (Process)\n"
+        "│ ●      b (Process)\n"
+        "│ │ ●    c (Process)\n"
+        "├─┼─│─●  x (Process)\n"
+        "●─┼─┤    y (Process)\n"
+        "  ●─╯    z (Process)\n"
     )
 
 
