@@ -77,6 +77,12 @@ class TooLargeError(DomainError):
     code = "tooLarge"
 
 
+class UnsupportedMediaTypeError(DomainError):
+    """The request's body is of a type that is not understood."""
+
+    code = "unsupportedMediaType"
+
+
 class UnavailableError(DomainError):
     """A service that Millrace stands on does not answer just now; trying again may help."""
 

@@ -2,12 +2,19 @@
 
 import base64
 import binascii
-import json
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import Any, Final
 
 from millrace import limits
-from millrace.domain.errors import InvalidRequestError, TooLargeError, Violation
+from millrace.domain.errors import (
+    InvalidRequestError,
+    TooLargeError,
+    UnsupportedMediaTypeError,
+    Violation,
+)
+from millrace.domain.json_text import parse_json
+
+JSON: Final = "application/json"
 
 
 def raw_body(event: Mapping[str, Any]) -> bytes:
@@ -24,7 +31,8 @@ def raw_body(event: Mapping[str, Any]) -> bytes:
 def check_json_body(event: Mapping[str, Any]) -> None:
     """Refuse a body that is too large, no JSON, or JSON that parsers read differently.
 
-    Raises TooLargeError, or InvalidRequestError for duplicate keys, NaN and syntax errors.
+    Raises TooLargeError, UnsupportedMediaTypeError for other types, or InvalidRequestError for
+    duplicate keys, NaN and syntax errors.
     """
     body = raw_body(event)
     if len(body) > limits.REQUEST_BYTES:
@@ -33,23 +41,18 @@ def check_json_body(event: Mapping[str, Any]) -> None:
         )
     if not body:
         return
+    content_type = _content_type(event)
+    if content_type not in {"", JSON}:
+        raise UnsupportedMediaTypeError(
+            f"the body is of type {content_type!r}; send JSON, with Content-Type: {JSON}"
+        )
     try:
-        json.loads(body, object_pairs_hook=_unique, parse_constant=_refuse)
-    except RecursionError as error:
-        raise InvalidRequestError("the body is nested too deeply") from error
+        parse_json(body, unique_keys=True)
     except ValueError as error:
         violation = Violation("badJson", "", str(error), "Send one valid JSON document.")
         raise InvalidRequestError("the body is not valid JSON", [violation]) from error
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the key {twice!r} appears twice in one object")
-    return found
-
-
-def _refuse(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
+def _content_type(event: Mapping[str, Any]) -> str:
+    headers = {name.lower(): value for name, value in event.get("headers", {}).items()}
+    return str(headers.get("content-type", "")).partition(";")[0].strip().lower()

@@ -19,6 +19,7 @@ from millrace.domain.errors import (
     TooLargeError,
     UnauthenticatedError,
     UnavailableError,
+    UnsupportedMediaTypeError,
     Violation,
 )
 
@@ -31,6 +32,7 @@ STATUS: Final[dict[type[DomainError], HTTPStatus]] = {
     ConflictError: HTTPStatus.CONFLICT,
     RevisionMismatchError: HTTPStatus.PRECONDITION_FAILED,
     TooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    UnsupportedMediaTypeError: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     RuleViolationError: HTTPStatus.UNPROCESSABLE_ENTITY,
     PreconditionRequiredError: HTTPStatus.PRECONDITION_REQUIRED,
     UnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,

@@ -1,7 +1,7 @@
 """What routes take from a request beside its body: who calls, which revision, which page."""
 
 import re
-from typing import Annotated, Final
+from typing import Annotated
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Header, Query
@@ -12,8 +12,7 @@ from millrace.domain.errors import InvalidRequestError, UnauthenticatedError
 from millrace.domain.ports import Listing
 from millrace.domain.resource import Resource
 from millrace.domain.token import Caller
-
-JSON: Final = "application/json"
+from millrace.http.body import JSON
 
 IfMatch = Annotated[
     str | None, Header(alias="If-Match", description="The ETag of the revision to change.")

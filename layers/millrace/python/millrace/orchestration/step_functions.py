@@ -55,7 +55,10 @@ class StepFunctions:
             )
         except self._client.exceptions.ExecutionAlreadyExists:
             return
-        except self._client.exceptions.StateMachineDoesNotExist as error:
+        except (
+            self._client.exceptions.StateMachineDoesNotExist,
+            self._client.exceptions.StateMachineDeleting,
+        ) as error:
             raise ConflictError("the state machine of the version is gone; deploy it") from error
         except (BotoCoreError, ClientError) as error:
             raise UnavailableError("Step Functions does not take the start of the run") from error

@@ -259,6 +259,8 @@ class MemoryMachines:
 
     def start(self, machine_arn: str, name: str, data: dict[str, Any]) -> None:
         """Remember the execution; one of that name that was already started is left alone."""
+        if machine_arn not in self.deployed:
+            raise ConflictError("the state machine of the version is gone; deploy it")
         if self.started.setdefault((machine_arn, name), data) is data:
             self.outcomes[machine_arn, name] = "RUNNING"
 

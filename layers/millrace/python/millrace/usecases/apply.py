@@ -28,6 +28,7 @@ from millrace.usecases.deploy import deploy_version, sync_schedule
 from millrace.usecases.flows import changed_flow, latest_version, new_flow
 from millrace.usecases.resources import born, fields_of, refuse
 from millrace.usecases.webhooks import changed_webhook, new_webhook, webhook_violations
+from millrace.usecases.write_only import changed_secrets, commit_with_secrets
 
 _RESOURCES_A_FILE: Final = 20
 
@@ -112,10 +113,9 @@ class _Plan:
         self, before: SecretHolder | None, after: SecretHolder, values: dict[str, str]
     ) -> None:
         """Plan to store the secrets of a resource."""
-        if values and after.secrets_key is not None:
-            self.secrets[after.secrets_key] = values
-        if before is not None and before.secrets_key not in {None, after.secrets_key}:
-            self.obsolete_secrets.append(str(before.secrets_key))
+        new, obsolete = changed_secrets(before, after, values)
+        self.secrets |= new
+        self.obsolete_secrets += obsolete
 
 
 def apply(context: Context, caller: Caller, document: ApplyDocument) -> ApplyResult:
@@ -146,7 +146,8 @@ class _Apply:
         flows = tuple(self._resolved(flow) for flow in self._document.flows)
         refuse(self._violations(flows))
         planned = [self._flow(flow) for flow in flows]
-        self._store()
+        plan = self._plan
+        commit_with_secrets(self._context, plan.changes, plan.secrets, plan.obsolete_secrets)
         return ApplyResult(
             connections=connections,
             actions=actions,
@@ -256,19 +257,20 @@ class _Apply:
                 pointer = f"/flows/{number}{violation.pointer}"
                 yield Violation(violation.code, pointer, violation.message, violation.remedy)
             for place, webhook in enumerate(flow.webhooks):
-                yield from webhook_violations(webhook, f"/flows/{number}/webhooks/{place}")
+                pointer = f"/flows/{number}/webhooks/{place}"
+                yield from webhook_violations(webhook, pointer, self._stored_webhook(flow, webhook))
+
+    def _stored_webhook(self, flow: AppliedFlow, webhook: WebhookInput) -> Webhook | None:
+        resources, workspace_id = self._context.resources, self._caller.workspace_id
+        stored = resources.find(Flow, workspace_id, _key(flow))
+        if stored is None:
+            return None
+        return resources.find(Webhook, workspace_id, _key(webhook), parent_id=stored.id)
 
     def _lookup[R: (Connection, Action)](self, kind: type[R], in_file: dict[str, R]) -> Lookup[R]:
         by_id = {resource.id: resource for resource in in_file.values()}
         stored = lookup(self._context, kind, self._caller.workspace_id)
         return lambda id_: by_id.get(id_) or stored(id_)
-
-    def _store(self) -> None:
-        for key, values in self._plan.secrets.items():
-            self._context.secrets.put(key, values)
-        self._context.resources.commit(*self._plan.changes)
-        for key in self._plan.obsolete_secrets:
-            self._context.secrets.delete(key)
 
     def _deploy(self, given: AppliedFlow, result: AppliedFlowResult) -> AppliedFlowResult:
         flow = self._context.resources.get(Flow, self._caller.workspace_id, result.id)

@@ -5,7 +5,12 @@ from millrace.domain.ports import Create, Delete, Listing, Replace
 from millrace.domain.token import Caller
 from millrace.usecases.context import Context
 from millrace.usecases.resources import born, changed, check_revision, fields_of
-from millrace.usecases.write_only import secrets_of, take_secrets
+from millrace.usecases.write_only import (
+    changed_secrets,
+    commit_with_secrets,
+    secrets_of,
+    take_secrets,
+)
 
 
 def new_connection(
@@ -49,9 +54,8 @@ def changed_connection(
 def create_connection(context: Context, caller: Caller, given: ConnectionInput) -> Connection:
     """Store a new connection."""
     connection, secrets = new_connection(context, caller, given)
-    if connection.secrets_key is not None:
-        context.secrets.put(connection.secrets_key, secrets)
-    context.resources.commit(Create(connection))
+    new, _ = changed_secrets(None, connection, secrets)
+    commit_with_secrets(context, [Create(connection)], new)
     return connection
 
 
@@ -80,11 +84,8 @@ def replace_connection(
     after, secrets = changed_connection(context, caller, before, given)
     if after is before:
         return before
-    if secrets and after.secrets_key is not None:
-        context.secrets.put(after.secrets_key, secrets)
-    context.resources.commit(Replace(before, after))
-    if before.secrets_key is not None and before.secrets_key != after.secrets_key:
-        context.secrets.delete(before.secrets_key)
+    new, obsolete = changed_secrets(before, after, secrets)
+    commit_with_secrets(context, [Replace(before, after)], new, obsolete)
     return after
 
 

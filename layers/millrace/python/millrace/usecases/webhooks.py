@@ -2,10 +2,9 @@
 
 import hashlib
 import hmac
-import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final, NoReturn
+from typing import Final
 
 from millrace import limits
 from millrace.domain.base import Json
@@ -18,40 +17,46 @@ from millrace.domain.errors import (
     Violation,
 )
 from millrace.domain.flow import Flow
+from millrace.domain.json_text import parse_json
 from millrace.domain.ports import Create, Delete, Listing
 from millrace.domain.run import Run, Trigger
 from millrace.domain.token import Caller
 from millrace.domain.webhook import Webhook, WebhookInput
 from millrace.usecases.context import Context
 from millrace.usecases.flows import get_flow
-from millrace.usecases.resources import born, changed, check_revision, fields_of
+from millrace.usecases.resources import born, changed, check_revision, fields_of, refuse
 from millrace.usecases.runs import start_run
-from millrace.usecases.write_only import secrets_of, take_secrets
+from millrace.usecases.write_only import (
+    changed_secrets,
+    commit_with_secrets,
+    secrets_of,
+    take_secrets,
+)
 
 _PRIVATE_HEADERS: Final = frozenset({"authorization", "cookie", "proxy-authorization", "api-key"})
 
 
-def check_webhook(given: WebhookInput, pointer: str = "", *, has_secret: bool = False) -> None:
-    """Raise RuleViolationError if deliveries could not be verified as asked."""
-    violations = webhook_violations(given, pointer, has_secret=has_secret)
-    if violations:
-        raise RuleViolationError("the webhook cannot verify its deliveries", violations)
-
-
 def webhook_violations(
-    given: WebhookInput, pointer: str = "", *, has_secret: bool = False
-) -> list[Violation]:
-    """What is wrong with a webhook that is well formed."""
-    if given.hmac_algorithm is None or given.hmac_secret_key is not None or has_secret:
-        return []
-    return [
-        Violation(
+    given: WebhookInput, pointer: str = "", before: Webhook | None = None
+) -> Iterator[Violation]:
+    """What is wrong with a webhook that is well formed; `before` may hold the secret already."""
+    secret = given.hmac_secret_key
+    is_kept = secret is None and before is not None and before.secrets_key is not None
+    has_secret = is_kept or (secret is not None and secret.get_secret_value() != "")
+    if given.hmac_algorithm is not None and not has_secret:
+        yield Violation(
             "secretMissing",
             f"{pointer}/hmacSecretKey",
             "hmacAlgorithm is set, but there is no secret to verify signatures with.",
             "Set hmacSecretKey to the secret that the sender signs with.",
         )
-    ]
+    if given.hmac_algorithm is None and secret is not None:
+        yield Violation(
+            "algorithmMissing",
+            f"{pointer}/hmacAlgorithm",
+            "hmacSecretKey is set, but without an algorithm no signature is verified.",
+            "Set hmacAlgorithm to sha256, or leave out the secret.",
+        )
 
 
 def new_webhook(
@@ -73,28 +78,31 @@ def changed_webhook(
 ) -> tuple[Webhook, dict[str, str]]:
     """A webhook as it will be, and its secrets if they change; `before` if nothing changes."""
     given, new = take_secrets(given)
-    old = secrets_of(context.secrets, before)
+    # A secret that verifies nothing any more is forgotten, not kept out of sight.
+    old = {} if given.hmac_algorithm is None else secrets_of(context.secrets, before)
     secrets = old | new
-    if secrets == old and fields_of(before, WebhookInput) == fields_of(given, WebhookInput):
+    same_secrets = secrets == old and bool(secrets) == (before.secrets_version is not None)
+    if same_secrets and fields_of(before, WebhookInput) == fields_of(given, WebhookInput):
         return before, {}
-    version = before.secrets_version if secrets == old else context.new_id("sec")
+    version = before.secrets_version
+    if not same_secrets:
+        version = context.new_id("sec") if secrets else None
     after = Webhook(
         **fields_of(given, Webhook),
         **changed(context, caller, before),
         flow_id=before.flow_id,
         secrets_version=version,
     )
-    return after, {} if secrets == old else secrets
+    return after, {} if same_secrets else secrets
 
 
 def create_webhook(context: Context, caller: Caller, flow_id: str, given: WebhookInput) -> Webhook:
     """Store a new webhook of a flow."""
     flow = get_flow(context, caller, flow_id)
-    check_webhook(given)
+    refuse(webhook_violations(given))
     webhook, secrets = new_webhook(context, caller, flow.id, given)
-    if webhook.secrets_key is not None:
-        context.secrets.put(webhook.secrets_key, secrets)
-    context.resources.commit(Create(webhook, parent_id=flow.id))
+    new, _ = changed_secrets(None, webhook, secrets)
+    commit_with_secrets(context, [Create(webhook, parent_id=flow.id)], new)
     return webhook
 
 
@@ -165,7 +173,8 @@ def _verify(context: Context, webhook: Webhook, delivery: Delivery) -> None:
     digest = hmac.new(secret.encode(), delivery.body, hashlib.sha256).hexdigest()
     given = delivery.headers.get(webhook.hmac_header.lower(), "")
     # Compared as bytes: compare_digest refuses text that is not ASCII.
-    if not hmac.compare_digest(f"{webhook.hmac_prefix}{digest}".encode(), given.encode()):
+    expected = f"{webhook.hmac_prefix}{digest}".encode()
+    if not hmac.compare_digest(expected, given.encode("utf-8", "surrogatepass")):
         raise UnauthenticatedError("no valid signature")
 
 
@@ -193,14 +202,10 @@ def _parse(delivery: Delivery) -> Json:
     content_type = delivery.headers.get("content-type", "").partition(";")[0].strip().lower()
     try:
         if content_type == "application/json" or content_type.endswith("+json"):
-            return json.loads(delivery.body, parse_constant=_refuse_constant)
+            return parse_json(delivery.body)
         return delivery.body.decode()
     except ValueError as error:
         raise RuleViolationError(
             f"the body is not what its content type {content_type!r} says",
             [Violation("badBody", "", str(error), "Send valid JSON, or another content type.")],
         ) from error
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")

@@ -1,12 +1,15 @@
 """Write-only fields: taken out of what a caller sends and kept in the secret store."""
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic import SecretStr
 
 from millrace.domain.base import Model
-from millrace.domain.ports import Secrets
+from millrace.domain.errors import DomainError
+from millrace.domain.ports import Change, Secrets
 from millrace.domain.resource import SecretHolder
+from millrace.usecases.context import Context
 
 
 def take_secrets[M: Model](model: M) -> tuple[M, dict[str, str]]:
@@ -30,3 +33,35 @@ def take_secrets[M: Model](model: M) -> tuple[M, dict[str, str]]:
 def secrets_of(secrets: Secrets, holder: SecretHolder) -> dict[str, str]:
     """A resource's secrets; empty if it has none."""
     return {} if holder.secrets_key is None else secrets.get(holder.secrets_key)
+
+
+def changed_secrets(
+    before: SecretHolder | None, after: SecretHolder, values: dict[str, str]
+) -> tuple[dict[str, dict[str, str]], list[str]]:
+    """What to store in the secret store for a changed resource, and which keys to forget."""
+    new = {after.secrets_key: values} if values and after.secrets_key is not None else {}
+    old = None if before is None else before.secrets_key
+    return new, [old] if old is not None and old != after.secrets_key else []
+
+
+def commit_with_secrets(
+    context: Context,
+    changes: Iterable[Change],
+    new: Mapping[str, dict[str, str]],
+    obsolete: Iterable[str] = (),
+) -> None:
+    """Store secrets by their keys, then the resources that name them, and forget the old ones.
+
+    If the resources are refused, the new secrets go again. After an error that leaves open whether
+    they were stored, the secrets stay: a set that nobody names does no harm, a missing one does.
+    """
+    for key, values in new.items():
+        context.secrets.put(key, values)
+    try:
+        context.resources.commit(*changes)
+    except DomainError:
+        for key in new:
+            context.secrets.delete(key)
+        raise
+    for key in obsolete:
+        context.secrets.delete(key)

@@ -9,7 +9,8 @@ from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 
 from millrace.domain.base import Json, Model
 from millrace.domain.ports import Listing
-from millrace.http.requests import JSON, Cursor, Limit, Page, caller_of, page
+from millrace.http.body import JSON
+from millrace.http.requests import Cursor, Limit, Page, caller_of, page
 from millrace.http.views import RunDetailView, RunView, StartedRun, StepOutput
 from millrace.usecases import runs
 from millrace.usecases.context import Context

@@ -1,0 +1,127 @@
+"""Connectors that follow a script, behind the same port as the ones that speak HTTP."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from millrace.connectors.expressions import ExpressionError, check_expression, matches
+from millrace.connectors.process import Pipeline
+from millrace.domain.action import ExportAction, ImportAction, ProcessAction
+from millrace.domain.base import Json, Record
+from millrace.domain.connection import Connection
+from millrace.domain.errors import StepError
+from millrace.domain.ports import Exporter, Importer
+from millrace.domain.records import ExportPage, RecordFailure
+
+type Trouble = StepError | OSError
+"""What a system or a Lambda may do to a worker; an OSError stands for a crash."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """One request that reached the system written to."""
+
+    path: str
+    position: int
+    key: str
+    records: tuple[Record, ...]
+
+
+@dataclass
+class ScriptedConnectors:
+    """Reads `pages`, keeps what is `written`, and meets trouble where the test says so.
+
+    Expressions and processes are the real ones: they need no system.
+    """
+
+    pages: list[list[Record]] = field(default_factory=list)
+    read_trouble: dict[int, list[Trouble]] = field(default_factory=dict)
+    """By page number, in front of it."""
+    write_trouble: dict[int, list[Trouble]] = field(default_factory=dict)
+    """By position of the first record, after the request has arrived."""
+    refused: list[Record] = field(default_factory=list)
+    """Records that the system written to does not take."""
+    written: list[Written] = field(default_factory=list)
+    secrets_seen: list[Mapping[str, str]] = field(default_factory=list)
+
+    def check_expression(self, expression: str) -> str | None:
+        """See Connectors."""
+        try:
+            check_expression(expression)
+        except ExpressionError as error:
+            return str(error)
+        return None
+
+    def matches(self, expression: str, record: Record) -> bool:
+        """See Connectors."""
+        return matches(expression, record)
+
+    def process(self, work: ProcessAction) -> Pipeline:
+        """See Connectors."""
+        return Pipeline(work.operations)
+
+    def exporter(
+        self, work: ExportAction, connection: Connection, secrets: Mapping[str, str]
+    ) -> Exporter:
+        """See Connectors."""
+        del work, connection
+        self.secrets_seen.append(secrets)
+        return _ScriptedExporter(self)
+
+    def importer(
+        self,
+        work: ImportAction,
+        connection: Connection,
+        secrets: Mapping[str, str],
+        request_key: Callable[[int, bytes], str],
+    ) -> Importer:
+        """See Connectors."""
+        del connection
+        self.secrets_seen.append(secrets)
+        return _ScriptedImporter(self, work, request_key)
+
+    @property
+    def records_written(self) -> list[Record]:
+        """Every record that arrived, in order."""
+        return [record for request in self.written for record in request.records]
+
+
+@dataclass(frozen=True)
+class _ScriptedExporter:
+    script: ScriptedConnectors
+
+    def pages(self, cursor: Json) -> Iterator[ExportPage]:
+        """See Exporter; a cursor is a page number."""
+        for number in range(cursor or 0, len(self.script.pages)):
+            _meet(self.script.read_trouble, number)
+            is_last = number == len(self.script.pages) - 1
+            yield ExportPage(self.script.pages[number], [], None if is_last else number + 1)
+
+
+@dataclass(frozen=True)
+class _ScriptedImporter:
+    script: ScriptedConnectors
+    work: ImportAction
+    request_key: Callable[[int, bytes], str]
+
+    @property
+    def batch_size(self) -> int:
+        """See Importer."""
+        return self.work.http.batch_size or 1
+
+    def write(self, records: Sequence[Record], position: int) -> list[RecordFailure]:
+        """See Importer."""
+        failures = [
+            RecordFailure(index, "http422", "not wanted")
+            for index, record in enumerate(records)
+            if record in self.script.refused
+        ]
+        taken = tuple(record for record in records if record not in self.script.refused)
+        key = self.request_key(position, repr(records).encode())
+        self.script.written.append(Written(self.work.http.path, position, key, taken))
+        _meet(self.script.write_trouble, position)
+        return failures
+
+
+def _meet(trouble: dict[int, list[Trouble]], place: int) -> None:
+    if trouble.get(place):
+        raise trouble[place].pop(0)

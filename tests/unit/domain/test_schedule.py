@@ -1,0 +1,67 @@
+"""Schedules as users write them become what EventBridge Scheduler takes."""
+
+import pytest
+from pydantic import ValidationError
+
+from millrace.domain.flow import FlowInput
+from millrace.domain.schedule import to_scheduler_expression
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("rate(1 minute)", "rate(1 minute)"),
+        ("rate(1 hours)", "rate(1 hour)"),
+        ("rate(5 minute)", "rate(5 minutes)"),
+        (" rate( 2  days ) ", "rate(2 days)"),
+        ("30 2 * * *", "cron(30 2 * * ? *)"),
+        ("30 2 * * 1-5", "cron(30 2 ? * MON-FRI *)"),
+        ("0 0 1 * *", "cron(0 0 1 * ? *)"),
+        ("*/10 * * * *", "cron(*/10 * * * ? *)"),
+        ("0 6 * * 0,6", "cron(0 6 ? * SUN,SAT *)"),
+        ("0 6 * * 7", "cron(0 6 ? * SUN *)"),
+        ("0 6 * jan mon", "cron(0 6 ? JAN MON *)"),
+        ("? 0 2 ? * *", "cron(0 2 * * ? *)"),
+        ("0 15 10 ? * 1", "cron(15 10 ? * MON *)"),
+        ("? 5 20 1 * ?", "cron(5 20 1 * ? *)"),
+    ],
+)
+def test_a_schedule_is_translated(written: str, expected: str) -> None:
+    """Rates, five fields and six fields all reach the scheduler with their meaning."""
+    assert to_scheduler_expression(written) == expected
+
+
+@pytest.mark.parametrize(
+    ("written", "complaint"),
+    [
+        ("rate(0 minutes)", "at least one minute"),
+        ("rate(5 weeks)", "expected"),
+        ("every day", "expected"),
+        ("* * * *", "expected"),
+        ("30 0 2 * * *", "seconds"),
+        ("0 0 1 * 1", "not both"),
+        ("? 2 * * *", "may stand only"),
+        ("0 0 * * 8", "days of the week"),
+        ("", "expected"),
+    ],
+)
+def test_what_is_no_schedule_is_refused_in_words(written: str, complaint: str) -> None:
+    """The message says what to write instead."""
+    with pytest.raises(ValueError, match=complaint):
+        to_scheduler_expression(written)
+
+
+def test_a_flow_takes_only_schedules_and_zones_that_exist() -> None:
+    """Both are found out when the flow is saved, not when it should have run."""
+    flow = FlowInput(name="n", schedule="? 0 2 ? * *", timezone="Europe/Paris")
+    assert (flow.schedule, flow.timezone) == ("? 0 2 ? * *", "Europe/Paris")
+    with pytest.raises(ValidationError) as raised:
+        FlowInput(name="n", schedule="often", timezone="Mars/Olympus")
+    assert {error["loc"] for error in raised.value.errors()} == {("schedule",), ("timezone",)}
+
+
+@pytest.mark.parametrize("zone", ["", "../etc/passwd", "Europe", "/etc/localtime", "é"])
+def test_a_zone_is_a_name_and_not_a_path(zone: str) -> None:
+    """Folders, paths and nonsense are refused alike."""
+    with pytest.raises(ValidationError):
+        FlowInput(name="n", timezone=zone)

@@ -1,0 +1,129 @@
+"""Compiled versions as state machines: deployed twice, started twice, asked about afterwards."""
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from tests.support.aws import ENVIRONMENT, simulated_aws
+from tests.support.samples import export_step, import_step
+
+from millrace import compiler
+from millrace.domain.errors import ConflictError
+from millrace.domain.flow import FlowSettings
+from millrace.orchestration.step_functions import StepFunctions
+from millrace.storage.memory import MemoryMachines
+from millrace.usecases.definitions import to_definition
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mypy_boto3_stepfunctions import SFNClient
+
+DATA = {"workspaceId": "ws_1", "runId": "run_1", "attempt": 1}
+ROLE = ENVIRONMENT["MILLRACE_MACHINE_ROLE_ARN"]
+PREFIX = ENVIRONMENT["MILLRACE_MACHINE_ARN_PREFIX"]
+
+
+def asl(name: str = "read") -> str:
+    """The definition of a small flow."""
+    steps = (export_step(name), import_step(depends_on=(name,)))
+    definition = to_definition(FlowSettings(name="orders"), steps)
+    return compiler.compile_flow(definition, compiler.Targets()).asl
+
+
+@pytest.fixture
+def client() -> "Iterator[SFNClient]":
+    """Step Functions that accepts machines and lets executions run for ever."""
+    with simulated_aws():
+        yield boto3.client("stepfunctions")
+
+
+@pytest.fixture
+def machines(client: "SFNClient") -> StepFunctions:
+    """The adapter under test."""
+    return StepFunctions(lambda: client, ROLE, PREFIX)
+
+
+def refuse(client: "SFNClient", operation: str, code: str) -> None:
+    """Make Step Functions answer with an error that AWS gives where moto does not."""
+    response: Any = {"Error": {"Code": code, "Message": code}}
+    error: Any = client.exceptions.from_code(code)
+
+    def hook(**_: object) -> None:
+        raise error(response, operation)
+
+    client.meta.events.register(f"before-call.sfn.{operation}", hook)
+
+
+def test_a_machine_is_named_as_policies_name_it(
+    machines: StepFunctions, client: "SFNClient"
+) -> None:
+    """The ARN starts with the prefix that IAM policies allow, and the role is the machines'."""
+    arn = machines.deploy("flow_1-v1", asl(), "STANDARD")
+    assert arn == f"{PREFIX}flow_1-v1"
+    machine = client.describe_state_machine(stateMachineArn=arn)
+    assert (machine["roleArn"], machine["type"]) == (ROLE, "STANDARD")
+
+
+def test_deploying_again_changes_the_definition(
+    machines: StepFunctions, client: "SFNClient"
+) -> None:
+    """A try that follows one that failed half way takes up the machine that is there."""
+    first = machines.deploy("flow_1-v1", asl(), "STANDARD")
+    refuse(client, "CreateStateMachine", "StateMachineAlreadyExists")
+    assert machines.deploy("flow_1-v1", asl("download"), "STANDARD") == first
+    definition = client.describe_state_machine(stateMachineArn=first)["definition"]
+    assert '"download"' in definition
+
+
+def test_an_execution_is_started_once(machines: StepFunctions, client: "SFNClient") -> None:
+    """Starting the same run again is harmless, and its input is what the worker needs."""
+    arn = machines.deploy("flow_1-v1", asl(), "STANDARD")
+    machines.start(arn, "run_1", DATA)
+    machines.start(arn, "run_1", DATA)
+    (execution,) = client.list_executions(stateMachineArn=arn)["executions"]
+    told = client.describe_execution(executionArn=execution["executionArn"])["input"]
+    assert json.loads(told) == DATA
+
+
+def test_the_outcome_of_an_execution_is_known(machines: StepFunctions, client: "SFNClient") -> None:
+    """Running, stopped, never started: each is told apart."""
+    arn = machines.deploy("flow_1-v1", asl(), "STANDARD")
+    machines.start(arn, "run_1", DATA)
+    assert machines.outcome(arn, "run_1") == "RUNNING"
+    client.stop_execution(executionArn=f"{arn.replace('stateMachine', 'execution')}:run_1")
+    assert machines.outcome(arn, "run_1") == "ABORTED"
+    assert machines.outcome(arn, "run_2") is None
+
+
+def test_a_machine_that_is_gone_cannot_be_started(machines: StepFunctions) -> None:
+    """The caller is told to deploy, not shown an error of AWS."""
+    arn = machines.deploy("flow_1-v1", asl(), "STANDARD")
+    machines.delete(arn)
+    with pytest.raises(ConflictError, match="deploy"):
+        machines.start(arn, "run_1", DATA)
+
+
+def test_a_machine_that_is_being_deleted_cannot_be_started(
+    machines: StepFunctions, client: "SFNClient"
+) -> None:
+    """Step Functions deletes in its own time; meanwhile the machine counts as gone."""
+    refuse(client, "StartExecution", "StateMachineDeleting")
+    with pytest.raises(ConflictError, match="deploy"):
+        machines.start(f"{PREFIX}flow_1-v1", "run_1", DATA)
+
+
+def test_the_machines_in_memory_keep_the_same_promises() -> None:
+    """Deployed twice, started twice, asked about: as on AWS."""
+    machines = MemoryMachines()
+    arn = machines.deploy("flow_1-v1", "{}", "STANDARD")
+    assert machines.deploy("flow_1-v1", '{"a":1}', "STANDARD") == arn
+    machines.start(arn, "run_1", DATA)
+    machines.start(arn, "run_1", dict(DATA))
+    assert machines.started == {(arn, "run_1"): DATA}
+    assert machines.outcome(arn, "run_1") == "RUNNING"
+    assert machines.outcome(arn, "run_2") is None
+    machines.delete(arn)
+    with pytest.raises(ConflictError, match="deploy"):
+        machines.start(arn, "run_2", DATA)

@@ -1,0 +1,326 @@
+"""Deliveries: verified over their raw bytes, recorded once, and refused for stated reasons."""
+
+import hashlib
+import hmac
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+from tests.support.samples import ALICE, MALLORY, process_step
+from tests.support.world import World
+
+from millrace import limits
+from millrace.domain.base import Json
+from millrace.domain.errors import (
+    ConflictError,
+    NotFoundError,
+    RevisionMismatchError,
+    RuleViolationError,
+    TooLargeError,
+    UnauthenticatedError,
+    UnavailableError,
+)
+from millrace.domain.flow import Flow
+from millrace.domain.run import Run
+from millrace.domain.webhook import Webhook, WebhookInput
+from millrace.storage.memory import MemoryMachines
+from millrace.usecases.deploy import undeploy_version
+from millrace.usecases.flows import latest_version
+from millrace.usecases.runs import list_runs, load_payload
+from millrace.usecases.webhooks import (
+    Delivery,
+    create_webhook,
+    delete_webhook,
+    list_webhooks,
+    receive_delivery,
+)
+
+SECRET = "s3cret é"
+BODY = b'{"action": "opened",   "number": 1.0}'
+JSON_TYPE = {"content-type": "application/json"}
+SIGNED: dict[str, Any] = {
+    "hmacAlgorithm": "sha256",
+    "hmacSecretKey": SECRET,
+    "deliveryIdHeader": "X-GitHub-Delivery",
+}
+
+
+def signature(body: bytes, secret: str = SECRET) -> str:
+    """What GitHub sends: the HMAC of the bytes, in hex, behind its prefix."""
+    return "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+
+
+def delivery(body: bytes = BODY, **headers: str) -> Delivery:
+    """A signed delivery of JSON; header names are written with underscores."""
+    given = {name.replace("_", "-"): value for name, value in headers.items()}
+    signed = {"x-hub-signature-256": signature(body)}
+    return Delivery("POST", JSON_TYPE | signed | given, {"a": "b"}, body)
+
+
+@dataclass
+class Hook:
+    """A webhook of a deployed flow."""
+
+    world: World
+    flow: Flow
+    webhook: Webhook
+
+    def receive(self, delivered: Delivery) -> tuple[Run, bool]:
+        """Take in a delivery."""
+        return receive_delivery(self.world.context, self.webhook.id, delivered)
+
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        """The flow's runs."""
+        return list_runs(self.world.context, ALICE, self.flow.id, 100, None).items
+
+
+def new_hook(world: World, settings: Mapping[str, Json]) -> Hook:
+    """A webhook with these settings on a new, deployed flow."""
+    flow = world.deployed(process_step("map"))
+    given = WebhookInput.model_validate(settings)
+    return Hook(world, flow, create_webhook(world.context, ALICE, flow.id, given))
+
+
+@pytest.fixture
+def hook(world: World) -> Hook:
+    """A webhook that verifies signatures and knows deliveries by their id."""
+    return new_hook(world, SIGNED)
+
+
+@pytest.fixture
+def open_hook(world: World) -> Hook:
+    """A webhook that takes everything from everybody."""
+    return new_hook(world, {})
+
+
+def test_a_signed_delivery_starts_a_run(hook: Hook) -> None:
+    """The run is recorded and its machine started, with the delivery as payload."""
+    run, is_new = hook.receive(delivery(x_github_delivery="d-1"))
+    assert is_new
+    assert hook.runs == (run,)
+    assert (run.machine_arn, run.id) in hook.world.machines.started
+    assert run.trigger.webhook_id == hook.webhook.id
+    assert run.trigger.delivery_id == "d-1"
+
+
+def test_the_payload_is_the_delivery_without_credentials(hook: Hook) -> None:
+    """The flow sees method, headers, query and body; not what proves who sent it."""
+    run, _ = hook.receive(
+        delivery(x_github_event="issues", authorization="Bearer x", cookie="c", api_key="k")
+    )
+    assert load_payload(hook.world.context, run) == {
+        "method": "POST",
+        "headers": {**JSON_TYPE, "x-github-event": "issues"},
+        "query": {"a": "b"},
+        "body": {"action": "opened", "number": 1.0},
+    }
+
+
+BAD_SIGNATURES = {
+    "missing": {},
+    "empty": {"x-hub-signature-256": ""},
+    "of another body": {"x-hub-signature-256": signature(BODY + b" ")},
+    "of another secret": {"x-hub-signature-256": signature(BODY, "guess")},
+    "without prefix": {"x-hub-signature-256": signature(BODY).removeprefix("sha256=")},
+    "wrong prefix": {"x-hub-signature-256": signature(BODY).replace("sha256=", "sha512=")},
+    "cut": {"x-hub-signature-256": signature(BODY)[:-1]},
+    "not ASCII": {"x-hub-signature-256": "sha256=é☃"},
+    "half a surrogate pair": {"x-hub-signature-256": "sha256=\ud800"},
+    "in another header": {"x-hub-signature": signature(BODY)},
+}
+
+
+@pytest.mark.parametrize("headers", BAD_SIGNATURES.values(), ids=BAD_SIGNATURES.keys())
+def test_without_the_right_signature_there_is_no_run(hook: Hook, headers: dict[str, str]) -> None:
+    """Whatever is wrong with it, the answer is the same and nothing is recorded."""
+    with pytest.raises(UnauthenticatedError) as raised:
+        hook.receive(Delivery("POST", JSON_TYPE | headers, {}, BODY))
+    assert raised.value.message == "no valid signature"
+    assert hook.runs == ()
+
+
+def test_the_signature_is_of_the_bytes_not_of_their_meaning(hook: Hook) -> None:
+    """The same JSON with other white space has another signature."""
+    headers = JSON_TYPE | {"x-hub-signature-256": signature(BODY)}
+    rewritten = json.dumps(json.loads(BODY)).encode()
+    with pytest.raises(UnauthenticatedError):
+        hook.receive(Delivery("POST", headers, {}, rewritten))
+
+
+def test_the_signature_comes_before_everything_else(hook: Hook) -> None:
+    """Who cannot sign does not learn that the flow is disabled or the body is no JSON."""
+    hook.world.change(hook.flow, process_step("map"), enabled=False)
+    with pytest.raises(UnauthenticatedError):
+        hook.receive(Delivery("POST", JSON_TYPE, {}, b"{"))
+
+
+def test_header_and_prefix_are_the_senders(world: World) -> None:
+    """Other systems sign in other headers, some without a prefix."""
+    hook = new_hook(world, SIGNED | {"hmacHeader": "X-Signature", "hmacPrefix": ""})
+    bare = signature(BODY).removeprefix("sha256=")
+    run, _ = hook.receive(Delivery("POST", JSON_TYPE | {"x-signature": bare}, {}, BODY))
+    payload = load_payload(world.context, run)
+    assert "x-signature" not in payload["headers"]
+
+
+def test_the_same_delivery_is_the_same_run(hook: Hook) -> None:
+    """Redelivered, even with another body, it starts nothing new."""
+    first, _ = hook.receive(delivery(x_github_delivery="d-1"))
+    second, is_new = hook.receive(delivery(b"{}", x_github_delivery="d-1"))
+    assert (second.id, is_new) == (first.id, False)
+    assert hook.receive(delivery(x_github_delivery="d-2"))[1]
+    assert len(hook.runs) == 2
+
+
+def test_delivery_ids_are_per_webhook(world: World) -> None:
+    """Two webhooks may get deliveries of the same id."""
+    first, second = new_hook(world, SIGNED), new_hook(world, SIGNED)
+    assert first.receive(delivery(x_github_delivery="d-1"))[1]
+    assert second.receive(delivery(x_github_delivery="d-1"))[1]
+
+
+def test_without_a_delivery_id_each_delivery_is_a_run(hook: Hook) -> None:
+    """A sender that names no delivery gets a run for each request."""
+    assert hook.receive(delivery())[1]
+    assert hook.receive(delivery(x_github_delivery=""))[1]
+    assert len(hook.runs) == 2
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "expected"),
+    [
+        (JSON_TYPE, b"[1]", [1]),
+        ({"content-type": "application/vnd.x+json; charset=utf-8"}, b'{"a":1}', {"a": 1}),
+        ({"content-type": "Application/JSON"}, b"null", None),
+        ({"content-type": "text/plain"}, b'{"a":1}', '{"a":1}'),
+        ({"content-type": "application/x-www-form-urlencoded"}, b"a=1&b=2", "a=1&b=2"),
+        ({}, "snow ☃".encode(), "snow ☃"),
+        (JSON_TYPE, b"", None),
+    ],
+)
+def test_the_body_is_what_its_type_says(
+    open_hook: Hook, headers: dict[str, str], body: bytes, expected: Json
+) -> None:
+    """JSON is parsed, other text is text, nothing is null."""
+    run, _ = open_hook.receive(Delivery("POST", headers, {}, body))
+    assert load_payload(open_hook.world.context, run)["body"] == expected
+
+
+BAD_BODIES = {
+    "cut off": b'{"a":',
+    "NaN": b'{"a": NaN}',
+    "too large a number": b'{"a": 1e999}',
+    "too long a number": b'{"a": ' + b"1" * 5_000 + b"}",
+    "not UTF-8": b'"\xff"',
+    "nested without end": b"[" * 200_000,
+}
+
+
+@pytest.mark.parametrize("body", BAD_BODIES.values(), ids=BAD_BODIES.keys())
+def test_a_body_that_is_not_the_json_it_claims_to_be_is_refused(
+    open_hook: Hook, body: bytes
+) -> None:
+    """The sender is told; nothing is recorded."""
+    with pytest.raises(RuleViolationError, match="content type") as raised:
+        open_hook.receive(Delivery("POST", JSON_TYPE, {}, body))
+    assert [violation.code for violation in raised.value.violations] == ["badBody"]
+    assert open_hook.runs == ()
+
+
+def test_a_body_up_to_the_limit_is_taken_and_kept_in_the_bucket(open_hook: Hook) -> None:
+    """4 MB is accepted, one byte more is not."""
+    body = b"x" * limits.WEBHOOK_BYTES
+    run, _ = open_hook.receive(Delivery("POST", {}, {}, body))
+    assert run.payload.key in open_hook.world.blobs.objects
+    assert load_payload(open_hook.world.context, run)["body"] == body.decode()
+    with pytest.raises(TooLargeError, match="4,000,000"):
+        open_hook.receive(Delivery("POST", {}, {}, body + b"x"))
+    assert len(open_hook.runs) == 1
+
+
+def test_a_disabled_flow_takes_no_deliveries(hook: Hook) -> None:
+    """The sender is told that it is not the signature."""
+    hook.world.change(hook.flow, process_step("map"), enabled=False)
+    with pytest.raises(ConflictError, match="disabled"):
+        hook.receive(delivery())
+    assert hook.runs == ()
+
+
+def test_an_undeployed_flow_takes_no_deliveries(hook: Hook) -> None:
+    """There is nothing that could run."""
+    context = hook.world.context
+    version = latest_version(context, hook.flow)
+    undeploy_version(context, ALICE, hook.flow.id, version.id, version.revision)
+    with pytest.raises(ConflictError, match="deploy one first"):
+        hook.receive(delivery())
+    assert hook.runs == ()
+
+
+class BusyMachines(MemoryMachines):
+    """Step Functions that takes no calls."""
+
+    def start(self, machine_arn: str, name: str, data: dict[str, Json]) -> None:
+        """Refuse."""
+        raise UnavailableError(f"cannot start {name} of {machine_arn} with {data}")
+
+
+def test_a_delivery_is_accepted_although_its_machine_cannot_start_now(hook: Hook) -> None:
+    """Recorded is accepted: the sweeper starts the run later."""
+    busy = replace(hook.world.context, machines=BusyMachines())
+    run, is_new = receive_delivery(busy, hook.webhook.id, delivery(x_github_delivery="d-1"))
+    assert is_new
+    assert hook.runs == (run,)
+
+
+def test_an_address_of_nobody_is_not_found(hook: Hook) -> None:
+    """Neither unknown ids nor deleted webhooks say more than that."""
+    context = hook.world.context
+    with pytest.raises(NotFoundError):
+        receive_delivery(context, "hook_9", delivery())
+    delete_webhook(context, ALICE, hook.flow.id, hook.webhook.id, hook.webhook.revision)
+    with pytest.raises(NotFoundError):
+        hook.receive(delivery())
+    assert hook.world.secrets.values == {}
+
+
+@pytest.mark.parametrize(
+    ("settings", "code", "pointer"),
+    [
+        ({"hmacAlgorithm": "sha256"}, "secretMissing", "/hmacSecretKey"),
+        ({"hmacSecretKey": "s3cret"}, "algorithmMissing", "/hmacAlgorithm"),
+        (
+            {"hmacAlgorithm": "sha256", "hmacSecretKey": ""},
+            "secretMissing",
+            "/hmacSecretKey",
+        ),
+    ],
+    ids=["no secret", "no algorithm", "empty secret"],
+)
+def test_a_webhook_that_could_not_verify_is_refused(
+    world: World, settings: dict[str, str], code: str, pointer: str
+) -> None:
+    """Half of what verification needs would look like verification and be none."""
+    flow = world.flow()
+    with pytest.raises(RuleViolationError) as raised:
+        create_webhook(world.context, ALICE, flow.id, WebhookInput.model_validate(settings))
+    assert [(found.code, found.pointer) for found in raised.value.violations] == [(code, pointer)]
+    assert list_webhooks(world.context, ALICE, flow.id, 10, None).items == ()
+    assert world.secrets.values == {}
+
+
+def test_webhooks_are_their_owners(hook: Hook) -> None:
+    """Another workspace can neither list, add nor delete them."""
+    context, flow_id = hook.world.context, hook.flow.id
+    for act in (
+        lambda: list_webhooks(context, MALLORY, flow_id, 10, None),
+        lambda: create_webhook(context, MALLORY, flow_id, WebhookInput()),
+        lambda: delete_webhook(context, MALLORY, flow_id, hook.webhook.id, 1),
+    ):
+        with pytest.raises(NotFoundError):
+            act()
+    with pytest.raises(RevisionMismatchError):
+        delete_webhook(context, ALICE, flow_id, hook.webhook.id, 7)
+    assert list_webhooks(context, ALICE, flow_id, 10, None).items == (hook.webhook,)
