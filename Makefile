@@ -22,7 +22,7 @@ log: setup ## Follow the local stack's log
 	@$(PYTHON) -m millrace_local logs --follow
 
 test: setup ## Run all tests
-	$(PYTHON) -m pytest
+	$(PYTHON) -m pytest -n 2 --dist loadfile
 
 check: lint types template test ## Everything that CI runs
 

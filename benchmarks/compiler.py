@@ -1,8 +1,8 @@
 """How good and how fast compiled machines are: `python -m benchmarks.compiler [--json]`.
 
-Each graph is compiled, and the finished machine run in the tests' simulator with lognormal durations
-(median 10 s, sigma 1). Ratio = makespan / critical path, as compiled machine / as one fork for each
-topological level, which is what other compilers to Step Functions emit.
+Each graph is compiled, and the finished machine run in the tests' simulator with lognormal
+durations (median 10 s, sigma 1). Ratio is makespan / critical path; beside it stands that of level
+barriers, one fork for each topological level, which other compilers to Step Functions emit.
 """
 
 import argparse
@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from millrace.compiler import compile_flow
 from tests.simulator.graphs import (
     GENERAL,
     Edges,
@@ -27,6 +26,8 @@ from tests.simulator.graphs import (
     step_id,
 )
 from tests.simulator.machines import Outcome, Simulator
+
+from millrace.compiler import compile_flow
 
 SIZES = (5, 10, 15, 20, 30, 40, 60, 90, 130, 200)
 # States that every happy run passes besides the plan's: the frame, and the record of its success.
@@ -84,7 +85,7 @@ def trials(row: Row, graphs: int, seed: int) -> Iterator[Trial]:
     for name, family in row.families.items():
         for size in SIZES:
             for number in range(graphs):
-                chance = random.Random(f"{seed} {name} {size} {number}")  # noqa: S311  sampling
+                chance = random.Random(f"{seed} {name} {size} {number}")
                 edges = family(chance, size)
                 seconds = [
                     min(10 * chance.lognormvariate(0, 1), LONGEST_SECONDS) for _ in range(size)
@@ -134,7 +135,7 @@ def speed(seed: int) -> dict[str, float]:
         took = []
         for name in ("layered", "random", "etl"):
             for number in range(4):
-                chance = random.Random(f"{seed} {name} {size} {number}")  # noqa: S311  sampling
+                chance = random.Random(f"{seed} {name} {size} {number}")
                 definition = as_definition(GENERAL[name](chance, size))
                 known = {s.id: chance.lognormvariate(0, 1) for s in definition.steps}
                 for durations in ({}, known):

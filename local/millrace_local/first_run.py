@@ -68,7 +68,7 @@ def _sizes(config: Config) -> str:
     deployed = functions.list_functions()["Functions"]
     largest = max(function["CodeSize"] for function in deployed)
     layer = max(layer["CodeSize"] for function in deployed for layer in function["Layers"])
-    return f"\nSizes: functions up to {largest:,} bytes each, one layer of {layer / 1e6:.1f} MB, zipped"
+    return f"\nZipped: functions up to {largest:,} bytes, their layer {layer / 1e6:.1f} MB"
 
 
 def _farewell(config: Config, api_url: str) -> str:

@@ -1,7 +1,7 @@
 """Each flow in compiler/input faces what it compiles to, or why it does not, in compiler/output.
 
-After a deliberate change: `UPDATE_GOLDEN=1 pytest tests/golden/test_compiler_golden.py`, then read the
-difference. CI never sets the variable.
+After a deliberate change: `UPDATE_GOLDEN=1 pytest tests/golden/test_compiler_golden.py`, then read
+the difference. CI never sets the variable.
 """
 
 import json

@@ -71,7 +71,7 @@ class Execution:
 
 @dataclass(slots=True)
 class Simulator:
-    """A machine with the functions it calls; `worker` gets step, attempt, number of the try, time."""
+    """An AWS account of two functions; `worker` gets step, attempt, number of the try, time."""
 
     worker: Worker
     lifecycle: Lifecycle = field(default=lambda _: {})
@@ -176,8 +176,7 @@ class Simulator:
     def _fail(
         self, spec: Mapping[str, Any], state: Json, now: float, _: dict[str, int]
     ) -> Execution:
-        error = spec["Error"] if "Error" in spec else _get(state, spec["ErrorPath"])
-        return Execution(now, error, (), cause=spec["Cause"])
+        return Execution(now, spec["Error"], (), state, spec["Cause"])
 
     def _succeed(
         self, _spec: Mapping[str, Any], state: Json, now: float, _: dict[str, int]

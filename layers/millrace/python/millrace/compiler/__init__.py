@@ -33,7 +33,7 @@ from millrace.compiler.model import (
     Targets,
 )
 from millrace.compiler.pipeline import Compiled, compile_flow
-from millrace.compiler.read import read_definition
+from millrace.compiler.read import read_definition, read_durations
 from millrace.compiler.rules import check
 from millrace.compiler.validate import validate_asl
 
@@ -51,5 +51,6 @@ __all__ = [
     "draw",
     "explain",
     "read_definition",
+    "read_durations",
     "validate_asl",
 ]

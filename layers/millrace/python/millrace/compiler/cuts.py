@@ -5,13 +5,13 @@ rest. At least, it costs what the two halves' critical paths take longer than th
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from millrace.compiler.graph import Graph, bits
-from millrace.compiler.lanes import longer, total
+from millrace.compiler.lanes import longer, running_longest, total
 
 
-@dataclass(frozen=True, slots=True)
-class Cut:
+class Cut(NamedTuple):
     """One barrier: the ideal that runs before it, its least cost, the size of its smaller half."""
 
     first: int
@@ -61,20 +61,14 @@ def find_cuts(graph: Graph, packed: list[int], part: int) -> Cuts:
     found: dict[int, Cut] = {}
     for key in (early, late, both):
         order = sorted(members, key=key.__getitem__)
-        after = 0
-        rests = []
-        for step in reversed(order):
-            after = longer(after, tails[step])
-            rests.append(after)
-        rests.pop()
-        first = before = 0
-        for size, step in enumerate(order[:-1], start=1):
-            first |= 1 << step
-            before = longer(before, ends[step])
-            rest = rests.pop()
+        before = running_longest([ends[step] for step in order])
+        after = running_longest([tails[step] for step in reversed(order)])
+        first = 0
+        for size in range(1, len(order)):
+            first |= 1 << order[size - 1]
             if first not in found:
-                smaller = min(size, len(order) - size)
-                found[first] = Cut(first, total(before + rest) - whole, smaller)
+                cost = total(before[size - 1] + after[-size - 1]) - whole
+                found[first] = Cut(first, cost, min(size, len(order) - size))
     return Cuts(span, list(found.values()))
 
 

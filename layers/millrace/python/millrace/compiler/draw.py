@@ -1,6 +1,6 @@
 """Draws a flow's graph for people: in a terminal, in Markdown, on a page."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Literal
 from xml.sax.saxutils import escape
 
@@ -113,15 +113,44 @@ def _short(label: str) -> str:
 
 
 def _text(graph: Graph) -> Iterator[str]:
-    layers = _layers(graph)
-    for row, layer in enumerate(layers):
-        if row:
-            yield ""
-        for step in layer:
-            yield from _line(graph.steps, graph.waits_for[step], step)
+    """One line a step, beside rails that lead from each step to those that wait for it."""
+    rails: list[int | None] = []
+    waiting = [mask.bit_count() for mask in graph.followed_by]
+    rows = []
+    for step, mask in enumerate(graph.waits_for):
+        for earlier in bits(mask):
+            waiting[earlier] -= 1
+        joined = {i: r for i, r in enumerate(rails) if r is not None and mask >> r & 1}
+        ended = [i for i, rail in joined.items() if waiting[rail] == 0]
+        free = [i for i, rail in enumerate(rails) if rail is None]
+        here = [*ended, *free, len(rails)][0]
+        if here == len(rails):
+            rails.append(None)
+        rows.append(_row(rails, here, list(joined), ended))
+        for i in ended:
+            rails[i] = None
+        rails[here] = step if waiting[step] else None
+    width = max(map(len, rows))
+    for drawn, row in zip(graph.steps, rows, strict=True):
+        yield f"{row:{width}}  {drawn.label} ({drawn.type})"
 
 
-def _line(steps: Sequence[Step], waits_for: int, index: int) -> Iterator[str]:
-    step = steps[index]
-    names = ", ".join(steps[earlier].label for earlier in bits(waits_for))
-    yield f"[{step.label}]" + (f"  after {names}" if names else "")
+def _row(rails: list[int | None], here: int, joined: list[int], ended: list[int]) -> str:
+    """A step's dot, the rails that join it, and those that pass by."""
+    low, high = min([here, *joined]), max([here, *joined])
+    cells = []
+    for i, rail in enumerate(rails):
+        if i == here:
+            cell = "●"
+        elif i in joined:
+            cell = _JOINTS[i in ended][(i > low) + (i == high)]
+        elif rail is not None:
+            cell = "│"
+        else:
+            cell = "─" if low < i < high else " "
+        cells.append(cell + ("─" if low <= i < high else " "))
+    return "".join(cells).rstrip()
+
+
+# For a rail that goes on, and one that ends: at the left, in the middle, at the right.
+_JOINTS = ("├┼┤", "╰┴╯")

@@ -2,7 +2,19 @@
 
 The machine's input is `{"workspaceId", "runId", "attempt"}`, and that is all its state ever holds
 besides a short-lived error: records travel outside. A happy run passes one state for each step, one
-for each fork, and two that frame them.
+for each fork, and two that frame them. All else lies off the happy path:
+
+- failure, stop: no Catch but the frame's, so the attempt ends at that instant and Step Functions
+  aborts the other branches (a function that is running then still ends: the worker ignores it).
+- failure, continue: a Catch of everything that leads to the ordinary next state, or from the last
+  step of a branch to a Succeed.
+- partial success, stop: the worker raises StepPartialSuccess; where failure continues, a first
+  catcher leads it to a Fail. Partial success, continue: the worker returns as on success.
+- StepFailed, StepPartialSuccess and StepThrottled are not retried; anything else is: StepTransient,
+  Lambda's own errors, crashes, time-outs.
+- StepThrottled: its message is the time (RFC 3339, UTC) until which a Wait holds the step.
+
+The frame is a Parallel because only a Parallel can catch for many states at once.
 """
 
 from millrace.compiler.graph import Graph
@@ -74,7 +86,7 @@ class _Emitter:
             states[failed] = {**self._lifecycle("attemptFailed", _FAILURE), "Next": failure}
         states[failure] = {
             "Type": "Fail",
-            "ErrorPath": "$.failure.Error",
+            "Error": "RunFailed",
             "Cause": "A step failed; the run's record says which and why.",
         }
         machine: Machine = {
@@ -147,17 +159,13 @@ class _Emitter:
         }
 
     def _branch(self, plan: Plan) -> Branch:
-        """One scope. A failure that continues past its last step lands on a Succeed of its own."""
+        """One scope: a branch of a fork, or of the frame."""
         parts = plan.parts if isinstance(plan, Series) else (plan,)
         names = [self._entry_name(part) for part in parts]
-        landing = None
-        last = parts[-1]
-        if isinstance(last, Leaf) and self._graph.steps[last.step].on_failure == "continue":
-            landing = self._names.take(names[-1], ": done")
         states: dict[str, State] = {}
         for part, name, following in zip(parts, names, [*names[1:], None], strict=True):
             if isinstance(part, Leaf):
-                self._step(states, self._graph.steps[part.step], name, following, landing)
+                self._step(states, self._graph.steps[part.step], name, following)
             else:
                 fork: Parallel = {
                     "Type": "Parallel",
@@ -165,8 +173,6 @@ class _Emitter:
                     "ResultPath": None,
                 }
                 states[name] = _towards(fork, following)
-        if landing is not None:
-            states[landing] = {"Type": "Succeed"}
         return {"StartAt": names[0], "States": states}
 
     def _entry_name(self, plan: Plan) -> str:
@@ -174,15 +180,8 @@ class _Emitter:
             return self._name_of[self._graph.steps[plan.step].id]
         return self._names.take("Fork")
 
-    def _step(
-        self,
-        states: dict[str, State],
-        step: Step,
-        name: str,
-        following: str | None,
-        landing: str | None,
-    ) -> None:
-        """A step's Task, and beside it what its failures need; see "Failure semantics" in docs."""
+    def _step(self, states: dict[str, State], step: Step, name: str, following: str | None) -> None:
+        """A step's Task, and beside it the states that its failures need."""
         throttled = self._names.take(name, ": throttled")
         wait = self._names.take(name, ": wait")
         catchers = [_catcher("StepThrottled", throttled, "$.throttled")]
@@ -197,10 +196,11 @@ class _Emitter:
                     "Error": "StepPartialSuccess",
                     "Cause": f"Some records failed in {step.id}, whose strategy for that is stop.",
                 }
-            target = following if following is not None else landing
-            if target is None:
-                raise AssertionError("a step that continues needs a state to continue with")
-            catchers.append(_catcher("States.ALL", target, None))
+            onward = following
+            if onward is None:
+                onward = self._names.take(name, ": done")
+                states[onward] = {"Type": "Succeed"}
+            catchers.append(_catcher("States.ALL", onward, None))
         task["Catch"] = catchers
         states[name] = _towards(task, following)
         # The worker throttled says until when, as its error's message; a Wait holds no compute.

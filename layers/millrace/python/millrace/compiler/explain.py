@@ -12,9 +12,9 @@ def explain(compiled: Compiled) -> str:
     critical = sum(compiled.seconds[step] for step in compiled.critical_path)
     names = " -> ".join(compiled.graph.steps[step].label for step in compiled.critical_path)
     span = compiled.makespan_seconds
+    size = len(compiled.asl.encode())
     lines = [
-        f"{compiled.type} machine, {len(compiled.graph.steps)} steps,"
-        f" {len(compiled.asl.encode()):,} bytes",
+        f"{compiled.type} machine, {len(compiled.graph.steps)} steps, {size:,} bytes",
         "",
         *_tree(compiled, compiled.plan, ""),
         "",

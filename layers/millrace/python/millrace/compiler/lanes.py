@@ -44,6 +44,17 @@ def longer(a: int, b: int) -> int:
     return b ^ ((a ^ b) & (where - (where >> (_WIDTH - 1))))
 
 
+def running_longest(packed: Iterable[int]) -> list[int]:
+    """The largest value so far in each lane, at each place of a list (`longer`, written out)."""
+    found = []
+    a = 0
+    for b in packed:
+        where = ((a | _TOP) - b) & _TOP
+        a = b ^ ((a ^ b) & (where - (where >> (_WIDTH - 1))))
+        found.append(a)
+    return found
+
+
 def total(packed: int) -> int:
     """The sum over all lanes: a number modulo 2**30 - 1 is the sum of its 30-bit digits."""
     return packed % _LANE

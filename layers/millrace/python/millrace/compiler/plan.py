@@ -12,7 +12,7 @@ bear on the makespan are planned again, trying several cuts by planning both hal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import reduce
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from millrace.compiler.cuts import Cuts, find_cuts
 from millrace.compiler.graph import Graph
@@ -53,8 +53,8 @@ _EXPONENTS = (1.0, 0.6, 1.4)
 _ROUNDS = ((1.0, 2), (1.5, 4), (0.6, 4), (1.0, 8), (1.5, 20))
 # The work allowed, counted in steps of the parts searched for cuts (some 10 microseconds each): it
 # grows with the cube of the number of steps, from some 5 ms to some 120 ms for 200 steps.
-_LEAST_WORK, _MOST_WORK = 350, 9_000
-_STEPS_CUBED_PER_WORK = 300
+_LEAST_WORK, _MOST_WORK = 280, 6_000
+_STEPS_CUBED_PER_WORK = 400
 
 
 def make_plan(graph: Graph, packed: list[int]) -> Plan:
@@ -63,18 +63,19 @@ def make_plan(graph: Graph, packed: list[int]) -> Plan:
     `packed` holds each step's duration in each scenario, as `durations.scenarios` makes them.
     """
     planner = _Planner(graph, packed)
-    return min(planner.rounds(), key=lambda planned: total(planned.span)).plan
-
-
-@dataclass(frozen=True, slots=True)
-class _Planned:
-    """A plan and its packed makespan."""
-
-    span: int
-    plan: Plan
+    return _built(min(planner.rounds(), key=lambda planned: total(planned.span)))
 
 
 type _Shape = Literal["leaf", "fork", "series", "prime"]
+
+
+class _Planned(NamedTuple):
+    """A planned part: its packed makespan, its shape, and what it was decomposed into."""
+
+    span: int
+    shape: _Shape
+    part: int
+    inner: list["_Planned"]
 
 
 class _Planner:
@@ -87,6 +88,7 @@ class _Planner:
         ]
         self._sketches: dict[int, _Planned] = {}
         self._sketch_exponent = 1.0
+        self._shapes: dict[int, tuple[_Shape, list[int]]] = {}
         self._cuts_of: dict[int, Cuts] = {}
         steps = len(graph.steps)
         self._work_left = min(_MOST_WORK, max(_LEAST_WORK, steps**3 // _STEPS_CUBED_PER_WORK))
@@ -162,6 +164,12 @@ class _Planner:
         return self._cuts_of[part]
 
     def _decompose(self, part: int) -> tuple[_Shape, list[int]]:
+        if part not in self._shapes:
+            self._shapes[part] = self._shape(part)
+        shape, parts = self._shapes[part]
+        return shape, parts
+
+    def _shape(self, part: int) -> tuple[_Shape, list[int]]:
         if part & (part - 1) == 0:
             return "leaf", []
         parts = _components(part, self._related)
@@ -170,14 +178,14 @@ class _Planner:
         parts = _components(part, self._unrelated)
         return ("series" if len(parts) > 1 else "prime"), parts
 
-    def _join(self, shape: _Shape, part: int, planned: list[_Planned]) -> _Planned:
+    def _join(self, shape: _Shape, part: int, inner: list[_Planned]) -> _Planned:
         if shape == "leaf":
-            step = part.bit_length() - 1
-            return _Planned(self._packed[step], Leaf(step))
-        plans = [p.plan for p in planned]
-        if shape == "fork":
-            return _Planned(reduce(longer, [p.span for p in planned]), Fork(tuple(plans)))
-        return _Planned(sum(p.span for p in planned), _series(plans, barrier=shape == "prime"))
+            span = self._packed[part.bit_length() - 1]
+        elif shape == "fork":
+            span = reduce(longer, [planned.span for planned in inner])
+        else:
+            span = sum([planned.span for planned in inner])
+        return _Planned(span, shape, part, inner)
 
 
 def _components(part: int, neighbours: list[int]) -> list[int]:
@@ -195,13 +203,18 @@ def _components(part: int, neighbours: list[int]) -> list[int]:
     return parts
 
 
-def _series(plans: list[Plan], *, barrier: bool) -> Series:
-    """A series without series directly inside."""
+def _built(planned: _Planned) -> Plan:
+    """The plan itself, without a series directly inside a series."""
+    if planned.shape == "leaf":
+        return Leaf(planned.part.bit_length() - 1)
+    plans = [_built(inner) for inner in planned.inner]
+    if planned.shape == "fork":
+        return Fork(tuple(plans))
     parts: list[Plan] = []
     barriers: set[int] = set()
     for plan in plans:
         offset = len(parts)
-        if barrier and parts:
+        if planned.shape == "prime" and parts:
             barriers.add(offset)
         if isinstance(plan, Series):
             parts.extend(plan.parts)

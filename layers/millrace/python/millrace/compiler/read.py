@@ -20,6 +20,7 @@ from millrace.compiler.rules import check
 _STEP_TYPES = ("Export", "Process", "Import", "Flow")
 _EXCEPTIONS = ("failure", "partial_success")
 _STRATEGIES = ("stop", "continue")
+_YEAR_SECONDS = 31_622_400
 
 
 def read_definition(document: object) -> tuple[Definition | None, list[Finding]]:
@@ -50,6 +51,27 @@ def read_definition(document: object) -> tuple[Definition | None, list[Finding]]
     return None, in_document_order(reader.findings)
 
 
+def read_durations(document: object) -> tuple[dict[str, float], list[Finding]]:
+    """Turn a decoded object of step ids and seconds into durations, or into what is wrong with it.
+
+    Ids of steps that a flow does not have do no harm: histories outlive steps.
+    """
+    reader = _Reader()
+    found = {}
+    for key, seconds in (reader.mapping(document, "") or {}).items():
+        if _is_number(seconds) and 0 < seconds <= _YEAR_SECONDS:
+            found[str(key)] = float(seconds)
+        else:
+            token = str(key).replace("~", "~0").replace("/", "~1")
+            reader.report(
+                "out_of_range",
+                f"/{token}",
+                "This is not a number of seconds, above 0 and up to a year.",
+                "Write seconds, or leave the step out.",
+            )
+    return found, reader.findings
+
+
 def _steps(reader: "_Reader", fields: Mapping[str, object]) -> list[Step | None]:
     if "steps" not in fields:
         reader.report("missing", "/steps", "The flow has no steps.", "Add a list named steps.")
@@ -70,7 +92,6 @@ def _step(reader: "_Reader", item: object) -> Step | None:
         return None
     reader.step = step_id
     behaviour = _exception_behavior(reader, fields)
-    timeout = reader.integer(fields, "timeoutSeconds", 0)
     return Step(
         id=step_id,
         name=None if fields.get("name") is None else reader.text(fields, "name", step_id),
@@ -80,7 +101,7 @@ def _step(reader: "_Reader", item: object) -> Step | None:
         on_failure=behaviour.get("failure", "stop"),
         on_partial_success=behaviour.get("partial_success", "continue"),
         retry=_retry(reader, fields),
-        timeout_seconds=None if fields.get("timeoutSeconds") is None else timeout,
+        timeout_seconds=reader.optional_integer(fields, "timeoutSeconds"),
     )
 
 
@@ -132,12 +153,11 @@ def _retry(reader: "_Reader", fields: Mapping[str, object]) -> Retry:
         return Retry()
     inner = reader.at("/retry")
     default = Retry()
-    max_delay = inner.integer(entry, "maxDelaySeconds", 0)
     return Retry(
         max_attempts=inner.integer(entry, "maxAttempts", default.max_attempts),
         interval_seconds=inner.integer(entry, "intervalSeconds", default.interval_seconds),
         backoff_rate=inner.number(entry, "backoffRate", default.backoff_rate),
-        max_delay_seconds=None if entry.get("maxDelaySeconds") is None else max_delay,
+        max_delay_seconds=inner.optional_integer(entry, "maxDelaySeconds"),
         jitter=inner.boolean(entry, "jitter", default=default.jitter),
     )
 
@@ -193,6 +213,10 @@ class _Reader:
         return default
 
     def integer(self, fields: Mapping[str, object], key: str, default: int) -> int:
+        value = self.optional_integer(fields, key)
+        return default if value is None else value
+
+    def optional_integer(self, fields: Mapping[str, object], key: str) -> int | None:
         value = fields.get(key)
         if isinstance(value, int) and not isinstance(value, bool):
             return value
@@ -200,11 +224,11 @@ class _Reader:
             return int(value)
         if value is not None:
             self.wrong_type(f"/{key}", value, "a whole number")
-        return default
+        return None
 
     def number(self, fields: Mapping[str, object], key: str, default: float) -> float:
         value = fields.get(key)
-        if isinstance(value, int | float) and not isinstance(value, bool):
+        if _is_number(value):
             # A JSON integer may be too large for a float; as infinity it is refused by range.
             try:
                 return float(value)
@@ -234,6 +258,10 @@ class _Reader:
         else:
             self.wrong_type(f"/{key}", value, wanted)
         return default
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _is_mapping(value: object) -> TypeGuard[Mapping[str, object]]:

@@ -104,10 +104,8 @@ class Fail(TypedDict):
     """Ends its scope as failed."""
 
     Type: Literal["Fail"]
-    Error: NotRequired[str]
-    Cause: NotRequired[str]
-    ErrorPath: NotRequired[str]
-    CausePath: NotRequired[str]
+    Error: str
+    Cause: str
 
 
 class Succeed(TypedDict):

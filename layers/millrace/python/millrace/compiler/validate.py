@@ -13,6 +13,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from millrace.compiler import asl_fields as asl
 from millrace.compiler.asl_choices import choice_rule
 from millrace.compiler.asl_fields import Checks, Complaint
+from millrace.compiler.asl_states import (
+    AT_MOST_ONE,
+    FIELDS,
+    FUNCTION,
+    INTEGRATIONS,
+    ONE_OF,
+    PATTERNS,
+    REQUIRED,
+    RESOURCE,
+)
 from millrace.compiler.model import Finding, MachineType, in_document_order
 
 # Quotas of Step Functions ("Service quotas", definition size and state name).
@@ -42,116 +52,6 @@ def validate_asl(
     if not validator.findings or document is not None:
         validator.machine(document)
     return in_document_order(validator.findings)
-
-
-_COMMON: Checks = {"Type": asl.anything, "Comment": asl.any_text}
-_MOVING: Checks = {"Next": asl.anything, "End": asl.anything}
-_IN_OUT: Checks = {"InputPath": asl.optional_path, "OutputPath": asl.optional_path}
-_RESULT: Checks = {
-    "Parameters": asl.template,
-    "ResultPath": asl.result_path,
-    "ResultSelector": asl.template,
-}
-_HANDLING: Checks = {"Retry": asl.retriers, "Catch": asl.catchers}
-_FIELDS: dict[str, Checks] = {
-    "Task": {
-        **_COMMON,
-        **_MOVING,
-        **_IN_OUT,
-        **_RESULT,
-        **_HANDLING,
-        "Resource": asl.text,
-        "TimeoutSeconds": asl.whole_number(1),
-        "TimeoutSecondsPath": asl.path,
-        "HeartbeatSeconds": asl.whole_number(1),
-        "HeartbeatSecondsPath": asl.path,
-    },
-    "Parallel": {
-        **_COMMON,
-        **_MOVING,
-        **_IN_OUT,
-        **_RESULT,
-        **_HANDLING,
-        "Branches": asl.anything,
-    },
-    "Map": {
-        **_COMMON,
-        **_MOVING,
-        **_IN_OUT,
-        **_RESULT,
-        **_HANDLING,
-        "ItemProcessor": asl.anything,
-        "ItemsPath": asl.path,
-        "ItemSelector": asl.template,
-        "MaxConcurrency": asl.whole_number(0),
-    },
-    "Pass": {
-        **_COMMON,
-        **_MOVING,
-        **_IN_OUT,
-        "Parameters": asl.template,
-        "Result": asl.anything,
-        "ResultPath": asl.result_path,
-    },
-    "Wait": {
-        **_COMMON,
-        **_MOVING,
-        **_IN_OUT,
-        "Seconds": asl.whole_number(0),
-        "SecondsPath": asl.path,
-        "Timestamp": asl.timestamp,
-        "TimestampPath": asl.path,
-    },
-    "Choice": {**_COMMON, **_IN_OUT, "Choices": asl.anything, "Default": asl.anything},
-    "Succeed": {**_COMMON, **_IN_OUT},
-    "Fail": {
-        **_COMMON,
-        "Error": asl.any_text,
-        "ErrorPath": asl.dynamic,
-        "Cause": asl.any_text,
-        "CausePath": asl.dynamic,
-    },
-}
-_REQUIRED: dict[str, frozenset[str]] = {
-    "Task": frozenset({"Resource"}),
-    "Parallel": frozenset({"Branches"}),
-    "Map": frozenset({"ItemProcessor"}),
-    "Choice": frozenset({"Choices"}),
-}
-_ONE_OF: dict[str, tuple[tuple[str, ...], ...]] = {
-    "Wait": (("Seconds", "SecondsPath", "Timestamp", "TimestampPath"),),
-}
-_AT_MOST_ONE: dict[str, tuple[tuple[str, ...], ...]] = {
-    "Task": (
-        ("TimeoutSeconds", "TimeoutSecondsPath"),
-        ("HeartbeatSeconds", "HeartbeatSecondsPath"),
-    ),
-    "Fail": (("Error", "ErrorPath"), ("Cause", "CausePath")),
-    "Pass": (("Result", "Parameters"),),
-}
-# The service integrations that Millrace uses or may use, and what each cannot do without.
-_INTEGRATIONS: dict[str, frozenset[str]] = {
-    "lambda:invoke": frozenset({"FunctionName"}),
-    "states:startExecution": frozenset({"StateMachineArn"}),
-    "sqs:sendMessage": frozenset({"QueueUrl", "MessageBody"}),
-    "sns:publish": frozenset({"Message"}),
-    "events:putEvents": frozenset({"Entries"}),
-    "dynamodb:getItem": frozenset({"TableName", "Key"}),
-    "dynamodb:putItem": frozenset({"TableName", "Item"}),
-    "dynamodb:updateItem": frozenset({"TableName", "Key"}),
-    "dynamodb:deleteItem": frozenset({"TableName", "Key"}),
-}
-_PATTERNS = {
-    "lambda:invoke": {"waitForTaskToken"},
-    "states:startExecution": {"sync", "sync:2", "waitForTaskToken"},
-    "sqs:sendMessage": {"waitForTaskToken"},
-    "sns:publish": {"waitForTaskToken"},
-    "events:putEvents": {"waitForTaskToken"},
-}
-_RESOURCE = re.compile(r"arn:aws(?:-[a-z-]+)?:states:::(\w+:\w+)(?:\.([\w:]+))?")
-_FUNCTION = re.compile(
-    r"arn:aws(?:-[a-z-]+)?:lambda:[a-z0-9-]+:\d{12}:function:[\w-]+(?::[\w$-]+)?"
-)
 
 
 class _Validator:
@@ -223,11 +123,11 @@ class _Validator:
                 continue
             self._state(state, here)
             targets[name] = list(_targets(state))
-            if state.get("End") is True or state.get("Type") in {"Succeed", "Fail"}:
+            if state.get("End") is True or state.get("Type") in ("Succeed", "Fail"):
                 ends.add(name)
         for name, ways in targets.items():
             for pointer, target in ways:
-                if target not in states:
+                if not isinstance(target, str) or target not in states:
                     self.report(
                         f"{base}/States/{asl.escape(name)}{pointer}",
                         "unknown_state",
@@ -288,19 +188,19 @@ class _Validator:
 
     def _state(self, state: Mapping[str, object], here: str) -> None:
         kind = state.get("Type")
-        if not isinstance(kind, str) or kind not in _FIELDS:
+        if not isinstance(kind, str) or kind not in FIELDS:
             self.report(f"{here}/Type", "unknown_value", f"{kind!r:.40} is no type.", "Correct it.")
             return
-        self._apply(here, asl.fields(state, _FIELDS[kind], _REQUIRED.get(kind, frozenset())))
-        for group in _ONE_OF.get(kind, ()):
+        self._apply(here, asl.fields(state, FIELDS[kind], REQUIRED.get(kind, frozenset())))
+        for group in ONE_OF.get(kind, ()):
             if sum(key in state for key in group) != 1:
                 names = ", ".join(group)
                 self.report(here, "not_exactly_one", f"Exactly one of {names}.", "Keep one.")
-        for group in _AT_MOST_ONE.get(kind, ()):
+        for group in AT_MOST_ONE.get(kind, ()):
             if sum(key in state for key in group) > 1:
                 names = " and ".join(group)
                 self.report(here, "not_exactly_one", f"Not both {names}.", "Keep one.")
-        if "Next" in _FIELDS[kind]:
+        if "Next" in FIELDS[kind]:
             self._next_or_end(state, here)
         special = {
             "Task": self._task,
@@ -329,10 +229,10 @@ class _Validator:
                 "HeartbeatSeconds must be smaller than TimeoutSeconds.",
                 "Lower it.",
             )
-        if _FUNCTION.fullmatch(resource) or re.fullmatch(r"\$\{\w+\}", resource):
+        if FUNCTION.fullmatch(resource) or re.fullmatch(r"\$\{\w+\}", resource):
             return
-        match = _RESOURCE.fullmatch(resource)
-        if match is None or match[1] not in _INTEGRATIONS:
+        match = RESOURCE.fullmatch(resource)
+        if match is None or match[1] not in INTEGRATIONS:
             self.report(
                 f"{here}/Resource",
                 "unknown_resource",
@@ -345,7 +245,7 @@ class _Validator:
             self._pattern(state, here, integration, pattern)
         given = state.get("Parameters")
         keys = {str(key).removesuffix(".$") for key in given} if isinstance(given, dict) else ()
-        for key in sorted(_INTEGRATIONS[integration].difference(keys)):
+        for key in sorted(INTEGRATIONS[integration].difference(keys)):
             self.report(
                 f"{here}/Parameters/{key}", "missing", f"{integration} needs {key}.", "Add it."
             )
@@ -362,7 +262,7 @@ class _Validator:
     def _pattern(
         self, state: Mapping[str, object], here: str, integration: str, pattern: str
     ) -> None:
-        if pattern not in _PATTERNS.get(integration, ()):
+        if pattern not in PATTERNS.get(integration, ()):
             self.report(
                 f"{here}/Resource",
                 "unknown_resource",

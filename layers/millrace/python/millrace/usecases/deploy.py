@@ -16,6 +16,7 @@ from millrace.usecases.context import Context
 from millrace.usecases.definitions import to_definition
 from millrace.usecases.flows import get_flow, get_version
 from millrace.usecases.resources import changed, check_revision, refuse
+from millrace.usecases.step_durations import past_durations
 
 
 def deploy_version(
@@ -114,7 +115,7 @@ def _deploy_machine(context: Context, flow: Flow, version: Version) -> str:
     asks = compiler.FlowRetry(max_attempts=limits.FLOW_RETRY_ATTEMPTS)
     definition = replace(to_definition(flow, version.steps), flow_retry=asks)
     try:
-        compiled = compiler.compile_flow(definition, context.targets)
+        compiled = compiler.compile_flow(definition, context.targets, past_durations(context, flow))
     except compiler.CompileError as error:
         refuse(
             Violation(find.code, find.pointer, find.message, find.remedy) for find in error.findings

@@ -1,0 +1,107 @@
+"""The documentation tells the truth: its routes, codes, limits, commands and links exist."""
+
+import re
+from pathlib import Path
+from typing import get_args
+
+import pytest
+import yaml
+from pydantic import BaseModel
+
+from millrace import limits
+from millrace.domain.action import ActionWork, Operation
+from millrace.domain.flow import Step
+from millrace.http import problems
+from millrace.http.openapi import document
+from millrace.usecases.apply import AppliedFlow, ApplyDocument
+
+ROOT = Path(__file__).parents[3]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def page(name: str) -> str:
+    """The text of a page."""
+    return (ROOT / name).read_text()
+
+
+def wire_names(model: type[BaseModel]) -> set[str]:
+    """The field names of a model as they are on the wire."""
+    return {field.alias or name for name, field in model.model_fields.items()}
+
+
+def test_every_route_is_in_the_api_page() -> None:
+    """Each path of the OpenAPI document, with its methods, has a row in docs/api.md."""
+    rows = page("docs/api.md").splitlines()
+    for path, operations in document()["paths"].items():
+        methods = [method.upper() for method in operations]
+        row = [row for row in rows if f" {path}`" in row]
+        assert row, path
+        for method in methods:
+            assert any(f"`{method}" in each for each in row), (path, method)
+
+
+def test_every_error_code_is_in_the_api_page() -> None:
+    """Each code of a problem is listed with its status."""
+    text = page("docs/api.md")
+    for error, status in problems.STATUS.items():
+        assert re.search(rf"^\| {status.value} \| .*`{error.code}`", text, re.MULTILINE), error
+
+
+def test_the_limits_in_the_api_page_are_those_in_the_code() -> None:
+    """The table of limits shows the numbers that are enforced."""
+    table = page("docs/api.md").partition("## Limits")[2]
+    request, webhook = limits.REQUEST_BYTES // 1_000_000, limits.WEBHOOK_BYTES // 1_000_000
+    seconds, answer = limits.OUTBOUND_TIMEOUT_SECONDS, limits.OUTBOUND_BODY_BYTES // 1_000_000
+    for row in (
+        f"| steps of a version | {limits.STEPS_PER_VERSION} |",
+        f"| name | {limits.NAME_LENGTH} characters |",
+        f"| expression | {limits.EXPRESSION_LENGTH:,} characters |",
+        f"| request | {request} MB; webhook delivery {webhook} MB |",
+        f"| page of records | {limits.PAGE_RECORDS:,} |",
+        f"| outbound request | {seconds:.0f} s; answer {answer} MB |",
+        f"| `Retry-After` honoured | {limits.RETRY_AFTER_SECONDS_MAX // 3_600} h |",
+        f"| delivery id remembered | {limits.DELIVERY_MEMORY_DAYS} days |",
+    ):
+        assert row in table
+
+
+def test_every_field_of_a_file_is_described() -> None:
+    """docs/flows.md names each field of a flow and a step, each kind of action and operation."""
+    text = page("docs/flows.md")
+    names = wire_names(ApplyDocument) | wire_names(AppliedFlow) | wire_names(Step) - {"position"}
+    kinds = [
+        *get_args(get_args(ActionWork.__value__)[0]),
+        *get_args(get_args(Operation.__value__)[0]),
+    ]
+    names |= {get_args(kind.model_fields["type"].annotation)[0] for kind in kinds}
+    missing = {name for name in names if not re.search(rf"\b{name}\b", text)}
+    assert not missing
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_links_lead_somewhere(path: Path) -> None:
+    """Each link to a file of the repository finds it."""
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text()):
+        assert (path.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_make_verbs_in_the_pages_exist(path: Path) -> None:
+    """Each `make verb` that a page names is a target of the Makefile."""
+    targets = set(re.findall(r"^([a-z]+):", page("Makefile"), re.MULTILINE))
+    verbs = set(re.findall(r"(?:`|^)make ([a-z]+)", path.read_text(), re.MULTILINE))
+    assert verbs <= targets
+
+
+def test_the_flow_in_the_readme_is_a_valid_file() -> None:
+    """A reader who copies the README's flow can apply it."""
+    (text,) = re.findall(r"```yaml\n(.*?)```", page("README.md"), re.DOTALL)
+    given = ApplyDocument.model_validate(yaml.safe_load(text))
+    assert [flow.stable_key for flow in given.flows] == ["late-orders"]
+
+
+def test_every_verb_of_the_makefile_is_explained() -> None:
+    """`make` alone lists the verbs that a user needs, each with a sentence."""
+    listed = dict(re.findall(r"^([a-z]+):.* ## (.+)$", page("Makefile"), re.MULTILINE))
+    wanted = {"setup", "run", "stop", "log", "test", "check", "bench", "lock", "clean"}
+    assert wanted <= listed.keys()
