@@ -16,14 +16,13 @@ from uuid import uuid4
 from zoneinfo import ZoneInfo
 
 import pytest
-from tests.e2e.local_stacks import ENVIRONMENT, PROJECT, stack_in
+from tests.e2e.local_stacks import ENVIRONMENT, PATIENCE_SECONDS, PROJECT, stack_in
 
 from millrace_local.environment import ensure_environment
 from millrace_local.lifecycle import Stack, down, up
 
 WORKERS = 4
-# Longer than a call waits for a busy worker before it gets one of its own (worker_pool.py).
-LONG_SECONDS = 3.0
+LONG_SECONDS = PATIENCE_SECONDS + 0.5
 ROLE = "arn:aws:iam::000000000000:role/machines"
 PATIENCE_SECONDS = 15.0
 
