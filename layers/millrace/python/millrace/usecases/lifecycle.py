@@ -5,15 +5,16 @@ execution ended; the sweeper asks about runs of which neither was heard. All thr
 same run, in any order and more than once: the terminal status is written once.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from typing import Final, Literal
 
 from pydantic import Field
 
 from millrace.domain.base import Json, Model
-from millrace.domain.errors import ConflictError, NotFoundError
-from millrace.domain.flow import Flow, Version
+from millrace.domain.errors import ConflictError, NotFoundError, UnavailableError
+from millrace.domain.flow import Flow, Step
 from millrace.domain.run import (
     Counts,
     Run,
@@ -67,27 +68,35 @@ def on_attempt(context: Context, event: AttemptEvent) -> dict[str, Json]:
 
 
 def _on_failed_attempt(context: Context, key: RunKey, event: AttemptEvent) -> dict[str, Json]:
+    """End the attempt, and with it the run unless another attempt follows.
+
+    Told again, even after the next attempt began, it changes nothing and answers the same.
+    """
     run = context.runs.get(key)
-    error = _why(context, run, event.failure)
-    wait = _wait_before_next_attempt(context, run)
-    if wait is None or run.status.is_terminal:
-        finish_run(context, run, failure=error)
+    if run.status.is_terminal:
         return {"retry": False}
-    context.runs.plan_retry(key, event.attempt, error, context.clock())
-    return {"retry": True, "waitSeconds": int(wait.total_seconds()), "attempt": event.attempt + 1}
+    wait = _wait_after(context, run, event.attempt)
+    if run.attempt == event.attempt:
+        error = _why(context, run, event.failure)
+        if wait is None:
+            finish_run(context, run, failure=error)
+            return {"retry": False}
+        context.runs.plan_retry(key, event.attempt, error, context.clock())
+    seconds = 0 if wait is None else int(wait.total_seconds())
+    return {"retry": True, "waitSeconds": seconds, "attempt": event.attempt + 1}
 
 
-def _wait_before_next_attempt(context: Context, run: Run) -> timedelta | None:
+def _wait_after(context: Context, run: Run, attempt: int) -> timedelta | None:
     """How long to wait, doubling if the flow says so, or None if there are no attempts left."""
     try:
         flow = context.resources.get(Flow, run.workspace_id, run.flow_id)
     except NotFoundError:
         return None
-    if run.attempt > flow.retry_max_attempts:
+    if attempt > flow.retry_max_attempts:
         return None
     wait = timedelta(minutes=flow.retry_delay_minutes)
     if flow.retry_uses_exponential_backoff:
-        wait *= 2 ** (run.attempt - 1)
+        wait *= 2 ** (attempt - 1)
     return min(wait, _RETRY_WAIT_MAX)
 
 
@@ -119,7 +128,7 @@ def finish_run(context: Context, run: Run, *, failure: RunError | None = None) -
         status = RunStatus.PARTIALLY_SUCCEEDED
     outcome = RunOutcome(
         status=status,
-        counts=_total(run_version(context, run), records),
+        counts=_total(_steps(context, run), records),
         error=failure,
     )
     return context.runs.finish(run.key, outcome, context.clock())
@@ -143,9 +152,17 @@ def _settle(context: Context, run: Run) -> list[StepRecord]:
     return settled
 
 
-def _total(version: Version, records: Iterable[StepRecord]) -> Counts:
+def _steps(context: Context, run: Run) -> tuple[Step, ...]:
+    """The steps of the run's version; none if its flow was deleted meanwhile."""
+    try:
+        return run_version(context, run).steps
+    except NotFoundError:
+        return ()
+
+
+def _total(steps: Sequence[Step], records: Iterable[StepRecord]) -> Counts:
     """The counts of a run: what came into its first steps and went out of its last ones."""
-    enabled = [step for step in version.steps if not step.is_skipped]
+    enabled = [step for step in steps if not step.is_skipped]
     needed = {dependency for step in enabled for dependency in step.depends_on}
     counts = {record.step_id: record.counts for record in records}
     first = [counts[step.id] for step in enabled if not step.depends_on and step.id in counts]
@@ -184,18 +201,21 @@ def sweep(context: Context) -> int:
     """
     repaired = 0
     for run in context.runs.unfinished(context.clock() - _SWEEP_AFTER):
-        outcome = context.machines.outcome(run.machine_arn, run.id)
-        if outcome is None:
-            _start_again(context, run)
-            repaired += 1
-        elif outcome != "RUNNING":
-            on_execution_end(context, run.key, outcome)
-            repaired += 1
+        with suppress(UnavailableError):  # the next sweep tries again
+            repaired += _repair(context, run)
     return repaired
 
 
-def _start_again(context: Context, run: Run) -> None:
-    try:
-        start_execution(context, run)
-    except ConflictError as error:
-        finish_run(context, run, failure=RunError(code="machineMissing", message=error.message))
+def _repair(context: Context, run: Run) -> bool:
+    """Whether there was something to repair."""
+    outcome = context.machines.outcome(run.machine_arn, run.id)
+    if outcome == "RUNNING":
+        return False
+    if outcome is None:
+        try:
+            start_execution(context, run)
+        except ConflictError as error:
+            finish_run(context, run, failure=RunError(code="machineMissing", message=error.message))
+    else:
+        on_execution_end(context, run.key, outcome)
+    return True
