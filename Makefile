@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 PYTHON := .venv/bin/python
-SOURCES := layers/millrace/python/millrace functions cli local tests benchmarks
+INTERPRETER := $(if $(shell command -v npm),tests/functional/node/node_modules)
 
 .PHONY: help setup run stop log test check lint types template bench lock clean
 
@@ -21,8 +21,13 @@ stop: setup ## Stop the local stack; flows, runs and tokens stay
 log: setup ## Follow the local stack's log
 	@$(PYTHON) -m millrace_local logs --follow
 
-test: setup ## Run all tests
+test: setup $(INTERPRETER) ## Run all tests
 	$(PYTHON) -m pytest -n 2 --dist loadfile
+
+# A second interpreter of state machines, where Node is installed; without it its tests are not run.
+tests/functional/node/node_modules: tests/functional/node/package-lock.json
+	cd tests/functional/node && npm ci --silent --no-audit --no-fund
+	@touch $@
 
 check: lint types template test ## Everything that CI runs
 
@@ -37,11 +42,11 @@ template: setup
 	SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 .venv/bin/sam validate --lint
 
 bench: setup ## Run the benchmarks; figures, no verdicts
-	$(PYTHON) benchmarks/compiler.py
+	$(PYTHON) -m benchmarks.compiler
 
 lock: setup ## Pin all dependencies anew, with hashes and without addresses
 	@local/lock.sh
 
 clean: ## Remove what the verbs made, the local stack's data included
 	@[ ! -x $(PYTHON) ] || $(PYTHON) -m millrace_local down
-	rm -rf .venv .local .aws-sam .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .local .aws-sam tests/functional/node/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -43,6 +43,7 @@ class Config:
     template: str = "template.yaml"
     sources: tuple[str, ...] = ("functions", "layers", "statemachines")
     lambda_workers: int = 12  # up to 70 MB each
+    lambda_patience_seconds: float = 2.0
     parameters: dict[str, str] = field(default_factory=dict)
 
     @classmethod

@@ -185,6 +185,7 @@ def _server_environment(config: Config, token: str) -> dict[str, str]:
         "TMPDIR": str(config.state / "tmp"),
         "MILLRACE_LAMBDA_CACHE": str(config.state / "lambda"),
         "MILLRACE_LAMBDA_WORKERS": str(config.lambda_workers),
+        "MILLRACE_LAMBDA_PATIENCE": str(config.lambda_patience_seconds),
     }
     environment = config.child_environment() | settings
     # MiniStack serves AWS; it must not look for one.

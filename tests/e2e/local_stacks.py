@@ -8,6 +8,8 @@ from millrace_local.config import Config
 
 PROJECT = Path(__file__).parents[2]
 ENVIRONMENT = PROJECT / ".local" / "ministack"
+# How long a call waits for a busy worker before it gets one of its own.
+PATIENCE_SECONDS = 0.2
 FIXTURE = Path(__file__).parent / "fixtures" / "stack"
 
 
@@ -30,4 +32,5 @@ def stack_in(directory: Path, lambda_workers: int = 12) -> Config:
         port=free_port(),
         stack_name="probe",
         lambda_workers=lambda_workers,
+        lambda_patience_seconds=PATIENCE_SECONDS,
     )

@@ -195,7 +195,7 @@ def test_an_engine_that_does_its_work_passes_twice_in_a_row() -> None:
         passed, text = run(engine)
         assert passed, text
         assert "✗" not in text
-        assert "[convert]  after read" in text
+        assert "convert (Process)" in text
         assert "12 deliveries" in text
         assert "warehouse got exactly the 297 records expected, each once" in text
         assert "alerts got exactly the 39 records expected, each once" in text

@@ -21,10 +21,13 @@ WAIT_SECONDS = 25.0
 # A cold start takes a core for half a second, a warm invocation mostly milliseconds. So a function
 # that has a worker for each core is better off waiting for one of them than starting more; only
 # invocations that wait long (for a slow receiver, say) make more workers worth their start.
-PATIENCE_SECONDS = 2.0
 PATIENT_FROM_WORKERS = os.cpu_count() or 1
 
 _free = threading.Condition(lambda_runtime._lock)
+
+
+def _patience() -> float:
+    return float(os.environ["MILLRACE_LAMBDA_PATIENCE"])
 
 
 def _ceiling() -> int:
@@ -56,7 +59,7 @@ def acquire_worker(
             if idle:
                 worker, reason = max(idle, key=lambda each: each.last_used), "reused"
                 break
-            patience = since + PATIENCE_SECONDS - time.monotonic()
+            patience = since + _patience() - time.monotonic()
             if len(entries) >= PATIENT_FROM_WORKERS and patience > 0:
                 _free.wait(patience)
                 continue

@@ -271,7 +271,7 @@ def test_durations_must_be_seconds(millrace: Invoke, write: Write, text: str) ->
 
 
 @pytest.mark.parametrize(
-    ("format_", "mark"), [("text", "[read]"), ("mermaid", "flowchart"), ("svg", "<svg")]
+    ("format_", "mark"), [("text", "●  read"), ("mermaid", "flowchart"), ("svg", "<svg")]
 )
 def test_graph_draws_in_three_formats(
     millrace: Invoke, write: Write, format_: str, mark: str

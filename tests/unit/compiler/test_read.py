@@ -146,7 +146,7 @@ def test_findings_on_types_and_on_the_graph_come_together() -> None:
             ]
         }
     )
-    assert [finding.code for finding in findings] == ["cycle", "wrong_type"]
+    assert [finding.code for finding in findings] == ["cycle", "wrongType"]
 
 
 def test_durations_are_positive_seconds_by_step() -> None:
@@ -155,4 +155,17 @@ def test_durations_are_positive_seconds_by_step() -> None:
     found, findings = read_durations({"a/b": 0, "c": "3", "d": True, "e": float("nan"), "f": 1})
     assert found == {"f": 1.0}
     assert [finding.pointer for finding in findings] == ["/a~1b", "/c", "/d", "/e"]
-    assert [finding.code for finding in read_durations([])[1]] == ["wrong_type"]
+    assert [finding.code for finding in read_durations([])[1]] == ["wrongType"]
+
+
+def test_a_step_that_cannot_be_read_does_not_hide_what_is_wrong_with_the_others() -> None:
+    """One step without an id: the graph's faults are reported all the same, at their places."""
+    steps = [{"dependsOn": []}, {"id": "a", "dependsOn": ["a", "x"]}, {"id": "a"}]
+    definition, findings = read_definition({"steps": steps})
+    assert definition is None
+    assert [(finding.code, finding.pointer) for finding in findings] == [
+        ("missing", "/steps/0/id"),
+        ("selfDependency", "/steps/1/dependsOn/0"),
+        ("unknownDependency", "/steps/1/dependsOn/1"),
+        ("duplicateId", "/steps/2/id"),
+    ]

@@ -41,9 +41,9 @@ def test_a_cycle_through_a_skipped_step_is_a_cycle() -> None:
 def test_dependency_faults_are_told_apart() -> None:
     """Self-edges, unknown ids and repeated ids each have a code of their own."""
     assert found(Step("a"), Step("b", depends_on=("b", "x", "a", "a"))) == [
-        ("self_dependency", "/steps/1/dependsOn/0"),
-        ("unknown_dependency", "/steps/1/dependsOn/1"),
-        ("duplicate_dependency", "/steps/1/dependsOn/3"),
+        ("selfDependency", "/steps/1/dependsOn/0"),
+        ("unknownDependency", "/steps/1/dependsOn/1"),
+        ("duplicateDependency", "/steps/1/dependsOn/3"),
     ]
 
 
@@ -52,13 +52,13 @@ def test_two_hundred_steps_compile_and_one_more_is_refused() -> None:
     steps = tuple(Step(f"s{number}") for number in range(200))
     assert check(Definition(steps)) == []
     assert compile_flow(Definition(steps)).asl
-    assert found(*steps, Step("more")) == [("too_many_steps", "/steps")]
+    assert found(*steps, Step("more")) == [("tooManySteps", "/steps")]
 
 
 def test_at_least_one_step_must_be_enabled() -> None:
     """A flow that would do nothing is refused."""
-    assert found() == [("no_enabled_step", "/steps")]
-    assert found(Step("a", is_skipped=True)) == [("no_enabled_step", "/steps")]
+    assert found() == [("noEnabledStep", "/steps")]
+    assert found(Step("a", is_skipped=True)) == [("noEnabledStep", "/steps")]
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_a_synchronous_flow_must_fit_into_five_minutes() -> None:
     assert found(a, beside, skipped, fits, is_synchronous=True) == []
     late = replace(fits, timeout_seconds=101)
     assert found(a, beside, skipped, late, is_synchronous=True) == [
-        ("synchronous_too_long", "/steps/3/timeoutSeconds")
+        ("synchronousTooLong", "/steps/3/timeoutSeconds")
     ]
 
 
@@ -126,8 +126,8 @@ def test_compile_reports_all_findings_at_once() -> None:
         compile_flow(flow)
     assert list(caught.value.findings) == check(flow)
     assert [f.code for f in caught.value.findings] == [
-        "unknown_dependency",
-        "duplicate_id",
+        "unknownDependency",
+        "duplicateId",
         "name_empty",
     ]
     assert all(f.remedy for f in caught.value.findings)
@@ -138,5 +138,5 @@ def test_a_huge_flow_is_refused_without_getting_lost_in_it() -> None:
     count = 20_000
     chain = [Step(f"s{i}", depends_on=(f"s{i - 1}",) if i else ()) for i in range(count)]
     ring = [replace(chain[0], depends_on=(f"s{count - 1}",)), *chain[1:]]
-    assert found(*chain, is_synchronous=True) == [("too_many_steps", "/steps")]
-    assert [code for code, _ in found(*ring)] == ["too_many_steps", "cycle"]
+    assert found(*chain, is_synchronous=True) == [("tooManySteps", "/steps")]
+    assert [code for code, _ in found(*ring)] == ["tooManySteps", "cycle"]

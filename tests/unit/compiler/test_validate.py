@@ -57,34 +57,34 @@ def branch(name: str, **more: object) -> dict[str, Any]:
 ALL = {"ErrorEquals": ["States.ALL"], "MaxAttempts": 1}
 IS_A = {"Variable": "$.a", "IsPresent": True}
 BROKEN: dict[str, tuple[Any, str, str]] = {
-    "not an object": ([], "wrong_type", ""),
+    "not an object": ([], "wrongType", ""),
     "no states": ({"StartAt": "A", "States": {}}, "missing", "/States"),
-    "no start": ({"States": {"A": task()}}, "unknown_state", "/StartAt"),
-    "start elsewhere": ({"StartAt": "B", "States": {"A": task()}}, "unknown_state", "/StartAt"),
-    "unknown top field": ({**machine(A=task()), "Foo": 1}, "unknown_field", "/Foo"),
+    "no start": ({"States": {"A": task()}}, "unknownState", "/StartAt"),
+    "start elsewhere": ({"StartAt": "B", "States": {"A": task()}}, "unknownState", "/StartAt"),
+    "unknown top field": ({**machine(A=task()), "Foo": 1}, "unknownField", "/Foo"),
     "JSONata": (
         {**machine(A=task()), "QueryLanguage": "JSONata"},
-        "unknown_value",
+        "unknownValue",
         "/QueryLanguage",
     ),
-    "version": ({**machine(A=task()), "Version": "2.0"}, "unknown_value", "/Version"),
+    "version": ({**machine(A=task()), "Version": "2.0"}, "unknownValue", "/Version"),
     "machine time-out": (
         {**machine(A=task()), "TimeoutSeconds": 0},
-        "out_of_range",
+        "outOfRange",
         "/TimeoutSeconds",
     ),
-    "unknown type": (machine(A={"Type": "Job"}), "unknown_value", "/States/A/Type"),
-    "no type": (machine(A={"End": True}), "unknown_value", "/States/A/Type"),
-    "state no object": (machine(A=3), "wrong_type", "/States/A"),
-    "unknown field": (machine(A=task(Retries=[])), "unknown_field", "/States/A/Retries"),
-    "long name": (machine(**{"n" * 81: task()}), "bad_state_name", "/States/" + "n" * 81),
-    "blank name": (machine(**{" ": task()}), "bad_state_name", "/States/ "),
-    "next and end": (machine(A=task(Next="A")), "next_or_end", "/States/A"),
-    "neither": (machine(A=without(task(), "End")), "next_or_end", "/States/A"),
-    "end false": (machine(A=task(End=False)), "next_or_end", "/States/A/End"),
+    "unknown type": (machine(A={"Type": "Job"}), "unknownValue", "/States/A/Type"),
+    "no type": (machine(A={"End": True}), "unknownValue", "/States/A/Type"),
+    "state no object": (machine(A=3), "wrongType", "/States/A"),
+    "unknown field": (machine(A=task(Retries=[])), "unknownField", "/States/A/Retries"),
+    "long name": (machine(**{"n" * 81: task()}), "badStateName", "/States/" + "n" * 81),
+    "blank name": (machine(**{" ": task()}), "badStateName", "/States/ "),
+    "next and end": (machine(A=task(Next="A")), "nextOrEnd", "/States/A"),
+    "neither": (machine(A=without(task(), "End")), "nextOrEnd", "/States/A"),
+    "end false": (machine(A=task(End=False)), "nextOrEnd", "/States/A/End"),
     "next nowhere": (
         machine(A=task(Next="B") | {"End": True}),
-        "unknown_state",
+        "unknownState",
         "/States/A/Next",
     ),
     "unreachable": (machine(A=task(), B=task()), "unreachable", "/States/B"),
@@ -95,13 +95,13 @@ BROKEN: dict[str, tuple[Any, str, str]] = {
     ),
     "next on succeed": (
         machine(A={"Type": "Succeed", "End": True}),
-        "unknown_field",
+        "unknownField",
         "/States/A/End",
     ),
     "no resource": (machine(A=without(task(), "Resource")), "missing", "/States/A/Resource"),
     "unknown action": (
         machine(A=task(Resource="arn:aws:states:::aws-sdk:s3:eatBucket")),
-        "unknown_resource",
+        "unknownResource",
         "/States/A/Resource",
     ),
     "no function": (
@@ -116,123 +116,123 @@ BROKEN: dict[str, tuple[Any, str, str]] = {
     ),
     "empty function": (
         machine(A=task(Parameters={"FunctionName": ""})),
-        "wrong_type",
+        "wrongType",
         "/States/A/Parameters/FunctionName",
     ),
     "token not passed": (
         machine(A=task(Resource=INVOKE + ".waitForTaskToken")),
-        "token_not_passed",
+        "tokenNotPassed",
         "/States/A/Parameters",
     ),
     "invoke sync": (
         machine(A=task(Resource=INVOKE + ".sync")),
-        "unknown_resource",
+        "unknownResource",
         "/States/A/Resource",
     ),
     "time-out zero": (
         machine(A=task(TimeoutSeconds=0)),
-        "out_of_range",
+        "outOfRange",
         "/States/A/TimeoutSeconds",
     ),
     "time-out text": (
         machine(A=task(TimeoutSeconds="9")),
-        "out_of_range",
+        "outOfRange",
         "/States/A/TimeoutSeconds",
     ),
     "two time-outs": (
         machine(A=task(TimeoutSeconds=9, TimeoutSecondsPath="$.t")),
-        "not_exactly_one",
+        "notExactlyOne",
         "/States/A",
     ),
     "slow heartbeat": (
         machine(A=task(TimeoutSeconds=9, HeartbeatSeconds=9)),
-        "out_of_range",
+        "outOfRange",
         "/States/A/HeartbeatSeconds",
     ),
-    "bad path": (machine(A=task(InputPath="id")), "bad_path", "/States/A/InputPath"),
-    "bad result path": (machine(A=task(ResultPath="$.a[*]")), "bad_path", "/States/A/ResultPath"),
+    "bad path": (machine(A=task(InputPath="id")), "badPath", "/States/A/InputPath"),
+    "bad result path": (machine(A=task(ResultPath="$.a[*]")), "badPath", "/States/A/ResultPath"),
     "payload path": (
         machine(A=task(Parameters={"FunctionName": "f", "Payload": {"id.$": "id"}})),
-        "bad_path",
+        "badPath",
         "/States/A/Parameters/Payload/id.$",
     ),
     "payload number": (
         machine(A=task(Parameters={"FunctionName": "f", "n.$": 3})),
-        "bad_path",
+        "badPath",
         "/States/A/Parameters/n.$",
     ),
     "unknown intrinsic": (
         machine(A=task(Parameters={"FunctionName": "f", "n.$": "States.Now()"})),
-        "bad_intrinsic",
+        "badIntrinsic",
         "/States/A/Parameters/n.$",
     ),
     "open intrinsic": (
         machine(A=task(Parameters={"FunctionName": "f", "n.$": "States.UUID("})),
-        "bad_intrinsic",
+        "badIntrinsic",
         "/States/A/Parameters/n.$",
     ),
     "key twice": (
         machine(A=task(Parameters={"FunctionName": "f", "n": 1, "n.$": "$.n"})),
-        "duplicate_key",
+        "duplicateKey",
         "/States/A/Parameters/n.$",
     ),
-    "retry no list": (machine(A=task(Retry={})), "wrong_type", "/States/A/Retry"),
-    "retry empty": (retry(), "wrong_type", "/States/A/Retry"),
-    "no errors": (retry({"MaxAttempts": 1}), "wrong_type", "/States/A/Retry/0/ErrorEquals"),
-    "error number": (retry({"ErrorEquals": [1]}), "wrong_type", "/States/A/Retry/0/ErrorEquals"),
+    "retry no list": (machine(A=task(Retry={})), "wrongType", "/States/A/Retry"),
+    "retry empty": (retry(), "wrongType", "/States/A/Retry"),
+    "no errors": (retry({"MaxAttempts": 1}), "wrongType", "/States/A/Retry/0/ErrorEquals"),
+    "error number": (retry({"ErrorEquals": [1]}), "wrongType", "/States/A/Retry/0/ErrorEquals"),
     "all not last": (
         retry(ALL, {"ErrorEquals": ["X"]}),
-        "states_all_not_last",
+        "statesAllNotLast",
         "/States/A/Retry/0/ErrorEquals",
     ),
     "all not alone": (
         retry({"ErrorEquals": ["States.ALL", "X"]}),
-        "states_all_not_last",
+        "statesAllNotLast",
         "/States/A/Retry/0/ErrorEquals",
     ),
     "shadowed": (
         retry({"ErrorEquals": ["X"]}, {"ErrorEquals": ["X"]}),
-        "shadowed_error",
+        "shadowedError",
         "/States/A/Retry/1/ErrorEquals",
     ),
     "invented States error": (
         retry({"ErrorEquals": ["States.Oops"]}),
-        "unknown_error",
+        "unknownError",
         "/States/A/Retry/0/ErrorEquals",
     ),
     "retry Runtime": (
         retry({"ErrorEquals": ["States.Runtime"]}),
-        "without_effect",
+        "withoutEffect",
         "/States/A/Retry/0/ErrorEquals",
     ),
     "interval zero": (
         retry({**ALL, "IntervalSeconds": 0}),
-        "out_of_range",
+        "outOfRange",
         "/States/A/Retry/0/IntervalSeconds",
     ),
     "attempts negative": (
         retry({**ALL, "MaxAttempts": -1}),
-        "out_of_range",
+        "outOfRange",
         "/States/A/Retry/0/MaxAttempts",
     ),
     "backoff below one": (
         retry({**ALL, "BackoffRate": 0.5}),
-        "out_of_range",
+        "outOfRange",
         "/States/A/Retry/0/BackoffRate",
     ),
     "max delay too short": (
         retry({**ALL, "IntervalSeconds": 5, "MaxDelaySeconds": 5}),
-        "max_delay_too_short",
+        "maxDelayTooShort",
         "/States/A/Retry/0/MaxDelaySeconds",
     ),
     "max delay too long": (
         retry({**ALL, "MaxDelaySeconds": 31_622_401}),
-        "out_of_range",
+        "outOfRange",
         "/States/A/Retry/0/MaxDelaySeconds",
     ),
     "jitter": (
         retry({**ALL, "JitterStrategy": "HALF"}),
-        "unknown_value",
+        "unknownValue",
         "/States/A/Retry/0/JitterStrategy",
     ),
     "catch without next": (
@@ -242,17 +242,17 @@ BROKEN: dict[str, tuple[Any, str, str]] = {
     ),
     "catch nowhere": (
         machine(A=task(Catch=[{"ErrorEquals": ["X"], "Next": "Z"}])),
-        "unknown_state",
+        "unknownState",
         "/States/A/Catch/0/Next",
     ),
     "catch all first": (
         catch({"ErrorEquals": ["States.ALL"], "Next": "B"}, {"ErrorEquals": ["X"], "Next": "B"}),
-        "states_all_not_last",
+        "statesAllNotLast",
         "/States/A/Catch/0/ErrorEquals",
     ),
     "catch result path": (
         catch({"ErrorEquals": ["X"], "Next": "B", "ResultPath": "error"}),
-        "bad_path",
+        "badPath",
         "/States/A/Catch/0/ResultPath",
     ),
     "no choices": (
@@ -261,33 +261,33 @@ BROKEN: dict[str, tuple[Any, str, str]] = {
         "/States/A/Choices",
     ),
     "choice without next": (choose(IS_A), "missing", "/States/A/Choices/0/Next"),
-    "choice nowhere": (choose({**IS_A, "Next": "Z"}), "unknown_state", "/States/A/Choices/0/Next"),
+    "choice nowhere": (choose({**IS_A, "Next": "Z"}), "unknownState", "/States/A/Choices/0/Next"),
     "default nowhere": (
         machine(
             A={"Type": "Choice", "Choices": [{**IS_A, "Next": "B"}], "Default": "Z"},
             B={"Type": "Fail"},
         ),
-        "unknown_state",
+        "unknownState",
         "/States/A/Default",
     ),
     "two comparisons": (
         choose({**IS_A, "IsNull": True, "Next": "B"}),
-        "bad_choice_rule",
+        "badChoiceRule",
         "/States/A/Choices/0",
     ),
     "unknown comparison": (
         choose({"Variable": "$.a", "Equals": 1, "Next": "B"}),
-        "bad_choice_rule",
+        "badChoiceRule",
         "/States/A/Choices/0/Equals",
     ),
     "operand type": (
         choose({"Variable": "$.a", "NumericEquals": "1", "Next": "B"}),
-        "wrong_type",
+        "wrongType",
         "/States/A/Choices/0/NumericEquals",
     ),
     "nested next": (
         choose({"And": [{**IS_A, "Next": "B"}], "Next": "B"}),
-        "unknown_field",
+        "unknownField",
         "/States/A/Choices/0/And/0/Next",
     ),
     "choice end": (
@@ -295,23 +295,23 @@ BROKEN: dict[str, tuple[Any, str, str]] = {
             A={"Type": "Choice", "Choices": [{**IS_A, "Next": "B"}], "End": True},
             B={"Type": "Fail"},
         ),
-        "unknown_field",
+        "unknownField",
         "/States/A/End",
     ),
-    "wait for nothing": (machine(A={"Type": "Wait", "End": True}), "not_exactly_one", "/States/A"),
+    "wait for nothing": (machine(A={"Type": "Wait", "End": True}), "notExactlyOne", "/States/A"),
     "wait twice": (
         machine(A={"Type": "Wait", "Seconds": 1, "SecondsPath": "$.s", "End": True}),
-        "not_exactly_one",
+        "notExactlyOne",
         "/States/A",
     ),
     "wait until": (
         machine(A={"Type": "Wait", "Timestamp": "tomorrow", "End": True}),
-        "bad_timestamp",
+        "badTimestamp",
         "/States/A/Timestamp",
     ),
     "fail twice": (
         machine(A={"Type": "Fail", "Error": "E", "ErrorPath": "$.e"}),
-        "not_exactly_one",
+        "notExactlyOne",
         "/States/A",
     ),
     "no branches": (
@@ -321,7 +321,7 @@ BROKEN: dict[str, tuple[Any, str, str]] = {
     ),
     "name in two branches": (
         machine(A={"Type": "Parallel", "Branches": [branch("B"), branch("B")], "End": True}),
-        "duplicate_state_name",
+        "duplicateStateName",
         "/States/A/Branches/1/States/B",
     ),
     "out of the branch": (
@@ -333,7 +333,7 @@ BROKEN: dict[str, tuple[Any, str, str]] = {
             },
             C={"Type": "Succeed"},
         ),
-        "unknown_state",
+        "unknownState",
         "/States/A/Branches/0/States/B/Next",
     ),
     "map without processor": (
@@ -386,7 +386,7 @@ def test_express_machines_cannot_wait_for_tokens() -> None:
     parameters = {"FunctionName": "f", "Payload": {"token.$": "$$.Task.Token"}}
     waiting = machine(A=task(Resource=INVOKE + ".waitForTaskToken", Parameters=parameters))
     assert validate_asl(waiting) == []
-    assert [f.code for f in validate_asl(waiting, "EXPRESS")] == ["not_in_express"]
+    assert [f.code for f in validate_asl(waiting, "EXPRESS")] == ["notInExpress"]
 
 
 def test_the_limit_on_size_is_exact() -> None:
@@ -395,7 +395,7 @@ def test_the_limit_on_size_is_exact() -> None:
     room = 1_048_576 - len(definition)
     fits = definition.replace('"Comment": ""', f'"Comment": "{"x" * room}"')
     assert validate_asl(fits) == []
-    assert [f.code for f in validate_asl(fits + " ")] == ["definition_too_large"]
+    assert [f.code for f in validate_asl(fits + " ")] == ["definitionTooLarge"]
 
 
 @pytest.mark.parametrize(
@@ -403,7 +403,7 @@ def test_the_limit_on_size_is_exact() -> None:
 )
 def test_text_that_is_no_sound_json_is_refused(text: str) -> None:
     """Broken JSON, and keys that are there twice, are findings and not exceptions."""
-    assert {f.code for f in validate_asl(text)} & {"not_json", "duplicate_key"}
+    assert {f.code for f in validate_asl(text)} & {"notJson", "duplicateKey"}
 
 
 FLOW = compile_flow(

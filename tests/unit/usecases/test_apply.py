@@ -215,7 +215,7 @@ def test_every_fault_is_named_with_its_place(world: World, document: dict[str, A
     found = refused(world, document)
     assert found >= {
         ("unknownConnection", "/actions/0/work/connectionId"),
-        ("unknown_dependency", "/flows/0/steps/1/dependsOn/1"),
+        ("unknownDependency", "/flows/0/steps/1/dependsOn/1"),
         ("unknownConnection", "/flows/0/steps/1/action/connectionId"),
         ("badExpression", "/flows/0/steps/1/filter"),
         ("secretMissing", "/flows/0/webhooks/0/hmacSecretKey"),

@@ -198,7 +198,7 @@ def test_a_flow_without_steps_is_saved_but_not_deployed(world: World) -> None:
     flow = world.flow()
     with pytest.raises(RuleViolationError) as raised:
         world.deploy(flow)
-    assert [violation.code for violation in raised.value.violations] == ["no_enabled_step"]
+    assert [violation.code for violation in raised.value.violations] == ["noEnabledStep"]
     assert world.machines.deployed == {}
 
 
@@ -285,10 +285,10 @@ def test_faults_of_a_flow_are_named_all_at_once(world: World) -> None:
         world.flow(*steps)
     found = {(violation.code, violation.pointer) for violation in raised.value.violations}
     assert found >= {
-        ("unknown_dependency", "/steps/1/dependsOn/1"),
+        ("unknownDependency", "/steps/1/dependsOn/1"),
         ("unknownConnection", "/steps/1/action/connectionId"),
         ("badExpression", "/steps/2/action/operations/0/expression"),
-        ("duplicate_id", "/steps/3/id"),
+        ("duplicateId", "/steps/3/id"),
         ("actionMissing", "/steps/3"),
         ("actionTwice", "/steps/4/referrer"),
         ("unknownAction", "/steps/4/referrer"),

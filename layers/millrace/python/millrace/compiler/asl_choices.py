@@ -16,17 +16,17 @@ _TYPE_TESTS = {"IsPresent", "IsNull", "IsNumeric", "IsString", "IsBoolean", "IsT
 def choice_rule(rule: object, *, top: bool = True) -> Iterator[Complaint]:
     """A choice rule: And, Or, Not of rules, or one comparison of one variable."""
     if not isinstance(rule, dict):
-        yield "", "wrong_type", "A choice rule must be an object.", "Write an object."
+        yield "", "wrongType", "A choice rule must be an object.", "Write an object."
         return
     if not top and "Next" in rule:
-        yield "/Next", "unknown_field", "Only the outermost rule has a Next.", "Remove it."
+        yield "/Next", "unknownField", "Only the outermost rule has a Next.", "Remove it."
     if top and not isinstance(rule.get("Next"), str):
         yield "/Next", "missing", "The choice rule has no Next.", "Say where to go."
     operators = [key for key in rule if key not in {"Next", "Comment", "Variable"}]
     if len(operators) != 1:
         yield (
             "",
-            "bad_choice_rule",
+            "badChoiceRule",
             f"A choice rule has one comparison, not {len(operators)}.",
             "Join several with And.",
         )
@@ -34,7 +34,7 @@ def choice_rule(rule: object, *, top: bool = True) -> Iterator[Complaint]:
     (operator,) = operators
     if operator in {"And", "Or", "Not"}:
         if "Variable" in rule:
-            yield "/Variable", "unknown_field", f"{operator} takes no Variable.", "Remove it."
+            yield "/Variable", "unknownField", f"{operator} takes no Variable.", "Remove it."
         yield from under(operator, _nested(operator, rule[operator]))
     else:
         yield from under("Variable", path(rule.get("Variable")))
@@ -45,7 +45,7 @@ def _nested(operator: str, operand: object) -> Iterator[Complaint]:
     if operator == "Not":
         yield from choice_rule(operand, top=False)
     elif not isinstance(operand, list) or not operand:
-        yield "", "wrong_type", f"{operator} needs a list of rules.", "Add a rule."
+        yield "", "wrongType", f"{operator} needs a list of rules.", "Add a rule."
     else:
         for position, inner in enumerate(operand):
             yield from under(position, choice_rule(inner, top=False))
@@ -54,13 +54,13 @@ def _nested(operator: str, operand: object) -> Iterator[Complaint]:
 def _operand(operator: str, operand: object) -> Iterator[Complaint]:
     wanted = _operand_type(operator)
     if wanted is None:
-        yield "", "bad_choice_rule", f"{operator} is no comparison.", "Use one that exists."
+        yield "", "badChoiceRule", f"{operator} is no comparison.", "Use one that exists."
     elif wanted == "path":
         yield from path(operand)
     elif wanted == "timestamp":
         yield from timestamp(operand)
     elif not _is_a(wanted, operand):
-        yield "", "wrong_type", f"{operator} compares with a {wanted}.", f"Write a {wanted}."
+        yield "", "wrongType", f"{operator} compares with a {wanted}.", f"Write a {wanted}."
 
 
 def _operand_type(operator: str) -> str | None:

@@ -71,7 +71,7 @@ def whole_number(low: int, high: int = _BIG) -> Checker:
         if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high:
             return ()
         message = f"{value!r:.40} is not a whole number from {low} to {high}."
-        return [("", "out_of_range", message, "Use a number in this range.")]
+        return [("", "outOfRange", message, "Use a number in this range.")]
 
     return check
 
@@ -80,19 +80,19 @@ def text(value: object) -> Iterable[Complaint]:
     """Any text but the empty one."""
     if isinstance(value, str) and value:
         return ()
-    return [("", "wrong_type", "This must be text and not empty.", "Write some text.")]
+    return [("", "wrongType", "This must be text and not empty.", "Write some text.")]
 
 
 def any_text(value: object) -> Iterable[Complaint]:
     """Any text."""
-    return () if isinstance(value, str) else [("", "wrong_type", "This must be text.", "Write it.")]
+    return () if isinstance(value, str) else [("", "wrongType", "This must be text.", "Write it.")]
 
 
 def path(value: object) -> Iterable[Complaint]:
     """A JSONPath into the state or the context object."""
     if isinstance(value, str) and _PATH.fullmatch(value):
         return ()
-    return [("", "bad_path", f"{value!r:.60} is not a JSONPath.", "Start it with $.")]
+    return [("", "badPath", f"{value!r:.60} is not a JSONPath.", "Start it with $.")]
 
 
 def optional_path(value: object) -> Iterable[Complaint]:
@@ -105,7 +105,7 @@ def result_path(value: object) -> Iterable[Complaint]:
     if value is None or (isinstance(value, str) and _REFERENCE_PATH.fullmatch(value)):
         return ()
     message = f"{value!r:.60} is not a reference path."
-    return [("", "bad_path", message, "Use null, or $ and then plain names and indices.")]
+    return [("", "badPath", message, "Use null, or $ and then plain names and indices.")]
 
 
 def dynamic(value: object) -> Iterable[Complaint]:
@@ -115,10 +115,10 @@ def dynamic(value: object) -> Iterable[Complaint]:
     match = _INTRINSIC.fullmatch(value)
     if match is None or value.count("(") != value.count(")"):
         message = f"{value!r:.60} is not a function call."
-        return [("", "bad_intrinsic", message, "Close its brackets.")]
+        return [("", "badIntrinsic", message, "Close its brackets.")]
     if match[1] not in _INTRINSICS:
         message = f"{match[1]} is no intrinsic function."
-        return [("", "bad_intrinsic", message, "Use one that exists.")]
+        return [("", "badIntrinsic", message, "Use one that exists.")]
     return ()
 
 
@@ -127,7 +127,7 @@ def timestamp(value: object) -> Iterable[Complaint]:
     if isinstance(value, str) and _TIMESTAMP.fullmatch(value):
         return ()
     message = f"{value!r:.40} is not an RFC 3339 time."
-    return [("", "bad_timestamp", message, "Write it like 2026-01-31T09:00:00Z.")]
+    return [("", "badTimestamp", message, "Write it like 2026-01-31T09:00:00Z.")]
 
 
 def template(value: object) -> Iterator[Complaint]:
@@ -145,7 +145,7 @@ def template(value: object) -> Iterator[Complaint]:
         if str(key)[:-2] in value:
             yield (
                 "/" + escape(key),
-                "duplicate_key",
+                "duplicateKey",
                 f"{key} is there with and without .$.",
                 "Keep one of the two.",
             )
@@ -156,7 +156,7 @@ def template(value: object) -> Iterator[Complaint]:
 def retriers(value: object) -> Iterator[Complaint]:
     """A list of Retriers: names in order, numbers in range."""
     if not isinstance(value, list) or not value:
-        yield "", "wrong_type", "Retry must be a list of retriers.", "Leave it out, or add one."
+        yield "", "wrongType", "Retry must be a list of retriers.", "Leave it out, or add one."
         return
     yield from _errors(value, _NEVER_RETRIED)
     for position, item in enumerate(value):
@@ -170,7 +170,7 @@ def _retrier(item: Mapping[str, object]) -> Iterator[Complaint]:
     if isinstance(interval, int) and isinstance(longest, int) and longest <= interval:
         yield (
             "/MaxDelaySeconds",
-            "max_delay_too_short",
+            "maxDelayTooShort",
             f"MaxDelaySeconds {longest} is not greater than IntervalSeconds {interval}.",
             "Raise the one or lower the other.",
         )
@@ -179,19 +179,19 @@ def _retrier(item: Mapping[str, object]) -> Iterator[Complaint]:
 def _backoff_rate(value: object) -> Iterable[Complaint]:
     if isinstance(value, int | float) and not isinstance(value, bool) and 1 <= value < math.inf:
         return ()
-    return [("", "out_of_range", "BackoffRate must be a number from 1.", "Use 1 or more.")]
+    return [("", "outOfRange", "BackoffRate must be a number from 1.", "Use 1 or more.")]
 
 
 def _jitter(value: object) -> Iterable[Complaint]:
     if value in ("FULL", "NONE"):
         return ()
-    return [("", "unknown_value", f"{value!r:.40} is no jitter strategy.", "Use FULL or NONE.")]
+    return [("", "unknownValue", f"{value!r:.40} is no jitter strategy.", "Use FULL or NONE.")]
 
 
 def catchers(value: object) -> Iterator[Complaint]:
     """A list of Catchers; their targets are the validator's business."""
     if not isinstance(value, list) or not value:
-        yield "", "wrong_type", "Catch must be a list of catchers.", "Leave it out, or add one."
+        yield "", "wrongType", "Catch must be a list of catchers.", "Leave it out, or add one."
         return
     yield from _errors(value, {"States.Runtime"})
     for position, item in enumerate(value):
@@ -203,7 +203,7 @@ def _errors(handlers: list[object], without_effect: set[str]) -> Iterator[Compla
     seen: set[str] = set()
     for position, item in enumerate(handlers):
         if not isinstance(item, dict):
-            yield f"/{position}", "wrong_type", "This must be an object.", "Write an object."
+            yield f"/{position}", "wrongType", "This must be an object.", "Write an object."
             continue
         here = f"/{position}/ErrorEquals"
         names = item.get("ErrorEquals")
@@ -212,22 +212,22 @@ def _errors(handlers: list[object], without_effect: set[str]) -> Iterator[Compla
             or not names
             or not all(isinstance(name, str) and name for name in names)
         ):
-            yield here, "wrong_type", "ErrorEquals must be a list of names.", "Name an error."
+            yield here, "wrongType", "ErrorEquals must be a list of names.", "Name an error."
             continue
         if "States.ALL" in names and (len(names) > 1 or position < len(handlers) - 1):
             yield (
                 here,
-                "states_all_not_last",
+                "statesAllNotLast",
                 "States.ALL must stand alone and in the last entry.",
                 "Move it into an entry of its own at the end.",
             )
         for name in names:
             if name.startswith("States.") and name not in _STATES_ERRORS:
-                yield here, "unknown_error", f"{name} is no error of Step Functions.", "Correct it."
+                yield here, "unknownError", f"{name} is no error of Step Functions.", "Correct it."
             if name in without_effect:
-                yield here, "without_effect", f"{name} is never handled.", "Remove it."
+                yield here, "withoutEffect", f"{name} is never handled.", "Remove it."
             if name in seen:
-                yield here, "shadowed_error", f"{name} is handled earlier.", "Remove it here."
+                yield here, "shadowedError", f"{name} is handled earlier.", "Remove it here."
             seen.add(name)
 
 
@@ -243,7 +243,7 @@ def fields(
         check = checks.get(key)
         if check is None:
             pointer = "/" + escape(key)
-            yield pointer, "unknown_field", f"{key!r:.60} has no meaning here.", "Remove it."
+            yield pointer, "unknownField", f"{key!r:.60} has no meaning here.", "Remove it."
             continue
         for found in check(value):
             yield _under(key, found)

@@ -35,8 +35,9 @@ def read_definition(document: object) -> tuple[Definition | None, list[Finding]]
     if fields is None:
         return None, reader.findings
     steps = _steps(reader, fields)
+    # A step that cannot be read holds its place, so that pointers to the others stay right.
     definition = Definition(
-        steps=tuple(step for step in steps if step is not None),
+        steps=tuple(step or Step(id=f"step {place}") for place, step in enumerate(steps)),
         is_synchronous=reader.boolean(fields, "isSynchronous", default=False),
         flow_retry=FlowRetry(
             max_attempts=reader.integer(fields, "retryMaxAttempts", 0),
@@ -46,8 +47,13 @@ def read_definition(document: object) -> tuple[Definition | None, list[Finding]]
     )
     if not reader.findings:
         return definition, []
-    if steps and None not in steps:
-        reader.findings.extend(check(definition))
+    if steps:
+        unreadable = tuple(f"/steps/{place}/" for place, step in enumerate(steps) if step is None)
+        reader.findings += [
+            finding
+            for finding in check(definition)
+            if not f"{finding.pointer}/".startswith(unreadable)
+        ]
     return None, in_document_order(reader.findings)
 
 
@@ -64,7 +70,7 @@ def read_durations(document: object) -> tuple[dict[str, float], list[Finding]]:
         else:
             token = str(key).replace("~", "~0").replace("/", "~1")
             reader.report(
-                "out_of_range",
+                "outOfRange",
                 f"/{token}",
                 "This is not a number of seconds, above 0 and up to a year.",
                 "Write seconds, or leave the step out.",
@@ -135,7 +141,7 @@ def _exception_behavior(reader: "_Reader", fields: Mapping[str, object]) -> dict
             continue
         if kind in found:
             inner.report(
-                "duplicate_exception_behavior",
+                "duplicateExceptionBehavior",
                 "/type",
                 f"The step says twice what to do on {kind}.",
                 "Keep one entry for each type.",
@@ -178,7 +184,7 @@ class _Reader:
 
     def wrong_type(self, pointer: str, value: object, wanted: str) -> None:
         self.report(
-            "wrong_type",
+            "wrongType",
             pointer,
             f"This is {_kind(value)}, not {wanted}.",
             f"Write {wanted}.",
@@ -254,7 +260,7 @@ class _Reader:
         if value is None:
             self.report("missing", f"/{key}", f"{key} is missing.", f"Write {wanted}.")
         elif isinstance(value, str):
-            self.report("unknown_value", f"/{key}", f"{value!r} is unknown.", f"Write {wanted}.")
+            self.report("unknownValue", f"/{key}", f"{value!r} is unknown.", f"Write {wanted}.")
         else:
             self.wrong_type(f"/{key}", value, wanted)
         return default

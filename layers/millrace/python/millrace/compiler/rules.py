@@ -43,14 +43,14 @@ def _number_of_steps(definition: Definition) -> Iterator[Finding]:
     count = len(definition.steps)
     if count > MAX_STEPS:
         yield Finding(
-            "too_many_steps",
+            "tooManySteps",
             "/steps",
             f"The flow has {count} steps; {MAX_STEPS} is the limit.",
             "Move a part of it into a flow of its own and call that with a Flow step.",
         )
     if all(step.is_skipped for step in definition.steps):
         yield Finding(
-            "no_enabled_step",
+            "noEnabledStep",
             "/steps",
             "The flow has no steps." if count == 0 else "Every step is skipped.",
             "Add a step." if count == 0 else "Enable at least one step.",
@@ -66,7 +66,7 @@ def _ids_and_names(definition: Definition) -> Iterator[Finding]:
             yield from _text(step, step.name, f"{here}/name", "name")
         if step.id in first:
             yield Finding(
-                "duplicate_id",
+                "duplicateId",
                 f"{here}/id",
                 f"The step at /steps/{first[step.id]} has the id {step.id!r} already.",
                 "Give each step an id of its own.",
@@ -108,7 +108,7 @@ def _dependencies(definition: Definition) -> Iterator[Finding]:
             pointer = f"/steps/{position}/dependsOn/{place}"
             if dependency == step.id:
                 yield Finding(
-                    "self_dependency",
+                    "selfDependency",
                     pointer,
                     f"The step {step.id!r} depends on itself.",
                     "Remove this entry.",
@@ -116,7 +116,7 @@ def _dependencies(definition: Definition) -> Iterator[Finding]:
                 )
             elif dependency in seen:
                 yield Finding(
-                    "duplicate_dependency",
+                    "duplicateDependency",
                     pointer,
                     f"The step {step.id!r} names {dependency!r} more than once.",
                     "Name each dependency once.",
@@ -124,7 +124,7 @@ def _dependencies(definition: Definition) -> Iterator[Finding]:
                 )
             elif dependency not in known:
                 yield Finding(
-                    "unknown_dependency",
+                    "unknownDependency",
                     pointer,
                     f"No step has the id {dependency!r}.",
                     "Name the id of a step of this flow.",
@@ -226,7 +226,7 @@ def _step_settings(definition: Definition) -> Iterator[Finding]:
         )
         if not (math.isfinite(retry.backoff_rate) and retry.backoff_rate >= 1):
             yield Finding(
-                "out_of_range",
+                "outOfRange",
                 f"{here}/retry/backoffRate",
                 f"backoffRate is {retry.backoff_rate:g}; it must be a finite number from 1.",
                 "Use 1 for waits of equal length, 2 to double each wait.",
@@ -238,7 +238,7 @@ def _step_settings(definition: Definition) -> Iterator[Finding]:
             )
             if 1 <= retry.max_delay_seconds <= retry.interval_seconds <= INTERVAL_LIMIT:
                 yield Finding(
-                    "max_delay_too_short",
+                    "maxDelayTooShort",
                     f"{here}/retry/maxDelaySeconds",
                     f"maxDelaySeconds is {retry.max_delay_seconds} and must be greater than"
                     f" intervalSeconds, {retry.interval_seconds}.",
@@ -255,7 +255,7 @@ def _within(step: Step | None, pointer: str, value: int, low: int, high: int) ->
     if not low <= value <= high:
         name = pointer.rpartition("/")[2]
         yield Finding(
-            "out_of_range",
+            "outOfRange",
             pointer,
             f"{name} is {value if abs(value) < 10**12 else 'a huge number'};"
             f" it must be from {low} to {high}.",
@@ -270,7 +270,7 @@ def _flow_retry(definition: Definition) -> Iterator[Finding]:
     yield from _within(None, "/retryDelayMinutes", retry.delay_minutes, 0, FLOW_DELAY_LIMIT)
     if definition.is_synchronous and retry.max_attempts > 0:
         yield Finding(
-            "synchronous_flow_retry",
+            "synchronousFlowRetry",
             "/retryMaxAttempts",
             "A synchronous flow cannot run again as a whole: its caller is waiting.",
             "Set retryMaxAttempts to 0, or make the flow asynchronous.",
@@ -295,7 +295,7 @@ def _synchronous_time(definition: Definition) -> Iterator[Finding]:
         ends[step_id] = start + own
         if start <= EXPRESS_SECONDS < start + own:
             yield Finding(
-                "synchronous_too_long",
+                "synchronousTooLong",
                 f"/steps/{position}/timeoutSeconds",
                 f"The time-outs on the way to this step's end add up to {start + own} s; a"
                 f" synchronous flow ends after {EXPRESS_SECONDS} s.",
@@ -305,7 +305,7 @@ def _synchronous_time(definition: Definition) -> Iterator[Finding]:
         waits = 0.0 if step.is_skipped else retry_seconds(step)
         if waits > EXPRESS_SECONDS:
             yield Finding(
-                "synchronous_too_long",
+                "synchronousTooLong",
                 f"/steps/{position}/retry",
                 f"The waits between its tries may add up to {waits:.0f} s; a synchronous flow"
                 f" ends after {EXPRESS_SECONDS} s.",

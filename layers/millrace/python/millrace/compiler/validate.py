@@ -45,7 +45,7 @@ def validate_asl(
     if size > MAX_DEFINITION_BYTES:
         validator.report(
             "",
-            "definition_too_large",
+            "definitionTooLarge",
             f"The definition has {size:,} bytes; {MAX_DEFINITION_BYTES:,} is the limit.",
             "Move a part of the flow into a flow of its own.",
         )
@@ -67,7 +67,7 @@ class _Validator:
         try:
             return json.loads(text, object_pairs_hook=self._object, parse_constant=self._constant)
         except (ValueError, RecursionError) as error:
-            self.report("", "not_json", f"This is not JSON: {error}.", "Write valid JSON.")
+            self.report("", "notJson", f"This is not JSON: {error}.", "Write valid JSON.")
             return None
 
     def _object(self, pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -76,7 +76,7 @@ class _Validator:
             keys = [key for key, _ in pairs]
             twice = sorted({key for key in keys if keys.count(key) > 1})
             self.report(
-                "", "duplicate_key", f"Twice in one object: {', '.join(twice)}.", "Keep one."
+                "", "duplicateKey", f"Twice in one object: {', '.join(twice)}.", "Keep one."
             )
         return decoded
 
@@ -86,7 +86,7 @@ class _Validator:
 
     def machine(self, document: object) -> None:
         if not isinstance(document, dict):
-            self.report("", "wrong_type", "A definition must be an object.", "Write an object.")
+            self.report("", "wrongType", "A definition must be an object.", "Write an object.")
             return
         self._apply(
             "",
@@ -119,7 +119,7 @@ class _Validator:
             here = f"{base}/States/{asl.escape(name)}"
             self._name(name, here)
             if not isinstance(state, dict):
-                self.report(here, "wrong_type", "A state must be an object.", "Write an object.")
+                self.report(here, "wrongType", "A state must be an object.", "Write an object.")
                 continue
             self._state(state, here)
             targets[name] = list(_targets(state))
@@ -130,7 +130,7 @@ class _Validator:
                 if not isinstance(target, str) or target not in states:
                     self.report(
                         f"{base}/States/{asl.escape(name)}{pointer}",
-                        "unknown_state",
+                        "unknownState",
                         f"{target!r:.90} is no state of this scope.",
                         "Name a state beside this one.",
                     )
@@ -140,14 +140,14 @@ class _Validator:
         if not name.strip() or len(name) > MAX_STATE_NAME:
             self.report(
                 here,
-                "bad_state_name",
+                "badStateName",
                 f"A state name has 1 to {MAX_STATE_NAME} characters, not {len(name)}.",
                 "Rename the state.",
             )
         if name in self._named:
             self.report(
                 here,
-                "duplicate_state_name",
+                "duplicateStateName",
                 f"The state at {self._named[name]} has the same name.",
                 "Names are unique in the whole machine: rename one.",
             )
@@ -164,7 +164,7 @@ class _Validator:
         if not isinstance(start, str) or start not in targets:
             self.report(
                 f"{base}/StartAt",
-                "unknown_state",
+                "unknownState",
                 f"{start!r:.90} is no state of this scope.",
                 "Name the state to start at.",
             )
@@ -189,17 +189,17 @@ class _Validator:
     def _state(self, state: Mapping[str, object], here: str) -> None:
         kind = state.get("Type")
         if not isinstance(kind, str) or kind not in FIELDS:
-            self.report(f"{here}/Type", "unknown_value", f"{kind!r:.40} is no type.", "Correct it.")
+            self.report(f"{here}/Type", "unknownValue", f"{kind!r:.40} is no type.", "Correct it.")
             return
         self._apply(here, asl.fields(state, FIELDS[kind], REQUIRED.get(kind, frozenset())))
         for group in ONE_OF.get(kind, ()):
             if sum(key in state for key in group) != 1:
                 names = ", ".join(group)
-                self.report(here, "not_exactly_one", f"Exactly one of {names}.", "Keep one.")
+                self.report(here, "notExactlyOne", f"Exactly one of {names}.", "Keep one.")
         for group in AT_MOST_ONE.get(kind, ()):
             if sum(key in state for key in group) > 1:
                 names = " and ".join(group)
-                self.report(here, "not_exactly_one", f"Not both {names}.", "Keep one.")
+                self.report(here, "notExactlyOne", f"Not both {names}.", "Keep one.")
         if "Next" in FIELDS[kind]:
             self._next_or_end(state, here)
         special = {
@@ -213,9 +213,9 @@ class _Validator:
 
     def _next_or_end(self, state: Mapping[str, object], here: str) -> None:
         if ("Next" in state) == ("End" in state):
-            self.report(here, "next_or_end", "A state has either Next or End.", "Keep one of them.")
+            self.report(here, "nextOrEnd", "A state has either Next or End.", "Keep one of them.")
         elif "End" in state and state["End"] is not True:
-            self.report(f"{here}/End", "next_or_end", "End can only be true.", "Write true.")
+            self.report(f"{here}/End", "nextOrEnd", "End can only be true.", "Write true.")
 
     def _task(self, state: Mapping[str, object], here: str) -> None:
         resource = state.get("Resource")
@@ -225,7 +225,7 @@ class _Validator:
         if isinstance(timeout, int) and isinstance(heartbeat, int) and heartbeat >= timeout:
             self.report(
                 f"{here}/HeartbeatSeconds",
-                "out_of_range",
+                "outOfRange",
                 "HeartbeatSeconds must be smaller than TimeoutSeconds.",
                 "Lower it.",
             )
@@ -235,7 +235,7 @@ class _Validator:
         if match is None or match[1] not in INTEGRATIONS:
             self.report(
                 f"{here}/Resource",
-                "unknown_resource",
+                "unknownResource",
                 f"{resource!r:.90} is no resource that Millrace knows.",
                 "Use lambda:invoke.",
             )
@@ -254,7 +254,7 @@ class _Validator:
             if not isinstance(name, str) or not name:
                 self.report(
                     f"{here}/Parameters/FunctionName",
-                    "wrong_type",
+                    "wrongType",
                     "FunctionName must name a function.",
                     "Write its name or ARN.",
                 )
@@ -265,14 +265,14 @@ class _Validator:
         if pattern not in PATTERNS.get(integration, ()):
             self.report(
                 f"{here}/Resource",
-                "unknown_resource",
+                "unknownResource",
                 f"{integration} cannot be called with .{pattern}.",
                 "Leave the suffix out.",
             )
         if self._machine_type == "EXPRESS":
             self.report(
                 f"{here}/Resource",
-                "not_in_express",
+                "notInExpress",
                 f"An Express machine cannot wait with .{pattern}.",
                 "Leave the suffix out, or make the machine STANDARD.",
             )
@@ -281,7 +281,7 @@ class _Validator:
         ):
             self.report(
                 f"{here}/Parameters",
-                "token_not_passed",
+                "tokenNotPassed",
                 "Nobody gets the task token, so the state cannot end.",
                 "Pass $$.Task.Token.",
             )
@@ -302,7 +302,7 @@ class _Validator:
 
     def _inner(self, scope: object, here: str, more: Checks) -> None:
         if not isinstance(scope, dict):
-            self.report(here, "wrong_type", "This must be an object.", "Write an object.")
+            self.report(here, "wrongType", "This must be an object.", "Write an object.")
             return
         checks: Checks = {
             "Comment": asl.any_text,
@@ -345,14 +345,14 @@ def _closure(start: set[str], edges: dict[str, set[str]]) -> set[str]:
 
 def _version(value: object) -> Iterable[Complaint]:
     if value != "1.0":
-        yield "", "unknown_value", "The language's version is 1.0.", 'Write "1.0".'
+        yield "", "unknownValue", "The language's version is 1.0.", 'Write "1.0".'
 
 
 def _json_path_only(value: object) -> Iterable[Complaint]:
     if value != "JSONPath":
-        yield "", "unknown_value", "Only JSONPath machines are known here.", 'Write "JSONPath".'
+        yield "", "unknownValue", "Only JSONPath machines are known here.", 'Write "JSONPath".'
 
 
 def _inline(value: object) -> Iterable[Complaint]:
     if value != {"Mode": "INLINE"}:
-        yield "", "unknown_value", "Only inline processing is known here.", "Use Mode INLINE."
+        yield "", "unknownValue", "Only inline processing is known here.", "Use Mode INLINE."
