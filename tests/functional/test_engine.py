@@ -1,0 +1,384 @@
+"""Whole flows through compiled machines: the real functions and stores, and a shop that misbehaves.
+
+moto interprets the machine, its Lambda calls reach the real handlers, and waits are recorded
+instead of waited. Outbound HTTP ends at a scripted transport.
+"""
+
+import json
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
+from typing import Any, cast
+from urllib.parse import parse_qs, urlsplit
+
+import boto3
+import pytest
+from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
+from moto.stepfunctions.parser.asl.component.state.exec.state_task import lambda_eval_utils
+from moto.stepfunctions.parser.asl.component.state.wait.wait_function import wait_function
+from tests.functional.conftest import deployed_stack
+from tests.support.app import Client, Handler, LambdaContext
+from tests.support.aws import ENVIRONMENT, simulated_aws
+
+from millrace.connectors.http_client import TRIES, HttpClient
+from millrace.connectors.http_messages import HttpRequest, HttpResponse
+from millrace.connectors.registry import HttpConnectors
+from millrace.tasks import StepWorker
+
+type Json = Any
+
+PAGE = 2
+DOWN = HttpResponse(503, {}, b"down for maintenance")
+WRONG_TOKEN = HttpResponse(401, {}, b"wrong token")
+
+
+@dataclass
+class Shop:
+    """A system with orders to read and places to write to.
+
+    `trouble` is answered first, in turn, by path; an exception in it is a crash of the worker.
+    """
+
+    orders: list[dict[str, Json]] = field(default_factory=list)
+    trouble: dict[str, list[HttpResponse | Exception]] = field(default_factory=dict)
+    refused_ids: set[int] = field(default_factory=set)
+    requests: list[str] = field(default_factory=list)
+    received: dict[str, list[dict[str, Json]]] = field(default_factory=dict)
+    keys_seen: set[str] = field(default_factory=set)
+    dies_after_receiving: int = 0
+    """How many requests are taken in, and then the worker dies before it hears of it."""
+
+    def exchange(self, request: HttpRequest) -> HttpResponse:
+        """See Transport."""
+        address = urlsplit(request.url)
+        self.requests.append(address.path)
+        if self.trouble.get(address.path):
+            trouble = self.trouble[address.path].pop(0)
+            if isinstance(trouble, Exception):
+                raise trouble
+            return trouble
+        if request.method == "GET":
+            offset = int(parse_qs(address.query)["offset"][0])
+            page = self.orders[offset : offset + PAGE]
+            return HttpResponse(200, {}, json.dumps({"orders": page}).encode())
+        return self._receive(address.path, request)
+
+    def _receive(self, path: str, request: HttpRequest) -> HttpResponse:
+        records = json.loads(request.body or b"null")
+        batch = records if isinstance(records, list) else [records]
+        if any(record.get("id") in self.refused_ids for record in batch):
+            return HttpResponse(422, {}, b"not wanted")
+        key = request.headers["Idempotency-Key"]
+        if key not in self.keys_seen:
+            self.keys_seen.add(key)
+            self.received.setdefault(path, []).extend(batch)
+        if self.dies_after_receiving:
+            self.dies_after_receiving -= 1
+            raise MemoryError("the worker died")
+        return HttpResponse(201, {}, b"")
+
+
+@dataclass
+class Engine:
+    """The stack with an interpreter for its machines."""
+
+    client: Client
+    shop: Shop
+    handlers: dict[str, Handler]
+    retry_delays: list[float] = field(default_factory=list)
+    waits: list[float] = field(default_factory=list)
+    faults: list[AssertionError] = field(default_factory=list)
+
+    def invoke(self, *, parameters: dict[str, Json], **_: object) -> dict[str, Json]:
+        """Stands in for Lambda: calls the handler behind the ARN."""
+        handler = self.handlers[parameters["FunctionName"]]
+        payload = parameters["Payload"]
+        given = payload if isinstance(payload, dict) else json.loads(payload)
+        try:
+            # What does not survive JSON would not survive Lambda.
+            told = json.loads(json.dumps(handler(given, LambdaContext())))
+        except AssertionError as error:  # a Catch in the machine would swallow it
+            self.faults.append(error)
+            raise
+        except Exception as error:  # noqa: BLE001 - Lambda reports every exception by its name
+            details = {"errorType": type(error).__name__, "errorMessage": str(error)}
+            return {"StatusCode": 200, "FunctionError": "Unhandled", "Payload": details}
+        return {"StatusCode": 200, "Payload": told}
+
+    def flow(self, *steps: dict[str, Json], **settings: Json) -> dict[str, Json]:
+        """Apply a file with a connection to the shop and a flow of these steps."""
+        document = {
+            "connections": [
+                {"name": "Shop", "stableKey": "shop", "baseUrl": "https://shop.example"}
+            ],
+            "flows": [{"name": "Orders", "stableKey": "orders", "steps": steps, **settings}],
+        }
+        applied = self.client("POST", "/v1/apply", document)
+        assert applied.status == 200, applied.body
+        found: dict[str, Json] = applied.body["flows"][0]
+        return found
+
+    def run(self, flow: dict[str, Json], payload: Json = None) -> dict[str, Json]:
+        """Run a flow to its end."""
+        started = self.client("POST", f"/v1/flows/{flow['id']}/run", {"payload": payload})
+        assert started.status == 202, started.body
+        return self.ended(started.body["runId"])
+
+    def ended(self, run_id: str) -> dict[str, Json]:
+        """The run, once its execution has ended."""
+        states = boto3.client("stepfunctions")
+        (machine,) = states.list_state_machines()["stateMachines"]
+        arn = machine["stateMachineArn"].replace(":stateMachine:", ":execution:")
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            status = states.describe_execution(executionArn=f"{arn}:{run_id}")["status"]
+            if status != "RUNNING":
+                break
+            time.sleep(0.01)
+        assert self.faults == []
+        found: dict[str, Json] = self.client("GET", f"/v1/runs/{run_id}").body
+        assert status == ("FAILED" if found["status"] == "failed" else "SUCCEEDED"), found
+        return found
+
+
+def on_thread(thread: ThreadPoolExecutor, handler: Handler) -> Handler:
+    """A handler that always runs on this thread, as in Lambda; moto has one for each branch."""
+    return lambda given, context: thread.submit(handler, given, context).result()
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
+    """A stack whose machines run, for a shop with five orders."""
+    with simulated_aws(machines_run=True), ThreadPoolExecutor(1) as thread:
+        stack = deployed_stack()
+        shop = Shop(orders=[{"id": number, "total": number * 10} for number in range(5)])
+        # The worker's own short waits take no time.
+        http = HttpClient(shop, sleep=lambda _: None)
+        context = replace(stack.context, connectors=HttpConnectors(http))
+        worker = cast("Handler", StepWorker(context))
+        handlers: dict[str, Handler] = {
+            ENVIRONMENT["MILLRACE_RUN_STEP_ARN"]: on_thread(thread, worker),
+            ENVIRONMENT["MILLRACE_LIFECYCLE_ARN"]: on_thread(thread, stack.functions["lifecycle"]),
+        }
+        client = stack.client("Alice")
+        client = replace(client, api=on_thread(thread, client.api))
+        engine = Engine(client, shop, handlers)
+        monkeypatch.setattr(lambda_eval_utils, "_invoke_lambda_function", engine.invoke)
+        monkeypatch.setattr(retrier_decl, "time", SimpleNamespace(sleep=engine.retry_delays.append))
+        monkeypatch.setattr(
+            wait_function.WaitFunction,
+            "_wait_interval",
+            lambda _self, env, wait_seconds: engine.waits.append(wait_seconds),  # noqa: ARG005 - moto's keywords
+        )
+        yield engine
+
+
+def read(**changes: Json) -> dict[str, Json]:
+    """Reads the orders, two a page; without jitter, so that delays can be told."""
+    http = {
+        "path": "/orders",
+        "recordsPath": "/orders",
+        "pagination": {"type": "offset", "limit": PAGE},
+    }
+    action = {"type": "Export", "connectionId": "shop", "http": http}
+    step = {"id": "read", "type": "Export", "action": action, "retry": {"jitter": False}}
+    return step | changes
+
+
+def write(name: str = "write", batch_size: int | None = None, **changes: Json) -> dict[str, Json]:
+    """Writes to a place of its own name what the step `read` hands on."""
+    http = {"path": f"/{name}"} | ({} if batch_size is None else {"batchSize": batch_size})
+    action = {"type": "Import", "connectionId": "shop", "http": http}
+    step = {"id": name, "type": "Import", "action": action, "dependsOn": ["read"]}
+    return step | {"retry": {"jitter": False}} | changes
+
+
+def process(name: str, *operations: dict[str, Json], **changes: Json) -> dict[str, Json]:
+    """Changes records."""
+    action = {"type": "Process", "operations": operations}
+    return {"id": name, "type": "Process", "action": action} | changes
+
+
+def steps_of(run: dict[str, Json]) -> dict[str, dict[str, Json]]:
+    """What each step did, by its id."""
+    return {step["stepId"]: step for step in run["steps"]}
+
+
+def ids(records: list[dict[str, Json]]) -> Counter[int]:
+    """How often each record is there."""
+    return Counter(record["id"] for record in records)
+
+
+ONCE = Counter(range(5))
+CONTINUES: dict[str, Json] = {"exceptionBehavior": [{"type": "failure", "strategy": "continue"}]}
+STOPS_PARTIAL: dict[str, Json] = {
+    "exceptionBehavior": [{"type": "partial_success", "strategy": "stop"}]
+}
+
+
+def test_a_flow_moves_every_record_once(engine: Engine) -> None:
+    """Read in pages, filtered, split into two branches, joined in a summary."""
+    keep = {"type": "filter", "expression": "total >= 20"}
+    total = {
+        "type": "aggregate",
+        "figures": {"sum": {"function": "sum", "expression": "total"}},
+    }
+    flow = engine.flow(
+        read(),
+        process("keep", keep, dependsOn=["read"]),
+        write("warehouse", 2, dependsOn=["keep"]),
+        write("alert", dependsOn=["keep"], filter="total > 30"),
+        process("summary", total, dependsOn=["warehouse", "alert"]),
+        write("report", dependsOn=["summary"]),
+    )
+    run = engine.run(flow)
+    assert (run["status"], run["attempt"], run["error"]) == ("succeeded", 1, None)
+    assert ids(engine.shop.received["/warehouse"]) == Counter([2, 3, 4])
+    assert ids(engine.shop.received["/alert"]) == Counter([4])
+    assert engine.shop.received["/report"] == [{"sum": 20 + 30 + 40 + 40}]
+    assert run["counts"] == {
+        "recordsIn": 5,
+        "recordsOut": 1,
+        "recordsIgnored": 2 + 2,
+        "recordsFailed": 0,
+    }
+    assert {step["status"] for step in run["steps"]} == {"succeeded"}
+    assert engine.retry_delays == engine.waits == []
+
+
+def test_trouble_that_passes_is_waited_out_with_growing_delays(engine: Engine) -> None:
+    """The machine's waits are those compiled, and afterwards every record arrived once."""
+    engine.shop.trouble["/orders"] = [DOWN] * (3 * TRIES)
+    engine.shop.trouble["/write"] = [DOWN] * TRIES
+    run = engine.run(engine.flow(read(), write()))
+    assert run["status"] == "succeeded"
+    assert engine.retry_delays == [2, 4, 8, 2]
+    assert {name: step["tries"] for name, step in steps_of(run).items()} == {"read": 4, "write": 2}
+    assert ids(engine.shop.received["/write"]) == ONCE
+
+
+def test_trouble_that_stays_fails_the_run(engine: Engine) -> None:
+    """After the last try the run says which step failed, and why; nothing was written."""
+    engine.shop.trouble["/orders"] = [DOWN] * (4 * TRIES)
+    run = engine.run(engine.flow(read(), write()))
+    assert run["status"] == "failed"
+    assert engine.retry_delays == [2, 4, 8]
+    assert (run["error"]["code"], run["error"]["stepId"]) == ("http503", "read")
+    assert "down for maintenance" in run["error"]["message"]
+    assert steps_of(run)["read"]["status"] == "failed"
+    assert "/write" not in engine.shop.requests
+
+
+def test_a_receiver_that_names_a_time_is_waited_for_without_compute(engine: Engine) -> None:
+    """Retry-After becomes a Wait of the machine, and costs none of the retries."""
+    engine.shop.trouble["/orders"] = [HttpResponse(429, {"retry-after": "120"}, b"")]
+    run = engine.run(engine.flow(read(retry={"maxAttempts": 0}), write()))
+    assert run["status"] == "succeeded"
+    assert engine.retry_delays == []
+    (wait,) = engine.waits
+    assert 118 <= wait <= 120
+    assert steps_of(run)["read"]["tries"] == 2
+    assert ids(engine.shop.received["/write"]) == ONCE
+
+
+def test_a_worker_that_dies_is_followed_by_one_that_goes_on(engine: Engine) -> None:
+    """Whether it died before or after the receiver took the batch, each record arrives once."""
+    engine.shop.trouble["/orders"] = [MemoryError("the worker died")]
+    engine.shop.dies_after_receiving = 2
+    run = engine.run(engine.flow(read(), write(batch_size=2)))
+    assert run["status"] == "succeeded"
+    assert engine.retry_delays == [2, 2, 4]
+    assert ids(engine.shop.received["/write"]) == ONCE
+    assert engine.shop.requests.count("/write") == 3 + 2
+    assert run["counts"]["recordsOut"] == 5
+
+
+def test_a_failure_stops_what_depends_on_it(engine: Engine) -> None:
+    """Trying again cannot help a wrong token: no retry, no later step, a failed run."""
+    engine.shop.trouble["/orders"] = [WRONG_TOKEN]
+    run = engine.run(engine.flow(read(), write()))
+    assert (run["status"], run["error"]["code"]) == ("failed", "http401")
+    assert list(steps_of(run)) == ["read"]
+    assert engine.retry_delays == []
+
+
+def test_a_failure_that_continues_makes_a_partial_success(engine: Engine) -> None:
+    """The steps after it run, with nothing from it; the run does not claim to have succeeded."""
+    engine.shop.trouble["/orders"] = [WRONG_TOKEN]
+    run = engine.run(engine.flow(read(**CONTINUES), write()))
+    assert (run["status"], run["error"]) == ("partiallySucceeded", None)
+    assert steps_of(run)["read"]["error"]["code"] == "http401"
+    assert steps_of(run)["write"]["counts"]["recordsIn"] == 0
+
+
+def test_records_that_are_refused_make_a_partial_success(engine: Engine) -> None:
+    """The others arrive, the steps after it run, and the count says how many did not."""
+    engine.shop.refused_ids = {3}
+    after = process("after", {"type": "map", "expression": "$"}, dependsOn=["write"])
+    run = engine.run(engine.flow(read(), write(), after))
+    assert run["status"] == "partiallySucceeded"
+    assert run["counts"]["recordsFailed"] == 1
+    assert ids(engine.shop.received["/write"]) == Counter([0, 1, 2, 4])
+    assert steps_of(run)["write"]["error"]["code"] == "http422"
+    assert steps_of(run)["after"]["counts"]["recordsIn"] == 4
+
+
+def test_partial_success_can_stop_the_flow(engine: Engine) -> None:
+    """If the author says so, what follows does not run."""
+    engine.shop.refused_ids = {3}
+    after = process("after", {"type": "map", "expression": "$"}, dependsOn=["write"])
+    run = engine.run(engine.flow(read(), write(**STOPS_PARTIAL), after))
+    assert run["status"] == "failed"
+    assert sorted(steps_of(run)) == ["read", "write"]
+    assert engine.retry_delays == []
+
+
+def test_a_failed_attempt_is_followed_by_another(engine: Engine) -> None:
+    """The whole graph again after the flow's delay; the receiver is not written to twice."""
+    engine.shop.trouble["/second"] = [WRONG_TOKEN] * 2
+    steps = (read(), write("first"), write("second", dependsOn=["first"]))
+    settings = {
+        "retryMaxAttempts": 2,
+        "retryDelayMinutes": 5,
+        "retryUsesExponentialBackoff": True,
+    }
+    run = engine.run(engine.flow(*steps, **settings))
+    assert (run["status"], run["attempt"], run["error"]) == ("succeeded", 3, None)
+    assert engine.waits == [300, 600]
+    attempts = [(attempt["number"], attempt["status"]) for attempt in run["attempts"]]
+    assert attempts == [(1, "failed"), (2, "failed"), (3, "succeeded")]
+    assert ids(engine.shop.received["/first"]) == ids(engine.shop.received["/second"]) == ONCE
+
+
+def test_attempts_run_out(engine: Engine) -> None:
+    """After the last one the run has failed, with the last one's error."""
+    engine.shop.trouble["/orders"] = [WRONG_TOKEN] * 2
+    run = engine.run(engine.flow(read(), retryMaxAttempts=1, retryDelayMinutes=1))
+    assert (run["status"], run["attempt"]) == ("failed", 2)
+    assert engine.waits == [60]
+    assert run["error"]["code"] == "http401"
+
+
+def test_retries_of_the_flow_follow_its_settings_of_today(engine: Engine) -> None:
+    """A flow that is given retries after its deploy has them without a new version."""
+    flow = engine.flow(read())
+    changed = engine.flow(read(), retryMaxAttempts=1)
+    assert (changed["change"], changed["versionId"]) == ("updated", flow["versionId"])
+    engine.shop.trouble["/orders"] = [WRONG_TOKEN]
+    assert engine.run(flow)["attempt"] == 2
+
+
+def test_the_payload_flows_through_skipped_steps(engine: Engine) -> None:
+    """A skipped step is no state of the machine, and what comes to it goes past it."""
+    flow = engine.flow(
+        read(isSkipped=True),
+        write("first", isSkipped=True),
+        write("second", dependsOn=["first", "read"]),
+    )
+    run = engine.run(flow, [{"id": 1}, {"id": 2}])
+    assert run["status"] == "succeeded"
+    assert engine.shop.requests == ["/second", "/second"]
+    assert ids(engine.shop.received["/second"]) == Counter([1, 2])
