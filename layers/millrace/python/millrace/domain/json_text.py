@@ -2,27 +2,36 @@
 
 import json
 import math
-from typing import NoReturn
+import re
+from typing import Final, NoReturn
 
 from millrace.domain.base import Json
 
+_SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 
-def parse_json(data: bytes, *, unique_keys: bool = False) -> Json:
+
+def parse_json(data: bytes, *, strict: bool = False) -> Json:
     """The value of a JSON text in UTF-8.
 
     Raises:
-        ValueError: it is no JSON, it holds NaN or a number beyond what floats hold, it is nested
-            too deeply, or, if asked for, a key appears twice in one object.
+        ValueError: it is no JSON, it holds NaN or a number beyond what floats hold, or it is nested
+            too deeply; if strict, also if a key appears twice in one object or a text is no Unicode
+            (half a surrogate pair), which parsers read differently.
     """
     try:
-        return json.loads(
+        value = json.loads(
             data.decode(),
-            object_pairs_hook=_unique if unique_keys else None,
+            object_pairs_hook=_unique if strict else None,
             parse_constant=_refuse,
             parse_float=_finite,
         )
+        if strict and _SURROGATE.search(data):
+            json.dumps(value, ensure_ascii=False).encode()
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
+    except UnicodeEncodeError as error:
+        raise ValueError("it holds half a surrogate pair, which is no Unicode text") from error
+    return value
 
 
 def _unique(pairs: list[tuple[str, Json]]) -> dict[str, Json]:

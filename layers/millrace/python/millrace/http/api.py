@@ -6,15 +6,12 @@ from typing import Any, Final
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError as NoRouteError
-from aws_lambda_powertools.event_handler.openapi.exceptions import (
-    RequestUnsupportedContentType,
-    RequestValidationError,
-)
+from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from millrace.domain.errors import DomainError
 from millrace.http import problems
-from millrace.http.body import check_json_body
+from millrace.http.body import json_request
 from millrace.http.requests import caller_of
 from millrace.http.routes.actions import actions_router
 from millrace.http.routes.apply import apply_router
@@ -49,7 +46,7 @@ class Api:
     def __call__(self, event: dict[str, Any], lambda_context: LambdaContext) -> dict[str, Any]:
         """The answer to one request; never raises."""
         try:
-            check_json_body(event)
+            request = json_request(event)
         except DomainError as error:
             found = problems.from_error(error)
             return {
@@ -58,7 +55,7 @@ class Api:
                 "body": found.model_dump_json(by_alias=True, exclude_none=True),
                 "isBase64Encoded": False,
             }
-        return self._app.resolve(event, lambda_context)
+        return self._app.resolve(request, lambda_context)
 
 
 def create_app(context: Context) -> APIGatewayHttpResolver:
@@ -83,12 +80,6 @@ def create_app(context: Context) -> APIGatewayHttpResolver:
             return problems.response(problems.bad_parameters(found))
         found += broken_rules(context, caller_of(event), event.path, body, found)
         return problems.response(problems.bad_body(found))
-
-    @app.exception_handler(RequestUnsupportedContentType)
-    def on_content_type(_: RequestUnsupportedContentType) -> Response[str]:
-        detail = "send JSON, with Content-Type: application/json"
-        status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
-        return problems.response(problems.problem(status, "unsupportedMediaType", detail))
 
     @app.not_found
     def on_no_route(_: NoRouteError) -> Response[str]:

@@ -28,31 +28,32 @@ def raw_body(event: Mapping[str, Any]) -> bytes:
         raise InvalidRequestError("the body is not the base64 that it is said to be") from error
 
 
-def check_json_body(event: Mapping[str, Any]) -> None:
-    """Refuse a body that is too large, no JSON, or JSON that parsers read differently.
+def json_request(event: Mapping[str, Any]) -> dict[str, Any]:
+    """The event of a request whose body, if any, is JSON of an acceptable size.
 
-    Raises TooLargeError, UnsupportedMediaTypeError for other types, or InvalidRequestError for
-    duplicate keys, NaN and syntax errors.
+    Its content type is the plain one, since Powertools knows no other spelling. Raises
+    TooLargeError, UnsupportedMediaTypeError, or InvalidRequestError for what is not JSON.
     """
     body = raw_body(event)
+    headers = {name.lower(): value for name, value in event.get("headers", {}).items()}
+    content_type = str(headers.pop("content-type", JSON)).partition(";")[0].strip().lower()
+    if body:
+        _check(body, content_type)
+        headers["content-type"] = JSON
+    return {**event, "headers": headers}
+
+
+def _check(body: bytes, content_type: str) -> None:
     if len(body) > limits.REQUEST_BYTES:
         raise TooLargeError(
             f"the body has {len(body):,} bytes; the limit is {limits.REQUEST_BYTES:,}"
         )
-    if not body:
-        return
-    content_type = _content_type(event)
-    if content_type not in {"", JSON}:
+    if content_type != JSON:
         raise UnsupportedMediaTypeError(
             f"the body is of type {content_type!r}; send JSON, with Content-Type: {JSON}"
         )
     try:
-        parse_json(body, unique_keys=True)
+        parse_json(body, strict=True)
     except ValueError as error:
         violation = Violation("badJson", "", str(error), "Send one valid JSON document.")
         raise InvalidRequestError("the body is not valid JSON", [violation]) from error
-
-
-def _content_type(event: Mapping[str, Any]) -> str:
-    headers = {name.lower(): value for name, value in event.get("headers", {}).items()}
-    return str(headers.get("content-type", "")).partition(";")[0].strip().lower()

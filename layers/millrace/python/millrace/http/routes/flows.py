@@ -8,8 +8,10 @@ from aws_lambda_powertools.event_handler.openapi.params import Query
 from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 
 from millrace.domain.base import Model, Moment, StableKey
+from millrace.domain.errors import ConflictError, NotFoundError
 from millrace.domain.flow import FlowInput
 from millrace.domain.ports import Listing
+from millrace.http.documented import WITH_BODY, WITH_IF_MATCH, answers
 from millrace.http.requests import (
     Cursor,
     IfMatch,
@@ -39,7 +41,11 @@ def flows_router(context: Context) -> APIGatewayHttpRouter:
     """The routes of flows."""
     router = APIGatewayHttpRouter()
 
-    @router.get("/v1/flows", tags=["flows"])
+    @router.get(
+        "/v1/flows",
+        tags=["flows"],
+        responses=answers(HTTPStatus.OK),
+    )
     def list_flows(
         per_page: Limit = 25, cursor: Cursor = None, stable_key: StableKeyFilter = None
     ) -> Page[FlowView]:
@@ -48,18 +54,30 @@ def flows_router(context: Context) -> APIGatewayHttpRouter:
         views = tuple(FlowView.of(flow) for flow in listing.items)
         return page("/v1/flows", Listing(views, listing.cursor), per_page)
 
-    @router.post("/v1/flows", tags=["flows"])
+    @router.post(
+        "/v1/flows",
+        tags=["flows"],
+        responses=answers(HTTPStatus.CREATED, *WITH_BODY, ConflictError),
+    )
     def create_flow(given: FlowInput) -> Response[FlowDetail]:
         flow = flows.create_flow(context, caller_of(router.current_event), given)
         latest = flows.latest_version(context, flow)
         return answer(FlowDetail.of(flow, latest), flow, HTTPStatus.CREATED)
 
-    @router.get("/v1/flows/<flow_id>", tags=["flows"])
+    @router.get(
+        "/v1/flows/<flow_id>",
+        tags=["flows"],
+        responses=answers(HTTPStatus.OK, NotFoundError),
+    )
     def get_flow(flow_id: str) -> Response[FlowDetail]:
         flow = flows.get_flow(context, caller_of(router.current_event), flow_id)
         return answer(FlowDetail.of(flow, flows.latest_version(context, flow)), flow)
 
-    @router.put("/v1/flows/<flow_id>", tags=["flows"])
+    @router.put(
+        "/v1/flows/<flow_id>",
+        tags=["flows"],
+        responses=answers(HTTPStatus.OK, *WITH_BODY, *WITH_IF_MATCH, ConflictError),
+    )
     def replace_flow(
         flow_id: str, given: FlowInput, if_match: IfMatch = None
     ) -> Response[FlowDetail]:
@@ -68,7 +86,11 @@ def flows_router(context: Context) -> APIGatewayHttpRouter:
         deploy.sync_schedule(context, flow)
         return answer(FlowDetail.of(flow, flows.latest_version(context, flow)), flow)
 
-    @router.delete("/v1/flows/<flow_id>", tags=["flows"])
+    @router.delete(
+        "/v1/flows/<flow_id>",
+        tags=["flows"],
+        responses=answers(HTTPStatus.NO_CONTENT, *WITH_IF_MATCH, ConflictError),
+    )
     def delete_flow(flow_id: str, if_match: IfMatch = None) -> Response[None]:
         caller = caller_of(router.current_event)
         flows.delete_flow(context, caller, flow_id, revision_of(if_match))
@@ -81,7 +103,11 @@ def versions_router(context: Context) -> APIGatewayHttpRouter:
     """The routes of versions."""
     router = APIGatewayHttpRouter()
 
-    @router.get("/v1/flows/<flow_id>/versions", tags=["versions"])
+    @router.get(
+        "/v1/flows/<flow_id>/versions",
+        tags=["versions"],
+        responses=answers(HTTPStatus.OK, NotFoundError),
+    )
     def list_versions(
         flow_id: str, per_page: Limit = 25, cursor: Cursor = None
     ) -> Page[VersionView]:
@@ -90,12 +116,20 @@ def versions_router(context: Context) -> APIGatewayHttpRouter:
         views = tuple(VersionView.of(version) for version in listing.items)
         return page(f"/v1/flows/{flow_id}/versions", Listing(views, listing.cursor), per_page)
 
-    @router.get("/v1/flows/<flow_id>/versions/<version_id>", tags=["versions"])
+    @router.get(
+        "/v1/flows/<flow_id>/versions/<version_id>",
+        tags=["versions"],
+        responses=answers(HTTPStatus.OK, NotFoundError),
+    )
     def get_version(flow_id: str, version_id: str) -> Response[VersionView]:
         version = flows.get_version(context, caller_of(router.current_event), flow_id, version_id)
         return answer(VersionView.of(version), version)
 
-    @router.put("/v1/flows/<flow_id>/versions/<version_id>", tags=["versions"])
+    @router.put(
+        "/v1/flows/<flow_id>/versions/<version_id>",
+        tags=["versions"],
+        responses=answers(HTTPStatus.OK, *WITH_BODY, *WITH_IF_MATCH, ConflictError),
+    )
     def change_version(
         flow_id: str, version_id: str, change: VersionChange, if_match: IfMatch = None
     ) -> Response[VersionView]:

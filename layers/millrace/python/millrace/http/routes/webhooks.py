@@ -5,7 +5,9 @@ from http import HTTPStatus
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 
+from millrace.domain.errors import ConflictError, NotFoundError
 from millrace.domain.webhook import Webhook, WebhookInput
+from millrace.http.documented import WITH_BODY, WITH_IF_MATCH, answers
 from millrace.http.requests import (
     Cursor,
     IfMatch,
@@ -24,19 +26,31 @@ def webhooks_router(context: Context) -> APIGatewayHttpRouter:
     """The routes over this context."""
     router = APIGatewayHttpRouter()
 
-    @router.get("/v1/flows/<flow_id>/webhooks", tags=["webhooks"])
+    @router.get(
+        "/v1/flows/<flow_id>/webhooks",
+        tags=["webhooks"],
+        responses=answers(HTTPStatus.OK, NotFoundError),
+    )
     def list_webhooks(flow_id: str, per_page: Limit = 25, cursor: Cursor = None) -> Page[Webhook]:
         caller = caller_of(router.current_event)
         listing = webhooks.list_webhooks(context, caller, flow_id, per_page, cursor)
         return page(f"/v1/flows/{flow_id}/webhooks", listing, per_page)
 
-    @router.post("/v1/flows/<flow_id>/webhooks", tags=["webhooks"])
+    @router.post(
+        "/v1/flows/<flow_id>/webhooks",
+        tags=["webhooks"],
+        responses=answers(HTTPStatus.CREATED, *WITH_BODY, NotFoundError, ConflictError),
+    )
     def create_webhook(flow_id: str, given: WebhookInput) -> Response[Webhook]:
         caller = caller_of(router.current_event)
         webhook = webhooks.create_webhook(context, caller, flow_id, given)
         return answer(webhook, webhook, HTTPStatus.CREATED)
 
-    @router.delete("/v1/flows/<flow_id>/webhooks/<webhook_id>", tags=["webhooks"])
+    @router.delete(
+        "/v1/flows/<flow_id>/webhooks/<webhook_id>",
+        tags=["webhooks"],
+        responses=answers(HTTPStatus.NO_CONTENT, *WITH_IF_MATCH),
+    )
     def delete_webhook(flow_id: str, webhook_id: str, if_match: IfMatch = None) -> Response[None]:
         caller = caller_of(router.current_event)
         webhooks.delete_webhook(context, caller, flow_id, webhook_id, revision_of(if_match))

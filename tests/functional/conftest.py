@@ -1,0 +1,55 @@
+"""The stack in process: the real functions over moto, and two workspaces that use it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+from tests.support.app import FUNCTIONS, Client, FunctionName, Handler, load_handler
+from tests.support.aws import create_stack, simulated_aws
+
+from millrace.config import Config
+from millrace.domain.token import Caller
+from millrace.usecases.context import Context
+from millrace.usecases.tokens import create_token, create_workspace
+from millrace.wiring import aws_context
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The deployed functions, and a context of the test's own to look behind them."""
+
+    functions: dict[FunctionName, Handler]
+    context: Context
+
+    def client(self, name: str) -> Client:
+        """A client with a token of a new workspace."""
+        workspace = create_workspace(self.context, name)
+        owner = Caller(workspace_id=workspace.id, token_id="bootstrap")
+        _, text = create_token(self.context, owner, "test")
+        return Client(self.functions["api"], self.functions["authorizer"], text)
+
+
+def deployed_stack() -> Stack:
+    """The stack as a deploy leaves it; called within simulated AWS."""
+    create_stack()
+    functions = {name: load_handler(name) for name in FUNCTIONS}
+    return Stack(functions, aws_context(Config.from_environment()))
+
+
+@pytest.fixture
+def stack() -> Iterator[Stack]:
+    """A stack whose state machines are created and started, but not interpreted."""
+    with simulated_aws():
+        yield deployed_stack()
+
+
+@pytest.fixture
+def alice(stack: Stack) -> Client:
+    """Who owns what most tests look at."""
+    return stack.client("Alice")
+
+
+@pytest.fixture
+def mallory(stack: Stack) -> Client:
+    """Who has a valid token for another workspace."""
+    return stack.client("Mallory")

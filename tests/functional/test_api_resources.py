@@ -1,0 +1,228 @@
+"""Every route of the control plane, over the real handlers: what it answers when all is well."""
+
+import json
+from typing import Any
+
+import boto3
+import pytest
+from tests.functional.conftest import Stack
+from tests.support.app import Client, LambdaContext
+from tests.support.aws import TABLE
+
+CONNECTION = {"name": "Shop", "stableKey": "shop", "baseUrl": "https://shop.example"}
+STEP = {"type": "Process", "operations": [{"type": "map", "expression": "$"}]}
+FLOW = {
+    "name": "Orders",
+    "stableKey": "orders",
+    "steps": [{"id": "map", "type": "Process", "action": STEP}],
+}
+
+
+def deployed(client: Client, flow: dict[str, Any] | None = None) -> dict[str, Any]:
+    """A new flow, deployed."""
+    made = client("POST", "/v1/flows", flow or FLOW).body
+    path = f"/v1/flows/{made['id']}/versions/{made['latestVersionId']}"
+    version = client("GET", path)
+    deploy = {"deployedAt": "2026-01-31T12:00:00Z"}
+    assert client("PUT", path, deploy, headers=version.etag).status == 200
+    found: dict[str, Any] = client("GET", f"/v1/flows/{made['id']}").body
+    return found
+
+
+def test_a_connection_lives(alice: Client) -> None:
+    """Created, read, listed, changed, deleted; its token is taken and never shown."""
+    given = CONNECTION | {"auth": {"type": "bearer", "token": "t0ken"}}
+    made = alice("POST", "/v1/connections", given)
+    assert (made.status, made.headers["etag"]) == (201, '"1"')
+    path = f"/v1/connections/{made.body['id']}"
+    assert made.body["auth"] == {"type": "bearer", "token": None}
+    assert alice("GET", path).body == made.body
+    assert alice("GET", "/v1/connections").body == {"data": [made.body], "links": {"next": None}}
+
+    changed = alice("PUT", path, CONNECTION | {"name": "Store"}, headers=made.etag)
+    assert (changed.status, changed.headers["etag"]) == (200, '"2"')
+    assert changed.body["name"] == "Store"
+    gone = alice("DELETE", path, headers=changed.etag)
+    assert (gone.status, gone.body) == (204, None)
+    assert alice("GET", path).status == 404
+
+
+def test_an_action_lives(alice: Client) -> None:
+    """Created, read, listed, changed, deleted."""
+    connection = alice("POST", "/v1/connections", CONNECTION).body["id"]
+    work = {"type": "Export", "connectionId": connection, "http": {"path": "/orders"}}
+    made = alice("POST", "/v1/actions", {"name": "Read", "work": work})
+    assert (made.status, made.headers["etag"]) == (201, '"1"')
+    path = f"/v1/actions/{made.body['id']}"
+    assert alice("GET", path).body == made.body
+    assert alice("GET", "/v1/actions").body["data"] == [made.body]
+    changed = alice("PUT", path, {"name": "Read all", "work": work}, headers=made.etag)
+    assert (changed.status, changed.body["name"]) == (200, "Read all")
+    assert alice("DELETE", path, headers=changed.etag).status == 204
+    assert alice("GET", "/v1/actions").body == {"data": [], "links": {"next": None}}
+
+
+def test_a_flow_lives(alice: Client) -> None:
+    """Created with its steps, read, found by key, changed, deleted."""
+    made = alice("POST", "/v1/flows", FLOW)
+    assert (made.status, made.headers["etag"]) == (201, '"1"')
+    assert (made.body["enabled"], made.body["deployed"], made.body["stepsCount"]) == (
+        True,
+        False,
+        1,
+    )
+    assert made.body["steps"][0]["id"] == "map"
+    path = f"/v1/flows/{made.body['id']}"
+    assert alice("GET", path).body == made.body
+    by_key = alice("GET", "/v1/flows", query={"filter[stableKey]": "orders"})
+    assert [flow["id"] for flow in by_key.body["data"]] == [made.body["id"]]
+    assert "steps" not in by_key.body["data"][0]
+    none = alice("GET", "/v1/flows", query={"filter[stableKey]": "other"})
+    assert none.body == {"data": [], "links": {"next": None}}
+
+    changed = alice("PUT", path, FLOW | {"name": "Invoices"}, headers=made.etag)
+    assert (changed.status, changed.headers["etag"]) == (200, '"2"')
+    assert alice("DELETE", path, headers=changed.etag).status == 204
+    assert alice("GET", path).status == 404
+
+
+def test_a_version_is_deployed_and_undeployed(alice: Client) -> None:
+    """A time deploys a version, null undeploys it; the list shows where each stands."""
+    flow = deployed(alice)
+    path = f"/v1/flows/{flow['id']}/versions"
+    assert flow["deployedVersionId"] == flow["latestVersionId"]
+    (listed,) = alice("GET", path).body["data"]
+    assert (listed["status"], listed["number"]) == ("deployed", 1)
+    version = alice("GET", f"{path}/{listed['id']}")
+    assert version.body == listed
+    machines = boto3.client("stepfunctions").list_state_machines()["stateMachines"]
+    assert [machine["stateMachineArn"] for machine in machines] == [version.body["machineArn"]]
+
+    undeploy = {"deployedAt": None}
+    retired = alice("PUT", f"{path}/{listed['id']}", undeploy, headers=version.etag)
+    assert (retired.status, retired.body["status"]) == (200, "inactive")
+    assert alice("GET", f"/v1/flows/{flow['id']}").body["deployed"] is False
+
+
+def test_a_schedule_follows_its_flow(alice: Client) -> None:
+    """Deployed, changed and disabled over the API, the scheduler has it as it should be."""
+    scheduler = boto3.client("scheduler")
+
+    def expressions() -> list[str]:
+        names = [each["Name"] for each in scheduler.list_schedules()["Schedules"]]
+        found = (scheduler.get_schedule(Name=name, GroupName="millrace-flows") for name in names)
+        return [each["ScheduleExpression"] for each in found]
+
+    flow = deployed(alice, FLOW | {"schedule": "rate(1 hour)"})
+    assert expressions() == ["rate(1 hour)"]
+    path = f"/v1/flows/{flow['id']}"
+    now = alice("GET", path)
+    changed = alice("PUT", path, FLOW | {"schedule": "0 2 * * *"}, headers=now.etag)
+    assert expressions() == ["cron(0 2 * * ? *)"]
+    alice("PUT", path, FLOW | {"schedule": "0 2 * * *", "enabled": False}, headers=changed.etag)
+    assert expressions() == []
+
+
+def test_a_webhook_lives(alice: Client) -> None:
+    """Created, listed, deleted; its secret is taken and never shown."""
+    flow = deployed(alice)
+    path = f"/v1/flows/{flow['id']}/webhooks"
+    given = {"hmacAlgorithm": "sha256", "hmacSecretKey": "s3cret"}
+    made = alice("POST", path, given)
+    assert (made.status, made.body["hmacHeader"]) == (201, "X-Hub-Signature-256")
+    assert "s3cret" not in json.dumps(made.body)
+    assert alice("GET", path).body["data"] == [made.body]
+    assert alice("DELETE", f"{path}/{made.body['id']}", headers=made.etag).status == 204
+    assert alice("GET", path).body["data"] == []
+
+
+def test_a_run_is_started_and_seen(stack: Stack, alice: Client) -> None:
+    """Started by hand, accepted with its address, listed, and its output looked at."""
+    flow = deployed(alice)
+    started = alice("POST", f"/v1/flows/{flow['id']}/run", {"payload": [{"n": 1}, {"n": 2}]})
+    assert (started.status, started.body["status"]) == (202, "running")
+    run_id = started.body["runId"]
+    assert started.headers["location"] == f"/v1/runs/{run_id}"
+    run = alice("GET", f"/v1/runs/{run_id}").body
+    assert (run["status"], run["attempt"], run["steps"]) == ("running", 1, [])
+    assert run["trigger"]["source"] == "manual"
+
+    task = {"workspaceId": run["workspaceId"], "runId": run_id, "attempt": 1}
+    told = stack.functions["run_step"]({"stepId": "map", **task}, LambdaContext())
+    assert told["status"] == "succeeded"
+    stack.functions["lifecycle"]({"event": "attemptSucceeded", **task}, LambdaContext())
+
+    run = alice("GET", f"/v1/runs/{run_id}").body
+    assert (run["status"], run["counts"]["recordsOut"]) == ("succeeded", 2)
+    assert [step["stepId"] for step in run["steps"]] == ["map"]
+    (listed,) = alice("GET", f"/v1/flows/{flow['id']}/runs").body["data"]
+    assert (listed["id"], listed["status"]) == (run_id, "succeeded")
+    output = f"/v1/runs/{run_id}/steps/map/output"
+    assert alice("GET", output).body == {"data": [{"n": 1}, {"n": 2}], "truncated": False}
+    assert alice("GET", output, query={"limit": "1"}).body["truncated"] is True
+
+
+def test_a_run_needs_no_body(alice: Client) -> None:
+    """`curl -X POST .../run` is enough."""
+    flow = deployed(alice)
+    assert alice("POST", f"/v1/flows/{flow['id']}/run").status == 202
+    assert alice("POST", f"/v1/flows/{flow['id']}/run", {}).status == 202
+
+
+def test_a_file_is_applied(alice: Client) -> None:
+    """Connections, actions and flows at once; the second time nothing changes."""
+    document = {
+        "connections": [CONNECTION],
+        "flows": [FLOW | {"webhooks": [{"stableKey": "github"}]}],
+    }
+    first = alice("POST", "/v1/apply", document)
+    assert first.status == 200
+    (flow,) = first.body["flows"]
+    assert (flow["change"], flow["deployed"], flow["versionNumber"]) == ("created", True, 1)
+    assert flow["webhooks"][0]["path"].startswith("/hooks/hook_")
+    second = alice("POST", "/v1/apply", document)
+    assert [each["change"] for each in second.body["connections"] + second.body["flows"]] == [
+        "unchanged",
+        "unchanged",
+    ]
+
+
+def test_lists_are_paged_by_their_links(alice: Client) -> None:
+    """Following `links.next` gives everything once, in the order of creation."""
+    ids = [
+        alice("POST", "/v1/connections", {"name": f"{n}", "baseUrl": "https://a.example"}).body[
+            "id"
+        ]
+        for n in range(5)
+    ]
+    seen: list[str] = []
+    path: str | None = "/v1/connections?perPage=2"
+    while path is not None:
+        bare, _, query = path.partition("?")
+        page = alice("GET", bare, query=dict(part.split("=") for part in query.split("&")))
+        seen += [each["id"] for each in page.body["data"]]
+        path = page.body["links"]["next"]
+    assert seen == ids
+
+
+# Powertools reads the page's scripts without closing the files.
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_the_documentation_is_served(alice: Client) -> None:
+    """A page for people and a document for programs."""
+    page = alice("GET", "/docs")
+    assert (page.status, page.headers["content-type"]) == (200, "text/html")
+    document = alice("GET", "/docs", query={"format": "json"})
+    assert "/v1/flows/{flow_id}" in document.body["paths"]
+
+
+def test_no_secret_is_in_the_table(alice: Client) -> None:
+    """Whoever reads the whole table finds neither tokens nor keys."""
+    auth = {"auth": {"type": "bearer", "token": "t0ken"}}
+    alice("POST", "/v1/connections", CONNECTION | auth)
+    flow = deployed(alice)
+    hook = {"hmacAlgorithm": "sha256", "hmacSecretKey": "s3cret"}
+    alice("POST", f"/v1/flows/{flow['id']}/webhooks", hook)
+    items = str(boto3.client("dynamodb").scan(TableName=TABLE)["Items"])
+    secret = alice.token.rpartition(".")[2]
+    assert not any(text in items for text in ("t0ken", "s3cret", secret))

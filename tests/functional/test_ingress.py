@@ -1,0 +1,285 @@
+"""The functions beside the control plane, over the real handlers and the sample events."""
+
+import hashlib
+import hmac
+import json
+from typing import Any
+
+import boto3
+import pytest
+from tests.functional.conftest import Stack
+from tests.functional.test_api_resources import FLOW, deployed
+from tests.support.app import (
+    Answer,
+    Client,
+    LambdaContext,
+    answer_of,
+    event,
+    http_event,
+)
+from tests.support.aws import BUCKET
+
+from millrace import limits
+
+SECRET = "sample"
+HOOK = {
+    "hmacAlgorithm": "sha256",
+    "hmacSecretKey": SECRET,
+    "deliveryIdHeader": "X-GitHub-Delivery",
+}
+
+
+def deliver(stack: Stack, webhook_id: str, body: bytes | None = None, **headers: str) -> Answer:
+    """Send the sample delivery, or another body, to a webhook."""
+    sample = event("ingress")
+    raw = sample["body"].encode() if body is None else body
+    signature = "sha256=" + hmac.new(SECRET.encode(), raw, hashlib.sha256).hexdigest()
+    given = {name.replace("_", "-"): value for name, value in headers.items()}
+    sent = http_event(
+        "ingress",
+        "POST",
+        f"/hooks/{webhook_id}",
+        raw,
+        sample["headers"] | {"x-hub-signature-256": signature} | given,
+    )
+    sent["pathParameters"] = {"webhookId": webhook_id}
+    return answer_of(stack.functions["ingress"](sent, LambdaContext()))
+
+
+@pytest.fixture
+def flow(alice: Client) -> dict[str, Any]:
+    """A deployed flow that takes an hourly schedule and deliveries."""
+    return deployed(alice, FLOW | {"schedule": "rate(1 hour)"})
+
+
+@pytest.fixture
+def webhook_id(alice: Client, flow: dict[str, Any]) -> str:
+    """The address of the flow's webhook, with the secret of the sample delivery."""
+    made: str = alice("POST", f"/v1/flows/{flow['id']}/webhooks", HOOK).body["id"]
+    return made
+
+
+def runs(client: Client, flow: dict[str, Any]) -> list[dict[str, Any]]:
+    """The flow's runs as the API lists them."""
+    found: list[dict[str, Any]] = client("GET", f"/v1/flows/{flow['id']}/runs").body["data"]
+    return found
+
+
+def executions(run: dict[str, Any]) -> list[str]:
+    """The statuses of the machine's executions that carry the run's name."""
+    client = boto3.client("stepfunctions")
+    (machine,) = client.list_state_machines()["stateMachines"]
+    found = client.list_executions(stateMachineArn=machine["stateMachineArn"])["executions"]
+    return [each["status"] for each in found if each["name"] == run["id"]]
+
+
+def test_a_delivery_is_accepted_and_its_run_started(
+    stack: Stack, alice: Client, flow: dict[str, Any], webhook_id: str
+) -> None:
+    """202 with the run's id, which the owner can follow; the same delivery is the same run."""
+    first = deliver(stack, webhook_id)
+    assert (first.status, first.body["deduplicated"]) == (202, False)
+    (run,) = runs(alice, flow)
+    assert run["id"] == first.body["runId"]
+    assert run["trigger"] == {
+        "source": "webhook",
+        "webhookId": webhook_id,
+        "deliveryId": "72d3162e-cc78-11e3-81ab-4c9367dc0958",
+        "scheduledFor": None,
+        "triggeredBy": None,
+    }
+    assert executions(run) == ["RUNNING"]
+    second = deliver(stack, webhook_id)
+    assert (second.status, second.body) == (202, {"runId": run["id"], "deduplicated": True})
+    assert len(runs(alice, flow)) == 1
+
+
+def test_the_sample_delivery_is_signed_as_it_stands(stack: Stack, webhook_id: str) -> None:
+    """events/ingress.json can be sent as it is once a webhook has the sample's secret."""
+    sample = event("ingress")
+    sample["pathParameters"] = {"webhookId": webhook_id}
+    assert answer_of(stack.functions["ingress"](sample, LambdaContext())).status == 202
+
+
+@pytest.mark.parametrize("signature", ["sha256=" + "0" * 64, "", "sha256=é"])
+def test_a_wrong_signature_is_401_and_no_run(
+    stack: Stack, alice: Client, flow: dict[str, Any], webhook_id: str, signature: str
+) -> None:
+    """Who cannot sign starts nothing."""
+    answer = deliver(stack, webhook_id, x_hub_signature_256=signature)
+    assert (answer.status, answer.body["code"]) == (401, "unauthenticated")
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert runs(alice, flow) == []
+
+
+def test_a_body_that_arrives_as_base64_is_verified_as_it_was_sent(
+    stack: Stack, alice: Client, flow: dict[str, Any], webhook_id: str
+) -> None:
+    """API Gateway wraps forms; the signature is of the bytes inside."""
+    form = "payload=%7B%7D&snow=☃".encode()
+    answer = deliver(stack, webhook_id, form, content_type="application/x-www-form-urlencoded")
+    assert answer.status == 202
+    task = {"workspaceId": flow["workspaceId"], "runId": answer.body["runId"], "attempt": 1}
+    stack.functions["run_step"]({"stepId": "map", **task}, LambdaContext())
+    output = alice("GET", f"/v1/runs/{answer.body['runId']}/steps/map/output").body["data"]
+    assert output[0]["body"] == form.decode()
+
+
+def test_a_large_delivery_is_kept_in_the_bucket(stack: Stack, webhook_id: str) -> None:
+    """4 MB are taken, more is 413."""
+    body = b'"' + b"x" * (limits.WEBHOOK_BYTES - 2) + b'"'
+    assert deliver(stack, webhook_id, body).status == 202
+    (kept,) = boto3.client("s3").list_objects_v2(Bucket=BUCKET)["Contents"]
+    assert kept["Key"].endswith("/payload.json")
+    too_large = deliver(stack, webhook_id, body + b" ", x_github_delivery="other")
+    assert (too_large.status, too_large.body["code"]) == (413, "tooLarge")
+
+
+def test_bad_json_is_422(stack: Stack, webhook_id: str) -> None:
+    """The sender is told what its body is not."""
+    answer = deliver(stack, webhook_id, b'{"a":')
+    assert (answer.status, answer.errors) == (422, {("badBody", "")})
+
+
+@pytest.mark.parametrize("id_", ["hook_9", "x" * 3_000, "é", "%20"])
+def test_nobodys_address_is_404(stack: Stack, id_: str) -> None:
+    """Anyone may try any address."""
+    answer = deliver(stack, id_)
+    assert (answer.status, answer.body["code"]) == (404, "notFound")
+
+
+def test_a_disabled_flow_is_409(
+    stack: Stack, alice: Client, flow: dict[str, Any], webhook_id: str
+) -> None:
+    """The delivery is not taken, so the sender may send it again."""
+    path = f"/v1/flows/{flow['id']}"
+    alice("PUT", path, FLOW | {"enabled": False}, headers=alice("GET", path).etag)
+    assert deliver(stack, webhook_id).status == 409
+    assert runs(alice, flow) == []
+
+
+def authorize(stack: Stack, **headers: str) -> dict[str, Any]:
+    """Ask the authorizer about the sample request with other headers."""
+    asked = event("authorizer")
+    asked["headers"] = headers
+    return stack.functions["authorizer"](asked, LambdaContext())
+
+
+def test_a_token_names_its_caller(stack: Stack, alice: Client) -> None:
+    """Workspace and token go to the API; scheme and header name in any letter case."""
+    for name, scheme in (("authorization", "Bearer"), ("Authorization", "bearer")):
+        told = authorize(stack, **{name: f"{scheme} {alice.token}"})
+        assert told["isAuthorized"]
+        assert told["context"]["workspaceId"] == alice.token.split(".")[1]
+        assert told["context"]["tokenId"] == alice.token.split(".")[2]
+
+
+def test_whatever_is_no_token_is_refused(stack: Stack, alice: Client) -> None:
+    """No header, another scheme, a sample's token, an impossible one: no error, just no."""
+    sample = stack.functions["authorizer"](event("authorizer"), LambdaContext())
+    assert sample == {"isAuthorized": False}
+    assert authorize(stack) == {"isAuthorized": False}
+    for value in ("", "Basic eA==", alice.token, "Bearer ", "Bearer mr...", "Bearer é"):
+        assert authorize(stack, authorization=value) == {"isAuthorized": False}
+    long = f"Bearer mr.{'w' * 3_000}.{'t' * 3_000}.s"
+    assert authorize(stack, authorization=long) == {"isAuthorized": False}
+
+
+def test_a_schedule_fires_once_for_each_planned_time(
+    stack: Stack, alice: Client, flow: dict[str, Any]
+) -> None:
+    """The event as the scheduler sends it, twice."""
+    fired = event("trigger") | {"workspaceId": flow["workspaceId"], "flowId": flow["id"]}
+    first = stack.functions["trigger"](fired, LambdaContext())
+    assert stack.functions["trigger"](fired, LambdaContext()) == first
+    (run,) = runs(alice, flow)
+    assert first == {"runId": run["id"]}
+    assert run["trigger"]["scheduledFor"] == "2026-01-31T12:00:00.000Z"
+    assert executions(run) == ["RUNNING"]
+
+
+def test_the_schedule_holds_the_event_that_the_trigger_takes(
+    stack: Stack, alice: Client, flow: dict[str, Any]
+) -> None:
+    """What was put into the scheduler, with the time filled in, starts a run."""
+    scheduler = boto3.client("scheduler")
+    stored = scheduler.get_schedule(Name=flow["id"], GroupName="millrace-flows")
+    text = stored["Target"]["Input"].replace(
+        "<aws.scheduler.scheduled-time>", "2026-01-31T13:00:00Z"
+    )
+    stack.functions["trigger"](json.loads(text), LambdaContext())
+    (run,) = runs(alice, flow)
+    assert run["trigger"]["scheduledFor"] == "2026-01-31T13:00:00.000Z"
+
+
+def test_a_schedule_of_nobody_starts_nothing(stack: Stack) -> None:
+    """The sample's flow is not there."""
+    assert stack.functions["trigger"](event("trigger"), LambdaContext()) == {}
+
+
+def started(alice: Client, flow: dict[str, Any]) -> dict[str, Any]:
+    """A run, in the words of the machine's input."""
+    run_id = alice("POST", f"/v1/flows/{flow['id']}/run").body["runId"]
+    return {"workspaceId": flow["workspaceId"], "runId": run_id, "attempt": 1}
+
+
+def status(client: Client, run_id: str) -> str:
+    """A run's status."""
+    found: str = client("GET", f"/v1/runs/{run_id}").body["status"]
+    return found
+
+
+def test_a_machine_that_reports_a_failure_ends_its_run(
+    stack: Stack, alice: Client, flow: dict[str, Any]
+) -> None:
+    """The sample event, for a run that is there."""
+    run = started(alice, flow)
+    assert stack.functions["lifecycle"](event("lifecycle") | run, LambdaContext()) == {
+        "retry": False
+    }
+    assert status(alice, run["runId"]) == "failed"
+
+
+def test_an_execution_that_was_stopped_ends_its_run(
+    stack: Stack, alice: Client, flow: dict[str, Any]
+) -> None:
+    """The event that EventBridge sends, for a run that is there; for none, nothing happens."""
+    sample = event("lifecycle_execution_ended")
+    assert stack.functions["lifecycle"](sample, LambdaContext()) == {}
+    run = started(alice, flow)
+    sample["detail"]["input"] = json.dumps(run)
+    assert stack.functions["lifecycle"](sample, LambdaContext()) == {"status": "failed"}
+    error = alice("GET", f"/v1/runs/{run['runId']}").body["error"]
+    assert error["code"] == "machineAborted"
+
+
+def test_the_sweeper_leaves_young_runs_alone(
+    stack: Stack, alice: Client, flow: dict[str, Any]
+) -> None:
+    """The sample event; a run that has just begun is nobody's concern."""
+    run = started(alice, flow)
+    assert stack.functions["lifecycle"](event("lifecycle_sweep"), LambdaContext()) == {
+        "repaired": 0
+    }
+    assert status(alice, run["runId"]) == "running"
+
+
+def test_the_worker_tells_the_machine_by_the_name_of_its_error(
+    stack: Stack, alice: Client, flow: dict[str, Any]
+) -> None:
+    """The sample's run is not there: final, by the name that the machine goes by."""
+    with pytest.raises(Exception, match="no run") as raised:
+        stack.functions["run_step"](event("run_step"), LambdaContext())
+    assert raised.type.__name__ == "StepFailed"
+    run = started(alice, flow)
+    told = stack.functions["run_step"]({"stepId": "map", **run}, LambdaContext())
+    assert told == {
+        "status": "succeeded",
+        "counts": {"recordsIn": 0, "recordsOut": 0, "recordsIgnored": 0, "recordsFailed": 0},
+    }
+
+
+def test_the_api_sample_creates_a_connection(stack: Stack) -> None:
+    """events/api.json is a whole request, authorizer's word included."""
+    answer = answer_of(stack.functions["api"](event("api"), LambdaContext()))
+    assert (answer.status, answer.body["stableKey"]) == (201, "shop")
