@@ -12,12 +12,14 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from millrace.domain.errors import DomainError
 from millrace.http import problems
 from millrace.http.body import json_request
+from millrace.http.requests import caller_of
 from millrace.http.routes.actions import actions_router
 from millrace.http.routes.apply import apply_router
 from millrace.http.routes.connections import connections_router
 from millrace.http.routes.flows import flows_router, versions_router
 from millrace.http.routes.runs import runs_router
 from millrace.http.routes.webhooks import webhooks_router
+from millrace.http.thorough import broken_rules
 from millrace.usecases.context import Context
 
 ROUTERS: Final = (
@@ -70,8 +72,14 @@ def create_app(context: Context) -> APIGatewayHttpResolver:
 
     @app.exception_handler(RequestValidationError)
     def on_bad_request(error: RequestValidationError) -> Response[str]:
-        body = app.current_event.json_body if app.current_event.body else None
-        return problems.response(problems.from_validation(list(error.errors()), body))
+        event = app.current_event
+        body = event.json_body if event.body else None
+        errors = list(error.errors())
+        found = problems.shape_violations(errors, body)
+        if any(each["loc"][0] != "body" for each in errors):
+            return problems.response(problems.bad_parameters(found))
+        found += broken_rules(context, caller_of(event), event.path, body, found)
+        return problems.response(problems.bad_body(found))
 
     @app.not_found
     def on_no_route(_: NoRouteError) -> Response[str]:

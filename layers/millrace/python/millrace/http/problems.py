@@ -93,12 +93,19 @@ def response(found: Problem) -> "Response[str]":
     )
 
 
-def from_validation(errors: Sequence[dict[str, Any]], body: Json) -> Problem:
-    """The problem of a request that does not have the shape it should have, all faults at once."""
-    violations = [_violation(error, body) for error in errors]
-    if any(error["loc"][0] != "body" for error in errors):
-        detail = "a parameter is not what it should be; see errors"
-        return problem(HTTPStatus.BAD_REQUEST, InvalidRequestError.code, detail, violations)
+def shape_violations(errors: Sequence[dict[str, Any]], body: Json) -> list[Violation]:
+    """What is wrong with the shape of a request, as pydantic found it."""
+    return [_violation(error, body) for error in errors]
+
+
+def bad_parameters(violations: Sequence[Violation]) -> Problem:
+    """The problem of a request whose path, query or headers are not what they should be."""
+    detail = "a parameter is not what it should be; see errors"
+    return problem(HTTPStatus.BAD_REQUEST, InvalidRequestError.code, detail, violations)
+
+
+def bad_body(violations: Sequence[Violation]) -> Problem:
+    """The problem of a request whose body does not have the shape it should have."""
     count = "one field is" if len(violations) == 1 else f"{len(violations)} fields are"
     detail = f"{count} not as they should be; see errors"
     return problem(HTTPStatus.UNPROCESSABLE_ENTITY, RuleViolationError.code, detail, violations)

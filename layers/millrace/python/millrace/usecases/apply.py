@@ -125,8 +125,12 @@ def apply(context: Context, caller: Caller, document: ApplyDocument) -> ApplyRes
     with pointers into the document.
     """
     refuse(_key_violations(document))
-    job = _Apply(context, caller, document)
-    return job.run()
+    return _Apply(context, caller, document).run()
+
+
+def check_document(context: Context, caller: Caller, document: ApplyDocument) -> list[Violation]:
+    """All that is wrong with a file that is well formed; nothing is stored."""
+    return [*_key_violations(document)] or _Apply(context, caller, document).violations()
 
 
 class _Apply:
@@ -140,9 +144,18 @@ class _Apply:
         self._connections: dict[str, Connection] = {}
         self._actions: dict[str, Action] = {}
 
-    def run(self) -> ApplyResult:
+    def violations(self) -> list[Violation]:
+        self._connections_and_actions()
+        return list(self._violations([self._resolved(flow) for flow in self._document.flows]))
+
+    def _connections_and_actions(
+        self,
+    ) -> tuple[tuple[AppliedResource, ...], tuple[AppliedResource, ...]]:
         connections = tuple(self._connection(given) for given in self._document.connections)
-        actions = tuple(self._action(given) for given in self._document.actions)
+        return connections, tuple(self._action(given) for given in self._document.actions)
+
+    def run(self) -> ApplyResult:
+        connections, actions = self._connections_and_actions()
         flows = tuple(self._resolved(flow) for flow in self._document.flows)
         refuse(self._violations(flows))
         planned = [self._flow(flow) for flow in flows]
