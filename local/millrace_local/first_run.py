@@ -12,17 +12,27 @@ from rich.console import Console
 from millrace_local.config import Config
 from millrace_local.errors import LocalStackError
 from millrace_local.examples.run import run_examples
-from millrace_local.lifecycle import Stack, up
+from millrace_local.lifecycle import Stack, down, up
 from millrace_local.sam_local import write_environment
 
 
 def first_run(config: Config, say: Callable[[str], None]) -> bool:
     """Bring everything up and run the examples; True if each did what it should.
 
-    The stack stays up either way, so that one can look at what went wrong.
+    The stack stays up either way, so that one can look at what went wrong. Only Ctrl-C stops it,
+    if this call started it.
     """
     since = time.monotonic()
     stack = up(config, say)
+    try:
+        return _run_examples(config, stack, since, say)
+    except KeyboardInterrupt:
+        if stack.started:
+            down(config)
+        raise
+
+
+def _run_examples(config: Config, stack: Stack, since: float, say: Callable[[str], None]) -> bool:
     if stack.api_url is None:
         raise LocalStackError("the template has no HTTP API, so there is nothing to call")
     token = ensure_token(stack, stack.api_url)

@@ -13,12 +13,17 @@ from millrace_local.errors import LocalStackError
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """A local AWS with the template deployed; ``phases`` are seconds by name."""
+    """A local AWS with the template deployed.
+
+    ``phases`` are seconds by name; ``started`` tells whether the call that returned this started
+    it, rather than found it up.
+    """
 
     config: Config
     outputs: dict[str, str]
     api_url: str | None
     phases: dict[str, float]
+    started: bool = False
 
     @property
     def endpoint(self) -> str:
@@ -52,7 +57,7 @@ def up(config: Config, report: Callable[[str], None] = lambda _line: None) -> St
     if deployed.api_id is not None:
         # Names like {api}.execute-api.localhost do not resolve everywhere; a path always works.
         api_url = f"{config.endpoint}/_aws/execute-api/{deployed.api_id}"
-    return Stack(config=config, outputs=deployed.outputs, api_url=api_url, phases=phases)
+    return Stack(config, deployed.outputs, api_url, phases, started)
 
 
 def down(config: Config) -> bool:

@@ -14,8 +14,9 @@ from tests.e2e.local_stacks import ENVIRONMENT, PROJECT, free_port
 from millrace_cli.client import ApiClient
 from millrace_local.config import Config
 from millrace_local.examples.run import run_examples
-from millrace_local.first_run import ensure_token
+from millrace_local.first_run import ensure_token, first_run
 from millrace_local.lifecycle import Stack, down, up
+from millrace_local.stack import running_stack
 
 PATIENCE_SECONDS = 100.0
 
@@ -68,6 +69,18 @@ def finished(api: ApiClient, run_id: str) -> dict[str, Any]:
         return run if run["endedAt"] else None
 
     return eventually(ask)
+
+
+def test_ctrl_c_amid_make_run_stops_what_it_started(config: Config) -> None:
+    """Interrupted after the deployment, it leaves nothing running, and the next start is whole."""
+
+    def interrupt(line: str) -> None:
+        if line.startswith("API at"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        first_run(config, interrupt)
+    assert running_stack(config) is None
 
 
 def test_both_examples_deliver_exactly_the_expected_records(stack: Stack) -> None:
