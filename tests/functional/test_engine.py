@@ -8,8 +8,9 @@ import json
 import time
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
+from queue import Empty, Queue
 from types import SimpleNamespace
 from typing import Any, cast
 from urllib.parse import parse_qs, urlsplit
@@ -29,8 +30,10 @@ from millrace.connectors.registry import HttpConnectors
 from millrace.tasks import StepWorker
 
 type Json = Any
+type Call = tuple[Handler, dict[str, Json], Future[dict[str, Json]]]
 
 PAGE = 2
+LONGEST_SECONDS = 20
 DOWN = HttpResponse(503, {}, b"down for maintenance")
 WRONG_TOKEN = HttpResponse(401, {}, b"wrong token")
 
@@ -90,23 +93,34 @@ class Engine:
     handlers: dict[str, Handler]
     retry_delays: list[float] = field(default_factory=list)
     waits: list[float] = field(default_factory=list)
-    faults: list[AssertionError] = field(default_factory=list)
+    calls: "Queue[Call]" = field(default_factory=Queue)
 
     def invoke(self, *, parameters: dict[str, Json], **_: object) -> dict[str, Json]:
-        """Stands in for Lambda: calls the handler behind the ARN."""
-        handler = self.handlers[parameters["FunctionName"]]
+        """Stands in for Lambda: has the handler behind the ARN called, and waits for its answer."""
         payload = parameters["Payload"]
         given = payload if isinstance(payload, dict) else json.loads(payload)
+        answer: Future[dict[str, Json]] = Future()
+        self.calls.put((self.handlers[parameters["FunctionName"]], given, answer))
+        return answer.result(timeout=LONGEST_SECONDS)
+
+    def serve(self) -> None:
+        """Call the next handler that a machine asks for, if one does soon.
+
+        On the test's own thread, since Lambda has but one and moto one for each branch.
+        """
+        try:
+            handler, given, answer = self.calls.get(timeout=0.01)
+        except Empty:
+            return
         try:
             # What does not survive JSON would not survive Lambda.
             told = json.loads(json.dumps(handler(given, LambdaContext())))
-        except AssertionError as error:  # a Catch in the machine would swallow it
-            self.faults.append(error)
-            raise
         except Exception as error:  # noqa: BLE001 - Lambda reports every exception by its name
             details = {"errorType": type(error).__name__, "errorMessage": str(error)}
-            return {"StatusCode": 200, "FunctionError": "Unhandled", "Payload": details}
-        return {"StatusCode": 200, "Payload": told}
+            told = {"StatusCode": 200, "FunctionError": "Unhandled", "Payload": details}
+            answer.set_result(told)
+        else:
+            answer.set_result({"StatusCode": 200, "Payload": told})
 
     def flow(self, *steps: dict[str, Json], **settings: Json) -> dict[str, Json]:
         """Apply a file with a connection to the shop and a flow of these steps."""
@@ -132,27 +146,19 @@ class Engine:
         states = boto3.client("stepfunctions")
         (machine,) = states.list_state_machines()["stateMachines"]
         arn = machine["stateMachineArn"].replace(":stateMachine:", ":execution:")
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline:
+        status, deadline = "RUNNING", time.monotonic() + LONGEST_SECONDS
+        while status == "RUNNING" and time.monotonic() < deadline:
+            self.serve()
             status = states.describe_execution(executionArn=f"{arn}:{run_id}")["status"]
-            if status != "RUNNING":
-                break
-            time.sleep(0.01)
-        assert self.faults == []
         found: dict[str, Json] = self.client("GET", f"/v1/runs/{run_id}").body
         assert status == ("FAILED" if found["status"] == "failed" else "SUCCEEDED"), found
         return found
 
 
-def on_thread(thread: ThreadPoolExecutor, handler: Handler) -> Handler:
-    """A handler that always runs on this thread, as in Lambda; moto has one for each branch."""
-    return lambda given, context: thread.submit(handler, given, context).result()
-
-
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
     """A stack whose machines run, for a shop with five orders."""
-    with simulated_aws(machines_run=True), ThreadPoolExecutor(1) as thread:
+    with simulated_aws(machines_run=True):
         stack = deployed_stack()
         shop = Shop(orders=[{"id": number, "total": number * 10} for number in range(5)])
         # The worker's own short waits take no time.
@@ -160,12 +166,10 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
         context = replace(stack.context, connectors=HttpConnectors(http))
         worker = cast("Handler", StepWorker(context))
         handlers: dict[str, Handler] = {
-            ENVIRONMENT["MILLRACE_RUN_STEP_ARN"]: on_thread(thread, worker),
-            ENVIRONMENT["MILLRACE_LIFECYCLE_ARN"]: on_thread(thread, stack.functions["lifecycle"]),
+            ENVIRONMENT["MILLRACE_RUN_STEP_ARN"]: worker,
+            ENVIRONMENT["MILLRACE_LIFECYCLE_ARN"]: stack.functions["lifecycle"],
         }
-        client = stack.client("Alice")
-        client = replace(client, api=on_thread(thread, client.api))
-        engine = Engine(client, shop, handlers)
+        engine = Engine(stack.client("Alice"), shop, handlers)
         monkeypatch.setattr(lambda_eval_utils, "_invoke_lambda_function", engine.invoke)
         monkeypatch.setattr(retrier_decl, "time", SimpleNamespace(sleep=engine.retry_delays.append))
         monkeypatch.setattr(

@@ -1,5 +1,6 @@
 """AWS in process: moto with the resources that template.yaml declares."""
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -94,6 +95,11 @@ def simulated_aws(*, machines_run: bool = False) -> Iterator[None]:
         },
     }
     with pytest.MonkeyPatch.context() as patch, mock_aws(config=config):
+        # Nothing of the developer's own AWS set-up may matter.
+        for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_REGION"):
+            patch.delenv(name, raising=False)
+        for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+            patch.setenv(name, os.devnull)
         for name, value in ENVIRONMENT.items():
             patch.setenv(name, value)
         yield
