@@ -8,7 +8,7 @@ from pydantic import SecretStr
 from millrace.domain.base import Model
 from millrace.domain.errors import DomainError
 from millrace.domain.ports import Change, Secrets
-from millrace.domain.resource import SecretHolder
+from millrace.domain.resource import Resource, SecretHolder
 from millrace.usecases.context import Context
 
 
@@ -36,12 +36,16 @@ def secrets_of(secrets: Secrets, holder: SecretHolder) -> dict[str, str]:
 
 
 def changed_secrets(
-    before: SecretHolder | None, after: SecretHolder, values: dict[str, str]
+    before: Resource | None, after: Resource | None, values: dict[str, str]
 ) -> tuple[dict[str, dict[str, str]], list[str]]:
     """What to store in the secret store for a changed resource, and which keys to forget."""
-    new = {after.secrets_key: values} if values and after.secrets_key is not None else {}
-    old = None if before is None else before.secrets_key
-    return new, [old] if old is not None and old != after.secrets_key else []
+    old, new = _secrets_key(before), _secrets_key(after)
+    stored = {new: values} if values and new is not None else {}
+    return stored, [old] if old is not None and old != new else []
+
+
+def _secrets_key(resource: Resource | None) -> str | None:
+    return resource.secrets_key if isinstance(resource, SecretHolder) else None
 
 
 def commit_with_secrets(
