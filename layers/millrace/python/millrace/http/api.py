@@ -17,11 +17,13 @@ from millrace.http.routes.apply import apply_router
 from millrace.http.routes.collections import collection_routers
 from millrace.http.routes.flows import flows_router, versions_router
 from millrace.http.routes.runs import runs_router
+from millrace.http.routes.tokens import tokens_router
 from millrace.http.routes.webhooks import webhooks_router
 from millrace.http.thorough import broken_rules
 from millrace.usecases.context import Context
 
 ROUTERS: Final = (
+    tokens_router,
     apply_router,
     flows_router,
     versions_router,

@@ -31,7 +31,7 @@ def _kept(*_: object) -> bool:
 class Crud[I: Model, R: Resource]:
     """The use cases of one kind of resource, of which callers send `I` and the store holds `R`.
 
-    `R` has every field of `I`; what else it has is made by `new` or kept from before.
+    `R` has every field of `I`; what else it has is bookkeeping, or stays when it is replaced.
     """
 
     kind: type[R]
@@ -43,15 +43,13 @@ class Crud[I: Model, R: Resource]:
     keeps_secrets: Callable[[R, I], bool] = _kept
     """Whether secrets that the input leaves out stay as they are."""
 
-    def new(
-        self, context: Context, caller: Caller, given: I, **made: str
-    ) -> tuple[R, dict[str, str]]:
-        """A resource not stored yet, and its secrets; `made` are fields that no caller sends."""
+    def new(self, context: Context, caller: Caller, given: I) -> tuple[R, dict[str, str]]:
+        """A resource not stored yet, and its secrets."""
         given, secrets = self.take(given)
         fields: dict[str, Any] = fields_of(given, self.kind) | born(context, caller, self.kind)
         if secrets:
             fields["secrets_version"] = context.new_id("sec")
-        return self.kind(**(fields | made)), secrets
+        return self.kind(**fields), secrets
 
     def changed(
         self, context: Context, caller: Caller, before: R, given: I

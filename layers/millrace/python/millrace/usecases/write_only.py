@@ -1,12 +1,14 @@
 """Write-only fields: taken out of what a caller sends and kept in the secret store."""
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic import SecretStr
 
+from millrace import limits
 from millrace.domain.base import Model
-from millrace.domain.errors import DomainError
+from millrace.domain.errors import DomainError, TooLargeError
 from millrace.domain.ports import Change, Secrets
 from millrace.domain.resource import Resource, SecretHolder
 from millrace.usecases.context import Context
@@ -58,7 +60,15 @@ def commit_with_secrets(
 
     If the resources are refused, the new secrets go again. After an error that leaves open whether
     they were stored, the secrets stay: a set that nobody names does no harm, a missing one does.
+
+    Raises TooLargeError for a set that the secret store cannot hold.
     """
+    for values in new.values():
+        size = len(json.dumps(values))
+        if size > limits.SECRETS_BYTES:
+            raise TooLargeError(
+                f"its secrets take {size:,} bytes as JSON; the limit is {limits.SECRETS_BYTES:,}"
+            )
     for key, values in new.items():
         context.secrets.put(key, values)
     try:
