@@ -30,7 +30,10 @@ type IdFactory = Callable[[str], str]
 
 
 class Model(BaseModel):
-    """Base of every model that crosses the wire or is stored."""
+    """Base of every model that crosses the wire or is stored.
+
+    A model's validator is built when it is first used: a cold start uses a few of them all.
+    """
 
     model_config = ConfigDict(
         alias_generator=to_camel,
@@ -39,6 +42,7 @@ class Model(BaseModel):
         serialize_by_alias=True,
         extra="forbid",
         frozen=True,
+        defer_build=True,
     )
 
     def to_json(self) -> dict[str, Json]:
