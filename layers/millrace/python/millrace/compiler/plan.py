@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import Literal, NamedTuple
 
-from millrace.compiler.cuts import Cuts, find_cuts
+from millrace.compiler.cuts import Cuts, Ways, find_cuts
 from millrace.compiler.graph import Graph
 from millrace.compiler.lanes import longer, total
 
@@ -90,6 +90,8 @@ class _Planner:
         self._sketch_exponent = 1.0
         self._shapes: dict[int, tuple[_Shape, list[int]]] = {}
         self._cuts_of: dict[int, Cuts] = {}
+        self._ends: dict[int, Ways] = {}
+        self._tails: dict[int, Ways] = {}
         steps = len(graph.steps)
         self._work_left = min(_MOST_WORK, max(_LEAST_WORK, steps**3 // _STEPS_CUBED_PER_WORK))
 
@@ -108,8 +110,10 @@ class _Planner:
             shape, parts = self._decompose(part)
             if shape == "prime":
                 (cut,) = self._cuts(part).best(self._sketch_exponent, 1)
-                parts = [cut.first, part & ~cut.first]
-            self._sketches[part] = self._join(shape, part, [self.sketch(p) for p in parts])
+                inner = [*self._halves(part, cut.first)]
+            else:
+                inner = [self.sketch(p) for p in parts]
+            self._sketches[part] = self._join(shape, part, inner)
         return self._sketches[part]
 
     def refine(self, part: int, floor: int, tried: int) -> _Planned:
@@ -150,7 +154,7 @@ class _Planner:
         for cut in sorted(chosen.values(), key=lambda cut: (cut.cost, cut.first)):
             if best is not None and (least + cut.cost >= best[1] or self._work_left <= 0):
                 break
-            span = self.sketch(cut.first).span + self.sketch(part & ~cut.first).span
+            span = sum(half.span for half in self._halves(part, cut.first))
             found = (total(longer(span, floor)), total(span), cut.first)
             best = found if best is None else min(best, found)
         if best is None:
@@ -160,14 +164,26 @@ class _Planner:
     def _cuts(self, part: int) -> Cuts:
         if part not in self._cuts_of:
             self._work_left -= part.bit_count()
-            self._cuts_of[part] = find_cuts(self._graph, self._packed, part)
+            ends, tails = self._ends.get(part), self._tails.get(part)
+            self._cuts_of[part] = find_cuts(self._graph, self._packed, part, ends, tails)
         return self._cuts_of[part]
+
+    def _halves(self, part: int, first: int) -> tuple[_Planned, _Planned]:
+        """Sketches of the two halves of a prime part."""
+        cuts = self._cuts_of[part]
+        self._ends[first], self._tails[part ^ first] = cuts.ends, cuts.tails
+        return self.sketch(first), self.sketch(part ^ first)
 
     def _decompose(self, part: int) -> tuple[_Shape, list[int]]:
         if part not in self._shapes:
-            self._shapes[part] = self._shape(part)
-        shape, parts = self._shapes[part]
-        return shape, parts
+            self._shapes[part] = shape, parts = self._shape(part)
+            if shape != "prime" and part in self._ends:
+                for p in parts if shape == "fork" else parts[:1]:
+                    self._ends.setdefault(p, self._ends[part])
+            if shape != "prime" and part in self._tails:
+                for p in parts if shape == "fork" else parts[-1:]:
+                    self._tails.setdefault(p, self._tails[part])
+        return self._shapes[part]
 
     def _shape(self, part: int) -> tuple[_Shape, list[int]]:
         if part & (part - 1) == 0:
