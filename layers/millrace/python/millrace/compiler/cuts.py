@@ -57,7 +57,7 @@ class Cuts:
 def find_cuts(
     graph: Graph, packed: list[int], part: int, ends: Ways | None, tails: Ways | None
 ) -> Cuts:
-    """Cut where the steps in the order of their earliest end, latest start, or both, can be split.
+    """Cut where the steps in the order of their earliest end, or of latest start too, can be split.
 
     Each order agrees with the steps' own, so each of its prefixes is an ideal; the critical path of
     a prefix is the latest of its ends, that of the rest the longest way from one of its steps to
@@ -70,8 +70,7 @@ def find_cuts(
     early, late = ends.totals, tails.totals
     orders = (
         sorted(members, key=early.__getitem__),
-        sorted(members, key=late.__getitem__, reverse=True),
-        sorted(members, key={step: early[step] - late[step] for step in members}.__getitem__),
+        sorted(members, key={step: early[step] - 2 * late[step] for step in members}.__getitem__),
     )
     costs: dict[int, int] = {}
     smaller: dict[int, int] = {}
@@ -89,7 +88,10 @@ def find_cuts(
                 smaller[first] = min(size, count - size)
     whole = total(span)
     return Cuts(
-        span, [Cut(first, cost - whole, smaller[first]) for first, cost in costs.items()], ends, tails
+        span,
+        [Cut(first, cost - whole, smaller[first]) for first, cost in costs.items()],
+        ends,
+        tails,
     )
 
 
