@@ -5,6 +5,7 @@ rest. At least, it costs what the two halves' critical paths take longer than th
 """
 
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import NamedTuple
 
 from millrace.compiler.graph import Graph, bits
@@ -72,27 +73,20 @@ def find_cuts(
         sorted(members, key=early.__getitem__),
         sorted(members, key={step: early[step] - 2 * late[step] for step in members}.__getitem__),
     )
-    costs: dict[int, int] = {}
-    smaller: dict[int, int] = {}
-    span = 0
     count = len(members)
+    found: dict[int, tuple[int, int]] = {}
+    span = 0
     for order in orders:
         before = running_longest([ends.packed[step] for step in order])
         after = running_longest([tails.packed[step] for step in reversed(order)])
         span = before[-1]
-        first = 0
-        for size in range(1, count):
-            first |= 1 << order[size - 1]
-            if first not in costs:
-                costs[first] = total(before[size - 1] + after[-size - 1])
-                smaller[first] = min(size, count - size)
+        firsts = accumulate([1 << step for step in order])
+        for size, (first, b, a) in enumerate(zip(firsts, before, after[-2::-1], strict=False), 1):
+            if first not in found:
+                found[first] = total(b + a), min(size, count - size)
     whole = total(span)
-    return Cuts(
-        span,
-        [Cut(first, cost - whole, smaller[first]) for first, cost in costs.items()],
-        ends,
-        tails,
-    )
+    cuts = [Cut(first, cost - whole, smaller) for first, (cost, smaller) in found.items()]
+    return Cuts(span, cuts, ends, tails)
 
 
 def _longest_ways(members: list[int], neighbours: tuple[int, ...], packed: list[int]) -> Ways:
