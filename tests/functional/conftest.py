@@ -8,7 +8,7 @@ from tests.support.app import FUNCTIONS, Client, FunctionName, Handler, load_han
 from tests.support.aws import create_stack, simulated_aws
 
 from millrace.config import Config
-from millrace.domain.token import Caller
+from millrace.domain.token import Caller, TokenInput
 from millrace.usecases.context import Context
 from millrace.usecases.tokens import create_token, create_workspace
 from millrace.wiring import aws_context
@@ -25,7 +25,7 @@ class Stack:
         """A client with a token of a new workspace."""
         workspace = create_workspace(self.context, name)
         owner = Caller(workspace_id=workspace.id, token_id="bootstrap")
-        _, text = create_token(self.context, owner, "test")
+        _, text = create_token(self.context, owner, TokenInput(name="test", role="admin"))
         return Client(self.functions["api"], self.functions["authorizer"], text)
 
 

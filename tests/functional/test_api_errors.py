@@ -10,6 +10,7 @@ from tests.functional.conftest import Stack
 from tests.functional.test_api_resources import CONNECTION, FLOW, STEP, deployed
 from tests.support.app import Client, LambdaContext, answer_of, documented, event, http_event
 from tests.support.aws import TABLE
+from tests.support.collections import SAMPLES
 
 from millrace import limits
 from millrace.domain.errors import DomainError
@@ -287,17 +288,16 @@ def test_unknown_routes_are_404(alice: Client) -> None:
 @pytest.mark.parametrize("id_", ["con_9", "x" * 1_500, "%20", "a,b"])
 def test_unknown_ids_are_404(alice: Client, id_: str) -> None:
     """Whatever stands in the address, the answer is that it is not there."""
-    for path in ("connections", "actions", "flows", "runs"):
+    for path in ("flows", "runs", "tokens", *(sample.collection for sample in SAMPLES)):
         answer = alice("GET", f"/v1/{path}/{id_}")
         assert (answer.status, answer.body["code"]) == (404, "notFound")
 
 
 BODIES: dict[tuple[str, str], object] = {
-    ("PUT", "/v1/connections/{connection_id}"): {"name": "mine", "baseUrl": "https://a.example"},
-    ("PUT", "/v1/actions/{action_id}"): {
-        "name": "mine",
-        "work": {"type": "Process", "operations": [{"type": "map", "expression": "$"}]},
+    **{
+        ("PUT", f"/v1/{sample.collection}/{{{sample.id_name}}}"): sample.given for sample in SAMPLES
     },
+    ("PUT", "/v1/tokens/{token_id}"): {"name": "mine", "role": "admin"},
     ("PUT", "/v1/flows/{flow_id}"): {"name": "mine"},
     ("PUT", "/v1/flows/{flow_id}/versions/{version_id}"): {"deployedAt": None},
     ("POST", "/v1/flows/{flow_id}/webhooks"): {},
@@ -312,10 +312,12 @@ def ids_of(stack: Stack, client: Client) -> dict[str, str]:
     run_id = client("POST", f"/v1/flows/{flow['id']}/run", {"payload": [{"n": 1}]}).body["runId"]
     task = {"workspaceId": flow["workspaceId"], "runId": run_id, "attempt": 1, "stepId": "map"}
     stack.functions["run_step"](task, LambdaContext())
-    work = BODIES["PUT", "/v1/actions/{action_id}"]
     return {
-        "connection_id": client("POST", "/v1/connections", CONNECTION).body["id"],
-        "action_id": client("POST", "/v1/actions", work).body["id"],
+        **{
+            sample.id_name: client("POST", f"/v1/{sample.collection}", sample.given).body["id"]
+            for sample in SAMPLES
+        },
+        "token_id": client("GET", "/v1/tokenInfo").body["tokenId"],
         "flow_id": flow["id"],
         "version_id": flow["latestVersionId"],
         "webhook_id": client("POST", f"/v1/flows/{flow['id']}/webhooks", {}).body["id"],
@@ -330,7 +332,7 @@ def test_another_workspaces_ids_are_404_on_every_route(
     """No route of the application shows, changes or starts what is another workspace's."""
     ids = ids_of(stack, alice)
     routes = [(method, path) for method, path in documented() if "{" in path]
-    assert len(routes) > 15
+    assert len(routes) > 40
     before = table()
     for method, path in routes:
         body = BODIES.get((method, path))
@@ -340,7 +342,7 @@ def test_another_workspaces_ids_are_404_on_every_route(
         if method == "GET":
             assert alice(method, place).status == 200, path
     assert table() == before
-    for collection in ("connections", "actions", "flows"):
+    for collection in ("flows", *(sample.collection for sample in SAMPLES)):
         assert mallory("GET", f"/v1/{collection}").body["data"] == []
 
 

@@ -8,6 +8,7 @@ import pytest
 from tests.functional.conftest import Stack
 from tests.support.app import Client, LambdaContext
 from tests.support.aws import TABLE
+from tests.support.collections import SAMPLES, Sample
 
 CONNECTION = {"name": "Shop", "stableKey": "shop", "baseUrl": "https://shop.example"}
 STEP = {"type": "Process", "operations": [{"type": "map", "expression": "$"}]}
@@ -29,37 +30,109 @@ def deployed(client: Client, flow: dict[str, Any] | None = None) -> dict[str, An
     return found
 
 
-def test_a_connection_lives(alice: Client) -> None:
-    """Created, read, listed, changed, deleted; its token is taken and never shown."""
-    given = CONNECTION | {"auth": {"type": "bearer", "token": "t0ken"}}
-    made = alice("POST", "/v1/connections", given)
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.collection)
+def test_a_plain_resource_lives(alice: Client, sample: Sample) -> None:
+    """Created, read, listed, changed, deleted; its secret, if any, is taken and never shown."""
+    made = alice("POST", f"/v1/{sample.collection}", sample.given)
     assert (made.status, made.headers["etag"]) == (201, '"1"')
-    path = f"/v1/connections/{made.body['id']}"
-    assert made.body["auth"] == {"type": "bearer", "token": None}
+    path = f"/v1/{sample.collection}/{made.body['id']}"
     assert alice("GET", path).body == made.body
-    assert alice("GET", "/v1/connections").body == {"data": [made.body], "links": {"next": None}}
+    listed = alice("GET", f"/v1/{sample.collection}")
+    assert listed.body == {"data": [made.body], "links": {"next": None}}
 
-    changed = alice("PUT", path, CONNECTION | {"name": "Store"}, headers=made.etag)
+    changed = alice("PUT", path, sample.changed, headers=made.etag)
     assert (changed.status, changed.headers["etag"]) == (200, '"2"')
-    assert changed.body["name"] == "Store"
+    assert alice("GET", path).body == changed.body
+    if sample.secret is not None:
+        table = boto3.client("dynamodb").scan(TableName=TABLE)["Items"]
+        shown = json.dumps([made.body, listed.body, changed.body]) + str(table)
+        assert sample.secret not in shown
     gone = alice("DELETE", path, headers=changed.etag)
     assert (gone.status, gone.body) == (204, None)
     assert alice("GET", path).status == 404
+    assert boto3.client("ssm").describe_parameters()["Parameters"] == []
 
 
-def test_an_action_lives(alice: Client) -> None:
-    """Created, read, listed, changed, deleted."""
-    connection = alice("POST", "/v1/connections", CONNECTION).body["id"]
-    work = {"type": "Export", "connectionId": connection, "http": {"path": "/orders"}}
-    made = alice("POST", "/v1/actions", {"name": "Read", "work": work})
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.collection)
+def test_a_plain_resource_is_refused_like_any_other(alice: Client, sample: Sample) -> None:
+    """Unknown fields by name, a key that is taken, a change without the revision or with an old."""
+    path = f"/v1/{sample.collection}"
+    unknown = alice("POST", path, {**sample.given, "nmae": 1})
+    assert (unknown.status, ("unknownField", "/nmae") in unknown.errors) == (422, True)
+    made = alice("POST", path, sample.given)
+    assert alice("POST", path, sample.given).status == 409
+    for method, body in (("PUT", sample.changed), ("DELETE", None)):
+        place = f"{path}/{made.body['id']}"
+        assert alice(method, place, body).status == 428
+        assert alice(method, place, body, headers={"If-Match": '"7"'}).status == 412
+    assert alice("GET", f"{path}/{made.body['id']}").body == made.body
+
+
+def test_broken_rules_of_plain_resources_have_their_place(alice: Client) -> None:
+    """Each rule that goes beyond a shape is told with a pointer."""
+    email = {"type": "email", "address": "ops"}
+    for path, body, error in (
+        (
+            "integrations",
+            {"name": "n", "groups": [{"id": "a", "name": "A"}, {"id": "a", "name": "B"}]},
+            ("groupTwice", "/groups/1/id"),
+        ),
+        ("variables", {"key": "k", "value": 1}, ("valueType", "/value")),
+        ("variables", {"key": "a b", "value": ""}, ("stringPatternMismatch", "/key")),
+        (
+            "virtualEnvironments",
+            {"name": "n", "replacements": {"connections": {"con_9": "con_8"}}},
+            ("unknownConnection", "/replacements/connections/con_9"),
+        ),
+        (
+            "virtualEnvironments",
+            {"name": "n", "replacements": {"priority": 6}},
+            ("lessThanEqual", "/replacements/priority"),
+        ),
+        ("labels", {"name": "n", "colour": "red"}, ("stringPatternMismatch", "/colour")),
+        (
+            "notificationGroups",
+            {"name": "n", "targets": [email]},
+            ("stringPatternMismatch", "/targets/0/address"),
+        ),
+        (
+            "notificationGroups",
+            {"name": "n", "targets": [], "on": ["failed", "failed"]},
+            ("valueError", "/on"),
+        ),
+        ("templates", {"name": "n", "document": []}, ("dictType", "/document")),
+        ("dataPools", {"name": "n", "ttlSeconds": 0}, ("greaterThanEqual", "/ttlSeconds")),
+        (
+            "tokens",
+            {"name": "n", "role": "admin", "expiresAt": "2020-01-01T00:00:00Z"},
+            ("alreadyExpired", "/expiresAt"),
+        ),
+    ):
+        answer = alice("POST", f"/v1/{path}", body)
+        assert (answer.status, error in answer.errors) == (422, True), (path, answer.body)
+
+
+def test_a_token_lives(stack: Stack, alice: Client) -> None:
+    """Its text is answered once and opens the workspace until the token is deleted."""
+    made = alice("POST", "/v1/tokens", {"name": "laptop", "role": "viewer"})
     assert (made.status, made.headers["etag"]) == (201, '"1"')
-    path = f"/v1/actions/{made.body['id']}"
+    text = made.body.pop("token")
+    laptop = Client(stack.functions["api"], stack.functions["authorizer"], text)
+    info = laptop("GET", "/v1/tokenInfo")
+    assert (info.status, info.body["tokenId"], info.body["role"]) == (
+        200,
+        made.body["id"],
+        "viewer",
+    )
+    path = f"/v1/tokens/{made.body['id']}"
     assert alice("GET", path).body == made.body
-    assert alice("GET", "/v1/actions").body["data"] == [made.body]
-    changed = alice("PUT", path, {"name": "Read all", "work": work}, headers=made.etag)
-    assert (changed.status, changed.body["name"]) == (200, "Read all")
+    assert made.body in alice("GET", "/v1/tokens").body["data"]
+    changed = alice("PUT", path, {"name": "old laptop", "role": "viewer"}, headers=made.etag)
+    shown = json.dumps([changed.body, alice("GET", "/v1/tokens").body])
+    assert not any(word in shown for word in (text, text.rpartition(".")[2], "ecretHash"))
+    assert laptop("GET", "/v1/tokenInfo").body["name"] == "old laptop"
     assert alice("DELETE", path, headers=changed.etag).status == 204
-    assert alice("GET", "/v1/actions").body == {"data": [], "links": {"next": None}}
+    assert laptop("GET", "/v1/tokenInfo").status == 403
 
 
 def test_a_flow_lives(alice: Client) -> None:

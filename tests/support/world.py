@@ -20,7 +20,7 @@ from millrace.storage.memory import (
     MemorySchedules,
     MemorySecrets,
 )
-from millrace.usecases.connections import create_connection
+from millrace.usecases.connections import CONNECTIONS
 from millrace.usecases.context import Context
 from millrace.usecases.deploy import deploy_version
 from millrace.usecases.flows import create_flow, get_flow, latest_version, replace_flow
@@ -64,7 +64,7 @@ class World:
     def connection(self, name: str = "shop") -> Connection:
         """A new connection, its stable key the name."""
         given = ConnectionInput(name=name, stable_key=name, base_url="https://shop.example")
-        return create_connection(self.context, ALICE, given)
+        return CONNECTIONS.create(self.context, ALICE, given)
 
     def flow(self, *steps: Step, **settings: Json) -> Flow:
         """A new flow with a draft of these steps."""

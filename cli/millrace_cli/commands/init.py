@@ -18,7 +18,7 @@ def init(
     from botocore.exceptions import BotoCoreError, ClientError
 
     from millrace.config import Config
-    from millrace.domain.token import Caller
+    from millrace.domain.token import Caller, TokenInput
     from millrace.usecases.tokens import create_token, create_workspace
     from millrace.wiring import aws_context
 
@@ -26,7 +26,7 @@ def init(
     try:
         created = create_workspace(use_cases, workspace)
         caller = Caller(workspace_id=created.id, token_id=created.created_by)
-        token, text = create_token(use_cases, caller, "first token")
+        token, text = create_token(use_cases, caller, TokenInput(name="first token", role="admin"))
     except (BotoCoreError, ClientError) as error:
         raise CliError(f"cannot write to the table {table!r}: {error}") from error
     if json:

@@ -52,12 +52,19 @@ def test_the_limits_in_the_api_page_are_those_in_the_code() -> None:
     table = page("docs/api.md").partition("## Limits")[2]
     request, webhook = limits.REQUEST_BYTES // 1_000_000, limits.WEBHOOK_BYTES // 1_000_000
     seconds, answer = limits.OUTBOUND_TIMEOUT_SECONDS, limits.OUTBOUND_BODY_BYTES // 1_000_000
+    connections, variables = limits.REPLACED_CONNECTIONS, limits.REPLACED_VARIABLES
+    longest, usual = limits.DATA_POOL_TTL_SECONDS_MAX, limits.DATA_POOL_TTL_SECONDS
     for row in (
         f"| steps of a version | {limits.STEPS_PER_VERSION} |",
         f"| name | {limits.NAME_LENGTH} characters |",
         f"| expression | {limits.EXPRESSION_LENGTH:,} characters |",
         f"| request | {request} MB; webhook delivery {webhook} MB |",
         f"| page of records | {limits.PAGE_RECORDS:,} |",
+        f"| secrets of one resource | {limits.SECRETS_BYTES:,} bytes as JSON |",
+        f"| groups of an integration | {limits.GROUPS_PER_INTEGRATION} |",
+        f"| targets of a notification group | {limits.TARGETS_PER_GROUP} |",
+        f"| replaced in a virtual environment | {connections} connections, {variables} variables |",
+        f"| `ttlSeconds` of a data pool | {longest:,}; {usual:,} if absent |",
         f"| outbound request | {seconds:.0f} s; answer {answer} MB |",
         f"| `Retry-After` honoured | {limits.RETRY_AFTER_SECONDS_MAX // 3_600} h |",
         f"| delivery id remembered | {limits.DELIVERY_MEMORY_DAYS} days |",

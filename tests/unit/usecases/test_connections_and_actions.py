@@ -14,20 +14,8 @@ from millrace.domain.errors import (
     RevisionMismatchError,
     RuleViolationError,
 )
-from millrace.usecases.actions import (
-    create_action,
-    delete_action,
-    get_action,
-    list_actions,
-    replace_action,
-)
-from millrace.usecases.connections import (
-    create_connection,
-    delete_connection,
-    get_connection,
-    list_connections,
-    replace_connection,
-)
+from millrace.usecases.actions import ACTIONS
+from millrace.usecases.connections import CONNECTIONS
 from millrace.usecases.write_only import secrets_of
 
 BEARER = {"type": "bearer", "token": "t0ken"}
@@ -41,7 +29,7 @@ def given(auth: dict[str, str] | None = None, **changes: Any) -> ConnectionInput
 
 def replaced(world: World, before: Connection, wanted: ConnectionInput) -> Connection:
     """The connection after a change."""
-    return replace_connection(world.context, ALICE, before.id, wanted, before.revision)
+    return CONNECTIONS.replace(world.context, ALICE, before.id, wanted, before.revision)
 
 
 def secrets(world: World, connection: Connection) -> dict[str, str]:
@@ -51,15 +39,15 @@ def secrets(world: World, connection: Connection) -> dict[str, str]:
 
 def test_secrets_go_to_the_secret_store_only(world: World) -> None:
     """The stored connection holds none, the store all of them."""
-    connection = create_connection(world.context, ALICE, given(BEARER))
+    connection = CONNECTIONS.create(world.context, ALICE, given(BEARER))
     assert "t0ken" not in connection.model_dump_json() + repr(connection)
-    assert get_connection(world.context, ALICE, connection.id) == connection
+    assert CONNECTIONS.get(world.context, ALICE, connection.id) == connection
     assert secrets(world, connection) == {"token": "t0ken"}
 
 
 def test_secrets_left_out_are_kept(world: World) -> None:
     """Changing the name does not need the token."""
-    before = create_connection(world.context, ALICE, given(BEARER))
+    before = CONNECTIONS.create(world.context, ALICE, given(BEARER))
     after = replaced(world, before, given({"type": "bearer"}, name="Other"))
     assert (after.name, after.revision) == ("Other", 2)
     assert secrets(world, after) == {"token": "t0ken"}
@@ -67,7 +55,7 @@ def test_secrets_left_out_are_kept(world: World) -> None:
 
 def test_a_new_secret_replaces_the_old_one(world: World) -> None:
     """The old set is forgotten once the connection names the new one."""
-    before = create_connection(world.context, ALICE, given(BEARER))
+    before = CONNECTIONS.create(world.context, ALICE, given(BEARER))
     after = replaced(world, before, given(BEARER | {"token": "n3w"}))
     assert list(world.secrets.values.values()) == [{"token": "n3w"}]
     assert secrets(world, after) == {"token": "n3w"}
@@ -78,14 +66,14 @@ def test_another_kind_of_authentication_forgets_the_secrets(
     world: World, auth: dict[str, str]
 ) -> None:
     """No token lies around that nothing uses."""
-    before = create_connection(world.context, ALICE, given(BEARER))
+    before = CONNECTIONS.create(world.context, ALICE, given(BEARER))
     after = replaced(world, before, given(auth))
     assert (after.secrets_key, world.secrets.values) == (None, {})
 
 
 def test_a_change_that_changes_nothing_is_none(world: World) -> None:
     """Sending the same again, with or without the secret, keeps the revision."""
-    before = create_connection(world.context, ALICE, given(BEARER))
+    before = CONNECTIONS.create(world.context, ALICE, given(BEARER))
     assert replaced(world, before, given(BEARER)) == before
     assert replaced(world, before, given({"type": "bearer"})) == before
     assert len(world.secrets.values) == 1
@@ -93,29 +81,29 @@ def test_a_change_that_changes_nothing_is_none(world: World) -> None:
 
 def test_deleting_forgets_the_secrets(world: World) -> None:
     """Nothing of a deleted connection stays."""
-    connection = create_connection(world.context, ALICE, given(BEARER))
-    delete_connection(world.context, ALICE, connection.id, 1)
+    connection = CONNECTIONS.create(world.context, ALICE, given(BEARER))
+    CONNECTIONS.delete(world.context, ALICE, connection.id, 1)
     assert world.secrets.values == {}
-    assert list_connections(world.context, ALICE, 10, None).items == ()
+    assert CONNECTIONS.page(world.context, ALICE, 10, None).items == ()
 
 
 def test_connections_change_over_the_revision_that_was_read(world: World) -> None:
     """Without a revision 428, with an old one 412, and another's connection is not there."""
-    connection = create_connection(world.context, ALICE, given())
+    connection = CONNECTIONS.create(world.context, ALICE, given())
     context, id_ = world.context, connection.id
     for revision, error in ((None, PreconditionRequiredError), (2, RevisionMismatchError)):
         with pytest.raises(error):
-            replace_connection(context, ALICE, id_, given(), revision)
+            CONNECTIONS.replace(context, ALICE, id_, given(), revision)
         with pytest.raises(error):
-            delete_connection(context, ALICE, id_, revision)
+            CONNECTIONS.delete(context, ALICE, id_, revision)
     for act in (
-        lambda: get_connection(context, MALLORY, id_),
-        lambda: replace_connection(context, MALLORY, id_, given(), 1),
-        lambda: delete_connection(context, MALLORY, id_, 1),
+        lambda: CONNECTIONS.get(context, MALLORY, id_),
+        lambda: CONNECTIONS.replace(context, MALLORY, id_, given(), 1),
+        lambda: CONNECTIONS.delete(context, MALLORY, id_, 1),
     ):
         with pytest.raises(NotFoundError):
             act()
-    assert list_connections(context, ALICE, 10, None).items == (connection,)
+    assert CONNECTIONS.page(context, ALICE, 10, None).items == (connection,)
 
 
 def work(connection_id: str, path: str = "/orders") -> ActionInput:
@@ -129,15 +117,15 @@ def work(connection_id: str, path: str = "/orders") -> ActionInput:
 def test_an_action_lives_like_other_resources(world: World) -> None:
     """Created, read, changed, left alone, deleted."""
     connection = world.connection()
-    action = create_action(world.context, ALICE, work(connection.id))
-    assert get_action(world.context, ALICE, action.id) == action
-    assert replace_action(world.context, ALICE, action.id, work(connection.id), 1) == action
-    after = replace_action(world.context, ALICE, action.id, work(connection.id, "/o2"), 1)
+    action = ACTIONS.create(world.context, ALICE, work(connection.id))
+    assert ACTIONS.get(world.context, ALICE, action.id) == action
+    assert ACTIONS.replace(world.context, ALICE, action.id, work(connection.id), 1) == action
+    after = ACTIONS.replace(world.context, ALICE, action.id, work(connection.id, "/o2"), 1)
     assert after.revision == 2
     with pytest.raises(RevisionMismatchError):
-        delete_action(world.context, ALICE, action.id, 1)
-    delete_action(world.context, ALICE, action.id, 2)
-    assert list_actions(world.context, ALICE, 10, None).items == ()
+        ACTIONS.delete(world.context, ALICE, action.id, 1)
+    ACTIONS.delete(world.context, ALICE, action.id, 2)
+    assert ACTIONS.page(world.context, ALICE, 10, None).items == ()
 
 
 def test_an_action_needs_a_connection_of_its_workspace(world: World) -> None:
@@ -145,7 +133,7 @@ def test_an_action_needs_a_connection_of_its_workspace(world: World) -> None:
     connection = world.connection()
     for caller, id_ in ((ALICE, "con_9"), (MALLORY, connection.id)):
         with pytest.raises(RuleViolationError) as raised:
-            create_action(world.context, caller, work(id_))
+            ACTIONS.create(world.context, caller, work(id_))
         (violation,) = raised.value.violations
         assert (violation.code, violation.pointer) == ("unknownConnection", "/work/connectionId")
 
@@ -165,7 +153,7 @@ def test_an_actions_expressions_are_compiled_when_it_is_saved(world: World) -> N
         {"name": "n", "work": {"type": "Process", "operations": operations}}
     )
     with pytest.raises(RuleViolationError) as raised:
-        create_action(world.context, ALICE, wanted)
+        ACTIONS.create(world.context, ALICE, wanted)
     assert [violation.pointer for violation in raised.value.violations] == [
         "/work/operations/0/expression",
         "/work/operations/2/groupBy/a~1b",

@@ -20,8 +20,8 @@ from millrace.domain.flow import Flow, FlowInput, Version
 from millrace.domain.ports import MachineKind
 from millrace.domain.webhook import Webhook, WebhookInput
 from millrace.storage.memory import MemoryMachines
-from millrace.usecases.actions import create_action, delete_action
-from millrace.usecases.connections import delete_connection
+from millrace.usecases.actions import ACTIONS
+from millrace.usecases.connections import CONNECTIONS
 from millrace.usecases.deploy import deploy_version, sync_schedule, undeploy_version
 from millrace.usecases.flows import (
     create_flow,
@@ -174,15 +174,15 @@ def test_a_draft_that_went_bad_is_not_deployed(world: World) -> None:
         name="map",
         work=ProcessAction(type="Process", operations=(MapOperation(type="map", expression="$"),)),
     )
-    action = create_action(world.context, ALICE, given)
+    action = ACTIONS.create(world.context, ALICE, given)
     flow = world.deployed(READ)
     world.change(
         flow,
         export_step(connection_id=connection.id),
         process_step("map", action=None, referrer=action.id, depends_on=("read",)),
     )
-    delete_connection(world.context, ALICE, connection.id, 1)
-    delete_action(world.context, ALICE, action.id, 1)
+    CONNECTIONS.delete(world.context, ALICE, connection.id, 1)
+    ACTIONS.delete(world.context, ALICE, action.id, 1)
     with pytest.raises(RuleViolationError) as raised:
         world.deploy(flow)
     found = {(violation.code, violation.pointer) for violation in raised.value.violations}

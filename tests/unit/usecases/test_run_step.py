@@ -27,8 +27,8 @@ from millrace.domain.errors import (
 )
 from millrace.domain.flow import Step
 from millrace.domain.run import Counts, Run, RunError, RunStatus, StepRecord, StepStatus
-from millrace.usecases.actions import create_action, delete_action
-from millrace.usecases.connections import create_connection, delete_connection
+from millrace.usecases.actions import ACTIONS
+from millrace.usecases.connections import CONNECTIONS
 from millrace.usecases.pages import read_records
 from millrace.usecases.run_step import StepTask, run_step
 
@@ -431,15 +431,15 @@ def test_what_a_step_needs_may_be_gone(world: World) -> None:
     given = ActionInput(
         name="map", work=ProcessAction.model_validate({"type": "Process", "operations": MAP})
     )
-    action = create_action(world.context, ALICE, given)
+    action = ACTIONS.create(world.context, ALICE, given)
     connection = world.connection()
     steps = (
         export_step(connection_id=connection.id),
         process_step("map", action=None, referrer=action.id),
     )
     run = world.start(world.deployed(*steps))
-    delete_connection(world.context, ALICE, connection.id, 1)
-    delete_action(world.context, ALICE, action.id, 1)
+    CONNECTIONS.delete(world.context, ALICE, connection.id, 1)
+    ACTIONS.delete(world.context, ALICE, action.id, 1)
     for step, code in (("read", "connectionMissing"), ("map", "actionMissing")):
         with pytest.raises(StepFailed) as raised:
             world.step(run, step)
@@ -455,7 +455,7 @@ def test_a_connections_secrets_reach_its_connector(world: World) -> None:
             "auth": {"type": "bearer", "token": "t0ken"},
         }
     )
-    connection = create_connection(world.context, ALICE, given)
+    connection = CONNECTIONS.create(world.context, ALICE, given)
     run = world.start(world.deployed(export_step(connection_id=connection.id)))
     world.step(run, "read")
     assert world.connectors.secrets_seen == [{"token": "t0ken"}]

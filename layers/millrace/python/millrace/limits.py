@@ -11,6 +11,19 @@ NAME_LENGTH: Final = 128
 DESCRIPTION_LENGTH: Final = 10_240
 STABLE_KEY_LENGTH: Final = 128
 EXPRESSION_LENGTH: Final = 16_384
+GROUPS_PER_INTEGRATION: Final = 100
+SORT_ORDER_MAX: Final = 1_000_000
+TARGETS_PER_GROUP: Final = 20
+
+REPLACED_CONNECTIONS: Final = 50
+"""Of a virtual environment; each names two connections, which are read one by one to be checked."""
+
+REPLACED_VARIABLES: Final = 200
+
+DATA_POOL_TTL_SECONDS: Final = 7_776_000
+"""90 days, what users of such stores are used to."""
+
+DATA_POOL_TTL_SECONDS_MAX: Final = 31_536_000
 
 FLOW_RETRY_ATTEMPTS: Final = 10
 FLOW_RETRY_DELAY_MINUTES: Final = 60
@@ -20,6 +33,9 @@ REQUEST_BYTES: Final = 1_000_000
 
 WEBHOOK_BYTES: Final = 4_000_000
 """Webhook body: a Lambda event holds 6 MB, base64 included."""
+
+SECRETS_BYTES: Final = 4_096
+"""Parameter Store: one standard parameter, which holds all secrets of a resource as JSON."""
 
 PAGE_RECORDS: Final = 1_000
 PAGE_BYTES: Final = 4_000_000

@@ -2,7 +2,9 @@
 
 import hashlib
 import secrets
-from typing import ClassVar
+from typing import ClassVar, Literal
+
+from pydantic import Field
 
 from millrace.domain.base import Model, Moment, Name
 from millrace.domain.resource import Resource
@@ -19,14 +21,24 @@ class Workspace(Resource):
     name: Name
 
 
-class Token(Resource):
+type Role = Literal["viewer", "operator", "editor", "admin"]
+
+
+class TokenInput(Model):
+    """What a caller sends to create or replace a token."""
+
+    name: Name
+    role: Role
+    expires_at: Moment | None = Field(default=None, description="Absent: it never expires.")
+
+
+class Token(TokenInput, Resource):
     """A stored token: the SHA-256 of what the client holds, and nothing that gives it back."""
 
     prefix: ClassVar[str] = "tok"
 
-    name: Name
+    role: Role = "admin"  # what a token stored before there were roles may do
     secret_hash: str
-    expires_at: Moment | None = None
 
 
 class Caller(Model):

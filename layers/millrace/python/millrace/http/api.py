@@ -13,19 +13,18 @@ from millrace.domain.errors import DomainError
 from millrace.http import problems
 from millrace.http.body import json_request
 from millrace.http.requests import caller_of
-from millrace.http.routes.actions import actions_router
 from millrace.http.routes.apply import apply_router
-from millrace.http.routes.connections import connections_router
+from millrace.http.routes.collections import collection_routers
 from millrace.http.routes.flows import flows_router, versions_router
 from millrace.http.routes.runs import runs_router
+from millrace.http.routes.tokens import tokens_router
 from millrace.http.routes.webhooks import webhooks_router
 from millrace.http.thorough import broken_rules
 from millrace.usecases.context import Context
 
 ROUTERS: Final = (
+    tokens_router,
     apply_router,
-    connections_router,
-    actions_router,
     flows_router,
     versions_router,
     webhooks_router,
@@ -63,8 +62,8 @@ def create_app(context: Context) -> APIGatewayHttpResolver:
     app = APIGatewayHttpResolver(enable_validation=True)
     app.configure_openapi(title="Millrace", version="1", description=_DESCRIPTION)
     app.enable_swagger(path="/docs", title="Millrace", version="1")
-    for router in ROUTERS:
-        app.include_router(router(context))
+    for router in (*collection_routers(context), *(make(context) for make in ROUTERS)):
+        app.include_router(router)
 
     @app.exception_handler(DomainError)
     def on_domain_error(error: DomainError) -> Response[str]:

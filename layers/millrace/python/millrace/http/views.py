@@ -4,7 +4,9 @@ from typing import Any, Literal, Self
 
 from millrace.domain.base import Model, Moment, Record
 from millrace.domain.flow import Flow, Step, Version
+from millrace.domain.resource import Resource
 from millrace.domain.run import Attempt, Counts, Run, RunError, RunStatus, StepStatus, Trigger
+from millrace.domain.token import Role, Token, TokenInput
 from millrace.usecases.resources import fields_of
 from millrace.usecases.runs import RunDetail
 
@@ -50,6 +52,41 @@ class VersionView(Version):
     def of(cls, version: Version) -> Self:
         """The view of a stored version."""
         return cls(**fields_of(version, Version), status=version.state)
+
+
+class TokenView(TokenInput, Resource):
+    """A token without anything that would let its holder in."""
+
+    @classmethod
+    def of(cls, token: Token) -> Self:
+        """The view of a stored token."""
+        return cls(**fields_of(token, cls))
+
+
+class CreatedToken(TokenView):
+    """A new token, with the text that its holder sends: shown now and never again."""
+
+    token: str
+
+    @classmethod
+    def with_text(cls, token: Token, text: str) -> Self:
+        """The view of a token just made."""
+        return cls(**fields_of(token, TokenView), token=text)
+
+
+class TokenInfo(Model):
+    """What the caller's own token is good for."""
+
+    workspace_id: str
+    token_id: str
+    name: str
+    role: Role
+    expires_at: Moment | None
+
+    @classmethod
+    def of(cls, token: Token) -> Self:
+        """The view of the caller's token."""
+        return cls(token_id=token.id, **fields_of(token, cls))
 
 
 class StepView(Model):

@@ -17,16 +17,17 @@ from millrace.domain.connection import Connection, ConnectionInput
 from millrace.domain.errors import Violation
 from millrace.domain.flow import Flow, FlowInput, Step, Version
 from millrace.domain.ports import Change, Create, Replace
-from millrace.domain.resource import Resource, SecretHolder
+from millrace.domain.resource import Resource
 from millrace.domain.token import Caller
 from millrace.domain.webhook import Webhook, WebhookInput
-from millrace.usecases.actions import changed_action
+from millrace.usecases.actions import ACTIONS
 from millrace.usecases.checks import Lookup, check_graph, check_steps, check_work, lookup
-from millrace.usecases.connections import changed_connection, new_connection
+from millrace.usecases.connections import CONNECTIONS
 from millrace.usecases.context import Context
+from millrace.usecases.crud import Crud
 from millrace.usecases.deploy import deploy_version, sync_schedule
 from millrace.usecases.flows import changed_flow, latest_version, new_flow
-from millrace.usecases.resources import born, fields_of, refuse
+from millrace.usecases.resources import refuse
 from millrace.usecases.webhooks import changed_webhook, new_webhook, webhook_violations
 from millrace.usecases.write_only import changed_secrets, commit_with_secrets
 
@@ -109,9 +110,7 @@ class _Plan:
         self.changes.append(Replace(before, after, parent_id))
         return "updated"
 
-    def add_secrets(
-        self, before: SecretHolder | None, after: SecretHolder, values: dict[str, str]
-    ) -> None:
+    def add_secrets(self, before: Resource | None, after: Resource, values: dict[str, str]) -> None:
         """Plan to store the secrets of a resource."""
         new, obsolete = changed_secrets(before, after, values)
         self.secrets |= new
@@ -151,7 +150,10 @@ class _Apply:
     def _connections_and_actions(
         self,
     ) -> tuple[tuple[AppliedResource, ...], tuple[AppliedResource, ...]]:
-        connections = tuple(self._connection(given) for given in self._document.connections)
+        connections = tuple(
+            self._put(CONNECTIONS, given, _key(given), self._connections)
+            for given in self._document.connections
+        )
         return connections, tuple(self._action(given) for given in self._document.actions)
 
     def run(self) -> ApplyResult:
@@ -169,26 +171,20 @@ class _Apply:
             ),
         )
 
-    def _connection(self, given: ConnectionInput) -> AppliedResource:
-        key = _key(given)
-        before = self._context.resources.find(Connection, self._caller.workspace_id, key)
-        if before is None:
-            after, secrets = new_connection(self._context, self._caller, given)
-        else:
-            after, secrets = changed_connection(self._context, self._caller, before, given)
-        self._connections[key] = after
-        self._plan.add_secrets(before, after, secrets)
-        return AppliedResource(id=after.id, stable_key=key, change=self._plan.add(before, after))
-
     def _action(self, given: ActionInput) -> AppliedResource:
-        key = _key(given)
         given = given.model_copy(update={"work": self._resolved_work(given.work)})
-        before = self._context.resources.find(Action, self._caller.workspace_id, key)
+        return self._put(ACTIONS, given, _key(given), self._actions)
+
+    def _put[I: Model, R: Resource](
+        self, crud: Crud[I, R], given: I, key: str, put: dict[str, R]
+    ) -> AppliedResource:
+        before = self._context.resources.find(crud.kind, self._caller.workspace_id, key)
         if before is None:
-            after = Action(**fields_of(given, Action), **born(self._context, self._caller, Action))
+            after, secrets = crud.new(self._context, self._caller, given)
         else:
-            after = changed_action(self._context, self._caller, before, given)
-        self._actions[key] = after
+            after, secrets = crud.changed(self._context, self._caller, before, given)
+        put[key] = after
+        self._plan.add_secrets(before, after, secrets)
         return AppliedResource(id=after.id, stable_key=key, change=self._plan.add(before, after))
 
     def _flow(self, given: AppliedFlow) -> AppliedFlowResult:

@@ -111,17 +111,22 @@ def check_work(
     match work:
         case ExportAction() | ImportAction():
             if find_connection(work.connection_id) is None:
-                yield Violation(
-                    "unknownConnection",
-                    f"{pointer}/connectionId",
-                    f"There is no connection {work.connection_id!r}.",
-                    "Create the connection first, or correct the id.",
-                )
+                yield unknown_connection(work.connection_id, f"{pointer}/connectionId")
         case ProcessAction():
             for number, operation in enumerate(work.operations):
                 for place, expression in _expressions(operation):
                     where = f"{pointer}/operations/{number}/{place}"
                     yield from check_expression(context, expression, where)
+
+
+def unknown_connection(id_: str, pointer: str) -> Violation:
+    """A connection that is referred to does not exist."""
+    return Violation(
+        "unknownConnection",
+        pointer,
+        f"There is no connection {id_!r}.",
+        "Create the connection first, or correct the id.",
+    )
 
 
 def _expressions(operation: Operation) -> Iterator[tuple[str, str]]:
@@ -130,14 +135,15 @@ def _expressions(operation: Operation) -> Iterator[tuple[str, str]]:
             yield "expression", operation.expression
         case AggregateOperation():
             for name, expression in operation.group_by.items():
-                yield f"groupBy/{_escape(name)}", expression
+                yield f"groupBy/{pointer_token(name)}", expression
             for name, figure in operation.figures.items():
                 if figure.expression is not None:
-                    yield f"figures/{_escape(name)}/expression", figure.expression
+                    yield f"figures/{pointer_token(name)}/expression", figure.expression
 
 
-def _escape(token: str) -> str:
-    return token.replace("~", "~0").replace("/", "~1")
+def pointer_token(key: str) -> str:
+    """A key of an object as a part of a JSON Pointer (RFC 6901, section 3)."""
+    return key.replace("~", "~0").replace("/", "~1")
 
 
 def check_expression(context: Context, expression: str, pointer: str) -> Iterator[Violation]:

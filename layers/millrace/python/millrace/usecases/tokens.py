@@ -1,14 +1,39 @@
 """Who calls: bearer tokens made, checked and revoked."""
 
 import hmac
+from collections.abc import Iterator
+from typing import Final
 
-from millrace.domain.errors import NotFoundError, UnauthenticatedError
+from millrace.domain.errors import NotFoundError, UnauthenticatedError, Violation
 from millrace.domain.ports import Create
-from millrace.domain.token import Caller, Token, Workspace, hash_token, new_token, parse_token
+from millrace.domain.token import (
+    Caller,
+    Token,
+    TokenInput,
+    Workspace,
+    hash_token,
+    new_token,
+    parse_token,
+)
 from millrace.usecases.context import Context
-from millrace.usecases.resources import born
+from millrace.usecases.crud import Crud
+from millrace.usecases.resources import born, fields_of, refuse
 
 _BOOTSTRAP = "bootstrap"
+
+
+def _check(context: Context, _: object, given: TokenInput, __: object) -> Iterator[Violation]:
+    if given.expires_at is not None and given.expires_at <= context.clock():
+        yield Violation(
+            "alreadyExpired",
+            "/expiresAt",
+            "The token would have expired already.",
+            "Name a time to come; to end a token now, delete it.",
+        )
+
+
+TOKENS: Final = Crud(Token, TokenInput, check=_check)
+"""Tokens once made. To make one, there is `create_token`: its text is shown only then."""
 
 
 def create_workspace(context: Context, name: str) -> Workspace:
@@ -20,13 +45,23 @@ def create_workspace(context: Context, name: str) -> Workspace:
     return workspace
 
 
-def create_token(context: Context, caller: Caller, name: str) -> tuple[Token, str]:
+def create_token(context: Context, caller: Caller, given: TokenInput) -> tuple[Token, str]:
     """Store a new token; the second value is what the client sends, shown this once."""
+    refuse(_check(context, caller, given, None))
     stamps = born(context, caller, Token)
     text, secret_hash = new_token(caller.workspace_id, stamps["id"])
-    token = Token(**stamps, name=name, secret_hash=secret_hash)
+    token = Token(**fields_of(given, Token), **stamps, secret_hash=secret_hash)
     context.resources.commit(Create(token))
     return token, text
+
+
+def token_of(context: Context, caller: Caller) -> Token:
+    """The token that the caller sent. Raises UnauthenticatedError once it is revoked."""
+    try:
+        return TOKENS.get(context, caller, caller.token_id)
+    except NotFoundError as error:
+        # API Gateway remembers what the authorizer said for a while.
+        raise UnauthenticatedError("no valid token") from error
 
 
 def authenticate(context: Context, text: str) -> Caller:

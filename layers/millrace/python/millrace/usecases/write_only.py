@@ -1,14 +1,16 @@
 """Write-only fields: taken out of what a caller sends and kept in the secret store."""
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic import SecretStr
 
+from millrace import limits
 from millrace.domain.base import Model
-from millrace.domain.errors import DomainError
+from millrace.domain.errors import DomainError, TooLargeError
 from millrace.domain.ports import Change, Secrets
-from millrace.domain.resource import SecretHolder
+from millrace.domain.resource import Resource, SecretHolder
 from millrace.usecases.context import Context
 
 
@@ -36,12 +38,16 @@ def secrets_of(secrets: Secrets, holder: SecretHolder) -> dict[str, str]:
 
 
 def changed_secrets(
-    before: SecretHolder | None, after: SecretHolder, values: dict[str, str]
+    before: Resource | None, after: Resource | None, values: dict[str, str]
 ) -> tuple[dict[str, dict[str, str]], list[str]]:
     """What to store in the secret store for a changed resource, and which keys to forget."""
-    new = {after.secrets_key: values} if values and after.secrets_key is not None else {}
-    old = None if before is None else before.secrets_key
-    return new, [old] if old is not None and old != after.secrets_key else []
+    old, new = _secrets_key(before), _secrets_key(after)
+    stored = {new: values} if values and new is not None else {}
+    return stored, [old] if old is not None and old != new else []
+
+
+def _secrets_key(resource: Resource | None) -> str | None:
+    return resource.secrets_key if isinstance(resource, SecretHolder) else None
 
 
 def commit_with_secrets(
@@ -54,7 +60,15 @@ def commit_with_secrets(
 
     If the resources are refused, the new secrets go again. After an error that leaves open whether
     they were stored, the secrets stay: a set that nobody names does no harm, a missing one does.
+
+    Raises TooLargeError for a set that the secret store cannot hold.
     """
+    for values in new.values():
+        size = len(json.dumps(values))
+        if size > limits.SECRETS_BYTES:
+            raise TooLargeError(
+                f"its secrets take {size:,} bytes as JSON; the limit is {limits.SECRETS_BYTES:,}"
+            )
     for key, values in new.items():
         context.secrets.put(key, values)
     try:

@@ -1,0 +1,56 @@
+"""Variables: values that flows share, some of them secret."""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from millrace import limits
+from millrace.domain.base import Description, Json, Model
+from millrace.domain.resource import SecretHolder
+
+VariableKey = Annotated[
+    str,
+    Field(
+        pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
+        max_length=limits.STABLE_KEY_LENGTH,
+        description="The name by which expressions speak of the variable.",
+    ),
+]
+
+type VariableType = Literal["string", "number", "boolean", "json"]
+
+
+class VariableInput(Model):
+    """What a caller sends to create or replace a variable."""
+
+    key: VariableKey
+    description: Description | None = None
+    type: VariableType = "string"
+    value: Json = Field(
+        default=None, description="Of the type that `type` names; write-only if `secret`."
+    )
+    secret: bool = Field(default=False, description="Keep the value in the secret store.")
+
+    @property
+    def has_value_of_type(self) -> bool:
+        """Whether the value is what `type` says; null is a value of no type."""
+        match self.type:
+            case "string":
+                return isinstance(self.value, str)
+            case "number":
+                return isinstance(self.value, int | float) and not isinstance(self.value, bool)
+            case "boolean":
+                return isinstance(self.value, bool)
+            case "json":
+                return self.value is not None
+
+
+class Variable(VariableInput, SecretHolder):
+    """A stored variable; the value of a secret one is in the secret store, never here."""
+
+    prefix: ClassVar[str] = "var"
+
+    @property
+    def stable_key(self) -> str:
+        """What makes it the only one in its workspace."""
+        return self.key

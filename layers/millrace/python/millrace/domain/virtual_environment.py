@@ -1,0 +1,41 @@
+"""Virtual environments: named sets of replacements that are applied to a run."""
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from millrace import limits
+from millrace.domain.base import Description, Json, Model, Name, StableKey
+from millrace.domain.resource import Resource
+from millrace.domain.variable import VariableKey
+
+
+class Replacements(Model):
+    """What is something else in a run of the environment."""
+
+    connections: dict[str, str] = Field(
+        default_factory=dict,
+        max_length=limits.REPLACED_CONNECTIONS,
+        description="Id of a connection to id of the one that takes its place.",
+    )
+    variables: dict[VariableKey, Json] = Field(
+        default_factory=dict,
+        max_length=limits.REPLACED_VARIABLES,
+        description="Key of a variable to its value; readable, so no place for secrets.",
+    )
+    priority: int | None = Field(default=None, ge=1, le=5, description="1 goes first.")
+
+
+class VirtualEnvironmentInput(Model):
+    """What a caller sends to create or replace a virtual environment."""
+
+    name: Name
+    stable_key: StableKey | None = None
+    description: Description | None = None
+    replacements: Replacements = Replacements()
+
+
+class VirtualEnvironment(VirtualEnvironmentInput, Resource):
+    """A stored virtual environment."""
+
+    prefix: ClassVar[str] = "venv"

@@ -1,0 +1,14 @@
+"""Resources whose only rules are those of their shape."""
+
+from typing import Final
+
+from millrace.domain.data_pool import DataPool, DataPoolInput
+from millrace.domain.label import Label, LabelInput
+from millrace.domain.notification_group import NotificationGroup, NotificationGroupInput
+from millrace.domain.template import Template, TemplateInput
+from millrace.usecases.crud import Crud
+
+LABELS: Final = Crud(Label, LabelInput)
+NOTIFICATION_GROUPS: Final = Crud(NotificationGroup, NotificationGroupInput)
+TEMPLATES: Final = Crud(Template, TemplateInput)
+DATA_POOLS: Final = Crud(DataPool, DataPoolInput)
