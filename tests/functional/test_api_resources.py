@@ -136,6 +136,23 @@ def test_a_webhook_lives(alice: Client) -> None:
     assert alice("GET", path).body["data"] == []
 
 
+def test_a_flows_trail_is_shown(alice: Client) -> None:
+    """Who, what and when over the API, newest first, also after the flow is gone."""
+    flow = alice("POST", "/v1/flows", FLOW)
+    path = f"/v1/flows/{flow.body['id']}"
+    alice("DELETE", path, headers=flow.etag)
+    listed = alice("GET", f"{path}/audit")
+    assert listed.status == 200
+    deleted, created = listed.body["data"]
+    assert (deleted["event"], created["event"]) == ("deleted", "created")
+    assert created["by"].startswith("tok_")
+    assert created["requestId"]
+    assert created["at"].endswith("Z")
+    version = created["changes"][1]
+    assert (version["resourceType"], version["before"]) == ("version", None)
+    assert version["after"]["steps"][0]["id"] == "map"
+
+
 def test_a_run_is_started_and_seen(stack: Stack, alice: Client) -> None:
     """Started by hand, accepted with its address, listed, and its output looked at."""
     flow = deployed(alice)

@@ -15,6 +15,7 @@ from millrace.http.body import json_request
 from millrace.http.requests import caller_of
 from millrace.http.routes.actions import actions_router
 from millrace.http.routes.apply import apply_router
+from millrace.http.routes.audit import audit_router
 from millrace.http.routes.connections import connections_router
 from millrace.http.routes.flows import flows_router, versions_router
 from millrace.http.routes.runs import runs_router
@@ -29,6 +30,7 @@ ROUTERS: Final = (
     flows_router,
     versions_router,
     webhooks_router,
+    audit_router,
     runs_router,
 )
 

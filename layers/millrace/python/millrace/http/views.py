@@ -2,6 +2,9 @@
 
 from typing import Any, Literal, Self
 
+from pydantic import Field
+
+from millrace.domain.audit import AuditChange, AuditEntry, AuditEvent
 from millrace.domain.base import Model, Moment, Record
 from millrace.domain.flow import Flow, Step, Version
 from millrace.domain.run import Attempt, Counts, Run, RunError, RunStatus, StepStatus, Trigger
@@ -50,6 +53,23 @@ class VersionView(Version):
     def of(cls, version: Version) -> Self:
         """The view of a stored version."""
         return cls(**fields_of(version, Version), status=version.state)
+
+
+class AuditView(Model):
+    """An entry of a flow's audit trail."""
+
+    id: str
+    flow_id: str
+    event: AuditEvent
+    at: Moment
+    by: str = Field(description="The token that made the request.")
+    request_id: str | None
+    changes: tuple[AuditChange, ...]
+
+    @classmethod
+    def of(cls, entry: AuditEntry) -> Self:
+        """The view of a stored entry."""
+        return cls(**fields_of(entry, cls), at=entry.created_at, by=entry.created_by)
 
 
 class StepView(Model):
