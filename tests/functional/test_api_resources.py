@@ -86,6 +86,24 @@ def test_a_flow_lives(alice: Client) -> None:
     assert alice("GET", path).status == 404
 
 
+def test_a_flow_is_patched(alice: Client) -> None:
+    """By either content type; the schedule follows a deployed flow at once."""
+    flow = deployed(alice)
+    path = f"/v1/flows/{flow['id']}"
+    patch: list[dict[str, Any]] = [
+        {"op": "test", "path": "/name", "value": "Orders"},
+        {"op": "replace", "path": "/schedule", "value": "rate(1 hour)"},
+    ]
+    headers = {"Content-Type": "application/json-patch+json", **alice("GET", path).etag}
+    answer = alice("PATCH", path, json.dumps(patch).encode(), headers=headers)
+    assert (answer.status, answer.body["schedule"]) == (200, "rate(1 hour)")
+    assert len(boto3.client("scheduler").list_schedules()["Schedules"]) == 1
+    patch = [{"op": "replace", "path": "/disabled", "value": True}]
+    answer = alice("PATCH", path, patch, headers=answer.etag)
+    assert (answer.status, answer.body["enabled"]) == (200, False)
+    assert boto3.client("scheduler").list_schedules()["Schedules"] == []
+
+
 def test_a_version_is_deployed_and_undeployed(alice: Client) -> None:
     """A time deploys a version, null undeploys it; the list shows where each stands."""
     flow = deployed(alice)

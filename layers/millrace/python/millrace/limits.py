@@ -56,3 +56,6 @@ DELIVERY_MEMORY_DAYS: Final = 7
 
 AUDIT_VALUE_BYTES: Final = 100_000
 """A field's value up to this size is kept in the audit trail, a larger one as its digest."""
+
+PATCH_OPERATIONS: Final = 100
+"""Operations of one JSON Patch."""
