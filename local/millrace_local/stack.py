@@ -102,7 +102,13 @@ def stop(config: Config) -> bool:
             f"what changed since it started is lost; see {config.log}"
         )
     config.pid_file.unlink(missing_ok=True)
+    _reap()
     return True
+
+
+def _reap() -> None:
+    """Take note of the processes this one started that have ended."""
+    _detached[:] = [process for process in _detached if process.poll() is None]
 
 
 @contextlib.contextmanager

@@ -17,6 +17,7 @@ from millrace.domain.errors import DomainError
 from millrace.http.problems import STATUS
 
 JSON_TYPE = {"Content-Type": "application/json"}
+PATCH = [{"op": "replace", "path": "/name", "value": "mine"}]
 
 
 def table() -> list[dict[str, Any]]:
@@ -189,6 +190,7 @@ def test_a_change_needs_the_revision_that_was_read(alice: Client) -> None:
     before = table()
     for method, path, body in (
         ("PUT", f"/v1/flows/{flow.body['id']}", FLOW),
+        ("PATCH", f"/v1/flows/{flow.body['id']}", PATCH),
         ("DELETE", f"/v1/flows/{flow.body['id']}", None),
         ("PUT", f"/v1/connections/{connection.body['id']}", CONNECTION),
         ("DELETE", f"/v1/connections/{connection.body['id']}", None),
@@ -247,6 +249,35 @@ def test_a_body_of_another_type_is_415(alice: Client, content_type: str) -> None
 
 
 @pytest.mark.parametrize(
+    ("patch", "status", "errors"),
+    [
+        ({}, 422, {("listType", "")}),
+        ([], 422, {("tooShort", "")}),
+        ([PATCH[0]] * 101, 422, {("tooLong", "")}),
+        ([{"op": "replace", "path": "/name"}], 422, {("missingField", "/0/value")}),
+        ([{"op": "spoil", "path": "/name"}], 422, {("unionTagInvalid", "/0")}),
+        ([{"op": "move", "path": "/name"}], 422, {("missingField", "/0/from")}),
+        ([{"op": "remove", "path": "/steps"}], 422, {("notPatchable", "/0/path")}),
+        ([PATCH[0] | {"value": ""}], 422, {("invalidValue", "/0/value")}),
+        (
+            [*PATCH, PATCH[0] | {"op": "test"}, PATCH[0] | {"op": "test", "value": "x"}],
+            409,
+            {("testFailed", "/2/value")},
+        ),
+    ],
+)
+def test_a_patch_that_cannot_be_is_refused(
+    alice: Client, patch: object, status: int, errors: set[tuple[str, str]]
+) -> None:
+    """The answer points to the operation that is wrong, and nothing is changed."""
+    flow = alice("POST", "/v1/flows", FLOW)
+    path = f"/v1/flows/{flow.body['id']}"
+    answer = alice("PATCH", path, patch, headers=flow.etag)
+    assert (answer.status, answer.errors) == (status, errors)
+    assert alice("GET", path).body == flow.body
+
+
+@pytest.mark.parametrize(
     "content_type", ["application/json; charset=utf-8", "Application/JSON", None]
 )
 def test_json_by_any_name_is_taken(alice: Client, content_type: str | None) -> None:
@@ -299,6 +330,7 @@ BODIES: dict[tuple[str, str], object] = {
     },
     ("PUT", "/v1/tokens/{token_id}"): {"name": "mine", "role": "admin"},
     ("PUT", "/v1/flows/{flow_id}"): {"name": "mine"},
+    ("PATCH", "/v1/flows/{flow_id}"): PATCH,
     ("PUT", "/v1/flows/{flow_id}/versions/{version_id}"): {"deployedAt": None},
     ("POST", "/v1/flows/{flow_id}/webhooks"): {},
     ("POST", "/v1/flows/{flow_id}/run"): {"payload": None},

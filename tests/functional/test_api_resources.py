@@ -159,6 +159,24 @@ def test_a_flow_lives(alice: Client) -> None:
     assert alice("GET", path).status == 404
 
 
+def test_a_flow_is_patched(alice: Client) -> None:
+    """By either content type; the schedule follows a deployed flow at once."""
+    flow = deployed(alice)
+    path = f"/v1/flows/{flow['id']}"
+    patch: list[dict[str, Any]] = [
+        {"op": "test", "path": "/name", "value": "Orders"},
+        {"op": "replace", "path": "/schedule", "value": "rate(1 hour)"},
+    ]
+    headers = {"Content-Type": "application/json-patch+json", **alice("GET", path).etag}
+    answer = alice("PATCH", path, json.dumps(patch).encode(), headers=headers)
+    assert (answer.status, answer.body["schedule"]) == (200, "rate(1 hour)")
+    assert len(boto3.client("scheduler").list_schedules()["Schedules"]) == 1
+    patch = [{"op": "replace", "path": "/disabled", "value": True}]
+    answer = alice("PATCH", path, patch, headers=answer.etag)
+    assert (answer.status, answer.body["enabled"]) == (200, False)
+    assert boto3.client("scheduler").list_schedules()["Schedules"] == []
+
+
 def test_a_version_is_deployed_and_undeployed(alice: Client) -> None:
     """A time deploys a version, null undeploys it; the list shows where each stands."""
     flow = deployed(alice)
@@ -207,6 +225,23 @@ def test_a_webhook_lives(alice: Client) -> None:
     assert alice("GET", path).body["data"] == [made.body]
     assert alice("DELETE", f"{path}/{made.body['id']}", headers=made.etag).status == 204
     assert alice("GET", path).body["data"] == []
+
+
+def test_a_flows_trail_is_shown(alice: Client) -> None:
+    """Who, what and when over the API, newest first, also after the flow is gone."""
+    flow = alice("POST", "/v1/flows", FLOW)
+    path = f"/v1/flows/{flow.body['id']}"
+    alice("DELETE", path, headers=flow.etag)
+    listed = alice("GET", f"{path}/audit")
+    assert listed.status == 200
+    deleted, created = listed.body["data"]
+    assert (deleted["event"], created["event"]) == ("deleted", "created")
+    assert created["by"].startswith("tok_")
+    assert created["requestId"]
+    assert created["at"].endswith("Z")
+    version = created["changes"][1]
+    assert (version["resourceType"], version["before"]) == ("version", None)
+    assert version["after"]["steps"][0]["id"] == "map"
 
 
 def test_a_run_is_started_and_seen(stack: Stack, alice: Client) -> None:

@@ -68,6 +68,8 @@ def test_the_limits_in_the_api_page_are_those_in_the_code() -> None:
         f"| outbound request | {seconds:.0f} s; answer {answer} MB |",
         f"| `Retry-After` honoured | {limits.RETRY_AFTER_SECONDS_MAX // 3_600} h |",
         f"| delivery id remembered | {limits.DELIVERY_MEMORY_DAYS} days |",
+        f"| operations of a patch | {limits.PATCH_OPERATIONS} |",
+        f"| value in the audit trail | {limits.AUDIT_VALUE_BYTES:,} bytes;",
     ):
         assert row in table
 

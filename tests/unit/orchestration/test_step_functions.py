@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from tests.support.aws import ENVIRONMENT, simulated_aws
 from tests.support.samples import export_step, import_step
 
 from millrace import compiler
-from millrace.domain.errors import ConflictError
+from millrace.domain.errors import ConflictError, UnavailableError
 from millrace.domain.flow import FlowSettings
 from millrace.orchestration.step_functions import StepFunctions
 from millrace.storage.memory import MemoryMachines
@@ -127,3 +128,24 @@ def test_the_machines_in_memory_keep_the_same_promises() -> None:
     machines.delete(arn)
     with pytest.raises(ConflictError, match="deploy"):
         machines.start(arn, "run_2", DATA)
+
+
+@pytest.mark.parametrize("code", ["ThrottlingException", "ExecutionLimitExceeded"])
+def test_a_start_that_is_refused_for_the_moment_may_be_made_up_for(
+    machines: StepFunctions, client: "SFNClient", code: str
+) -> None:
+    """A throttle is no fault of the run's: it is accepted, and started later."""
+    arn = machines.deploy("flow_1-v1", asl(), "STANDARD")
+    refuse(client, "StartExecution", code)
+    with pytest.raises(UnavailableError):
+        machines.start(arn, "run_1", DATA)
+
+
+def test_a_start_that_is_forbidden_is_not_taken_for_a_throttle(
+    machines: StepFunctions, client: "SFNClient"
+) -> None:
+    """A role that lacks a permission is seen at once instead of leaving runs unstarted."""
+    arn = machines.deploy("flow_1-v1", asl(), "STANDARD")
+    refuse(client, "StartExecution", "AccessDeniedException")
+    with pytest.raises(ClientError):
+        machines.start(arn, "run_1", DATA)

@@ -3,10 +3,11 @@
 from base64 import urlsafe_b64encode
 
 import pytest
-from tests.support.samples import ALICE, MALLORY, connection, version, webhook
+from tests.support.samples import ALICE, BOOKKEEPING, MALLORY, connection, version, webhook
 from tests.support.time_and_ids import NOON
 
 from millrace.domain.action import ProcessAction
+from millrace.domain.audit import AuditChange, AuditEntry
 from millrace.domain.connection import Connection
 from millrace.domain.errors import (
     ConflictError,
@@ -217,6 +218,38 @@ def test_pages_follow_their_cursors_through_all_in_order(resources: Resources) -
         if (cursor := listing.cursor) is None:
             break
     assert (seen, sizes) == (ids, [3, 3, 1])
+
+
+def test_newest_first_follows_its_cursors_too(resources: Resources) -> None:
+    """The same list backwards: each resource once, newest first, and then it ends."""
+    for number in range(5):
+        resources.commit(Create(connection(f"con_{number}")))
+    first = resources.page(Connection, WS, limit=3, newest_first=True)
+    assert [item.id for item in first.items] == ["con_4", "con_3", "con_2"]
+    rest = resources.page(Connection, WS, limit=3, cursor=first.cursor, newest_first=True)
+    assert [item.id for item in rest.items] == ["con_1", "con_0"]
+    assert rest.cursor is None
+
+
+def test_an_audit_entry_stands_or_falls_with_its_change(resources: Resources) -> None:
+    """A refused change leaves no entry; a stored one has the values of its fields, nulls too."""
+    entry = AuditEntry(
+        **(BOOKKEEPING | {"id": "aud_1", "flow_id": "flow_1", "event": "replaced"}),
+        changes=(
+            AuditChange(
+                resource_type="flow",
+                resource_id="flow_1",
+                before={"schedule": None},
+                after={"schedule": "rate(1 hour)"},
+            ),
+        ),
+    )
+    gone = connection("con_1")
+    with pytest.raises(RevisionMismatchError):
+        resources.commit(Delete(gone), Create(entry, parent_id="flow_1"))
+    assert resources.page(AuditEntry, WS, parent_id="flow_1").items == ()
+    resources.commit(Create(gone), Create(entry, parent_id="flow_1"))
+    assert resources.page(AuditEntry, WS, parent_id="flow_1").items == (entry,)
 
 
 def test_a_last_page_that_is_full_ends_the_list(resources: Resources) -> None:

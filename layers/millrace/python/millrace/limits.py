@@ -69,3 +69,9 @@ OUTPUT_PAGE_BYTES: Final = 4_000_000
 
 DELIVERY_MEMORY_DAYS: Final = 7
 """How long a delivery id is remembered; GitHub redelivers for up to 3 days."""
+
+AUDIT_VALUE_BYTES: Final = 100_000
+"""A field's value up to this size is kept in the audit trail, a larger one as its digest."""
+
+PATCH_OPERATIONS: Final = 100
+"""Operations of one JSON Patch."""

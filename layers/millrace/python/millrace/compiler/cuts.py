@@ -5,6 +5,7 @@ rest. At least, it costs what the two halves' critical paths take longer than th
 """
 
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import NamedTuple
 
 from millrace.compiler.graph import Graph, bits
@@ -19,12 +20,25 @@ class Cut(NamedTuple):
     smaller: int
 
 
+class Ways(NamedTuple):
+    """The longest way to the end (or from the start) of each step, packed, and its total."""
+
+    packed: dict[int, int]
+    totals: dict[int, int]
+
+
 @dataclass(frozen=True, slots=True)
 class Cuts:
-    """The barriers worth a thought in a part, and the part's critical path in each scenario."""
+    """The barriers worth a thought in a part, and the part's critical path in each scenario.
+
+    The steps' longest ways are kept because an ideal's steps end as they do in the part, and what
+    follows the rest's steps is what follows them in the part: half of the halves' work is done.
+    """
 
     span: int
     cuts: list[Cut]
+    ends: Ways
+    tails: Ways
 
     def best(self, exponent: float, count: int) -> list[Cut]:
         """The cuts of least cost for what they achieve.
@@ -41,40 +55,41 @@ class Cuts:
         return [cut for *_, cut in (sorted(priced)[:count] if count > 1 else [min(priced)])]
 
 
-def find_cuts(graph: Graph, packed: list[int], part: int) -> Cuts:
-    """Cut where the steps in the order of their earliest end, latest start, or both, can be split.
+def find_cuts(
+    graph: Graph, packed: list[int], part: int, ends: Ways | None, tails: Ways | None
+) -> Cuts:
+    """Cut where the steps in the order of their earliest end, or of latest start too, can be split.
 
     Each order agrees with the steps' own, so each of its prefixes is an ideal; the critical path of
     a prefix is the latest of its ends, that of the rest the longest way from one of its steps to
-    the part's end, so that all prefixes are priced in one pass.
+    the part's end, so that all prefixes are priced in one pass. `ends` and `tails` are the ways
+    through a larger part, where they are known to be those through this one.
     """
     members = list(bits(part))
-    ends = _longest_ways(members, graph.waits_for, packed)
-    tails = _longest_ways(members[::-1], graph.followed_by, packed)
+    ends = ends or _longest_ways(members, graph.waits_for, packed)
+    tails = tails or _longest_ways(members[::-1], graph.followed_by, packed)
+    early, late = ends.totals, tails.totals
+    orders = (
+        sorted(members, key=early.__getitem__),
+        sorted(members, key={step: early[step] - 2 * late[step] for step in members}.__getitem__),
+    )
+    count = len(members)
+    found: dict[int, tuple[int, int]] = {}
     span = 0
-    for end in ends.values():
-        span = longer(span, end)
-    whole = total(span)
-    early = {step: total(end) for step, end in ends.items()}
-    late = {step: -total(tail) for step, tail in tails.items()}
-    both = {step: early[step] + late[step] for step in members}
-    found: dict[int, Cut] = {}
-    for key in (early, late, both):
-        order = sorted(members, key=key.__getitem__)
-        before = running_longest([ends[step] for step in order])
-        after = running_longest([tails[step] for step in reversed(order)])
-        first = 0
-        for size in range(1, len(order)):
-            first |= 1 << order[size - 1]
+    for order in orders:
+        before = running_longest([ends.packed[step] for step in order])
+        after = running_longest([tails.packed[step] for step in reversed(order)])
+        span = before[-1]
+        firsts = accumulate([1 << step for step in order])
+        for size, (first, b, a) in enumerate(zip(firsts, before, after[-2::-1], strict=False), 1):
             if first not in found:
-                cost = total(before[size - 1] + after[-size - 1]) - whole
-                found[first] = Cut(first, cost, min(size, len(order) - size))
-    return Cuts(span, list(found.values()))
+                found[first] = total(b + a), min(size, count - size)
+    whole = total(span)
+    cuts = [Cut(first, cost - whole, smaller) for first, (cost, smaller) in found.items()]
+    return Cuts(span, cuts, ends, tails)
 
 
-def _longest_ways(
-    members: list[int], neighbours: tuple[int, ...], packed: list[int]
-) -> dict[int, int]:
+def _longest_ways(members: list[int], neighbours: tuple[int, ...], packed: list[int]) -> Ways:
     """For each member, the longest way to its far end through those before it in the list.
 
     A part holds every step between two of its own, so its direct neighbours suffice.
@@ -82,8 +97,12 @@ def _longest_ways(
     ways: dict[int, int] = {}
     for step in members:
         longest = 0
-        for other in bits(neighbours[step]):
+        others = neighbours[step]
+        while others:
+            low = others & -others
+            other = low.bit_length() - 1
             if other in ways:
-                longest = longer(longest, ways[other])
+                longest = longer(longest, ways[other]) if longest else ways[other]
+            others ^= low
         ways[step] = longest + packed[step]
-    return ways
+    return Ways(ways, {step: total(way) for step, way in ways.items()})

@@ -55,9 +55,27 @@ def scenarios(graph: Graph, known: Mapping[str, float]) -> list[int]:
         for index, (step, value) in enumerate(zip(graph.steps, seconds, strict=True))
     ]
     rough = LONGEST / max(map(sum, zip(*raw, strict=True)))
-    spans = unpack(_span(graph, _packed(raw, [rough] * LANES)))
+    spans = unpack(critical_paths(graph, _packed(raw, [rough] * LANES)))
     shortest = min(spans)
     return _packed(raw, [rough * shortest / span for span in spans])
+
+
+def critical_paths(graph: Graph, packed: list[int]) -> int:
+    """The critical path of each scenario, packed."""
+    ends: list[int] = []
+    longest = 0
+    for step, mask in enumerate(graph.waits_for):
+        start = 0
+        for earlier in bits(mask):
+            start = longer(start, ends[earlier])
+        ends.append(start + packed[step])
+        longest = longer(longest, ends[step])
+    return longest
+
+
+def all_known(graph: Graph, known: Mapping[str, float]) -> bool:
+    """Whether no step's duration rests on its prior."""
+    return all(_is_known(step.id, known) for step in graph.steps)
 
 
 def _is_known(step_id: str, known: Mapping[str, float]) -> bool:
@@ -68,30 +86,23 @@ def _is_known(step_id: str, known: Mapping[str, float]) -> bool:
 @cache
 def _factors(index: int, *, known: bool) -> list[float]:
     """What each scenario multiplies the estimate of the step at this index with."""
+    quantiles = [*_quantiles(known=known)]
+    random.Random(index).shuffle(quantiles)  # noqa: S311  sampling, not cryptography
+    return [1.0] * (LANES - len(quantiles)) + quantiles
+
+
+@cache
+def _quantiles(*, known: bool) -> tuple[float, ...]:
+    """Equally likely factors between an estimate and what a step takes."""
     uncertain = LANES - _EXACT_LANES if known else LANES
     sigma = _SIGMA_KNOWN if known else _SIGMA_UNKNOWN
     normal = NormalDist()
-    quantiles = [
+    return tuple(
         math.exp(sigma * normal.inv_cdf((lane + 0.5) / uncertain)) for lane in range(uncertain)
-    ]
-    random.Random(index).shuffle(quantiles)  # noqa: S311  sampling, not cryptography
-    return [1.0] * (LANES - uncertain) + quantiles
+    )
 
 
 def _packed(raw: list[list[float]], scale: list[float]) -> list[int]:
     return [
         pack([int(value * by) + 1 for value, by in zip(row, scale, strict=True)]) for row in raw
     ]
-
-
-def _span(graph: Graph, packed: list[int]) -> int:
-    """The critical path of each scenario."""
-    ends: list[int] = []
-    longest = 0
-    for step, mask in enumerate(graph.waits_for):
-        start = 0
-        for earlier in bits(mask):
-            start = longer(start, ends[earlier])
-        ends.append(start + packed[step])
-        longest = longer(longest, ends[step])
-    return longest

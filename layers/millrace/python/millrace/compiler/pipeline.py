@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import cast
 
-from millrace.compiler.durations import estimate, scenarios
+from millrace.compiler.durations import all_known, estimate, scenarios
 from millrace.compiler.emit import emit
 from millrace.compiler.graph import Graph, build_graph
 from millrace.compiler.measure import critical_path, makespan
@@ -51,7 +51,7 @@ def compile_flow(
     graph = build_graph(definition.steps)
     known = durations or {}
     seconds = estimate(graph, known)
-    plan = make_plan(graph, scenarios(graph, known))
+    plan = make_plan(graph, scenarios(graph, known), durations_known=all_known(graph, known))
     machine = emit(definition, graph, plan, targets or Targets())
     asl = json.dumps(machine, ensure_ascii=False, separators=(",", ":"))
     machine_type: MachineType = "EXPRESS" if definition.is_synchronous else "STANDARD"

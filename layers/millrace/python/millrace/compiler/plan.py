@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import Literal, NamedTuple
 
-from millrace.compiler.cuts import Cuts, find_cuts
+from millrace.compiler.cuts import Cuts, Ways, find_cuts
+from millrace.compiler.durations import critical_paths
 from millrace.compiler.graph import Graph
 from millrace.compiler.lanes import longer, total
 
@@ -50,20 +51,39 @@ type Plan = Leaf | Series | Fork
 _EXPONENTS = (1.0, 0.6, 1.4)
 # The rounds: how cuts are priced in sketches, and how many of the best by each exponent are tried.
 # Rounds end when the work allowed is done; which one does best differs from graph to graph.
-_ROUNDS = ((1.0, 2), (1.5, 4), (0.6, 4), (1.0, 8), (1.5, 20))
+_ROUNDS = (
+    (1.0, 2),
+    (1.5, 6),
+    (0.6, 6),
+    (1.0, 20),
+    (2.0, 20),
+    (1.5, 20),
+    (0.8, 20),
+    (1.2, 40),
+    (0.6, 60),
+)
 # The work allowed, counted in steps of the parts searched for cuts (some 10 microseconds each): it
-# grows with the cube of the number of steps, from some 5 ms to some 120 ms for 200 steps.
-_LEAST_WORK, _MOST_WORK = 280, 6_000
+# grows with the cube of the number of steps, from some 4 ms to some 100 ms for 200 steps. With
+# durations unknown, large graphs get half; more gains them nothing.
+_LEAST_WORK, _MOST_WORK = 240, 8_000
 _STEPS_CUBED_PER_WORK = 400
+# Where durations are known and the plan still takes that much longer than the critical path, as in
+# a tenth of the graphs of 200 steps, several times the work is allowed: it gains them some percent.
+_LOSS, _PATIENCE = 1.08, 4
 
 
-def make_plan(graph: Graph, packed: list[int]) -> Plan:
+def make_plan(graph: Graph, packed: list[int], *, durations_known: bool) -> Plan:
     """Cover all steps by one plan that honours their order.
 
     `packed` holds each step's duration in each scenario, as `durations.scenarios` makes them.
     """
     planner = _Planner(graph, packed)
-    return _built(min(planner.rounds(), key=lambda planned: total(planned.span)))
+    most = _MOST_WORK if durations_known else _MOST_WORK // 2
+    work = min(most, max(_LEAST_WORK, len(graph.steps) ** 3 // _STEPS_CUBED_PER_WORK))
+    planned = planner.plan(work)
+    if durations_known and total(planned.span) > _LOSS * total(critical_paths(graph, packed)):
+        planned = planner.plan(_PATIENCE * work)
+    return _built(planned)
 
 
 type _Shape = Literal["leaf", "fork", "series", "prime"]
@@ -90,11 +110,16 @@ class _Planner:
         self._sketch_exponent = 1.0
         self._shapes: dict[int, tuple[_Shape, list[int]]] = {}
         self._cuts_of: dict[int, Cuts] = {}
-        steps = len(graph.steps)
-        self._work_left = min(_MOST_WORK, max(_LEAST_WORK, steps**3 // _STEPS_CUBED_PER_WORK))
+        self._ends: dict[int, Ways] = {}
+        self._tails: dict[int, Ways] = {}
+        self._work_left = 0
 
-    def rounds(self) -> Iterator[_Planned]:
-        """Plan everything, in one way after the other; the first is always taken to its end."""
+    def plan(self, work: int) -> _Planned:
+        """The best of all rounds that the work allows; the first is always taken to its end."""
+        self._work_left = work
+        return min(self._rounds(), key=lambda planned: total(planned.span))
+
+    def _rounds(self) -> Iterator[_Planned]:
         for exponent, tried in _ROUNDS:
             self._sketches.clear()
             self._sketch_exponent = exponent
@@ -108,8 +133,10 @@ class _Planner:
             shape, parts = self._decompose(part)
             if shape == "prime":
                 (cut,) = self._cuts(part).best(self._sketch_exponent, 1)
-                parts = [cut.first, part & ~cut.first]
-            self._sketches[part] = self._join(shape, part, [self.sketch(p) for p in parts])
+                inner = [*self._halves(part, cut.first)]
+            else:
+                inner = [self.sketch(p) for p in parts]
+            self._sketches[part] = self._join(shape, part, inner)
         return self._sketches[part]
 
     def refine(self, part: int, floor: int, tried: int) -> _Planned:
@@ -150,7 +177,7 @@ class _Planner:
         for cut in sorted(chosen.values(), key=lambda cut: (cut.cost, cut.first)):
             if best is not None and (least + cut.cost >= best[1] or self._work_left <= 0):
                 break
-            span = self.sketch(cut.first).span + self.sketch(part & ~cut.first).span
+            span = sum(half.span for half in self._halves(part, cut.first))
             found = (total(longer(span, floor)), total(span), cut.first)
             best = found if best is None else min(best, found)
         if best is None:
@@ -160,14 +187,26 @@ class _Planner:
     def _cuts(self, part: int) -> Cuts:
         if part not in self._cuts_of:
             self._work_left -= part.bit_count()
-            self._cuts_of[part] = find_cuts(self._graph, self._packed, part)
+            ends, tails = self._ends.get(part), self._tails.get(part)
+            self._cuts_of[part] = find_cuts(self._graph, self._packed, part, ends, tails)
         return self._cuts_of[part]
+
+    def _halves(self, part: int, first: int) -> tuple[_Planned, _Planned]:
+        """Sketches of the two halves of a prime part."""
+        cuts = self._cuts_of[part]
+        self._ends[first], self._tails[part ^ first] = cuts.ends, cuts.tails
+        return self.sketch(first), self.sketch(part ^ first)
 
     def _decompose(self, part: int) -> tuple[_Shape, list[int]]:
         if part not in self._shapes:
-            self._shapes[part] = self._shape(part)
-        shape, parts = self._shapes[part]
-        return shape, parts
+            self._shapes[part] = shape, parts = self._shape(part)
+            if shape != "prime" and part in self._ends:
+                for p in parts if shape == "fork" else parts[:1]:
+                    self._ends.setdefault(p, self._ends[part])
+            if shape != "prime" and part in self._tails:
+                for p in parts if shape == "fork" else parts[-1:]:
+                    self._tails.setdefault(p, self._tails[part])
+        return self._shapes[part]
 
     def _shape(self, part: int) -> tuple[_Shape, list[int]]:
         if part & (part - 1) == 0:

@@ -79,8 +79,9 @@ class Resources(Protocol):
         parent_id: str | None = None,
         limit: int = 100,
         cursor: str | None = None,
+        newest_first: bool = False,
     ) -> Listing[R]:
-        """One page of the collection in the order of creation. Raises InvalidRequestError."""
+        """One page of the collection by time of creation. Raises InvalidRequestError."""
         ...
 
     def find_public[R: Resource](self, kind: type[R], id_: str) -> R | None:

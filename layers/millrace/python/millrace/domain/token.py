@@ -46,6 +46,8 @@ class Caller(Model):
 
     workspace_id: str
     token_id: str
+    request_id: str | None = None
+    """Of the request that is being handled, for the audit trail."""
 
 
 def new_token(workspace_id: str, token_id: str) -> tuple[str, str]:

@@ -14,6 +14,7 @@ from millrace.http import problems
 from millrace.http.body import json_request
 from millrace.http.requests import caller_of
 from millrace.http.routes.apply import apply_router
+from millrace.http.routes.audit import audit_router
 from millrace.http.routes.collections import collection_routers
 from millrace.http.routes.flows import flows_router, versions_router
 from millrace.http.routes.runs import runs_router
@@ -28,6 +29,7 @@ ROUTERS: Final = (
     flows_router,
     versions_router,
     webhooks_router,
+    audit_router,
     runs_router,
 )
 

@@ -15,6 +15,7 @@ from millrace.domain.errors import (
 from millrace.domain.json_text import parse_json
 
 JSON: Final = "application/json"
+JSON_PATCH: Final = "application/json-patch+json"
 
 
 def raw_body(event: Mapping[str, Any]) -> bytes:
@@ -48,7 +49,7 @@ def _check(body: bytes, content_type: str) -> None:
         raise TooLargeError(
             f"the body has {len(body):,} bytes; the limit is {limits.REQUEST_BYTES:,}"
         )
-    if content_type != JSON:
+    if content_type not in {JSON, JSON_PATCH}:
         raise UnsupportedMediaTypeError(
             f"the body is of type {content_type!r}; send JSON, with Content-Type: {JSON}"
         )

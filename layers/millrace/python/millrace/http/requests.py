@@ -44,7 +44,11 @@ def caller_of(event: BaseProxyEvent) -> Caller:
     context = authorizer.get("lambda") or {}
     if "workspaceId" not in context:
         raise UnauthenticatedError("no valid token")
-    return Caller(workspace_id=context["workspaceId"], token_id=context["tokenId"])
+    return Caller(
+        workspace_id=context["workspaceId"],
+        token_id=context["tokenId"],
+        request_id=event["requestContext"].get("requestId"),
+    )
 
 
 def revision_of(if_match: str | None) -> int | None:

@@ -2,6 +2,9 @@
 
 from typing import Any, Literal, Self
 
+from pydantic import Field
+
+from millrace.domain.audit import AuditChange, AuditEntry, AuditEvent
 from millrace.domain.base import Model, Moment, Record
 from millrace.domain.flow import Flow, Step, Version
 from millrace.domain.resource import Resource
@@ -87,6 +90,23 @@ class TokenInfo(Model):
     def of(cls, token: Token) -> Self:
         """The view of the caller's token."""
         return cls(token_id=token.id, **fields_of(token, cls))
+
+
+class AuditView(Model):
+    """An entry of a flow's audit trail."""
+
+    id: str
+    flow_id: str
+    event: AuditEvent
+    at: Moment
+    by: str = Field(description="The token that made the request.")
+    request_id: str | None
+    changes: tuple[AuditChange, ...]
+
+    @classmethod
+    def of(cls, entry: AuditEntry) -> Self:
+        """The view of a stored entry."""
+        return cls(**fields_of(entry, cls), at=entry.created_at, by=entry.created_by)
 
 
 class StepView(Model):

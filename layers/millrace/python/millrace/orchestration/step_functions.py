@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
 
 
+_SERVER_ERROR = 500
+
+
 class StepFunctions:
     """The `Machines` port over AWS Step Functions.
 
@@ -47,7 +50,7 @@ class StepFunctions:
         """Start an execution; one of that name that was already started is left alone.
 
         Raises ConflictError if the machine is gone, UnavailableError if Step Functions does not
-        take the call.
+        take the call just now.
         """
         try:
             self._client.start_execution(
@@ -61,6 +64,8 @@ class StepFunctions:
         ) as error:
             raise ConflictError("the state machine of the version is gone; deploy it") from error
         except (BotoCoreError, ClientError) as error:
+            if isinstance(error, ClientError) and not _may_pass(error):
+                raise  # a missing permission, say: to be seen, not waited for
             raise UnavailableError("Step Functions does not take the start of the run") from error
 
     def outcome(self, machine_arn: str, name: str) -> str | None:
@@ -74,3 +79,10 @@ class StepFunctions:
     def delete(self, machine_arn: str) -> None:
         """Delete a machine; running executions end first."""
         self._client.delete_state_machine(stateMachineArn=machine_arn)
+
+
+def _may_pass(error: ClientError) -> bool:
+    """Whether a refusal is one of the moment: a throttle, a quota of executions, or AWS's own."""
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    code = error.response.get("Error", {}).get("Code", "")
+    return status >= _SERVER_ERROR or "Throttl" in code or code == "ExecutionLimitExceeded"

@@ -81,16 +81,19 @@ class DynamoResources:
         parent_id: str | None = None,
         limit: int = 100,
         cursor: str | None = None,
+        newest_first: bool = False,
     ) -> Listing[R]:
-        """One page of the collection in the order of creation. Raises InvalidRequestError."""
+        """One page of the collection by time of creation. Raises InvalidRequestError."""
         partition = keys.collection(workspace_id, kind.prefix, parent_id)
         # ULIDs sort by creation, so a position is the last id seen; the partition is never taken
         # from the cursor, which is the caller's to tamper with.
-        after = decode_cursor(cursor) if cursor else " "
+        first = "~" if newest_first else " "  # sorts after, or before, every id
+        last = decode_cursor(cursor) if cursor else first
         answer = self._client.query(
             TableName=self._table,
-            KeyConditionExpression="pk = :pk AND sk > :after",
-            ExpressionAttributeValues=attributes(**{":pk": partition, ":after": after}),
+            KeyConditionExpression=f"pk = :pk AND sk {'<' if newest_first else '>'} :last",
+            ExpressionAttributeValues=attributes(**{":pk": partition, ":last": last}),
+            ScanIndexForward=not newest_first,
             ConsistentRead=True,
             Limit=limit + 1,
         )

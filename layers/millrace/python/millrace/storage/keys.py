@@ -3,7 +3,7 @@
 | what | pk | sk | gsi1pk | gsi1sk | gsi2pk | gsi2sk |
 |---|---|---|---|---|---|---|
 | resource | `ws#flow` | id | | | | |
-| child resource | `ws#flow_1#ver` | id | | | | |
+| child resource | `ws#flow_1#ver`, `ws#flow_1#aud` | id | | | | |
 | public resource (webhook) | `ws#flow_1#hook` | id | id | `public` | | |
 | stable key | `ws#flow#key` | stable key | | | | |
 | run | `ws#run_1` | `run` | `ws#flow_1#runs` | run id | `unfinished#n` | created |

@@ -54,11 +54,15 @@ class MemoryResources:
         parent_id: str | None = None,
         limit: int = 100,
         cursor: str | None = None,
+        newest_first: bool = False,
     ) -> Listing[R]:
-        """One page of the collection in the order of creation. Raises InvalidRequestError."""
-        after = decode_cursor(cursor) if cursor else ""
-        members = self._members(kind, keys.collection(workspace_id, kind.prefix, parent_id))
-        rest = [item for item in members if item.id > after]
+        """One page of the collection by time of creation. Raises InvalidRequestError."""
+        last = decode_cursor(cursor) if cursor else None
+        rest = self._members(kind, keys.collection(workspace_id, kind.prefix, parent_id))
+        if newest_first:
+            rest = [item for item in reversed(rest) if last is None or item.id < last]
+        else:
+            rest = [item for item in rest if last is None or item.id > last]
         if len(rest) <= limit:
             return Listing(tuple(rest))
         return Listing(tuple(rest[:limit]), encode_cursor(rest[limit - 1].id))

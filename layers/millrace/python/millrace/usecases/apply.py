@@ -21,6 +21,7 @@ from millrace.domain.resource import Resource
 from millrace.domain.token import Caller
 from millrace.domain.webhook import Webhook, WebhookInput
 from millrace.usecases.actions import ACTIONS
+from millrace.usecases.audit import audited
 from millrace.usecases.checks import Lookup, check_graph, check_steps, check_work, lookup
 from millrace.usecases.connections import CONNECTIONS
 from millrace.usecases.context import Context
@@ -162,7 +163,8 @@ class _Apply:
         refuse(self._violations(flows))
         planned = [self._flow(flow) for flow in flows]
         plan = self._plan
-        commit_with_secrets(self._context, plan.changes, plan.secrets, plan.obsolete_secrets)
+        changes = audited(self._context, self._caller, "applied", plan.changes)
+        commit_with_secrets(self._context, changes, plan.secrets, plan.obsolete_secrets)
         return ApplyResult(
             connections=connections,
             actions=actions,

@@ -11,6 +11,7 @@ from millrace.domain.flow import Flow, Version
 from millrace.domain.ports import Replace, Schedule
 from millrace.domain.schedule import to_scheduler_expression
 from millrace.domain.token import Caller
+from millrace.usecases.audit import audited
 from millrace.usecases.checks import check_steps, lookup
 from millrace.usecases.context import Context
 from millrace.usecases.definitions import to_definition
@@ -55,7 +56,7 @@ def deploy_version(
     if flow.deployed_version_id is not None:
         old = get_version(context, caller, flow_id, flow.deployed_version_id)
         changes.append(_retired(context, caller, old))
-    context.resources.commit(*changes)
+    context.resources.commit(*audited(context, caller, "deployed", changes))
     sync_schedule(context, switched)
     return live
 
@@ -73,7 +74,8 @@ def undeploy_version(
     stopped = flow.model_copy(
         update={**changed(context, caller, flow), "deployed_version_id": None}
     )
-    context.resources.commit(Replace(flow, stopped), retired)
+    changes = [Replace(flow, stopped), retired]
+    context.resources.commit(*audited(context, caller, "undeployed", changes))
     sync_schedule(context, stopped)
     return get_version(context, caller, flow_id, version_id)
 

@@ -10,6 +10,7 @@ from millrace.domain.flow import Flow, FlowInput, FlowSettings, Version
 from millrace.domain.ports import Change, Create, Delete, Listing, Replace
 from millrace.domain.token import Caller
 from millrace.domain.webhook import Webhook
+from millrace.usecases.audit import audited
 from millrace.usecases.checks import (
     check_graph,
     check_steps,
@@ -85,14 +86,14 @@ def changed_flow(
     if not changes and same_settings and before.is_enabled == given.enabled:
         return before, []
     enabled_at = (before.enabled_at or context.clock()) if given.enabled else None
-    after = Flow(
-        **fields_of(given, FlowSettings),
-        **changed(context, caller, before),
-        **update,
-        stable_id=before.stable_id,
-        enabled_at=enabled_at,
-        deployed_version_id=before.deployed_version_id,
-        steps_count=len(given.steps),
+    after = before.model_copy(
+        update={
+            **fields_of(given, FlowSettings),
+            **changed(context, caller, before),
+            **update,
+            "enabled_at": enabled_at,
+            "steps_count": len(given.steps),
+        }
     )
     return after, [Replace(before, after), *changes]
 
@@ -101,7 +102,8 @@ def create_flow(context: Context, caller: Caller, given: FlowInput) -> Flow:
     """Store a new flow with its steps as draft version 1."""
     refuse(check_flow(context, caller.workspace_id, given))
     flow, draft = new_flow(context, caller, given)
-    context.resources.commit(Create(flow), Create(draft, parent_id=flow.id))
+    changes = [Create(flow), Create(draft, parent_id=flow.id)]
+    context.resources.commit(*audited(context, caller, "created", changes))
     return flow
 
 
@@ -113,7 +115,7 @@ def replace_flow(
     check_revision(before, revision)
     refuse(check_flow(context, caller.workspace_id, given))
     after, changes = changed_flow(context, caller, before, latest_version(context, before), given)
-    context.resources.commit(*changes)
+    context.resources.commit(*audited(context, caller, "replaced", changes))
     return after
 
 
@@ -155,7 +157,7 @@ def latest_version(context: Context, flow: Flow) -> Version:
 
 
 def delete_flow(context: Context, caller: Caller, flow_id: str, revision: int | None) -> None:
-    """Remove a flow with its versions and webhooks; its actions stay.
+    """Remove a flow with its versions and webhooks; its actions and audit trail stay.
 
     Raises ConflictError while a version is deployed: undeploying first stops the triggers.
     """
@@ -163,7 +165,7 @@ def delete_flow(context: Context, caller: Caller, flow_id: str, revision: int | 
     check_revision(flow, revision)
     if flow.deployed_version_id is not None:
         raise ConflictError("a version of the flow is deployed; undeploy it first")
-    context.resources.commit(Delete(flow))
+    context.resources.commit(*audited(context, caller, "deleted", [Delete(flow)]))
     # The flow is gone for every caller now; what it owned can follow in as many steps as it takes.
     for version in _all(context, Version, flow):
         context.resources.commit(Delete(version, parent_id=flow.id))

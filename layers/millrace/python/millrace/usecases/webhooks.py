@@ -22,6 +22,7 @@ from millrace.domain.ports import Create, Delete, Listing
 from millrace.domain.run import Run, Trigger
 from millrace.domain.token import Caller
 from millrace.domain.webhook import Webhook, WebhookInput
+from millrace.usecases.audit import audited
 from millrace.usecases.context import Context
 from millrace.usecases.flows import get_flow
 from millrace.usecases.resources import born, changed, check_revision, fields_of, refuse
@@ -102,7 +103,8 @@ def create_webhook(context: Context, caller: Caller, flow_id: str, given: Webhoo
     refuse(webhook_violations(given))
     webhook, secrets = new_webhook(context, caller, flow.id, given)
     new, _ = changed_secrets(None, webhook, secrets)
-    commit_with_secrets(context, [Create(webhook, parent_id=flow.id)], new)
+    changes = audited(context, caller, "webhookCreated", [Create(webhook, parent_id=flow.id)])
+    commit_with_secrets(context, changes, new)
     return webhook
 
 
@@ -122,7 +124,8 @@ def delete_webhook(
     """Remove a webhook; deliveries to its address are refused from then on."""
     webhook = context.resources.get(Webhook, caller.workspace_id, webhook_id, parent_id=flow_id)
     check_revision(webhook, revision)
-    context.resources.commit(Delete(webhook, parent_id=flow_id))
+    changes = [Delete(webhook, parent_id=flow_id)]
+    context.resources.commit(*audited(context, caller, "webhookDeleted", changes))
     if webhook.secrets_key is not None:
         context.secrets.delete(webhook.secrets_key)
 

@@ -10,6 +10,7 @@ from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 from millrace.domain.base import Model, Moment, StableKey
 from millrace.domain.errors import ConflictError, NotFoundError
 from millrace.domain.flow import FlowInput
+from millrace.domain.patch import Patch
 from millrace.domain.ports import Listing
 from millrace.http.documented import WITH_BODY, WITH_IF_MATCH, answers
 from millrace.http.requests import (
@@ -23,7 +24,7 @@ from millrace.http.requests import (
     revision_of,
 )
 from millrace.http.views import FlowDetail, FlowView, VersionView
-from millrace.usecases import deploy, flows
+from millrace.usecases import deploy, flows, patch
 from millrace.usecases.context import Context
 
 StableKeyFilter = Annotated[
@@ -83,6 +84,17 @@ def flows_router(context: Context) -> APIGatewayHttpRouter:
     ) -> Response[FlowDetail]:
         caller = caller_of(router.current_event)
         flow = flows.replace_flow(context, caller, flow_id, given, revision_of(if_match))
+        deploy.sync_schedule(context, flow)
+        return answer(FlowDetail.of(flow, flows.latest_version(context, flow)), flow)
+
+    @router.patch(
+        "/v1/flows/<flow_id>",
+        tags=["flows"],
+        responses=answers(HTTPStatus.OK, *WITH_BODY, *WITH_IF_MATCH, ConflictError),
+    )
+    def patch_flow(flow_id: str, given: Patch, if_match: IfMatch = None) -> Response[FlowDetail]:
+        caller = caller_of(router.current_event)
+        flow = patch.patch_flow(context, caller, flow_id, given.root, revision_of(if_match))
         deploy.sync_schedule(context, flow)
         return answer(FlowDetail.of(flow, flows.latest_version(context, flow)), flow)
 

@@ -1,0 +1,134 @@
+"""Changing single fields of a flow by JSON Patch, all or nothing."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final
+
+import jsonpatch
+from pydantic import ValidationError
+from pydantic.alias_generators import to_camel
+
+from millrace.domain.base import Json
+from millrace.domain.errors import ConflictError, RuleViolationError, Violation
+from millrace.domain.flow import Flow, FlowInput, FlowSettings, Version
+from millrace.domain.patch import PatchOperation, TransferOperation, ValueOperation
+from millrace.domain.token import Caller
+from millrace.usecases.audit import audited
+from millrace.usecases.context import Context
+from millrace.usecases.flows import changed_flow, check_flow, get_flow, latest_version
+from millrace.usecases.resources import check_revision, fields_of, refuse
+
+PATCHABLE: Final = (
+    *(f"/{to_camel(name)}" for name in FlowInput.model_fields if name != "steps"),
+    "/disabled",
+    "/trigger/kind",
+    "/steps/*/name",
+    "/steps/*/isSkipped",
+    "/steps/*/position",
+)
+"""What a patch may change, `*` being a step's place; the rest needs a whole new flow by PUT."""
+
+
+def patch_flow(
+    context: Context,
+    caller: Caller,
+    flow_id: str,
+    patch: Sequence[PatchOperation],
+    revision: int | None,
+) -> Flow:
+    """Apply a patch to a flow and its draft.
+
+    Operations may `test` any field that a PUT may set. Raises ConflictError if a test fails, and
+    RuleViolationError with pointers into the patch for everything else that is wrong with it.
+    """
+    before = get_flow(context, caller, flow_id)
+    check_revision(before, revision)
+    refuse(_unpatchable(patch))
+    latest = latest_version(context, before)
+    given = _patched(before, latest, patch)
+    found = check_flow(context, caller.workspace_id, given)
+    refuse(_at_operation(patch, violation) for violation in found)
+    after, changes = changed_flow(context, caller, before, latest, given)
+    context.resources.commit(*audited(context, caller, "patched", changes))
+    return after
+
+
+def _patched(flow: Flow, latest: Version, patch: Sequence[PatchOperation]) -> FlowInput:
+    document = FlowInput(
+        **fields_of(flow, FlowSettings), enabled=flow.is_enabled, steps=latest.steps
+    ).model_dump(mode="json", by_alias=True)
+    for number, operation in enumerate(patch):
+        document = _applied(document, number, operation)
+    try:
+        return FlowInput.model_validate(document)
+    except ValidationError as error:
+        refuse(
+            _at_operation(
+                patch,
+                Violation("invalidValue", _pointer(found["loc"]), found["msg"], "Correct it."),
+            )
+            for found in error.errors()
+        )
+        raise
+
+
+def _applied(document: Json, number: int, operation: PatchOperation) -> Json:
+    told = operation.model_dump(by_alias=True)
+    # There is one truth, `enabled`; `disabled` is its other name, turned round.
+    if operation.path == "/disabled":
+        told["path"] = "/enabled"
+        if isinstance(operation, ValueOperation) and isinstance(operation.value, bool):
+            told["value"] = not operation.value
+    try:
+        return jsonpatch.JsonPatch([told]).apply(document, in_place=True)
+    except jsonpatch.JsonPatchTestFailed as error:
+        raise ConflictError(
+            f"the test of operation {number} failed, so nothing was changed",
+            [Violation("testFailed", f"/{number}/value", "Another value is there.")],
+        ) from error
+    except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException) as error:
+        place = "from" if isinstance(operation, TransferOperation) else "path"
+        raise RuleViolationError(
+            "an operation cannot be applied; see errors",
+            [Violation("noSuchPlace", f"/{number}/{place}", str(error), "Correct the pointer.")],
+        ) from error
+
+
+def _unpatchable(patch: Sequence[PatchOperation]) -> Iterator[Violation]:
+    for number, operation in enumerate(patch):
+        places = {"path": operation.path}
+        if isinstance(operation, TransferOperation):
+            places["from"] = operation.from_
+        if operation.op == "test":
+            continue
+        for name, pointer in places.items():
+            if not _is_patchable(pointer):
+                yield Violation(
+                    "notPatchable",
+                    f"/{number}/{name}",
+                    f"{pointer!r} cannot be patched.",
+                    f"Send the whole flow by PUT, or patch one of {', '.join(PATCHABLE)}.",
+                )
+
+
+def _is_patchable(pointer: str) -> bool:
+    match pointer.split("/"):
+        case ["", "steps", place, *rest] if place.isdecimal():
+            return "/".join(["", "steps", "*", *rest]) in PATCHABLE
+        case _:
+            return pointer in PATCHABLE and "*" not in pointer
+
+
+def _at_operation(patch: Sequence[PatchOperation], violation: Violation) -> Violation:
+    """The same fault, pointing to the operation that brought the value in."""
+    for number, operation in reversed([*enumerate(patch)]):
+        path = "/enabled" if operation.path == "/disabled" else operation.path
+        if operation.op != "test" and f"{violation.pointer}/".startswith(f"{path}/"):
+            place = "value" if isinstance(operation, ValueOperation) else "path"
+            rest = violation.pointer.removeprefix(path) if place == "value" else ""
+            where = f"/{number}/{place}{rest}"
+            return Violation(violation.code, where, violation.message, violation.remedy)
+    return Violation(violation.code, "", violation.message, violation.remedy)
+
+
+def _pointer(loc: Iterable[Any]) -> str:
+    return "".join(f"/{token}" for token in loc)
