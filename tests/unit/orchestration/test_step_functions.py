@@ -127,3 +127,17 @@ def test_the_machines_in_memory_keep_the_same_promises() -> None:
     machines.delete(arn)
     with pytest.raises(ConflictError, match="deploy"):
         machines.start(arn, "run_2", DATA)
+
+
+def test_a_machine_says_whether_runs_are_at_work(
+    machines: StepFunctions, client: "SFNClient"
+) -> None:
+    """Nothing started, one running, stopped, and a machine that never was."""
+    arn = machines.deploy("flow_1-v1", asl(), "STANDARD")
+    assert not machines.is_running(arn)
+    machines.start(arn, "run_1", DATA)
+    assert machines.is_running(arn)
+    (execution,) = client.list_executions(stateMachineArn=arn)["executions"]
+    client.stop_execution(executionArn=execution["executionArn"])
+    assert not machines.is_running(arn)
+    assert not machines.is_running(f"{arn}x")

@@ -19,8 +19,9 @@ from millrace.http.routes.actions import actions_router
 from millrace.http.routes.apply import apply_router
 from millrace.http.routes.audit import audit_router
 from millrace.http.routes.connections import connections_router
-from millrace.http.routes.flows import flows_router, versions_router
+from millrace.http.routes.flows import flows_router
 from millrace.http.routes.runs import runs_router
+from millrace.http.routes.versions import versions_router
 from millrace.http.routes.webhooks import webhooks_router
 from millrace.http.thorough import broken_rules
 from millrace.usecases.context import Context
