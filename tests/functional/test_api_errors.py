@@ -198,6 +198,7 @@ def test_a_change_needs_the_revision_that_was_read(alice: Client) -> None:
         ("DELETE", f"/v1/actions/{action.body['id']}", None),
         ("PUT", version, {"deployedAt": "2026-01-31T12:00:00Z"}),
         ("PUT", version, {"deployedAt": None}),
+        ("DELETE", version, None),
         ("DELETE", f"{hooks}/{hook.body['id']}", None),
     ):
         none = alice(method, path, body)

@@ -195,6 +195,27 @@ def test_a_version_is_deployed_and_undeployed(alice: Client) -> None:
     assert alice("GET", f"/v1/flows/{flow['id']}").body["deployed"] is False
 
 
+def test_versions_come_back_and_go(alice: Client) -> None:
+    """A draft begun, deployed, rolled back from and deleted with its machine."""
+    flow = deployed(alice)
+    path = f"/v1/flows/{flow['id']}/versions"
+    draft = alice("POST", path)
+    assert (draft.status, draft.body["status"], draft.body["number"]) == (201, "draft", 2)
+    assert alice("POST", path, {"versionId": flow["latestVersionId"]}).status == 409
+    assert alice("POST", f"{path}/{draft.body['id']}/copy").status == 409
+    deploy = {"deployedAt": "2026-01-31T12:00:00Z"}
+    second = alice("PUT", f"{path}/{draft.body['id']}", deploy, headers=draft.etag)
+    back = alice("POST", f"{path}/{flow['latestVersionId']}/rollback")
+    assert (back.status, back.body["status"]) == (200, "deployed")
+    now = alice("GET", f"{path}/{draft.body['id']}")
+    assert (second.status, now.body["status"]) == (200, "inactive")
+    assert alice("DELETE", f"{path}/{draft.body['id']}", headers=now.etag).status == 204
+    machines = boto3.client("stepfunctions").list_state_machines()["stateMachines"]
+    assert [each["stateMachineArn"] for each in machines] == [back.body["machineArn"]]
+    copy = alice("POST", f"{path}/{flow['latestVersionId']}/copy")
+    assert (copy.status, copy.body["number"]) == (201, 3)
+
+
 def test_a_schedule_follows_its_flow(alice: Client) -> None:
     """Deployed, changed and disabled over the API, the scheduler has it as it should be."""
     scheduler = boto3.client("scheduler")

@@ -54,6 +54,7 @@ def test_the_limits_in_the_api_page_are_those_in_the_code() -> None:
     seconds, answer = limits.OUTBOUND_TIMEOUT_SECONDS, limits.OUTBOUND_BODY_BYTES // 1_000_000
     connections, variables = limits.REPLACED_CONNECTIONS, limits.REPLACED_VARIABLES
     longest, usual = limits.DATA_POOL_TTL_SECONDS_MAX, limits.DATA_POOL_TTL_SECONDS
+    key_length = limits.IDEMPOTENCY_KEY_LENGTH
     for row in (
         f"| steps of a version | {limits.STEPS_PER_VERSION} |",
         f"| name | {limits.NAME_LENGTH} characters |",
@@ -69,6 +70,7 @@ def test_the_limits_in_the_api_page_are_those_in_the_code() -> None:
         f"| `Retry-After` honoured | {limits.RETRY_AFTER_SECONDS_MAX // 3_600} h |",
         f"| delivery id remembered | {limits.DELIVERY_MEMORY_DAYS} days |",
         f"| operations of a patch | {limits.PATCH_OPERATIONS} |",
+        f"| `Idempotency-Key` | {key_length} characters; remembered {limits.IDEMPOTENCY_HOURS} h |",
         f"| value in the audit trail | {limits.AUDIT_VALUE_BYTES:,} bytes;",
     ):
         assert row in table

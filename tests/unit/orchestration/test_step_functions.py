@@ -149,3 +149,17 @@ def test_a_start_that_is_forbidden_is_not_taken_for_a_throttle(
     refuse(client, "StartExecution", "AccessDeniedException")
     with pytest.raises(ClientError):
         machines.start(arn, "run_1", DATA)
+
+
+def test_a_machine_says_whether_runs_are_at_work(
+    machines: StepFunctions, client: "SFNClient"
+) -> None:
+    """Nothing started, one running, stopped, and a machine that never was."""
+    arn = machines.deploy("flow_1-v1", asl(), "STANDARD")
+    assert not machines.is_running(arn)
+    machines.start(arn, "run_1", DATA)
+    assert machines.is_running(arn)
+    (execution,) = client.list_executions(stateMachineArn=arn)["executions"]
+    client.stop_execution(executionArn=execution["executionArn"])
+    assert not machines.is_running(arn)
+    assert not machines.is_running(f"{arn}x")

@@ -75,3 +75,7 @@ AUDIT_VALUE_BYTES: Final = 100_000
 
 PATCH_OPERATIONS: Final = 100
 """Operations of one JSON Patch."""
+
+IDEMPOTENCY_KEY_LENGTH: Final = 128
+IDEMPOTENCY_HOURS: Final = 24
+"""How long the answer to a request with an Idempotency-Key is given again."""

@@ -13,6 +13,9 @@ type AuditEvent = Literal[
     "deleted",
     "deployed",
     "undeployed",
+    "rolledBack",
+    "draftCreated",
+    "versionDeleted",
     "webhookCreated",
     "webhookDeleted",
 ]

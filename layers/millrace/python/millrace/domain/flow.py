@@ -139,12 +139,20 @@ class Flow(FlowSettings, Resource):
     deployed_version_id: str | None = None
     latest_version_id: str
     latest_version_number: int = 1
+    highest_version_number: int = Field(
+        default=1, description="The highest number that any version had, also one deleted since."
+    )
     steps_count: int = 0
 
     @property
     def is_enabled(self) -> bool:
         """Triggers fire only if the flow is enabled and deployed."""
         return self.enabled_at is not None
+
+    @property
+    def next_version_number(self) -> int:
+        """A number that no version ever had, since machines are named after it."""
+        return max(self.latest_version_number, self.highest_version_number) + 1
 
 
 class Version(Resource):

@@ -215,6 +215,10 @@ class Machines(Protocol):
         """RUNNING, SUCCEEDED, FAILED, TIMED_OUT or ABORTED; None if there is no such execution."""
         ...
 
+    def is_running(self, machine_arn: str) -> bool:
+        """Whether any execution of the machine is not over; False if the machine is gone."""
+        ...
+
     def delete(self, machine_arn: str) -> None:
         """Delete a machine; running executions end first."""
         ...

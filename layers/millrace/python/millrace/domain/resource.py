@@ -1,5 +1,6 @@
 """What every stored, mutable thing of a workspace has: identity, revision, who and when."""
 
+from datetime import datetime
 from typing import ClassVar
 
 from pydantic import Field
@@ -27,6 +28,11 @@ class Resource(Model):
     created_by: str
     modified_at: Moment
     modified_by: str
+
+    @property
+    def forgotten_at(self) -> datetime | None:
+        """When the store may remove the resource by itself; None: never."""
+        return None
 
 
 class SecretHolder(Resource):

@@ -1,11 +1,11 @@
 """What routes take from a request beside its body: who calls, which revision, which page."""
 
 import re
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Header, Query
-from aws_lambda_powertools.utilities.data_classes.common import BaseProxyEvent
 
 from millrace.domain.base import Model
 from millrace.domain.errors import InvalidRequestError, UnauthenticatedError
@@ -38,7 +38,7 @@ class Page[R: Model](Model):
     links: Links = Links()
 
 
-def caller_of(event: BaseProxyEvent) -> Caller:
+def caller_of(event: Mapping[str, Any]) -> Caller:
     """Who calls, as the authorizer found out."""
     authorizer = event["requestContext"].get("authorizer") or {}
     context = authorizer.get("lambda") or {}

@@ -39,7 +39,6 @@ class _Write:
     """One item of a transaction, and what it means if its condition fails."""
 
     item: "TransactWriteItemTypeDef"
-    resource: Resource
     refusal: DomainError
 
 
@@ -129,7 +128,8 @@ class DynamoResources:
                 if reason.get("Code") == "ConditionalCheckFailed":
                     raise write.refusal from error
                 if reason.get("Code") == "TransactionConflict":
-                    raise RevisionMismatchError(changed_meanwhile(write.resource)) from error
+                    # Another transaction over the same item is about to make the condition fail.
+                    raise write.refusal from error
             raise
 
     def _read(self, key: keys.Key) -> dict[str, Any] | None:
@@ -158,7 +158,6 @@ class DynamoResources:
         item = _item(resource, parent_id)
         return _Write(
             {"Put": {"TableName": self._table, "Item": item, "ConditionExpression": _IS_NEW}},
-            resource,
             ConflictError(already_there(resource)),
         )
 
@@ -172,7 +171,6 @@ class DynamoResources:
                     "ExpressionAttributeValues": attributes(**{":revision": before.revision}),
                 }
             },
-            before,
             RevisionMismatchError(changed_meanwhile(before)),
         )
 
@@ -187,7 +185,6 @@ class DynamoResources:
                     "ExpressionAttributeValues": attributes(**{":revision": resource.revision}),
                 }
             },
-            resource,
             RevisionMismatchError(changed_meanwhile(resource)),
         )
 
@@ -196,7 +193,6 @@ class DynamoResources:
         item = attributes(**key, id=resource.id)
         return _Write(
             {"Put": {"TableName": self._table, "Item": item, "ConditionExpression": _IS_NEW}},
-            resource,
             ConflictError(key_taken(resource)),
         )
 
@@ -204,7 +200,6 @@ class DynamoResources:
         key = keys.stable_key(resource.workspace_id, resource.prefix, name, parent_id)
         return _Write(
             {"Delete": {"TableName": self._table, "Key": attributes(**key)}},
-            resource,
             RevisionMismatchError(changed_meanwhile(resource)),
         )
 
@@ -214,4 +209,6 @@ def _item(resource: Resource, parent_id: str | None) -> Attributes:
     item: Attributes = attributes(**key, data=pack(resource), revision=resource.revision)
     if resource.is_public:
         item |= attributes(gsi1pk=resource.id, gsi1sk=keys.PUBLIC)
+    if resource.forgotten_at is not None:
+        item |= attributes(expiresAt=int(resource.forgotten_at.timestamp()))
     return item

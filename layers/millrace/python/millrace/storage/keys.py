@@ -3,6 +3,7 @@
 | what | pk | sk | gsi1pk | gsi1sk | gsi2pk | gsi2sk |
 |---|---|---|---|---|---|---|
 | resource | `ws#flow` | id | | | | |
+| request with a key | `ws#once` | SHA-256 of the key | | | | |
 | child resource | `ws#flow_1#ver`, `ws#flow_1#aud` | id | | | | |
 | public resource (webhook) | `ws#flow_1#hook` | id | id | `public` | | |
 | stable key | `ws#flow#key` | stable key | | | | |

@@ -272,6 +272,13 @@ class MemoryMachines:
         """What a test says of the execution; RUNNING when it was started."""
         return self.outcomes.get((machine_arn, name))
 
+    def is_running(self, machine_arn: str) -> bool:
+        """Whether any execution of the machine is not over."""
+        return any(
+            arn == machine_arn and outcome == "RUNNING"
+            for (arn, _), outcome in self.outcomes.items()
+        )
+
     def delete(self, machine_arn: str) -> None:
         """Forget the machine."""
         self.deployed.pop(machine_arn, None)

@@ -1,7 +1,7 @@
 """Deploying a version: compile, create the machine, set the schedule, then switch in one write."""
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 from millrace import compiler, limits
 from millrace.domain.action import Action
@@ -21,7 +21,13 @@ from millrace.usecases.step_durations import past_durations
 
 
 def deploy_version(
-    context: Context, caller: Caller, flow_id: str, version_id: str, revision: int | None
+    context: Context,
+    caller: Caller,
+    flow_id: str,
+    version_id: str,
+    revision: int | None,
+    *,
+    event: Literal["deployed", "rolledBack"] = "deployed",
 ) -> Version:
     """Make this version the one that triggers start.
 
@@ -56,7 +62,7 @@ def deploy_version(
     if flow.deployed_version_id is not None:
         old = get_version(context, caller, flow_id, flow.deployed_version_id)
         changes.append(_retired(context, caller, old))
-    context.resources.commit(*audited(context, caller, "deployed", changes))
+    context.resources.commit(*audited(context, caller, event, changes))
     sync_schedule(context, switched)
     return live
 

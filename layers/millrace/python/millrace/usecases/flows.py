@@ -68,7 +68,7 @@ def changed_flow(
             draft = Version(
                 **born(context, caller, Version),
                 flow_id=before.id,
-                number=latest.number + 1,
+                number=before.next_version_number,
                 steps=given.steps,
             )
             changes.append(Create(draft, parent_id=before.id))

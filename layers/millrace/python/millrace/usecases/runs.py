@@ -85,11 +85,13 @@ def start_execution(context: Context, run: Run) -> None:
     )
 
 
-def run_flow(context: Context, caller: Caller, flow_id: str, payload: Json) -> Run:
-    """Start the deployed version on behalf of a caller."""
+def run_flow(
+    context: Context, caller: Caller, flow_id: str, payload: Json, dedupe_key: str | None = None
+) -> Run:
+    """Start the deployed version on behalf of a caller; with a dedupe key, once for that key."""
     flow = get_flow(context, caller, flow_id)
     trigger = Trigger(source="manual", triggered_by=caller.token_id)
-    run, _ = start_run(context, flow, trigger, payload)
+    run, _ = start_run(context, flow, trigger, payload, dedupe_key=dedupe_key)
     return run
 
 

@@ -1,4 +1,4 @@
-"""/v1/flows, their versions and their webhooks."""
+"""/v1/flows."""
 
 from http import HTTPStatus
 from typing import Annotated
@@ -7,7 +7,7 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Query
 from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 
-from millrace.domain.base import Model, Moment, StableKey
+from millrace.domain.base import StableKey
 from millrace.domain.errors import ConflictError, NotFoundError
 from millrace.domain.flow import FlowInput
 from millrace.domain.patch import Patch
@@ -23,19 +23,13 @@ from millrace.http.requests import (
     page,
     revision_of,
 )
-from millrace.http.views import FlowDetail, FlowView, VersionView
+from millrace.http.views import FlowDetail, FlowView
 from millrace.usecases import deploy, flows, patch
 from millrace.usecases.context import Context
 
 StableKeyFilter = Annotated[
     StableKey | None, Query(alias="filter[stableKey]", description="Only the flow of this key.")
 ]
-
-
-class VersionChange(Model):
-    """What may change of a version: a time deploys it, null undeploys it."""
-
-    deployed_at: Moment | None
 
 
 def flows_router(context: Context) -> APIGatewayHttpRouter:
@@ -107,47 +101,5 @@ def flows_router(context: Context) -> APIGatewayHttpRouter:
         caller = caller_of(router.current_event)
         flows.delete_flow(context, caller, flow_id, revision_of(if_match))
         return Response(status_code=HTTPStatus.NO_CONTENT)
-
-    return router
-
-
-def versions_router(context: Context) -> APIGatewayHttpRouter:
-    """The routes of versions."""
-    router = APIGatewayHttpRouter()
-
-    @router.get(
-        "/v1/flows/<flow_id>/versions",
-        tags=["versions"],
-        responses=answers(HTTPStatus.OK, NotFoundError),
-    )
-    def list_versions(
-        flow_id: str, per_page: Limit = 25, cursor: Cursor = None
-    ) -> Page[VersionView]:
-        caller = caller_of(router.current_event)
-        listing = flows.list_versions(context, caller, flow_id, per_page, cursor)
-        views = tuple(VersionView.of(version) for version in listing.items)
-        return page(f"/v1/flows/{flow_id}/versions", Listing(views, listing.cursor), per_page)
-
-    @router.get(
-        "/v1/flows/<flow_id>/versions/<version_id>",
-        tags=["versions"],
-        responses=answers(HTTPStatus.OK, NotFoundError),
-    )
-    def get_version(flow_id: str, version_id: str) -> Response[VersionView]:
-        version = flows.get_version(context, caller_of(router.current_event), flow_id, version_id)
-        return answer(VersionView.of(version), version)
-
-    @router.put(
-        "/v1/flows/<flow_id>/versions/<version_id>",
-        tags=["versions"],
-        responses=answers(HTTPStatus.OK, *WITH_BODY, *WITH_IF_MATCH, ConflictError),
-    )
-    def change_version(
-        flow_id: str, version_id: str, change: VersionChange, if_match: IfMatch = None
-    ) -> Response[VersionView]:
-        caller = caller_of(router.current_event)
-        act = deploy.undeploy_version if change.deployed_at is None else deploy.deploy_version
-        version = act(context, caller, flow_id, version_id, revision_of(if_match))
-        return answer(VersionView.of(version), version)
 
     return router

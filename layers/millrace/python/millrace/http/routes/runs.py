@@ -12,6 +12,7 @@ from millrace.domain.errors import ConflictError, NotFoundError
 from millrace.domain.ports import Listing
 from millrace.http.body import JSON
 from millrace.http.documented import WITH_BODY, answers
+from millrace.http.idempotency import dedupe_key
 from millrace.http.requests import Cursor, Limit, Page, caller_of, page
 from millrace.http.views import RunDetailView, RunView, StartedRun, StepOutput
 from millrace.usecases import runs
@@ -35,7 +36,8 @@ def runs_router(context: Context) -> APIGatewayHttpRouter:
     )
     def run_flow(flow_id: str, given: RunRequest | None = None) -> Response[StartedRun]:
         payload = None if given is None else given.payload
-        run = runs.run_flow(context, caller_of(router.current_event), flow_id, payload)
+        event = router.current_event
+        run = runs.run_flow(context, caller_of(event), flow_id, payload, dedupe_key(event))
         return Response(
             status_code=HTTPStatus.ACCEPTED,
             content_type=JSON,
