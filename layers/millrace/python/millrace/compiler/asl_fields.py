@@ -237,8 +237,9 @@ def fields(
     required: set[str] | frozenset[str] = frozenset(),
 ) -> Iterator[Complaint]:
     """Apply a checker to each field; unknown and missing fields are complaints."""
-    for key in sorted(required - item.keys()):
-        yield f"/{key}", "missing", f"{key} is missing.", "Add it."
+    if not required <= item.keys():
+        for key in sorted(required - item.keys()):
+            yield f"/{key}", "missing", f"{key} is missing.", "Add it."
     for key, value in item.items():
         check = checks.get(key)
         if check is None:

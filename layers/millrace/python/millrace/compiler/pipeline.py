@@ -55,7 +55,7 @@ def compile_flow(
     machine = emit(definition, graph, plan, targets or Targets())
     asl = json.dumps(machine, ensure_ascii=False, separators=(",", ":"))
     machine_type: MachineType = "EXPRESS" if definition.is_synchronous else "STANDARD"
-    findings = validate_asl(cast("Mapping[str, object]", machine), machine_type)
+    findings = validate_asl(cast("Mapping[str, object]", machine), machine_type, text=asl)
     if findings:
         raise CompileError(findings)
     return Compiled(

@@ -32,16 +32,23 @@ _MACHINE_SECONDS = 99_999_999
 
 
 def validate_asl(
-    definition: str | Mapping[str, object], machine_type: MachineType = "STANDARD"
+    definition: str | Mapping[str, object],
+    machine_type: MachineType = "STANDARD",
+    *,
+    text: str | None = None,
 ) -> list[Finding]:
-    """Everything wrong with a definition, as text or decoded; empty if it may be created."""
+    """Everything wrong with a definition, as text or decoded; empty if it may be created.
+
+    A caller that has both the decoded definition and its text gives the text too, for its size.
+    """
     validator = _Validator(machine_type)
     if isinstance(definition, str):
+        text = definition
         document = validator.parse(definition)
-        size = len(definition.encode("utf-8", "surrogatepass"))
     else:
         document = definition
-        size = len(json.dumps(definition, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+        text = text or json.dumps(definition, ensure_ascii=False)
+    size = len(text.encode("utf-8", "surrogatepass"))
     if size > MAX_DEFINITION_BYTES:
         validator.report(
             "",
