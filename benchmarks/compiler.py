@@ -16,7 +16,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tests.simulator.graphs import (
+    ALL,
     GENERAL,
+    LATTICES,
     Edges,
     as_definition,
     critical_path,
@@ -77,6 +79,8 @@ ROWS = (
     Row("ETL-like, given", {"etl": etl}, _exact),
     Row("general, 40 % noise", GENERAL, _noisy),
     Row("general, unknown", GENERAL, _nothing),
+    Row("lattices, given", LATTICES, _exact),
+    Row("lattices, unknown", LATTICES, _nothing),
 )
 
 
@@ -136,7 +140,7 @@ def speed(seed: int) -> dict[str, float]:
         for name in ("layered", "random", "etl"):
             for number in range(4):
                 chance = random.Random(f"{seed} {name} {size} {number}")
-                definition = as_definition(GENERAL[name](chance, size))
+                definition = as_definition(ALL[name](chance, size))
                 known = {s.id: chance.lognormvariate(0, 1) for s in definition.steps}
                 for durations in ({}, known):
                     start = time.perf_counter()

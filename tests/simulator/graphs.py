@@ -102,14 +102,12 @@ def stencil(_: random.Random, size: int) -> Edges:
     return edges
 
 
-GENERAL: dict[str, Callable[[random.Random, int], Edges]] = {
-    "layered": layered,
-    "random": random_order,
-    "etl": etl,
-    "ladder": ladder,
-    "comb": comb,
-    "stencil": stencil,
-}
+type Family = Callable[[random.Random, int], Edges]
+
+# Graphs as flows are, drawn at random; and lattices, as far from forks and joins as can be.
+GENERAL: dict[str, Family] = {"layered": layered, "random": random_order, "etl": etl}
+LATTICES: dict[str, Family] = {"ladder": ladder, "comb": comb, "stencil": stencil}
+ALL: dict[str, Family] = GENERAL | LATTICES
 
 
 def as_definition(edges: Sequence[set[int]]) -> Definition:

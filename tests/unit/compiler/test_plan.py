@@ -5,7 +5,7 @@ import random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.simulator.graphs import GENERAL, as_definition, critical_path, level_barriers, step_id
+from tests.simulator.graphs import ALL, as_definition, critical_path, level_barriers, step_id
 
 from millrace.compiler import Definition, Step, compile_flow, explain
 from millrace.compiler.durations import PRIOR_SECONDS, estimate
@@ -70,13 +70,13 @@ def test_a_barrier_goes_where_it_costs_least() -> None:
     assert even.makespan_seconds == 18
 
 
-@pytest.mark.parametrize("family", GENERAL)
+@pytest.mark.parametrize("family", ALL)
 def test_plans_beat_level_barriers(family: str) -> None:
     """On each family the sum of the makespans is smaller than one fork a level takes."""
     ours = levels = shortest = 0.0
     for number in range(8):
         chance = random.Random(f"{family} {number}")
-        edges = GENERAL[family](chance, 30)
+        edges = ALL[family](chance, 30)
         seconds = [chance.lognormvariate(2, 1) for _ in edges]
         known = {step_id(step): value for step, value in enumerate(seconds)}
         compiled = compile_flow(as_definition(edges), durations=known)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.simulator.graphs import (
-    GENERAL,
+    ALL,
     as_definition,
     critical_path,
     series_parallel,
@@ -24,7 +24,7 @@ SETTINGS = settings(max_examples=100, deadline=None)
 def edges(draw: st.DrawFn) -> list[set[int]]:
     """A graph of up to 24 steps, from a family or with edges drawn one by one."""
     size = draw(st.integers(1, 24))
-    family = draw(st.sampled_from([*GENERAL.values(), series_parallel, None]))
+    family = draw(st.sampled_from([*ALL.values(), series_parallel, None]))
     if family is not None:
         return family(random.Random(draw(st.integers(0, 10**6))), size)
     return [
