@@ -19,6 +19,10 @@ RECENT_VERSIONS: Final = 10
 
 BATCH_READ_ITEMS: Final = 100
 """DynamoDB: items in one BatchGetItem."""
+
+SORT_KEY_BYTES: Final = 1_024
+"""DynamoDB: a sort key."""
+
 TARGETS_PER_GROUP: Final = 20
 
 REPLACED_CONNECTIONS: Final = 50

@@ -133,6 +133,7 @@ class Flow(FlowSettings, Resource):
     """A stored flow; its steps live in its versions."""
 
     prefix: ClassVar[str] = "flow"
+    orders: ClassVar[tuple[str, ...]] = ("createdAt", "name", "enabledAt", "lastExecutedAt")
     beside: ClassVar[tuple[str, ...]] = ("webhook_ids", "callback_ids", "latest_run")
 
     stable_id: str
@@ -168,6 +169,7 @@ class Version(Resource):
     """A numbered snapshot of a flow's steps: editable while a draft, immutable once deployed."""
 
     prefix: ClassVar[str] = "ver"
+    found_without_parent: ClassVar[bool] = True
 
     flow_id: str
     number: int

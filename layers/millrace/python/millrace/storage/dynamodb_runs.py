@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from millrace import limits
 from millrace.domain import run_states
 from millrace.domain.base import rfc3339
+from millrace.domain.cursor import decode_cursor, encode_cursor
 from millrace.domain.errors import ConflictError, NotFoundError
 from millrace.domain.ports import Listing
 from millrace.domain.run import (
@@ -26,7 +27,7 @@ from millrace.domain.run import (
 )
 from millrace.storage import keys
 from millrace.storage.attributes import Attributes, attributes, data, number, text
-from millrace.storage.codec import decode_cursor, encode_cursor, pack, unpack
+from millrace.storage.codec import pack, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Callable
