@@ -1,6 +1,7 @@
 """What the control plane answers when a request is wrong: all faults at once, nothing stored."""
 
 import json
+import re
 from base64 import b64encode
 from typing import Any
 
@@ -359,19 +360,36 @@ def ids_of(stack: Stack, client: Client) -> dict[str, str]:
     }
 
 
-def test_another_workspaces_ids_are_404_on_every_route(
+def missing(id_: str) -> str:
+    """An id of the same kind that nobody has."""
+    return id_[:-4] + "0000"
+
+
+def test_another_workspaces_ids_answer_as_missing_ones_on_every_route(
     stack: Stack, alice: Client, mallory: Client
 ) -> None:
-    """No route of the application shows, changes or starts what is another workspace's."""
+    """No route of the document shows, changes or starts what is another workspace's.
+
+    A new route fails here until `ids_of` and `BODIES` know what it takes.
+    """
     ids = ids_of(stack, alice)
     routes = [(method, path) for method, path in documented() if "{" in path]
     assert len(routes) > 40
     before = table()
     for method, path in routes:
-        body = BODIES.get((method, path))
+        names = re.findall(r"{(\w+)}", path)
         place = path.format(**ids)
-        theirs = mallory(method, place, body, headers={"If-Match": '"1"'})
+        nowhere = path.format(**{name: missing(ids[name]) for name in names})
+        theirs, none = (
+            mallory(method, each, BODIES.get((method, path)), headers={"If-Match": '"1"'})
+            for each in (place, nowhere)
+        )
         assert (theirs.status, theirs.body["code"]) == (404, "notFound"), (method, path)
+        told = json.dumps(none.body)
+        for name in names:
+            told = told.replace(missing(ids[name]), ids[name])
+        assert (none.status, json.loads(told)) == (404, theirs.body), (method, path)
+        assert none.headers == theirs.headers
         if method == "GET":
             assert alice(method, place).status == 200, path
     assert table() == before

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 
-from millrace import limits
 from millrace.http.app import create_app
 from millrace.http.body import JSON
-from millrace.http.idempotency import HEADER, takes_key
+from millrace.http.description import describe
 from millrace.http.routing import all_routers
 
 if TYPE_CHECKING:
@@ -21,13 +20,6 @@ if TYPE_CHECKING:
 _TITLE: Final = "Millrace"
 _VERSION: Final = "1"
 _DESCRIPTION: Final = "Integration flows in your own AWS account."
-
-_IDEMPOTENCY_KEY: Final = {
-    "name": HEADER,
-    "in": "header",
-    "description": "The same key with the same request gives the first answer again.",
-    "schema": {"type": "string", "minLength": 1, "maxLength": limits.IDEMPOTENCY_KEY_LENGTH},
-}
 
 
 def documentation() -> APIGatewayHttpResolver:
@@ -40,8 +32,7 @@ def documentation() -> APIGatewayHttpResolver:
 
     @app.get("/v1/openapi.json", include_in_schema=False)
     def openapi() -> Response[str]:
-        body = app.get_openapi_json_schema()
-        return Response(status_code=HTTPStatus.OK, content_type=JSON, body=body)
+        return Response(HTTPStatus.OK, JSON, app.get_openapi_json_schema())
 
     app.enable_swagger(path="/docs", title=_TITLE, version=_VERSION)
     return app
@@ -60,8 +51,5 @@ class _Described(APIGatewayHttpResolver):
         """The OpenAPI document."""
         schema = super().get_openapi_schema(**given)
         told = schema.model_dump(mode="json", by_alias=True, exclude_none=True)
-        for path, operations in told["paths"].items():
-            for method, operation in operations.items():
-                if takes_key(method, path):
-                    operation.setdefault("parameters", []).append(_IDEMPOTENCY_KEY)
+        describe(told)
         return type(schema).model_validate(told)
