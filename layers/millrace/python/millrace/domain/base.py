@@ -10,6 +10,7 @@ from pydantic import (
     ConfigDict,
     Field,
     PlainSerializer,
+    SecretStr,
     StringConstraints,
 )
 from pydantic.alias_generators import to_camel
@@ -88,6 +89,15 @@ StableKey = Annotated[
 ]
 
 Description = Annotated[str, Field(max_length=limits.DESCRIPTION_LENGTH)]
+
+Secret = Annotated[
+    SecretStr | None,
+    Field(
+        description="Write-only; never returned.",
+        # Nothing is told of it, not even a null: OpenAPI's writeOnly.
+        exclude_if=lambda secret: secret is None,
+    ),
+]
 
 Expression = Annotated[
     str,

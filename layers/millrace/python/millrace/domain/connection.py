@@ -3,9 +3,9 @@
 import re
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, Field, SecretStr
+from pydantic import AfterValidator, Field
 
-from millrace.domain.base import Description, Model, Name, StableKey
+from millrace.domain.base import Description, Model, Name, Secret, StableKey
 from millrace.domain.resource import SecretHolder
 
 
@@ -19,7 +19,7 @@ class BearerAuth(Model):
     """`Authorization: Bearer <token>`."""
 
     type: Literal["bearer"]
-    token: SecretStr | None = Field(default=None, description="Write-only; never returned.")
+    token: Secret = None
 
 
 class BasicAuth(Model):
@@ -27,7 +27,7 @@ class BasicAuth(Model):
 
     type: Literal["basic"]
     username: str
-    password: SecretStr | None = Field(default=None, description="Write-only; never returned.")
+    password: Secret = None
 
 
 type Auth = Annotated[NoAuth | BearerAuth | BasicAuth, Field(discriminator="type")]
