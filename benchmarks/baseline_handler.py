@@ -57,7 +57,7 @@ def put_item(pk: str, sk: str, given: NewItem) -> Item:
     """One item."""
     item = {"pk": {"S": unquote(pk)}, "sk": {"S": sk}, "data": {"S": given.model_dump_json()}}
     dynamodb.transact_write_items(
-        TransactItems=[{"Put": {"TableName": TABLE, "Item": item}}],  # type: ignore[list-item]
+        TransactItems=[{"Put": {"TableName": TABLE, "Item": item}}],
     )
     return Item(data=given.model_dump())
 
