@@ -73,6 +73,7 @@ def masks(*secrets: str) -> tuple[str, ...]:
     for secret in secrets:
         found |= {
             secret,
+            quote(secret),
             quote(secret, safe=""),
             quote_plus(secret),
             json.dumps(secret)[1:-1],

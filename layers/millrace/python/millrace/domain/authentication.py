@@ -2,7 +2,7 @@
 
 import re
 from string import Formatter
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Final, Literal
 
 from pydantic import (
     AfterValidator,
@@ -11,7 +11,6 @@ from pydantic import (
     StringConstraints,
     ValidationInfo,
     field_validator,
-    model_validator,
 )
 
 from millrace import limits
@@ -122,32 +121,30 @@ class HmacAuth(Model):
     header: HeaderName = Field(default="X-Signature", description="Where the signature stands.")
     prefix: Prefix = ""
     encoding: Literal["hex", "base64"] = "hex"
+    timestamp_header: HeaderName | None = Field(
+        default=None,
+        description="Where the time of signing stands, if anywhere.",
+    )
+    timestamp_format: Literal["unixSeconds", "unixMilliseconds", "rfc3339"] = "unixSeconds"
     signed_text: str = Field(
         min_length=1,
         max_length=limits.SIGNED_TEXT_LENGTH,
         description="What is signed: text with {method}, {path} (with its query), {timestamp} and "
         "{body} in it, such as {timestamp}.{body}; a brace is written twice.",
     )
-    timestamp_header: HeaderName | None = Field(
-        default=None, description="Where the time of signing stands, if anywhere."
-    )
-    timestamp_format: Literal["unixSeconds", "unixMilliseconds", "rfc3339"] = "unixSeconds"
     secret: Secret = None
 
     @field_validator("signed_text")
     @classmethod
-    def _only_known_parts(cls, template: str) -> str:
-        if not signed_parts(template) & SIGNED_PARTS:
+    def _can_be_checked(cls, template: str, info: ValidationInfo) -> str:
+        parts = signed_parts(template)
+        if not parts:
             msg = f"nothing of the request is signed; use some of {_PARTS}"
             raise ValueError(msg)
-        return template
-
-    @model_validator(mode="after")
-    def _signed_time_is_told(self) -> Self:
-        if "timestamp" in signed_parts(self.signed_text) and self.timestamp_header is None:
+        if "timestamp" in parts and info.data.get("timestamp_header") is None:
             msg = "a signed {timestamp} needs a timestampHeader, or nobody can check it"
             raise ValueError(msg)
-        return self
+        return template
 
 
 SIGNED_PARTS: Final = frozenset({"method", "path", "timestamp", "body"})
