@@ -14,7 +14,7 @@ from millrace.domain.action import (
     ProcessAction,
 )
 from millrace.domain.connection import Connection
-from millrace.domain.flow import Step, Version
+from millrace.domain.flow import Flow, Step, Version
 from millrace.domain.run import Attempt, Run, RunStatus, Trigger
 from millrace.domain.token import Caller
 from millrace.domain.webhook import Webhook
@@ -41,6 +41,18 @@ def version(id_: str = "ver_1", **changes: object) -> Version:
     """A stored draft without steps."""
     fields: dict[str, Any] = {"flow_id": "flow_1", "number": 1, "steps": ()}
     return Version(id=id_, **(BOOKKEEPING | fields | changes))
+
+
+def flow(id_: str = "flow_1", **changes: object) -> Flow:
+    """A stored flow with a draft."""
+    fields: dict[str, Any] = {
+        "name": "Orders",
+        "stable_id": "stable_1",
+        "draft_version_id": "ver_1",
+        "latest_version_id": "ver_1",
+        "recent_version_ids": ("ver_1",),
+    }
+    return Flow(id=id_, **(BOOKKEEPING | fields | changes))
 
 
 def webhook(id_: str = "hook_1", **changes: object) -> Webhook:

@@ -25,9 +25,10 @@ READ = process_step("read")
 def patched(world: World, flow: Flow, *operations: dict[str, Json]) -> Flow:
     """The flow after a patch over its present revision."""
     revision = get_flow(world.context, ALICE, flow.id).revision
-    return patch_flow(
-        world.context, ALICE, flow.id, Patch.model_validate([*operations]).root, revision
-    )
+    operations_read = Patch.model_validate([*operations]).root
+    after, steps = patch_flow(world.context, ALICE, flow.id, operations_read, revision)
+    assert steps == latest_version(world.context, after).steps
+    return after
 
 
 def put(path: str, value: Json) -> dict[str, Json]:

@@ -13,6 +13,12 @@ STABLE_KEY_LENGTH: Final = 128
 EXPRESSION_LENGTH: Final = 16_384
 GROUPS_PER_INTEGRATION: Final = 100
 SORT_ORDER_MAX: Final = 1_000_000
+
+RECENT_VERSIONS: Final = 10
+"""A flow names its newest versions, so that lists include them in one read."""
+
+BATCH_READ_ITEMS: Final = 100
+"""DynamoDB: items in one BatchGetItem."""
 TARGETS_PER_GROUP: Final = 20
 
 REPLACED_CONNECTIONS: Final = 50

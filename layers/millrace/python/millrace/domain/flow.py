@@ -16,6 +16,7 @@ from millrace.domain.base import (
     StableKey,
 )
 from millrace.domain.resource import Resource
+from millrace.domain.run import LatestRun
 from millrace.domain.schedule import ScheduleExpression, TimeZone
 
 type StepType = Literal["Export", "Process", "Import"]
@@ -132,6 +133,7 @@ class Flow(FlowSettings, Resource):
     """A stored flow; its steps live in its versions."""
 
     prefix: ClassVar[str] = "flow"
+    beside: ClassVar[tuple[str, ...]] = ("webhook_ids", "callback_ids", "latest_run")
 
     stable_id: str
     enabled_at: Moment | None = None
@@ -143,6 +145,13 @@ class Flow(FlowSettings, Resource):
         default=1, description="The highest number that any version had, also one deleted since."
     )
     steps_count: int = 0
+    versions_count: int = 1
+    recent_version_ids: tuple[str, ...] = Field(
+        default=(), description="Of the newest versions, the newest first."
+    )
+    webhook_ids: tuple[str, ...] = ()
+    callback_ids: tuple[str, ...] = ()
+    latest_run: LatestRun | None = None
 
     @property
     def is_enabled(self) -> bool:
@@ -173,3 +182,29 @@ class Version(Resource):
         if self.deployed_at is not None:
             return "deployed"
         return "inactive" if self.frozen else "draft"
+
+
+class LatestSteps(Resource):
+    """The steps of a flow's latest version, under the flow's own id: both are read at once.
+
+    Written with every change of them, in a transaction with the flow, whose revision guards it.
+    """
+
+    prefix: ClassVar[str] = "steps"
+
+    version_id: str
+    steps: tuple[Step, ...]
+
+    @classmethod
+    def of(cls, version: Version) -> Self:
+        """The copy of a version's steps."""
+        return cls(
+            id=version.flow_id,
+            workspace_id=version.workspace_id,
+            created_at=version.created_at,
+            created_by=version.created_by,
+            modified_at=version.modified_at,
+            modified_by=version.modified_by,
+            version_id=version.id,
+            steps=version.steps,
+        )

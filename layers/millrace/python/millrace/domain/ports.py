@@ -3,17 +3,17 @@
 Each port has an adapter for AWS and one in memory; both pass the same contract tests.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from millrace.domain.action import ExportAction, ImportAction, ProcessAction
 from millrace.domain.base import Json, Record
 from millrace.domain.connection import Connection, PingMethod
 from millrace.domain.records import Batch, ExportPage, RecordFailure
 from millrace.domain.resource import Resource
-from millrace.domain.run import Run, RunError, RunKey, RunOutcome, StepRecord
+from millrace.domain.run import LatestRun, Run, RunError, RunKey, RunOutcome, StepRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +39,40 @@ class Delete:
 
     before: Resource
     parent_id: str | None = None
+    parent_is_gone: bool = False
+    """The flow that listed it was deleted before."""
 
 
-type Change = Create | Replace | Delete
+@dataclass(frozen=True, slots=True)
+class Put:
+    """Store a resource whatever is there; another change of the same commit guards it."""
+
+    resource: Resource
+    parent_id: str | None = None
+
+
+type Change = Create | Replace | Delete | Put
+
+
+@dataclass(frozen=True, slots=True)
+class Ref[R: Resource]:
+    """Where a resource is."""
+
+    kind: type[R]
+    id: str
+    parent_id: str | None = None
+
+
+class Found:
+    """What was there of several resources read at once."""
+
+    def __init__(self, by_ref: Mapping[Ref[Any], Resource]) -> None:
+        self._by_ref = by_ref
+
+    def get[R: Resource](self, ref: Ref[R]) -> R | None:
+        """The resource, if there is one."""
+        found = self._by_ref.get(ref)
+        return found if isinstance(found, ref.kind) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +94,10 @@ class Resources(Protocol):
         self, kind: type[R], workspace_id: str, id_: str, *, parent_id: str | None = None
     ) -> R:
         """The resource. Raises NotFoundError."""
+        ...
+
+    def get_many(self, workspace_id: str, refs: Iterable[Ref[Any]]) -> Found:
+        """Several resources in one read (one for each 100); what is not there is left out."""
         ...
 
     def find[R: Resource](
@@ -93,8 +128,13 @@ class Resources(Protocol):
 
         Raises:
             RevisionMismatchError: a replaced or deleted resource changed meanwhile.
-            ConflictError: an id or a stable key exists already.
+            ConflictError: an id or a stable key exists already, or the flow that would list a
+                new resource is gone.
         """
+        ...
+
+    def record_run(self, workspace_id: str, flow_id: str, run: LatestRun) -> None:
+        """Remember a flow's latest run beside the flow, unless a later one is known."""
         ...
 
 

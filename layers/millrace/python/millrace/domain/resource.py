@@ -21,6 +21,13 @@ class Resource(Model):
     is_public: ClassVar[bool] = False
     """Whether the resource is found by its id alone, because that id is a public address."""
 
+    listed_in: ClassVar[str | None] = None
+    """The field of its parent flow that lists the ids of the resources of this kind."""
+
+    beside: ClassVar[tuple[str, ...]] = ()
+    """Fields that the store keeps in step by itself: they change without a new revision, and a
+    replacement leaves them as they are."""
+
     id: str
     workspace_id: str
     revision: int = Field(default=1, ge=1)

@@ -116,6 +116,21 @@ class RunOutcome(Model):
     error: RunError | None = None
 
 
+class LatestRun(Model):
+    """What a flow tells of the run that started last."""
+
+    run_id: str
+    version_id: str
+    status: RunStatus
+    triggered_by: str | None = None
+    trigger_source: str
+    start_date: Moment
+    end_date: Moment | None = None
+    success: bool | None = Field(default=None, description="Absent while the run is not over.")
+    message: str | None = None
+    execution_error_code: str | None = None
+
+
 class RunKey(NamedTuple):
     """What names a run everywhere: its workspace and its id."""
 

@@ -32,5 +32,6 @@ class Webhook(WebhookInput, SecretHolder):
 
     prefix: ClassVar[str] = "hook"
     is_public: ClassVar[bool] = True
+    listed_in: ClassVar[str | None] = "webhook_ids"
 
     flow_id: str

@@ -19,6 +19,7 @@ class FlowView(Flow):
 
     enabled: bool
     deployed: bool
+    last_executed_at: Moment | None = Field(description="When its latest run started.")
 
     @classmethod
     def of(cls, flow: Flow) -> Self:
@@ -26,23 +27,22 @@ class FlowView(Flow):
         return cls(**_view_fields(flow))
 
 
-class FlowDetail(Flow):
+class FlowDetail(FlowView):
     """A flow with the steps of its latest version, which may be edited and sent back."""
 
-    enabled: bool
-    deployed: bool
     steps: tuple[Step, ...]
 
     @classmethod
-    def of(cls, flow: Flow, latest: Version) -> Self:
-        """The view of a stored flow and its latest version."""
-        return cls(**_view_fields(flow), steps=latest.steps)
+    def with_steps(cls, flow: Flow, steps: tuple[Step, ...]) -> Self:
+        """The view of a stored flow and the steps of its latest version."""
+        return cls(**_view_fields(flow), steps=steps)
 
 
 def _view_fields(flow: Flow) -> dict[str, Any]:
     return fields_of(flow, Flow) | {
         "enabled": flow.is_enabled,
         "deployed": flow.deployed_version_id is not None,
+        "last_executed_at": None if flow.latest_run is None else flow.latest_run.start_date,
     }
 
 

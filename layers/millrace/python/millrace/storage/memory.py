@@ -4,21 +4,45 @@ They keep models as their packed form, so what they give back went through the s
 DynamoDB.
 """
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
 from millrace.domain import run_states
 from millrace.domain.errors import ConflictError, NotFoundError, RevisionMismatchError
-from millrace.domain.ports import Change, Create, Delete, Listing, MachineKind, Replace, Schedule
+from millrace.domain.flow import Flow
+from millrace.domain.ports import (
+    Change,
+    Create,
+    Delete,
+    Found,
+    Listing,
+    MachineKind,
+    Ref,
+    Replace,
+    Schedule,
+)
 from millrace.domain.resource import Resource
-from millrace.domain.run import Run, RunError, RunKey, RunOutcome, StepRecord, StepStatus
+from millrace.domain.run import (
+    LatestRun,
+    Run,
+    RunError,
+    RunKey,
+    RunOutcome,
+    StepRecord,
+    StepStatus,
+)
 from millrace.storage import keys
 from millrace.storage.changes import (
+    Relisted,
     already_there,
     changed_meanwhile,
     check_size,
     claimed_key,
+    flow_gone,
     key_taken,
+    relisted,
+    subject,
 )
 from millrace.storage.changes import stable_key as key_of
 from millrace.storage.codec import decode_cursor, encode_cursor, pack, unpack
@@ -38,6 +62,24 @@ class MemoryResources:
         if not isinstance(stored, kind):
             raise NotFoundError(f"there is no {kind.__name__.lower()} {id_!r}")
         return stored
+
+    def get_many(self, workspace_id: str, refs: Iterable[Ref[Any]]) -> Found:
+        """Several resources in one read; what is not there is left out."""
+        found: dict[Ref[Any], Resource] = {}
+        for ref in refs:
+            address = (keys.collection(workspace_id, ref.kind.prefix, ref.parent_id), ref.id)
+            if address in self._items:
+                found[ref] = self._items[address]
+        return Found(found)
+
+    def record_run(self, workspace_id: str, flow_id: str, run: LatestRun) -> None:
+        """Remember a flow's latest run beside the flow, unless a later one is known."""
+        address = (keys.collection(workspace_id, Flow.prefix, None), flow_id)
+        flow = self._items.get(address)
+        if isinstance(flow, Flow) and (
+            flow.latest_run is None or flow.latest_run.start_date <= run.start_date
+        ):
+            self._items[address] = flow.model_copy(update={"latest_run": run})
 
     def find[R: Resource](
         self, kind: type[R], workspace_id: str, stable_key: str, *, parent_id: str | None = None
@@ -78,7 +120,18 @@ class MemoryResources:
         items = dict(self._items)
         for change in changes:
             self._apply(items, change)
+        for each in relisted(changes):
+            self._relist(items, each)
         self._items = items
+
+    @staticmethod
+    def _relist(items: dict[tuple[str, str], Resource], change: Relisted) -> None:
+        address = (keys.collection(change.workspace_id, Flow.prefix, None), change.flow_id)
+        if address not in items:
+            raise ConflictError(flow_gone(change.flow_id))
+        flow = items[address]
+        ids = {*getattr(flow, change.field), *change.gained} - {*change.lost}
+        items[address] = flow.model_copy(update={change.field: tuple(sorted(ids))})
 
     def _members[R: Resource](self, kind: type[R], partition: str) -> list[R]:
         items = (item for (pk, _), item in sorted(self._items.items()) if pk == partition)
@@ -86,24 +139,26 @@ class MemoryResources:
 
     @staticmethod
     def _apply(items: dict[tuple[str, str], Resource], change: Change) -> None:
-        resource = change.resource if isinstance(change, Create) else change.before
-        partition = keys.collection(resource.workspace_id, resource.prefix, change.parent_id)
-        address = (partition, resource.id)
+        after = subject(change)
+        partition = keys.collection(after.workspace_id, after.prefix, change.parent_id)
+        address = (partition, after.id)
         there = items.get(address)
-        if isinstance(change, Create):
-            if there is not None:
-                raise ConflictError(already_there(resource))
-        elif there is None or there.revision != resource.revision:
-            raise RevisionMismatchError(changed_meanwhile(resource))
+        if isinstance(change, Create) and there is not None:
+            raise ConflictError(already_there(after))
+        if isinstance(change, Replace | Delete) and (
+            there is None or there.revision != change.before.revision
+        ):
+            raise RevisionMismatchError(changed_meanwhile(change.before))
         if isinstance(change, Delete):
             del items[address]
             return
-        after = change.after if isinstance(change, Replace) else resource
         name = claimed_key(change)
         taken = any(pk == partition and key_of(item) == name for (pk, _), item in items.items())
         if name is not None and taken:
             raise ConflictError(key_taken(after))
-        items[address] = unpack(type(after), pack(after))
+        stored = unpack(type(after), pack(after))
+        kept = {} if there is None else {name: getattr(there, name) for name in after.beside}
+        items[address] = stored.model_copy(update=kept)
 
 
 class MemoryRuns:

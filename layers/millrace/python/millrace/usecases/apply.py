@@ -27,7 +27,7 @@ from millrace.usecases.connections import CONNECTIONS
 from millrace.usecases.context import Context
 from millrace.usecases.crud import Crud
 from millrace.usecases.deploy import deploy_version, sync_schedule
-from millrace.usecases.flows import changed_flow, latest_version, new_flow
+from millrace.usecases.flows import changed_flow, creation, latest_version, new_flow
 from millrace.usecases.resources import refuse
 from millrace.usecases.webhooks import changed_webhook, new_webhook, webhook_violations
 from millrace.usecases.write_only import changed_secrets, commit_with_secrets
@@ -194,7 +194,7 @@ class _Apply:
         change: ChangeKind
         if before is None:
             after, draft = new_flow(self._context, self._caller, given)
-            self._plan.changes += [Create(after), Create(draft, parent_id=after.id)]
+            self._plan.changes += creation(after, draft)
             change = "created"
         else:
             latest = latest_version(self._context, before)

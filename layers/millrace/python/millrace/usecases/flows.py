@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from millrace import limits
 from millrace.domain.action import Action
 from millrace.domain.connection import Connection
-from millrace.domain.errors import ConflictError, Violation
-from millrace.domain.flow import Flow, FlowInput, FlowSettings, Version
-from millrace.domain.ports import Change, Create, Delete, Listing, Replace
+from millrace.domain.errors import ConflictError, NotFoundError, Violation
+from millrace.domain.flow import Flow, FlowInput, FlowSettings, LatestSteps, Step, Version
+from millrace.domain.ports import Change, Create, Delete, Listing, Put, Ref, Replace
 from millrace.domain.token import Caller
 from millrace.domain.webhook import Webhook
 from millrace.usecases.audit import audited
@@ -45,9 +46,28 @@ def new_flow(context: Context, caller: Caller, given: FlowInput) -> tuple[Flow, 
         draft_version_id=draft.id,
         latest_version_id=draft.id,
         latest_version_number=draft.number,
+        recent_version_ids=(draft.id,),
         steps_count=len(given.steps),
     )
     return flow, draft
+
+
+def creation(flow: Flow, draft: Version) -> list[Change]:
+    """The changes that store a new flow."""
+    return [Create(flow), Create(draft, parent_id=flow.id), Put(LatestSteps.of(draft))]
+
+
+def with_new_version(flow: Flow, version: Version) -> dict[str, Any]:
+    """What a flow says of its versions once it has a new one, its draft."""
+    recent = (version.id, *flow.recent_version_ids)[: limits.RECENT_VERSIONS]
+    return {
+        "draft_version_id": version.id,
+        "latest_version_id": version.id,
+        "latest_version_number": version.number,
+        "steps_count": len(version.steps),
+        "versions_count": flow.versions_count + 1,
+        "recent_version_ids": recent,
+    }
 
 
 def changed_flow(
@@ -58,11 +78,7 @@ def changed_flow(
     Changed steps go to the draft; if the latest version is no draft, a new one begins.
     """
     changes: list[Change] = []
-    update: dict[str, Any] = {
-        "draft_version_id": before.draft_version_id,
-        "latest_version_id": before.latest_version_id,
-        "latest_version_number": before.latest_version_number,
-    }
+    update: dict[str, Any] = {"steps_count": len(given.steps)}
     if latest.steps != given.steps:
         if latest.frozen:
             draft = Version(
@@ -72,16 +88,13 @@ def changed_flow(
                 steps=given.steps,
             )
             changes.append(Create(draft, parent_id=before.id))
+            update = with_new_version(before, draft)
         else:
             draft = latest.model_copy(
                 update={"steps": given.steps, **changed(context, caller, latest)}
             )
             changes.append(Replace(latest, draft, parent_id=before.id))
-        update = {
-            "draft_version_id": draft.id,
-            "latest_version_id": draft.id,
-            "latest_version_number": draft.number,
-        }
+        changes.append(Put(LatestSteps.of(draft)))
     same_settings = fields_of(before, FlowSettings) == fields_of(given, FlowSettings)
     if not changes and same_settings and before.is_enabled == given.enabled:
         return before, []
@@ -92,7 +105,6 @@ def changed_flow(
             **changed(context, caller, before),
             **update,
             "enabled_at": enabled_at,
-            "steps_count": len(given.steps),
         }
     )
     return after, [Replace(before, after), *changes]
@@ -102,7 +114,7 @@ def create_flow(context: Context, caller: Caller, given: FlowInput) -> Flow:
     """Store a new flow with its steps as draft version 1."""
     refuse(check_flow(context, caller.workspace_id, given))
     flow, draft = new_flow(context, caller, given)
-    changes = [Create(flow), Create(draft, parent_id=flow.id)]
+    changes = creation(flow, draft)
     context.resources.commit(*audited(context, caller, "created", changes))
     return flow
 
@@ -122,6 +134,18 @@ def replace_flow(
 def get_flow(context: Context, caller: Caller, flow_id: str) -> Flow:
     """A stored flow."""
     return context.resources.get(Flow, caller.workspace_id, flow_id)
+
+
+def get_flow_with_steps(
+    context: Context, caller: Caller, flow_id: str
+) -> tuple[Flow, tuple[Step, ...]]:
+    """A stored flow and the steps of its latest version, in one read."""
+    flow_ref, steps_ref = Ref(Flow, flow_id), Ref(LatestSteps, flow_id)
+    found = context.resources.get_many(caller.workspace_id, (flow_ref, steps_ref))
+    flow, latest = found.get(flow_ref), found.get(steps_ref)
+    if flow is None or latest is None:
+        raise NotFoundError(f"there is no flow {flow_id!r}")
+    return flow, latest.steps
 
 
 def list_flows(
@@ -165,14 +189,16 @@ def delete_flow(context: Context, caller: Caller, flow_id: str, revision: int | 
     check_revision(flow, revision)
     if flow.deployed_version_id is not None:
         raise ConflictError("a version of the flow is deployed; undeploy it first")
-    context.resources.commit(*audited(context, caller, "deleted", [Delete(flow)]))
+    steps = context.resources.get(LatestSteps, caller.workspace_id, flow.id)
+    changes: list[Change] = [Delete(flow), Delete(steps)]
+    context.resources.commit(*audited(context, caller, "deleted", changes))
     # The flow is gone for every caller now; what it owned can follow in as many steps as it takes.
     for version in _all(context, Version, flow):
         context.resources.commit(Delete(version, parent_id=flow.id))
         if version.machine_arn is not None:
             context.machines.delete(version.machine_arn)
     for webhook in _all(context, Webhook, flow):
-        context.resources.commit(Delete(webhook, parent_id=flow.id))
+        context.resources.commit(Delete(webhook, parent_id=flow.id, parent_is_gone=True))
         if webhook.secrets_key is not None:
             context.secrets.delete(webhook.secrets_key)
 

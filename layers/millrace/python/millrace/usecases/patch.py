@@ -9,7 +9,7 @@ from pydantic.alias_generators import to_camel
 
 from millrace.domain.base import Json
 from millrace.domain.errors import ConflictError, RuleViolationError, Violation
-from millrace.domain.flow import Flow, FlowInput, FlowSettings, Version
+from millrace.domain.flow import Flow, FlowInput, FlowSettings, Step, Version
 from millrace.domain.patch import PatchOperation, TransferOperation, ValueOperation
 from millrace.domain.token import Caller
 from millrace.usecases.audit import audited
@@ -34,8 +34,8 @@ def patch_flow(
     flow_id: str,
     patch: Sequence[PatchOperation],
     revision: int | None,
-) -> Flow:
-    """Apply a patch to a flow and its draft.
+) -> tuple[Flow, tuple[Step, ...]]:
+    """Apply a patch to a flow and its draft; gives the flow and the steps as they are now.
 
     Operations may `test` any field that a PUT may set. Raises ConflictError if a test fails, and
     RuleViolationError with pointers into the patch for everything else that is wrong with it.
@@ -49,7 +49,7 @@ def patch_flow(
     refuse(_at_operation(patch, violation) for violation in found)
     after, changes = changed_flow(context, caller, before, latest, given)
     context.resources.commit(*audited(context, caller, "patched", changes))
-    return after
+    return after, given.steps
 
 
 def _patched(flow: Flow, latest: Version, patch: Sequence[PatchOperation]) -> FlowInput:

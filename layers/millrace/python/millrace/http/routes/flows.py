@@ -56,8 +56,7 @@ def flows_router(context: Context) -> APIGatewayHttpRouter:
     )
     def create_flow(given: FlowInput) -> Response[FlowDetail]:
         flow = flows.create_flow(context, caller_of(router.current_event), given)
-        latest = flows.latest_version(context, flow)
-        return answer(FlowDetail.of(flow, latest), flow, HTTPStatus.CREATED)
+        return answer(FlowDetail.with_steps(flow, given.steps), flow, HTTPStatus.CREATED)
 
     @router.get(
         "/v1/flows/<flow_id>",
@@ -65,8 +64,9 @@ def flows_router(context: Context) -> APIGatewayHttpRouter:
         responses=answers(HTTPStatus.OK, NotFoundError),
     )
     def get_flow(flow_id: str) -> Response[FlowDetail]:
-        flow = flows.get_flow(context, caller_of(router.current_event), flow_id)
-        return answer(FlowDetail.of(flow, flows.latest_version(context, flow)), flow)
+        caller = caller_of(router.current_event)
+        flow, steps = flows.get_flow_with_steps(context, caller, flow_id)
+        return answer(FlowDetail.with_steps(flow, steps), flow)
 
     @router.put(
         "/v1/flows/<flow_id>",
@@ -79,7 +79,7 @@ def flows_router(context: Context) -> APIGatewayHttpRouter:
         caller = caller_of(router.current_event)
         flow = flows.replace_flow(context, caller, flow_id, given, revision_of(if_match))
         deploy.sync_schedule(context, flow)
-        return answer(FlowDetail.of(flow, flows.latest_version(context, flow)), flow)
+        return answer(FlowDetail.with_steps(flow, given.steps), flow)
 
     @router.patch(
         "/v1/flows/<flow_id>",
@@ -88,9 +88,9 @@ def flows_router(context: Context) -> APIGatewayHttpRouter:
     )
     def patch_flow(flow_id: str, given: Patch, if_match: IfMatch = None) -> Response[FlowDetail]:
         caller = caller_of(router.current_event)
-        flow = patch.patch_flow(context, caller, flow_id, given.root, revision_of(if_match))
+        flow, steps = patch.patch_flow(context, caller, flow_id, given.root, revision_of(if_match))
         deploy.sync_schedule(context, flow)
-        return answer(FlowDetail.of(flow, flows.latest_version(context, flow)), flow)
+        return answer(FlowDetail.with_steps(flow, steps), flow)
 
     @router.delete(
         "/v1/flows/<flow_id>",
