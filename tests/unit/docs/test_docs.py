@@ -84,7 +84,7 @@ def test_the_limits_in_the_api_page_are_those_in_the_code() -> None:
 
 
 def test_every_field_of_a_file_is_described() -> None:
-    """docs/flows.md names the fields of flow, step and connection, and each kind of work and proof."""
+    """docs/flows.md names the fields of flow, step and connection, each kind of work and proof."""
     text = page("docs/flows.md")
     names = wire_names(ApplyDocument) | wire_names(AppliedFlow) | wire_names(Step) - {"position"}
     kinds = [
