@@ -4,7 +4,7 @@ from http import HTTPStatus
 
 from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 
-from millrace.domain.errors import NotFoundError
+from millrace.domain.errors import ConflictError, NotFoundError
 from millrace.http.documented import WITH_BODY, answers
 from millrace.http.requests import caller_of
 from millrace.usecases.context import Context
@@ -18,7 +18,7 @@ def connections_router(context: Context) -> APIGatewayHttpRouter:
     @router.post(
         "/v1/connections/<connection_id>/ping",
         tags=["connections"],
-        responses=answers(HTTPStatus.OK, NotFoundError, *WITH_BODY),
+        responses=answers(HTTPStatus.OK, NotFoundError, ConflictError, *WITH_BODY),
     )
     def ping(connection_id: str, given: PingInput | None = None) -> PingResult:
         caller = caller_of(router.current_event)
