@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import AfterValidator, Field
 
 from millrace import limits
-from millrace.domain.base import Description, Model, Name, Secret, StableKey
+from millrace.domain.base import Description, Model, Name, StableKey, WriteOnly
 from millrace.domain.resource import SecretHolder
 
 
@@ -36,7 +36,7 @@ type NotificationTarget = Annotated[
     UrlTarget | EmailTarget | SnsTarget, Field(discriminator="type")
 ]
 
-type Occasion = Literal["failed", "partiallySucceeded", "recovered"]
+type Occasion = Literal["succeeded", "partiallySucceeded", "failed", "recovered"]
 
 
 def _once_each(occasions: tuple[Occasion, ...]) -> tuple[Occasion, ...]:
@@ -61,7 +61,7 @@ class NotificationGroupInput(Model):
         description="What to tell of; recovered is the first success after a failure.",
     )
     signing_secret: Annotated[
-        Secret,
+        WriteOnly,
         Field(
             min_length=1,
             description="Write-only; signs what is posted to the targets of type url.",

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, StringConstraints
 
-from millrace.domain.base import Model, Name, Secret, StableKey
+from millrace.domain.base import Model, Name, StableKey, WriteOnly
 from millrace.domain.resource import SecretHolder
 
 HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]+$", max_length=128)]
@@ -16,7 +16,7 @@ class WebhookInput(Model):
     name: Name = "webhook"
     stable_key: StableKey | None = None
     hmac_algorithm: Literal["sha256"] | None = None
-    hmac_secret_key: Secret = None
+    hmac_secret_key: WriteOnly = None
     hmac_header: HeaderName = "X-Hub-Signature-256"
     hmac_prefix: str = Field(default="sha256=", max_length=32)
     delivery_id_header: HeaderName | None = Field(

@@ -14,6 +14,7 @@ ROUTERS: Final = {
     "/v1/actions": "collections:actions_router",
     "/v1/apply": "apply:apply_router",
     "/v1/connections": "collections:connections_router",
+    "/v1/connections/*/ping": "connections:connections_router",
     "/v1/dataPools": "collections:data_pools_router",
     "/v1/flows": "flows:flows_router",
     "/v1/flows/*/audit": "audit:audit_router",
