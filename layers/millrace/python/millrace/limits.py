@@ -35,6 +35,12 @@ DATA_POOL_TTL_SECONDS_MAX: Final = 31_536_000
 FLOW_RETRY_ATTEMPTS: Final = 10
 FLOW_RETRY_DELAY_MINUTES: Final = 60
 
+STEPS_READ: Final = 1_000
+"""Of a longer list of steps nothing is looked at but its length."""
+
+ERRORS_SHOWN: Final = 1_000
+"""A problem names this many faults and counts the others; a Lambda answer holds 6 MB."""
+
 REQUEST_BYTES: Final = 1_000_000
 """Control-plane request body."""
 

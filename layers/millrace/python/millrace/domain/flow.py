@@ -3,7 +3,8 @@
 from enum import StrEnum
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import BeforeValidator, Field, StringConstraints, model_validator
+from pydantic_core import PydanticCustomError
 
 from millrace import limits
 from millrace.domain.action import ActionWork
@@ -122,11 +123,24 @@ class FlowSettings(Model):
         return self
 
 
+def _countable(steps: object) -> object:
+    """Refuse a list that is far too long before anything in it is looked at."""
+    if isinstance(steps, list | tuple) and len(steps) > limits.STEPS_READ:
+        raise PydanticCustomError(
+            "too_many_steps",
+            "The flow has {count} steps; {limit} is the limit.",
+            {"count": len(steps), "limit": limits.STEPS_PER_VERSION},
+        )
+    return steps
+
+
 class FlowInput(FlowSettings):
     """What a caller sends to create or replace a flow: its settings and its draft steps."""
 
     enabled: bool = True
-    steps: tuple[Step, ...] = ()
+    steps: Annotated[
+        tuple[Step, ...], Field(max_length=limits.STEPS_READ), BeforeValidator(_countable)
+    ] = ()
 
 
 class Flow(FlowSettings, Resource):

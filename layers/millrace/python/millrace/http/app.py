@@ -7,6 +7,7 @@ from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError as NoRouteError
 from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
 
+from millrace import limits
 from millrace.domain.errors import DomainError
 from millrace.http import problems
 from millrace.http.requests import caller_of
@@ -36,7 +37,8 @@ def create_app(
         found = problems.shape_violations(errors, body)
         if any(each["loc"][0] != "body" for each in errors):
             return problems.response(problems.bad_parameters(found))
-        found += broken_rules(context, caller_of(event), event.path, body, found)
+        if len(errors) <= limits.ERRORS_SHOWN:
+            found += broken_rules(context, caller_of(event), event.path, body, found)
         return problems.response(problems.bad_body(found))
 
     @app.not_found
