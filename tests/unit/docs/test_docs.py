@@ -63,6 +63,8 @@ def test_the_limits_in_the_api_page_are_those_in_the_code() -> None:
     for row in (
         f"| steps of a version | {limits.STEPS_PER_VERSION} |",
         f"| name | {limits.NAME_LENGTH} characters |",
+        f"| steps of a request | {limits.STEPS_READ:,};",
+        f"| faults named in one answer | {limits.ERRORS_SHOWN:,};",
         f"| expression | {limits.EXPRESSION_LENGTH:,} characters |",
         f"| request | {request} MB; webhook delivery {webhook} MB |",
         f"| page of records | {limits.PAGE_RECORDS:,} |",
