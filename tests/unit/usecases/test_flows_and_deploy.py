@@ -16,8 +16,7 @@ from millrace.domain.errors import (
     RuleViolationError,
     UnavailableError,
 )
-from millrace.domain.flow import Flow, FlowInput, Version
-from millrace.domain.ports import MachineKind
+from millrace.domain.flow import Flow, FlowInput, MachineKind, Version
 from millrace.domain.webhook import Webhook, WebhookInput
 from millrace.storage.memory import MemoryMachines
 from millrace.usecases.actions import ACTIONS

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from millrace.domain.errors import ConflictError, UnavailableError
-from millrace.domain.ports import MachineKind
+from millrace.domain.flow import MachineKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable

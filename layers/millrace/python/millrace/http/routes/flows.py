@@ -46,7 +46,7 @@ def flows_router(context: Context) -> APIGatewayHttpRouter:
     ) -> Page[FlowView]:
         caller = caller_of(router.current_event)
         listing = flows.list_flows(context, caller, per_page, cursor, stable_key)
-        views = tuple(FlowView.of(flow) for flow in listing.items)
+        views = tuple(FlowView.of(flow, caller) for flow in listing.items)
         return page("/v1/flows", Listing(views, listing.cursor), per_page)
 
     @router.post(
@@ -55,8 +55,9 @@ def flows_router(context: Context) -> APIGatewayHttpRouter:
         responses=answers(HTTPStatus.CREATED, *WITH_BODY, ConflictError),
     )
     def create_flow(given: FlowInput) -> Response[FlowDetail]:
-        flow = flows.create_flow(context, caller_of(router.current_event), given)
-        return answer(FlowDetail.with_steps(flow, given.steps), flow, HTTPStatus.CREATED)
+        caller = caller_of(router.current_event)
+        flow, steps = flows.create_flow(context, caller, given)
+        return answer(FlowDetail.with_steps(flow, steps, caller), flow, HTTPStatus.CREATED)
 
     @router.get(
         "/v1/flows/<flow_id>",
@@ -66,7 +67,7 @@ def flows_router(context: Context) -> APIGatewayHttpRouter:
     def get_flow(flow_id: str) -> Response[FlowDetail]:
         caller = caller_of(router.current_event)
         flow, steps = flows.get_flow_with_steps(context, caller, flow_id)
-        return answer(FlowDetail.with_steps(flow, steps), flow)
+        return answer(FlowDetail.with_steps(flow, steps, caller), flow)
 
     @router.put(
         "/v1/flows/<flow_id>",
@@ -77,9 +78,9 @@ def flows_router(context: Context) -> APIGatewayHttpRouter:
         flow_id: str, given: FlowInput, if_match: IfMatch = None
     ) -> Response[FlowDetail]:
         caller = caller_of(router.current_event)
-        flow = flows.replace_flow(context, caller, flow_id, given, revision_of(if_match))
+        flow, steps = flows.replace_flow(context, caller, flow_id, given, revision_of(if_match))
         deploy.sync_schedule(context, flow)
-        return answer(FlowDetail.with_steps(flow, given.steps), flow)
+        return answer(FlowDetail.with_steps(flow, steps, caller), flow)
 
     @router.patch(
         "/v1/flows/<flow_id>",
@@ -90,7 +91,7 @@ def flows_router(context: Context) -> APIGatewayHttpRouter:
         caller = caller_of(router.current_event)
         flow, steps = patch.patch_flow(context, caller, flow_id, given.root, revision_of(if_match))
         deploy.sync_schedule(context, flow)
-        return answer(FlowDetail.with_steps(flow, steps), flow)
+        return answer(FlowDetail.with_steps(flow, steps, caller), flow)
 
     @router.delete(
         "/v1/flows/<flow_id>",
