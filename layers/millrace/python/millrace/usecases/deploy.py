@@ -1,7 +1,7 @@
 """Deploying a version: compile, create the machine, set the schedule, then switch in one write."""
 
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from millrace import compiler, limits
 from millrace.domain.action import Action
@@ -18,6 +18,8 @@ from millrace.usecases.definitions import to_definition
 from millrace.usecases.flows import get_flow, get_version
 from millrace.usecases.resources import changed, check_revision, refuse
 from millrace.usecases.step_durations import past_durations
+
+_SYNCHRONOUS: Final = "-sync"
 
 
 def deploy_version(
@@ -144,7 +146,12 @@ def _deploy_machine(context: Context, flow: Flow, version: Version, kind: Machin
 def machine_name(version: Version, kind: MachineKind = "STANDARD") -> str:
     """One machine a version, so that running runs stay on theirs; a machine cannot change kind."""
     name = f"{version.flow_id}-v{version.number}"
-    return f"{name}-sync" if kind == "EXPRESS" else name
+    return f"{name}{_SYNCHRONOUS}" if kind == "EXPRESS" else name
+
+
+def is_synchronous(machine_arn: str) -> bool:
+    """Whether a machine is an EXPRESS one."""
+    return machine_arn.endswith(_SYNCHRONOUS)
 
 
 def _retired(context: Context, caller: Caller, version: Version) -> Replace:

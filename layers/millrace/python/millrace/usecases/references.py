@@ -5,7 +5,8 @@ disabling a flow that had it.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 from millrace import limits
 from millrace.domain.action import Action
@@ -18,8 +19,16 @@ from millrace.domain.notification_group import NotificationGroup
 from millrace.domain.ports import Ref
 from millrace.usecases.context import Context
 
-type Flows = Mapping[str, FlowInput]
-"""Flows that are not stored yet, by the ids that they will have."""
+
+@dataclass(frozen=True, slots=True)
+class ToCome:
+    """What a file is about to store."""
+
+    flows: Mapping[str, FlowInput] = field(default_factory=dict)
+    """By the ids that they will have."""
+    ids: frozenset[str] = frozenset()
+    """Of other resources."""
+
 
 _NOUNS: Mapping[type[Any], tuple[str, str]] = {
     Action: ("unknownAction", "action"),
@@ -30,6 +39,8 @@ _NOUNS: Mapping[type[Any], tuple[str, str]] = {
     NotificationGroup: ("unknownNotificationGroup", "notification group"),
 }
 
+_NOTHING: Final = ToCome()
+
 
 def check_references(
     context: Context,
@@ -39,10 +50,13 @@ def check_references(
     old_steps: Iterable[Step] = (),
     *,
     flow_id: str | None = None,
-    in_file: Flows | None = None,
+    to_come: ToCome = _NOTHING,
 ) -> Iterator[Violation]:
-    """What the flow names but is not there; `flow_id` is its own, if it has one yet."""
-    new_flows = in_file or {}
+    """What the flow names but is not there; `flow_id` is its own, if it has one yet.
+
+    What is `to_come` counts as there.
+    """
+    new_ids = to_come.ids | to_come.flows.keys()
     old = set() if before is None else {ref for _, ref in _references(before, old_steps)}
     wanted = [(place, ref) for place, ref in _references(given, given.steps) if ref not in old]
     where = (given.integration_id, given.flow_group_id)
@@ -50,10 +64,10 @@ def check_references(
         before is None or where != (before.integration_id, before.flow_group_id)
     ):
         wanted.append(("/integrationId", Ref(Integration, given.integration_id)))
-    to_read = {ref for _, ref in wanted if ref.id not in new_flows}
+    to_read = {ref for _, ref in wanted if ref.id not in new_ids}
     found = context.resources.get_many(workspace_id, to_read)
     for pointer, ref in wanted:
-        if ref.id not in new_flows and found.get(ref) is None:
+        if ref.id not in new_ids and found.get(ref) is None:
             code, noun = _NOUNS[ref.kind]
             yield Violation(
                 code, pointer, f"There is no {noun} {ref.id!r}.", f"Create the {noun} first."
@@ -68,7 +82,7 @@ def check_references(
             "Set integrationId to the integration that has the group.",
         )
     if flow_id is not None and any(ref.kind is Flow for _, ref in wanted):
-        yield from _check_circles(context, workspace_id, flow_id, given, new_flows)
+        yield from _check_circles(context, workspace_id, flow_id, given, to_come.flows)
 
 
 def _references(settings: FlowSettings, steps: Iterable[Step]) -> Iterator[tuple[str, Ref[Any]]]:
@@ -110,7 +124,11 @@ def _check_group(given: FlowInput, integration: Integration | None) -> Iterator[
 
 
 def _check_circles(
-    context: Context, workspace_id: str, flow_id: str, given: FlowInput, new_flows: Flows
+    context: Context,
+    workspace_id: str,
+    flow_id: str,
+    given: FlowInput,
+    new_flows: Mapping[str, FlowInput],
 ) -> Iterator[Violation]:
     """Follow the flows that this one starts, level by level, to see whether one starts it."""
     seen: set[str] = set()
@@ -136,7 +154,10 @@ def _check_circles(
 
 
 def _following(
-    context: Context, workspace_id: str, frontier: Mapping[str, str], new_flows: Flows
+    context: Context,
+    workspace_id: str,
+    frontier: Mapping[str, str],
+    new_flows: Mapping[str, FlowInput],
 ) -> dict[str, str]:
     """The flows that those of the frontier start, with the pointer by which they are reached."""
     stored = [id_ for id_ in frontier if id_ not in new_flows]
