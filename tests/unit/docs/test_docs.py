@@ -54,6 +54,7 @@ def test_the_limits_in_the_api_page_are_those_in_the_code() -> None:
     seconds, answer = limits.OUTBOUND_TIMEOUT_SECONDS, limits.OUTBOUND_BODY_BYTES // 1_000_000
     connections, variables = limits.REPLACED_CONNECTIONS, limits.REPLACED_VARIABLES
     longest, usual = limits.DATA_POOL_TTL_SECONDS_MAX, limits.DATA_POOL_TTL_SECONDS
+    api_keys = limits.API_KEYS_PER_FLOW
     key_length = limits.IDEMPOTENCY_KEY_LENGTH
     for row in (
         f"| steps of a version | {limits.STEPS_PER_VERSION} |",
@@ -71,8 +72,7 @@ def test_the_limits_in_the_api_page_are_those_in_the_code() -> None:
         f"| delivery id remembered | {limits.DELIVERY_MEMORY_DAYS} days |",
         f"| `settings` of a flow | {limits.SETTINGS_BYTES:,} bytes as JSON |",
         f"| `testPayload` | {limits.TEST_PAYLOAD_LENGTH:,} characters; {limits.TEST_HEADERS} ",
-        f"| {limits.REFERENCES_OF_A_FLOW} of each; {limits.ALIASES} aliases; "
-        f"{limits.API_KEYS_PER_FLOW} API keys |",
+        f"| {limits.REFERENCES_OF_A_FLOW} of each; {limits.ALIASES} aliases; {api_keys} API keys |",
         f"| circles are found within {limits.FLOWS_IN_A_ROW} in a row |",
         f"| `concurrency.limit` | {limits.CONCURRENCY_MAX:,} |",
         f"| {limits.MAPPED_FIELDS} fields, {limits.MAPPED_LISTS} lists |",
