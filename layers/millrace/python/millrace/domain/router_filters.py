@@ -11,7 +11,8 @@ from millrace.domain.base import Json
 
 _DEEPEST: Final = 30
 
-_EMPTY: Final = '($not($exists({0})) or {0} = null or {0} = "" or {0} = [])'
+# Each argument stands once, or a filter nested in itself would grow without bounds.
+_EMPTY: Final = '($v := {0}; $not($exists($v)) or $v = null or $v = "" or $v = [])'
 
 _TEMPLATES: Final = {
     ("string", 1): "$string({0})",
@@ -31,8 +32,8 @@ _TEMPLATES: Final = {
     ("lessthanequals", 2): "({0} <= {1})",
     ("contains", 2): "$contains({0}, {1})",
     ("doesnotcontain", 2): "$not($contains({0}, {1}))",
-    ("startswith", 2): "($substring({0}, 0, $length({1})) = {1})",
-    ("endswith", 2): "($substring({0}, $length({0}) - $length({1})) = {1})",
+    ("startswith", 2): "($p := {1}; $substring({0}, 0, $length($p)) = $p)",
+    ("endswith", 2): ("($t := {0}; $p := {1}; $substring($t, $length($t) - $length($p)) = $p)"),
 }
 """JSONata for each operator and its number of arguments."""
 

@@ -1,8 +1,8 @@
 """Routers: branches that records take, turned into steps with filters.
 
-Each branch begins with a step that lets its records in. Of a router that sends a record to the first
-branch that matches, these steps are an exclusive group; of one that sends it to all, each judges for
-itself.
+Each branch begins with a step that lets its records in. Of a router that sends a record to the
+first branch that matches, these steps are an exclusive group; of one that sends it to all, each
+judges for itself.
 """
 
 from collections.abc import Iterator, Sequence
