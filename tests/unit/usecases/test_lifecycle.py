@@ -365,3 +365,17 @@ def test_a_start_that_fails_again_is_left_to_the_next_sweep(world: World) -> Non
     assert sweep(replace(world.context, machines=busy)) == 1
     assert world.now(first).status is RunStatus.RUNNING
     assert world.now(second).status is RunStatus.FAILED
+
+
+def test_a_synchronous_run_is_over_after_five_minutes(world: World) -> None:
+    """Step Functions tells nothing of it, so the sweeper neither asks nor starts it twice."""
+    run = world.start(world.deployed(MAP, isSynchronous=True))
+    world.machines.outcomes.clear()
+    world.clock.forward(minutes=4)
+    assert sweep(world.context) == 0
+    world.clock.forward(minutes=2)
+    assert sweep(world.context) == 1
+    error = world.now(run).error
+    assert error is not None
+    assert error.code == "machineTimedOut"
+    assert len(world.machines.started) == 1

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, SecretStr
+from pydantic import BeforeValidator, Field, SecretStr, model_validator
 
 from millrace import limits
 from millrace.domain.base import Model, Name, StableKey
@@ -17,10 +17,6 @@ def _offered(algorithm: Any) -> Any:  # noqa: ANN401 - anything may be sent
         msg = "ripemd128 is broken and not offered; use sha256 or sha512"
         raise ValueError(msg)
     return algorithm
-
-
-def _usual_prefix(given: dict[str, Any]) -> str:
-    return f"{given.get('hmac_algorithm') or 'sha256'}="
 
 
 type AnswerFormat = Literal["json", "xml", "csv", "txt"]
@@ -47,11 +43,20 @@ class WebhookInput(Model):
         default=None, max_length=128, description="Write-only; never returned."
     )
     hmac_header: HeaderName = "X-Hub-Signature-256"
-    hmac_prefix: str = Field(default_factory=_usual_prefix, max_length=32)
+    hmac_prefix: str = Field(
+        default="sha256=", max_length=32, description="By default the algorithm's name and `=`."
+    )
     delivery_id_header: HeaderName | None = Field(
         default=None,
         description="Header that names a delivery; the same name gives the same run.",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _usual_prefix(cls, given: Any) -> Any:  # noqa: ANN401 - anything may be sent
+        if isinstance(given, dict) and given.get("hmacAlgorithm") in ("sha1", "sha512"):
+            return {"hmacPrefix": f"{given['hmacAlgorithm']}="} | given
+        return given
 
 
 class Webhook(WebhookInput, SecretHolder):
