@@ -19,6 +19,7 @@ from millrace.http.routes.apply import apply_router
 from millrace.http.routes.audit import audit_router
 from millrace.http.routes.callbacks import callbacks_router
 from millrace.http.routes.collections import collection_routers
+from millrace.http.routes.connections import connections_router
 from millrace.http.routes.flows import flows_router
 from millrace.http.routes.runs import runs_router
 from millrace.http.routes.tokens import tokens_router
@@ -31,6 +32,7 @@ from millrace.usecases.once import Once
 ROUTERS: Final = (
     tokens_router,
     apply_router,
+    connections_router,
     flows_router,
     versions_router,
     webhooks_router,
