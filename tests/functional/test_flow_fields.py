@@ -314,6 +314,23 @@ def test_a_field_of_a_step_round_trips_or_is_refused(
     assert alice("PUT", path, back, headers=made.etag).headers["etag"] == made.headers["etag"]
 
 
+def test_a_flow_is_found_by_its_key_in_its_integration(alice: Client) -> None:
+    """By the integration's id or key; without one, among those that are in none."""
+    erp = alice("POST", "/v1/integrations", {"name": "ERP", "stableKey": "erp"}).body
+    placed = {"name": "Orders", "stableKey": "orders", "integrationId": erp["id"]}
+    inside = alice("POST", "/v1/flows", placed).body
+    outside = alice("POST", "/v1/flows", {"name": "Orders", "stableKey": "orders"}).body
+    for name, found in (
+        ("erp/orders", [inside["id"]]),
+        (f"{erp['id']}/orders", [inside["id"]]),
+        ("orders", [outside["id"]]),
+        ("crm/orders", []),
+    ):
+        listed = alice("GET", "/v1/flows", query={"filter[stableKey]": name})
+        assert [flow["id"] for flow in listed.body["data"]] == found
+    assert alice("GET", "/v1/flows", query={"filter[stableKey]": "a/b/c"}).status == 400
+
+
 @pytest.mark.parametrize(
     ("role", "may"), [("viewer", False), ("operator", False), ("editor", True), ("admin", True)]
 )

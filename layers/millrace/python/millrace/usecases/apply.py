@@ -11,15 +11,11 @@ from typing import Any, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
-from millrace.domain.action import Action, ActionInput, ActionWork, ProcessAction
+from millrace.domain.action import Action, ActionInput
 from millrace.domain.base import Model
 from millrace.domain.connection import Connection, ConnectionInput
 from millrace.domain.errors import Violation
-from millrace.domain.flow import Flow, FlowInput, Step, Version, flow_key
-from millrace.domain.flow_parts import Alias, Ids
-from millrace.domain.integration import Integration
-from millrace.domain.label import Label
-from millrace.domain.notification_group import NotificationGroup
+from millrace.domain.flow import Flow, FlowInput, Version, flow_key
 from millrace.domain.ports import Change, Create, Replace
 from millrace.domain.resource import Resource
 from millrace.domain.token import Caller
@@ -40,6 +36,7 @@ from millrace.usecases.connections import CONNECTIONS
 from millrace.usecases.context import Context
 from millrace.usecases.crud import Crud
 from millrace.usecases.deploy import deploy_version, sync_schedule
+from millrace.usecases.file_references import FileReferences
 from millrace.usecases.flows import changed_flow, creation, latest_version, new_flow
 from millrace.usecases.references import ToCome, check_references
 from millrace.usecases.resources import refuse
@@ -155,10 +152,8 @@ class _Apply:
         self._caller = caller
         self._document = document
         self._plan = _Plan()
-        self._connections: dict[str, Connection] = {}
-        self._actions: dict[str, Action] = {}
+        self._references = FileReferences(context, caller.workspace_id)
         self._stored: dict[str, Flow | None] = {}
-        self._flow_ids: dict[str, str] = {}
 
     def violations(self) -> list[Violation]:
         self._connections_and_actions()
@@ -168,7 +163,7 @@ class _Apply:
         self,
     ) -> tuple[tuple[AppliedResource, ...], tuple[AppliedResource, ...]]:
         connections = tuple(
-            self._put(CONNECTIONS, given, _key(given), self._connections)
+            self._put(CONNECTIONS, given, _key(given), self._references.connections)
             for given in self._document.connections
         )
         return connections, tuple(self._action(given) for given in self._document.actions)
@@ -190,8 +185,8 @@ class _Apply:
         )
 
     def _action(self, given: ActionInput) -> AppliedResource:
-        given = given.model_copy(update={"work": self._resolved_work(given.work)})
-        return self._put(ACTIONS, given, _key(given), self._actions)
+        given = given.model_copy(update={"work": self._references.work(given.work)})
+        return self._put(ACTIONS, given, _key(given), self._references.actions)
 
     def _put[I: Model, R: Resource](
         self, crud: Crud[I, R], given: I, key: str, put: dict[str, R]
@@ -207,14 +202,14 @@ class _Apply:
 
     def _flow(self, given: AppliedFlow) -> AppliedFlowResult:
         key, before = _key(given), self._stored[_key(given)]
-        find_action = self._lookup(Action, self._actions)
+        find_action = self._lookup(Action, self._references.actions)
         change: ChangeKind
         if before is None:
             after, draft = new_flow(
                 self._context,
                 self._caller,
                 given,
-                flow_id=self._flow_ids[key],
+                flow_id=self._references.flow_ids[key],
                 find_action=find_action,
             )
             self._plan.changes += creation(after, draft)
@@ -258,13 +253,15 @@ class _Apply:
         for flow in placed:
             key = _key(flow)
             stored = self._stored[key] = self._stored_flow(key, flow.integration_id)
-            self._flow_ids[key] = self._context.new_id(Flow.prefix) if stored is None else stored.id
-        return tuple(self._resolved(flow) for flow in placed)
+            self._references.flow_ids[key] = (
+                self._context.new_id(Flow.prefix) if stored is None else stored.id
+            )
+        return tuple(map(self._references.flow, placed))
 
     def _placed(self, flow: AppliedFlow) -> AppliedFlow:
         if flow.integration_id is None:
             return flow
-        id_ = self._id_of(Integration, {}, flow.integration_id)
+        id_ = self._references.integration(flow.integration_id)
         return flow.model_copy(update={"integration_id": id_})
 
     def _stored_flow(self, key: str, integration_id: str | None) -> Flow | None:
@@ -275,64 +272,12 @@ class _Apply:
             None if integration_id is None else find(Flow, workspace_id, key)
         )
 
-    def _resolved(self, flow: AppliedFlow) -> AppliedFlow:
-        def ids(kind: type[Label] | type[NotificationGroup], given: Ids) -> Ids:
-            return tuple(self._id_of(kind, {}, reference) for reference in given)
-
-        update = {
-            "steps": tuple(self._resolved_step(step) for step in flow.steps),
-            "labels": ids(Label, flow.labels),
-            "notification_groups": ids(NotificationGroup, flow.notification_groups),
-            "run_next_flow_ids": tuple(map(self._flow_id_of, flow.run_next_flow_ids)),
-            "aliases": tuple(self._resolved_alias(alias) for alias in flow.aliases),
-        }
-        return flow.model_copy(update=update)
-
-    def _resolved_alias(self, alias: Alias) -> Alias:
-        update: dict[str, str] = {}
-        if alias.action_id is not None:
-            update["action_id"] = self._id_of(Action, self._actions, alias.action_id)
-        if alias.connection_id is not None:
-            update["connection_id"] = self._id_of(
-                Connection, self._connections, alias.connection_id
-            )
-        if alias.flow_id is not None:
-            update["flow_id"] = self._flow_id_of(alias.flow_id)
-        return alias.model_copy(update=update)
-
-    def _resolved_step(self, step: Step) -> Step:
-        update: dict[str, Any] = {}
-        if step.action is not None:
-            update["action"] = self._resolved_work(step.action)
-        if step.referrer is not None:
-            update["referrer"] = self._id_of(Action, self._actions, step.referrer)
-        if step.flow_id is not None:
-            update["flow_id"] = self._flow_id_of(step.flow_id)
-        return step.model_copy(update=update)
-
-    def _flow_id_of(self, reference: str) -> str:
-        return self._flow_ids.get(reference) or self._id_of(Flow, {}, reference)
-
-    def _resolved_work(self, work: ActionWork) -> ActionWork:
-        if isinstance(work, ProcessAction):
-            return work
-        connection_id = self._id_of(Connection, self._connections, work.connection_id)
-        return work.model_copy(update={"connection_id": connection_id})
-
-    def _id_of[R: Resource](self, kind: type[R], in_file: Mapping[str, R], reference: str) -> str:
-        if reference in in_file:
-            return in_file[reference].id
-        if reference.startswith(f"{kind.prefix}_"):
-            return reference
-        found = self._context.resources.find(kind, self._caller.workspace_id, reference)
-        return reference if found is None else found.id
-
     def _violations(self, flows: Sequence[AppliedFlow]) -> Iterator[Violation]:
-        find_connection = self._lookup(Connection, self._connections)
-        for number, action in enumerate(self._actions.values()):
+        find_connection = self._lookup(Connection, self._references.connections)
+        for number, action in enumerate(self._references.actions.values()):
             pointer = f"/actions/{number}/work"
             yield from check_work(self._context, action.work, pointer, find_connection)
-        in_file = {self._flow_ids[_key(flow)]: flow for flow in flows}
+        in_file = {self._references.flow_ids[_key(flow)]: flow for flow in flows}
         for number, flow in enumerate(flows):
             for violation in self._flow_violations(flow, in_file):
                 pointer = f"/flows/{number}{violation.pointer}"
@@ -353,21 +298,21 @@ class _Apply:
             self._caller.workspace_id,
             flow,
             before,
-            flow_id=self._flow_ids[key],
+            flow_id=self._references.flow_ids[key],
             to_come=ToCome(in_file, self._new_ids()),
         )
         yield from check_steps(
             self._context,
             flow.steps,
-            self._lookup(Action, self._actions),
-            self._lookup(Connection, self._connections),
+            self._lookup(Action, self._references.actions),
+            self._lookup(Connection, self._references.connections),
         )
         if flow.deploy and flow.steps:
             yield from undeployable(flow, flow.steps)
 
     def _new_ids(self) -> frozenset[str]:
         """Of connections and actions that the file may be about to create."""
-        made = (*self._connections.values(), *self._actions.values())
+        made = (*self._references.connections.values(), *self._references.actions.values())
         return frozenset(resource.id for resource in made)
 
     def _stored_webhook(self, flow: AppliedFlow, webhook: WebhookInput) -> Webhook | None:

@@ -10,6 +10,7 @@ from millrace.domain.callback import Callback
 from millrace.domain.connection import Connection
 from millrace.domain.errors import ConflictError, NotFoundError, Violation
 from millrace.domain.flow import Flow, FlowInput, FlowSettings, LatestSteps, Step, Version
+from millrace.domain.integration import Integration
 from millrace.domain.ports import Change, Create, Delete, Listing, Put, Ref, Replace
 from millrace.domain.token import Caller
 from millrace.domain.webhook import Webhook
@@ -233,9 +234,18 @@ def list_flows(
 ) -> Listing[Flow]:
     """One page of the workspace's flows, or the one that has a stable key."""
     if stable_key is not None:
-        flow = context.resources.find(Flow, caller.workspace_id, stable_key)
+        flow = find_flow(context, caller.workspace_id, stable_key)
         return Listing(() if flow is None else (flow,))
     return context.resources.page(Flow, caller.workspace_id, limit=limit, cursor=cursor)
+
+
+def find_flow(context: Context, workspace_id: str, name: str) -> Flow | None:
+    """The flow of a stable key; of one in an integration, behind its id or key and a slash."""
+    place, slash, key = name.rpartition("/")
+    if slash and not place.startswith(f"{Integration.prefix}_"):
+        integration = context.resources.find(Integration, workspace_id, place)
+        name = "" if integration is None else f"{integration.id}/{key}"
+    return context.resources.find(Flow, workspace_id, name) if name else None
 
 
 def get_version(context: Context, caller: Caller, flow_id: str, version_id: str) -> Version:

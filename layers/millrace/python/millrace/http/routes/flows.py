@@ -7,7 +7,7 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Query
 from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 
-from millrace.domain.base import StableKey
+from millrace import limits
 from millrace.domain.errors import ConflictError, NotFoundError
 from millrace.domain.flow import FlowInput
 from millrace.domain.patch import Patch
@@ -28,7 +28,13 @@ from millrace.usecases import deploy, flows, patch
 from millrace.usecases.context import Context
 
 StableKeyFilter = Annotated[
-    StableKey | None, Query(alias="filter[stableKey]", description="Only the flow of this key.")
+    str | None,
+    Query(
+        alias="filter[stableKey]",
+        pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]*/)?[A-Za-z0-9][A-Za-z0-9._-]*$",
+        max_length=2 * limits.STABLE_KEY_LENGTH + 1,
+        description="Only the flow of this key; in an integration, `integration/key`.",
+    ),
 ]
 
 
