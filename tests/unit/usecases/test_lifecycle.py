@@ -379,3 +379,12 @@ def test_a_synchronous_run_is_over_after_five_minutes(world: World) -> None:
     assert error is not None
     assert error.code == "machineTimedOut"
     assert len(world.machines.started) == 1
+
+
+def test_a_synchronous_run_has_one_attempt_whatever_becomes_of_its_flow(world: World) -> None:
+    """Its machine cannot run again, so the run must not wait for that."""
+    flow = world.deployed(MAP, isSynchronous=True)
+    run = world.start(flow)
+    world.change(flow, MAP, retryMaxAttempts=3)
+    assert world.tell(run, "attemptFailed", failure=CRASHED) == {"retry": False}
+    assert world.now(run).status is RunStatus.FAILED

@@ -90,7 +90,12 @@ def _on_failed_attempt(context: Context, key: RunKey, event: AttemptEvent) -> di
 
 
 def _wait_after(context: Context, run: Run, attempt: int) -> timedelta | None:
-    """How long to wait, doubling if the flow says so, or None if there are no attempts left."""
+    """How long to wait, doubling if the flow says so, or None if there are no attempts left.
+
+    A synchronous machine has no states for another attempt, whatever the flow became meanwhile.
+    """
+    if is_synchronous(run.machine_arn):
+        return None
     try:
         flow = context.resources.get(Flow, run.workspace_id, run.flow_id)
     except NotFoundError:
