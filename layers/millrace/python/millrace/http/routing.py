@@ -18,6 +18,7 @@ ROUTERS: Final = {
     "/v1/dataPools": "collections:data_pools_router",
     "/v1/flows": "flows:flows_router",
     "/v1/flows/*/audit": "audit:audit_router",
+    "/v1/flows/*/callbacks": "callbacks:callbacks_router",
     "/v1/flows/*/run": "runs:runs_router",
     "/v1/flows/*/runs": "runs:runs_router",
     "/v1/flows/*/versions": "versions:versions_router",
