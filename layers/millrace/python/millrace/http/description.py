@@ -14,7 +14,7 @@ TAGS: Final = {
     "flows": "Flows: their settings, the steps of their latest version, and their audit trail.",
     "versions": "Snapshots of a flow's steps: at most one draft, at most one deployed.",
     "webhooks": "Public addresses that start a flow.",
-    "callbacks": "Public addresses that a flow hands out for answers to come back to.",
+    "callbacks": "Public addresses whose caller waits for the result of the flow.",
     "runs": "Starting flows, and what became of it.",
     "integrations": "Containers of flows.",
     "connections": "Other systems: where they are, and how to be let in.",
