@@ -11,6 +11,7 @@ from typing import Any, Literal, Protocol
 from millrace.domain.action import ExportAction, ImportAction, ProcessAction
 from millrace.domain.base import Json, Record
 from millrace.domain.connection import Connection
+from millrace.domain.metrics import Counted, Grain
 from millrace.domain.records import Batch, ExportPage, RecordFailure
 from millrace.domain.resource import Resource
 from millrace.domain.run import LatestRun, Run, RunError, RunKey, RunOutcome, StepRecord
@@ -187,7 +188,17 @@ class Runs(Protocol):
         ...
 
     def finish(self, key: RunKey, outcome: RunOutcome, now: datetime) -> Run:
-        """Write the run's terminal status; one that is over already stays and is returned."""
+        """Write the run's terminal status and count the run, both exactly once.
+
+        A run that is over already stays and is returned. Raises UnavailableError if so many runs
+        of the flow end that this one cannot be counted now; it can be told again.
+        """
+        ...
+
+    def counted(
+        self, workspace_id: str, flow_id: str, grain: Grain, start: datetime, end: datetime
+    ) -> tuple[Counted, ...]:
+        """What was counted of a flow's runs in the hours or days from `start` to before `end`."""
         ...
 
     def plan_retry(self, key: RunKey, attempt: int, error: RunError, now: datetime) -> Run:

@@ -4,6 +4,7 @@ They keep models as their packed form, so what they give back went through the s
 DynamoDB.
 """
 
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from millrace.domain import run_states
 from millrace.domain.errors import ConflictError, NotFoundError, RevisionMismatchError
 from millrace.domain.flow import Flow
+from millrace.domain.metrics import Counted, Grain, counters_of, grain_of
 from millrace.domain.ports import (
     Change,
     Create,
@@ -168,6 +170,7 @@ class MemoryRuns:
         self._runs: dict[RunKey, Run] = {}
         self._deliveries: dict[tuple[str, str], RunKey] = {}
         self._steps: dict[tuple[RunKey, int, str], StepRecord] = {}
+        self._ended: list[Run] = []
 
     def create(self, run: Run, *, dedupe_key: str | None = None) -> tuple[Run, bool]:
         """Store a new run, or give the one that already has this dedupe key."""
@@ -249,8 +252,24 @@ class MemoryRuns:
         return record
 
     def finish(self, key: RunKey, outcome: RunOutcome, now: datetime) -> Run:
-        """Write the run's terminal status; one that is over already stays and is returned."""
-        return self._change(key, lambda run: run_states.finished(run, outcome, now))
+        """Write the run's terminal status and count the run, both exactly once."""
+        was_over = self.get(key).status.is_terminal
+        run = self._change(key, lambda run: run_states.finished(run, outcome, now))
+        if not was_over:
+            self._ended.append(run)
+        return run
+
+    def counted(
+        self, workspace_id: str, flow_id: str, grain: Grain, start: datetime, end: datetime
+    ) -> tuple[Counted, ...]:
+        """What was counted of a flow's runs in the hours or days from `start` to before `end`."""
+        found: defaultdict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+        for run in self._ended:
+            time = grain_of(grain, run.ended_at or run.created_at)
+            is_theirs = (run.workspace_id, run.flow_id) == (workspace_id, flow_id)
+            if is_theirs and grain_of(grain, start) <= time < grain_of(grain, end):
+                found[time, run.version_id].update(counters_of(run))
+        return tuple(Counted(*place, found[place]) for place in sorted(found))
 
     def plan_retry(self, key: RunKey, attempt: int, error: RunError, now: datetime) -> Run:
         """End an attempt that failed and make the run wait for its next one, once per attempt."""
