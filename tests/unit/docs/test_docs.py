@@ -54,6 +54,11 @@ def test_the_limits_in_the_api_page_are_those_in_the_code() -> None:
     seconds, answer = limits.OUTBOUND_TIMEOUT_SECONDS, limits.OUTBOUND_BODY_BYTES // 1_000_000
     connections, variables = limits.REPLACED_CONNECTIONS, limits.REPLACED_VARIABLES
     longest, usual = limits.DATA_POOL_TTL_SECONDS_MAX, limits.DATA_POOL_TTL_SECONDS
+    intervals, rows, hourly = (
+        limits.METRIC_INTERVALS,
+        limits.METRIC_ROWS,
+        limits.HOURLY_METRICS_DAYS,
+    )
     key_length = limits.IDEMPOTENCY_KEY_LENGTH
     for row in (
         f"| steps of a version | {limits.STEPS_PER_VERSION} |",
@@ -70,6 +75,7 @@ def test_the_limits_in_the_api_page_are_those_in_the_code() -> None:
         f"| `Retry-After` honoured | {limits.RETRY_AFTER_SECONDS_MAX // 3_600} h |",
         f"| delivery id remembered | {limits.DELIVERY_MEMORY_DAYS} days |",
         f"| operations of a patch | {limits.PATCH_OPERATIONS} |",
+        f"| intervals of metrics | {intervals:,}; {rows:,} rows with versions; {hourly} days of hours |",
         f"| `Idempotency-Key` | {key_length} characters; remembered {limits.IDEMPOTENCY_HOURS} h |",
         f"| value in the audit trail | {limits.AUDIT_VALUE_BYTES:,} bytes;",
     ):

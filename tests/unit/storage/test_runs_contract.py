@@ -283,7 +283,8 @@ def test_a_run_is_counted_once_however_often_its_end_is_told(runs: Runs) -> None
         "recordsOut": 2,
         "durationTotalMs": 60_000,
     }
-    for grain, time in (("hour", "2026-01-31T12"), ("day", "2026-01-31")):
+    places: dict[Grain, str] = {"hour": "2026-01-31T12", "day": "2026-01-31"}
+    for grain, time in places.items():
         (found,) = counted(runs, grain)
         assert (found.grain, found.version_id) == (time, "ver_1")
         assert expected.items() <= found.counters.items()

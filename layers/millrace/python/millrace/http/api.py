@@ -19,6 +19,7 @@ from millrace.http.routes.apply import apply_router
 from millrace.http.routes.audit import audit_router
 from millrace.http.routes.collections import collection_routers
 from millrace.http.routes.flows import flows_router
+from millrace.http.routes.metrics import metrics_router
 from millrace.http.routes.runs import runs_router
 from millrace.http.routes.tokens import tokens_router
 from millrace.http.routes.versions import versions_router
@@ -35,6 +36,7 @@ ROUTERS: Final = (
     webhooks_router,
     audit_router,
     runs_router,
+    metrics_router,
 )
 
 _DESCRIPTION: Final = "Integration flows in your own AWS account."

@@ -1,6 +1,5 @@
 """Counters of runs as items: what a run that ended adds to its hour and its day."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, get_args
 
@@ -11,6 +10,8 @@ from millrace.storage import keys
 from millrace.storage.attributes import Attributes, attributes, number, text
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
 GRAINS: Final[tuple[Grain, ...]] = get_args(Grain.__value__)
