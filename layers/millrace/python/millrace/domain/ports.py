@@ -135,7 +135,19 @@ class Resources(Protocol):
         ...
 
     def record_run(self, workspace_id: str, flow_id: str, run: LatestRun) -> None:
-        """Remember a flow's latest run beside the flow, unless a later one is known."""
+        """Remember the latest run of a flow and of its version, unless a later one is known.
+
+        Raises UnavailableError if that cannot be written now.
+        """
+        ...
+
+    def latest_runs(
+        self, workspace_id: str, versions: Iterable[tuple[str, str]]
+    ) -> Mapping[str, LatestRun]:
+        """The latest runs of versions, by version id, that are not their flow's latest run.
+
+        `versions` are pairs of flow id and version id; one read for each 100.
+        """
         ...
 
 

@@ -171,6 +171,24 @@ class Run(Model):
     attempts: tuple[Attempt, ...] = ()
 
     @property
+    def latest(self) -> LatestRun:
+        """What its flow tells of it while it is the latest one."""
+        failed = self.counts.records_failed
+        message = f"{failed} records failed" if failed else None
+        return LatestRun(
+            run_id=self.id,
+            version_id=self.version_id,
+            status=self.status,
+            triggered_by=self.trigger.triggered_by or self.trigger.webhook_id,
+            trigger_source=self.trigger.source,
+            start_date=self.started_at or self.created_at,
+            end_date=self.ended_at,
+            success=self.status is RunStatus.SUCCEEDED if self.status.is_terminal else None,
+            message=message if self.error is None else self.error.message,
+            execution_error_code=None if self.error is None else self.error.code,
+        )
+
+    @property
     def key(self) -> RunKey:
         """The run's name in the ports."""
         return RunKey(self.workspace_id, self.id)

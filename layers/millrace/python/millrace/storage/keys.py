@@ -9,6 +9,7 @@
 | stable key | `ws#flow#key` | stable key | | | | |
 | run | `ws#run_1` | `run` | `ws#flow_1#runs` | run id | `unfinished#n` | created |
 | step | `ws#run_1` | `step#01#id` | | | | |
+| latest run of a version | `ws#flow_1#latest` | version id | | | | |
 | counters | `ws#flow_1#met` | `hour#2026-01-31T09#ver_1`, `day#2026-01-31#ver_1` | | | | |
 | delivery | `ws#delivery#hash` | `delivery` | | | | |
 
@@ -80,6 +81,11 @@ def step(key: RunKey, attempt: int, step_id: str) -> Key:
 def runs_of_flow(workspace_id: str, flow_id: str) -> str:
     """The `gsi1` partition that lists a flow's runs."""
     return f"{workspace_id}#{flow_id}#runs"
+
+
+def latest_run(workspace_id: str, flow_id: str, version_id: str) -> Key:
+    """The key of a version's latest run, once another version's run is the flow's latest."""
+    return {"pk": f"{workspace_id}#{flow_id}#latest", "sk": version_id}
 
 
 def counters(workspace_id: str, flow_id: str) -> str:

@@ -5,7 +5,7 @@ DynamoDB.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -55,6 +55,7 @@ class MemoryResources:
 
     def __init__(self) -> None:
         self._items: dict[tuple[str, str], Resource] = {}
+        self._latest: dict[tuple[str, str, str], LatestRun] = {}
 
     def get[R: Resource](
         self, kind: type[R], workspace_id: str, id_: str, *, parent_id: str | None = None
@@ -75,13 +76,26 @@ class MemoryResources:
         return Found(found)
 
     def record_run(self, workspace_id: str, flow_id: str, run: LatestRun) -> None:
-        """Remember a flow's latest run beside the flow, unless a later one is known."""
+        """Remember the latest run of a flow and of its version, unless a later one is known."""
         address = (keys.collection(workspace_id, Flow.prefix, None), flow_id)
         flow = self._items.get(address)
-        if isinstance(flow, Flow) and (
-            flow.latest_run is None or flow.latest_run.start_date <= run.start_date
-        ):
+        if not isinstance(flow, Flow):
+            return
+        place = (workspace_id, flow_id, run.version_id)
+        if place not in self._latest or self._latest[place].start_date <= run.start_date:
+            self._latest[place] = run
+        if flow.latest_run is None or flow.latest_run.start_date <= run.start_date:
             self._items[address] = flow.model_copy(update={"latest_run": run})
+
+    def latest_runs(
+        self, workspace_id: str, versions: Iterable[tuple[str, str]]
+    ) -> Mapping[str, LatestRun]:
+        """The latest runs of versions that are not their flow's latest run."""
+        return {
+            version_id: self._latest[workspace_id, flow_id, version_id]
+            for flow_id, version_id in versions
+            if (workspace_id, flow_id, version_id) in self._latest
+        }
 
     def find[R: Resource](
         self, kind: type[R], workspace_id: str, stable_key: str, *, parent_id: str | None = None

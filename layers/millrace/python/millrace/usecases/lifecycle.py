@@ -26,6 +26,7 @@ from millrace.domain.run import (
     StepStatus,
 )
 from millrace.usecases.context import Context
+from millrace.usecases.latest_runs import tell_flow
 from millrace.usecases.runs import run_version, start_execution
 
 _RETRY_WAIT_MAX: Final = timedelta(hours=24)
@@ -131,7 +132,9 @@ def finish_run(context: Context, run: Run, *, failure: RunError | None = None) -
         counts=_total(_steps(context, run), records),
         error=failure,
     )
-    return context.runs.finish(run.key, outcome, context.clock())
+    ended = context.runs.finish(run.key, outcome, context.clock())
+    tell_flow(context, ended)
+    return ended
 
 
 def _settle(context: Context, run: Run) -> list[StepRecord]:

@@ -23,6 +23,7 @@ from millrace.domain.token import Caller
 from millrace.usecases.context import Context
 from millrace.usecases.deploy import deployed_version
 from millrace.usecases.flows import get_flow, get_version
+from millrace.usecases.latest_runs import tell_flow
 from millrace.usecases.pages import read_records
 
 
@@ -73,6 +74,7 @@ def start_run(
     if is_new:
         with suppress(UnavailableError):
             start_execution(context, run)
+        tell_flow(context, run)
     return run, is_new
 
 
