@@ -375,6 +375,50 @@ def test_retries_of_the_flow_follow_its_settings_of_today(engine: Engine) -> Non
     assert engine.run(flow)["attempt"] == 2
 
 
+def test_every_run_is_counted_as_it_ended(engine: Engine) -> None:
+    """Success, partial success, failure, and an attempt after one that failed."""
+    flow = engine.flow(read(), write())
+    engine.run(flow)
+    engine.shop.refused_ids = {3}
+    engine.run(flow)
+    engine.shop.trouble["/orders"] = [WRONG_TOKEN]
+    engine.run(flow)
+    engine.flow(read(), write(), retryMaxAttempts=1)
+    engine.shop.trouble["/orders"] = [WRONG_TOKEN]
+    latest = engine.run(flow)
+    query = {"modelType": "flowVersion", "intervalUnit": "month"}
+    months = engine.client("GET", f"/v1/flows/{flow['id']}/versionMetrics", query=query).body
+    (version,) = months["data"][-1]["versions"]
+    counted = {name: value for name, value in version["metrics"].items() if value}
+    durations = {name for name in counted if name.startswith("duration")}
+    assert {name: value for name, value in counted.items() if name not in durations} == {
+        "runs": 4,
+        "succeeded": 1,
+        "partiallySucceeded": 2,
+        "failed": 1,
+        "manual": 4,
+        "retries": 1,
+        "errors": 1,
+        "recordsIn": 15,
+        "recordsOut": 13,
+        "recordsFailed": 2,
+    }
+    shown = engine.client("GET", f"/v1/flows/{flow['id']}").body["latestRun"]
+    assert (shown["runId"], shown["success"]) == (latest["id"], False)
+    assert shown["message"] == "records that failed: 1"
+
+
+def test_only_the_chosen_steps_of_a_machine_run(engine: Engine) -> None:
+    """The machine calls each, and those left out are passed through."""
+    flow = engine.flow(read(), write("first"), write("second", dependsOn=["first"]))
+    asked = {"stepsToRun": ["read", "second"]}
+    started = engine.client("POST", f"/v1/flows/{flow['id']}/start", asked)
+    run = engine.ended(started.body["runId"])
+    assert (run["status"], sorted(steps_of(run))) == ("succeeded", ["read", "second"])
+    assert ids(engine.shop.received["/second"]) == ONCE
+    assert "/first" not in engine.shop.requests
+
+
 def test_the_payload_flows_through_skipped_steps(engine: Engine) -> None:
     """A skipped step is no state of the machine, and what comes to it goes past it."""
     flow = engine.flow(

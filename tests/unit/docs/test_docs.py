@@ -75,6 +75,7 @@ def test_the_limits_in_the_api_page_are_those_in_the_code() -> None:
         f"| `Retry-After` honoured | {limits.RETRY_AFTER_SECONDS_MAX // 3_600} h |",
         f"| delivery id remembered | {limits.DELIVERY_MEMORY_DAYS} days |",
         f"| operations of a patch | {limits.PATCH_OPERATIONS} |",
+        f"| wait for the end of a run | {limits.RUN_WAIT_SECONDS} s |",
         f"| intervals of metrics | {intervals:,}; {rows:,} rows with versions; {hourly} days of",
         f"| `Idempotency-Key` | {key_length} characters; remembered {limits.IDEMPOTENCY_HOURS} h |",
         f"| value in the audit trail | {limits.AUDIT_VALUE_BYTES:,} bytes;",

@@ -82,6 +82,9 @@ AUDIT_VALUE_BYTES: Final = 100_000
 PATCH_OPERATIONS: Final = 100
 """Operations of one JSON Patch."""
 
+RUN_WAIT_SECONDS: Final = 25
+"""A request waits so long for the end of a run: an HTTP API gives up after 30 s."""
+
 HOURLY_METRICS_DAYS: Final = 400
 """How long runs are counted by the hour: a year, and a month to compare. By the day: for good."""
 

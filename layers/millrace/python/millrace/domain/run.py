@@ -35,6 +35,7 @@ class StepStatus(StrEnum):
     PARTIALLY_SUCCEEDED = "partiallySucceeded"
     FAILED = "failed"
     CANCELLED = "cancelled"
+    SKIPPED = "skipped"
 
     @property
     def is_terminal(self) -> bool:
@@ -162,6 +163,13 @@ class Run(Model):
     trigger: Trigger
     payload: PayloadRef = PayloadRef()
     machine_arn: str
+    steps_to_run: tuple[str, ...] | None = Field(
+        default=None, description="Only these steps run; the others are as if skipped. None: all."
+    )
+    virtual_environment_id: str | None = None
+    connections: dict[str, str] = Field(
+        default_factory=dict, description="Connections, and those that take their place."
+    )
     attempt: int = 1
     created_at: Moment
     started_at: Moment | None = None
@@ -174,7 +182,7 @@ class Run(Model):
     def latest(self) -> LatestRun:
         """What its flow tells of it while it is the latest one."""
         failed = self.counts.records_failed
-        message = f"{failed} records failed" if failed else None
+        message = f"records that failed: {failed}" if failed else None
         return LatestRun(
             run_id=self.id,
             version_id=self.version_id,

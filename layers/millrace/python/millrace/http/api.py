@@ -21,6 +21,7 @@ from millrace.http.routes.collections import collection_routers
 from millrace.http.routes.flows import flows_router
 from millrace.http.routes.metrics import metrics_router
 from millrace.http.routes.runs import runs_router
+from millrace.http.routes.start import start_router
 from millrace.http.routes.tokens import tokens_router
 from millrace.http.routes.versions import versions_router
 from millrace.http.routes.webhooks import webhooks_router
@@ -35,6 +36,7 @@ ROUTERS: Final = (
     versions_router,
     webhooks_router,
     audit_router,
+    start_router,
     runs_router,
     metrics_router,
 )

@@ -131,6 +131,8 @@ class RunView(Model):
     version_id: str
     version_number: int
     status: RunStatus
+    steps_to_run: tuple[str, ...] | None
+    virtual_environment_id: str | None
     trigger: Trigger
     attempt: int
     created_at: Moment
