@@ -357,6 +357,26 @@ def test_a_failed_attempt_is_followed_by_another(engine: Engine) -> None:
     assert ids(engine.shop.received["/first"]) == ids(engine.shop.received["/second"]) == ONCE
 
 
+def test_the_log_tells_all_attempts_in_order(engine: Engine) -> None:
+    """Also what steps did in attempts that failed, and why."""
+    engine.shop.trouble["/orders"] = [WRONG_TOKEN]
+    run = engine.run(engine.flow(read(), retryMaxAttempts=1))
+    log = engine.client("GET", f"/v1/runs/{run['id']}/logs").body["data"]
+    assert [(entry["event"], entry["attempt"], entry["status"]) for entry in log] == [
+        ("runCreated", None, None),
+        ("attemptStarted", 1, None),
+        ("stepStarted", 1, None),
+        ("stepEnded", 1, "failed"),
+        ("attemptEnded", 1, "failed"),
+        ("attemptStarted", 2, None),
+        ("stepStarted", 2, None),
+        ("stepEnded", 2, "succeeded"),
+        ("attemptEnded", 2, "succeeded"),
+        ("runEnded", None, "succeeded"),
+    ]
+    assert log[3]["error"]["code"] == "http401"
+
+
 def test_attempts_run_out(engine: Engine) -> None:
     """After the last one the run has failed, with the last one's error."""
     engine.shop.trouble["/orders"] = [WRONG_TOKEN] * 2

@@ -71,6 +71,12 @@ def test_a_caller_may_wait_for_the_result(
     assert (answer.status, answer.body["status"], answer.body["steps"]) == (200, "succeeded", [])
 
 
+def test_the_limits_can_be_asked_for(alice: Client) -> None:
+    """The numbers that are enforced."""
+    told = alice("GET", "/v1/limits").body["data"]
+    assert (told["stepsPerVersion"], told["runWaitSeconds"]) == (200, 25)
+
+
 def workspace_of(client: Client) -> str:
     """Whose token a client has."""
     return str(client("GET", "/v1/tokenInfo").body["workspaceId"])

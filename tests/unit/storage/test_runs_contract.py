@@ -197,6 +197,7 @@ def test_a_second_attempt_is_planned_and_begun_once(runs: Runs) -> None:
     with pytest.raises(ConflictError):
         runs.claim_step(KEY, 1, "read", LATER)
     assert runs.claim_step(KEY, 2, "read", LATER).attempt == 2
+    assert [record.attempt for record in runs.steps(KEY, None)] == [2]
 
 
 def test_an_attempt_begins_only_after_one_that_failed(runs: Runs) -> None:

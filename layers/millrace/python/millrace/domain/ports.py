@@ -165,8 +165,8 @@ class Runs(Protocol):
         """The run without its steps. Raises NotFoundError."""
         ...
 
-    def steps(self, key: RunKey, attempt: int) -> tuple[StepRecord, ...]:
-        """The step records of one attempt, in the order in which they started."""
+    def steps(self, key: RunKey, attempt: int | None) -> tuple[StepRecord, ...]:
+        """The step records of an attempt, or of all, in the order in which they started."""
         ...
 
     def step(self, key: RunKey, attempt: int, step_id: str) -> StepRecord | None:

@@ -19,6 +19,7 @@ from millrace.http.routes.apply import apply_router
 from millrace.http.routes.audit import audit_router
 from millrace.http.routes.collections import collection_routers
 from millrace.http.routes.flows import flows_router
+from millrace.http.routes.limits import limits_router
 from millrace.http.routes.metrics import metrics_router
 from millrace.http.routes.runs import runs_router
 from millrace.http.routes.start import start_router
@@ -39,6 +40,7 @@ ROUTERS: Final = (
     start_router,
     runs_router,
     metrics_router,
+    limits_router,
 )
 
 _DESCRIPTION: Final = "Integration flows in your own AWS account."

@@ -11,6 +11,7 @@ from millrace.domain.resource import Resource
 from millrace.domain.run import Attempt, Counts, Run, RunError, RunStatus, StepStatus, Trigger
 from millrace.domain.token import Role, Token, TokenInput
 from millrace.usecases.resources import fields_of
+from millrace.usecases.run_log import LogEntry
 from millrace.usecases.runs import RunDetail
 
 
@@ -158,6 +159,12 @@ class RunDetailView(RunView):
         """The view of a run and its steps."""
         steps = tuple(StepView(**fields_of(record, StepView)) for record in detail.steps)
         return cls(**fields_of(detail.run, RunView), steps=steps)
+
+
+class RunLog(Model):
+    """What happened in a run, oldest first."""
+
+    data: tuple[LogEntry, ...]
 
 
 class StartedRun(Model):

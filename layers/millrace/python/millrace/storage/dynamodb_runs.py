@@ -105,9 +105,9 @@ class DynamoRuns:
             raise NotFoundError(f"there is no run {key.run_id!r}")
         return unpack(Run, data(item))
 
-    def steps(self, key: RunKey, attempt: int) -> tuple[StepRecord, ...]:
-        """The step records of one attempt, in the order in which they started."""
-        prefix = keys.step_prefix(attempt)
+    def steps(self, key: RunKey, attempt: int | None) -> tuple[StepRecord, ...]:
+        """The step records of an attempt, or of all, in the order in which they started."""
+        prefix = keys.STEP_PREFIX if attempt is None else keys.step_prefix(attempt)
         pages = self._client.get_paginator("query").paginate(
             TableName=self._table,
             KeyConditionExpression="pk = :pk AND begins_with(sk, :prefix)",

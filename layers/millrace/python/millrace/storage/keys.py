@@ -25,6 +25,7 @@ from millrace.domain.metrics import Grain
 from millrace.domain.run import RunKey
 
 RUN: Final = "run"
+STEP_PREFIX: Final = "step#"
 DELIVERY: Final = "delivery"
 PUBLIC: Final = "public"
 UNFINISHED_PARTITIONS: Final = 4
@@ -70,7 +71,7 @@ def run(key: RunKey) -> Key:
 
 def step_prefix(attempt: int) -> str:
     """What the sort keys of one attempt's steps start with."""
-    return f"step#{attempt:02d}#"
+    return f"{STEP_PREFIX}{attempt:02d}#"
 
 
 def step(key: RunKey, attempt: int, step_id: str) -> Key:

@@ -201,12 +201,12 @@ class MemoryRuns:
             raise NotFoundError(f"there is no run {key.run_id!r}")
         return self._runs[key]
 
-    def steps(self, key: RunKey, attempt: int) -> tuple[StepRecord, ...]:
-        """The step records of one attempt, in the order in which they started."""
+    def steps(self, key: RunKey, attempt: int | None) -> tuple[StepRecord, ...]:
+        """The step records of an attempt, or of all, in the order in which they started."""
         found = (
             record
             for (run, number, _), record in self._steps.items()
-            if run == key and number == attempt
+            if run == key and attempt in {None, number}
         )
         return tuple(sorted(found, key=lambda record: (record.started_at, record.step_id)))
 

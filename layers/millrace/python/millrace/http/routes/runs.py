@@ -10,9 +10,10 @@ from millrace.domain.errors import NotFoundError
 from millrace.domain.ports import Listing
 from millrace.http.documented import answers
 from millrace.http.requests import Cursor, Limit, Page, caller_of, page
-from millrace.http.views import RunDetailView, RunView, StepOutput
+from millrace.http.views import RunDetailView, RunLog, RunView, StepOutput
 from millrace.usecases import runs
 from millrace.usecases.context import Context
+from millrace.usecases.run_log import run_log
 
 
 def runs_router(context: Context) -> APIGatewayHttpRouter:
@@ -38,6 +39,14 @@ def runs_router(context: Context) -> APIGatewayHttpRouter:
     def get_run(run_id: str) -> RunDetailView:
         detail = runs.get_run(context, caller_of(router.current_event), run_id)
         return RunDetailView.of_detail(detail)
+
+    @router.get(
+        "/v1/runs/<run_id>/logs",
+        tags=["runs"],
+        responses=answers(HTTPStatus.OK, NotFoundError),
+    )
+    def get_run_log(run_id: str) -> RunLog:
+        return RunLog(data=run_log(context, caller_of(router.current_event), run_id))
 
     @router.get(
         "/v1/runs/<run_id>/steps/<step_id>/output",
