@@ -86,6 +86,11 @@ def test_broken_rules_of_plain_resources_have_their_place(alice: Client) -> None
         ),
         (
             "virtualEnvironments",
+            {"name": "n", "replacements": {"dataPools": {"pool_9": "pool_8"}}},
+            ("unknownDataPool", "/replacements/dataPools/pool_9"),
+        ),
+        (
+            "virtualEnvironments",
             {"name": "n", "replacements": {"priority": 6}},
             ("lessThanEqual", "/replacements/priority"),
         ),

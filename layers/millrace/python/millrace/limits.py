@@ -22,7 +22,8 @@ BATCH_READ_ITEMS: Final = 100
 TARGETS_PER_GROUP: Final = 20
 
 REPLACED_CONNECTIONS: Final = 50
-"""Of a virtual environment; each names two connections, which are read one by one to be checked."""
+REPLACED_DATA_POOLS: Final = 20
+"""Of a virtual environment; each names two of them, which are read one by one to be checked."""
 
 REPLACED_VARIABLES: Final = 200
 
@@ -69,6 +70,17 @@ OUTBOUND_TIMEOUT_SECONDS: Final = 30.0
 
 OUTBOUND_BODY_BYTES: Final = 20_000_000
 """One outbound HTTP answer."""
+
+HEADER_NAME_LENGTH: Final = 128
+OAUTH_SCOPES: Final = 50
+SIGNED_TEXT_LENGTH: Final = 1_024
+
+REQUESTS_PER_SECOND_MAX: Final = 10_000
+CONCURRENT_REQUESTS_MAX: Final = 1_000
+"""What a connection's rate limit may say."""
+
+PING_SECONDS: Final = 10.0
+"""All of a ping, so that API Gateway's 30 seconds are never met."""
 
 OUTPUT_PAGE_BYTES: Final = 4_000_000
 """An output page of a step holds at most this much before compression, so memory stays bounded."""

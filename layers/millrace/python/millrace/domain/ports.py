@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol
 
 from millrace.domain.action import ExportAction, ImportAction, ProcessAction
 from millrace.domain.base import Json, Record
-from millrace.domain.connection import Connection
+from millrace.domain.connection import Connection, PingMethod
 from millrace.domain.metrics import Counted, Grain
 from millrace.domain.records import Batch, ExportPage, RecordFailure
 from millrace.domain.resource import Resource
@@ -334,6 +334,15 @@ class Process(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Pong:
+    """What became of a ping: the answer's status, and what is wrong if anything is."""
+
+    status: int | None
+    code: str | None = None
+    message: str | None = None
+
+
 class Connectors(Protocol):
     """What actions do."""
 
@@ -363,6 +372,12 @@ class Connectors(Protocol):
 
     def process(self, work: ProcessAction) -> Process:
         """The operations of a process."""
+        ...
+
+    def ping(
+        self, connection: Connection, secrets: Mapping[str, str], method: PingMethod, path: str
+    ) -> Pong:
+        """Send one request with the connection's credentials, within `limits.PING_SECONDS`."""
         ...
 
 

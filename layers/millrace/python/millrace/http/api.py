@@ -18,6 +18,7 @@ from millrace.http.requests import caller_of
 from millrace.http.routes.apply import apply_router
 from millrace.http.routes.audit import audit_router
 from millrace.http.routes.collections import collection_routers
+from millrace.http.routes.connections import connections_router
 from millrace.http.routes.flows import flows_router
 from millrace.http.routes.limits import limits_router
 from millrace.http.routes.metrics import metrics_router
@@ -33,6 +34,7 @@ from millrace.usecases.once import Once
 ROUTERS: Final = (
     tokens_router,
     apply_router,
+    connections_router,
     flows_router,
     versions_router,
     webhooks_router,

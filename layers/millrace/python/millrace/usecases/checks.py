@@ -17,6 +17,7 @@ from millrace.domain.action import (
 from millrace.domain.connection import Connection
 from millrace.domain.errors import NotFoundError, Violation
 from millrace.domain.flow import FlowSettings, Step
+from millrace.domain.resource import Resource
 from millrace.usecases.context import Context
 from millrace.usecases.definitions import to_definition
 
@@ -31,10 +32,8 @@ def work_of(step: Step, find_action: Lookup[Action]) -> ActionWork | None:
     return None if action is None else action.work
 
 
-def lookup[R: (Action, Connection)](
-    context: Context, kind: type[R], workspace_id: str
-) -> Lookup[R]:
-    """Finds stored actions or connections of a workspace by id, each read once."""
+def lookup[R: Resource](context: Context, kind: type[R], workspace_id: str) -> Lookup[R]:
+    """Finds stored resources of a workspace by id, each read once."""
     known: dict[str, R | None] = {}
 
     def find(id_: str) -> R | None:
