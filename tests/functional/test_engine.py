@@ -377,6 +377,20 @@ def test_the_log_tells_all_attempts_in_order(engine: Engine) -> None:
     assert log[3]["error"]["code"] == "http401"
 
 
+def test_a_run_that_failed_is_run_again(engine: Engine) -> None:
+    """With its payload, on its own version; each run names the other."""
+    flow = engine.flow(write("second", dependsOn=[]))
+    engine.shop.trouble["/second"] = [WRONG_TOKEN]
+    failed = engine.run(flow, [{"id": 7}])
+    started = engine.client("POST", f"/v1/runs/{failed['id']}/retry", {"from": "start"})
+    run = engine.ended(started.body["runId"])
+    assert (run["status"], run["retryOf"]) == ("succeeded", failed["id"])
+    assert engine.shop.received["/second"] == [{"id": 7}]
+    assert engine.client("GET", f"/v1/runs/{failed['id']}").body["retries"] == [run["id"]]
+    refused = engine.client("POST", f"/v1/runs/{run['id']}/retry", {"from": "failedStep"})
+    assert (refused.status, {pointer for _, pointer in refused.errors}) == (422, {"/from"})
+
+
 def test_attempts_run_out(engine: Engine) -> None:
     """After the last one the run has failed, with the last one's error."""
     engine.shop.trouble["/orders"] = [WRONG_TOKEN] * 2

@@ -71,6 +71,16 @@ def test_a_caller_may_wait_for_the_result(
     assert (answer.status, answer.body["status"], answer.body["steps"]) == (200, "succeeded", [])
 
 
+def test_a_run_that_is_not_over_is_not_run_again(
+    alice: Client, mallory: Client, flow: dict[str, str]
+) -> None:
+    """One may wait for its end; another workspace's run is none."""
+    started = alice("POST", f"/v1/flows/{flow['id']}/run", {})
+    path = f"{started.headers['location']}/retry"
+    assert alice("POST", path, {}).status == 409
+    assert mallory("POST", path, {}).status == 404
+
+
 def test_the_limits_can_be_asked_for(alice: Client) -> None:
     """The numbers that are enforced."""
     told = alice("GET", "/v1/limits").body["data"]

@@ -324,3 +324,15 @@ def test_the_end_of_an_interval_is_not_in_it(runs: Runs) -> None:
     assert len(counted(runs, "hour", 13)) == 1
     assert counted(runs, "day", flow_id="flow_2") == []
     assert counted(runs, "day", workspace_id=MALLORY.workspace_id) == []
+
+
+def test_a_run_and_the_run_it_repeats_name_each_other(runs: Runs) -> None:
+    """However often it is repeated; the list tells it too."""
+    runs.create(run())
+    ended = runs.finish(KEY, DONE, LATER)
+    for id_ in ("run_2", "run_3"):
+        runs.create(run(id_, retry_of=KEY.run_id))
+    expected = ended.model_copy(update={"retries": ("run_2", "run_3")})
+    assert runs.get(KEY) == expected
+    assert expected in runs.page(ALICE.workspace_id, "flow_1").items
+    assert runs.get(RunKey(ALICE.workspace_id, "run_2")).retry_of == KEY.run_id

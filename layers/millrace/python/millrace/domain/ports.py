@@ -157,6 +157,7 @@ class Runs(Protocol):
     def create(self, run: Run, *, dedupe_key: str | None = None) -> tuple[Run, bool]:
         """Store a new run, or give the one that already has this dedupe key.
 
+        The run that it repeats, if it repeats one, must be over, and names it from now on.
         Returns the run, and whether it is new.
         """
         ...

@@ -167,6 +167,8 @@ class Run(Model):
         default=None, description="Only these steps run; the others are as if skipped. None: all."
     )
     virtual_environment_id: str | None = None
+    retry_of: str | None = Field(default=None, description="The run that this one repeats.")
+    retries: tuple[str, ...] = Field(default=(), description="The runs that repeat this one.")
     connections: dict[str, str] = Field(
         default_factory=dict, description="Connections, and those that take their place."
     )

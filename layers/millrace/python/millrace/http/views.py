@@ -134,6 +134,8 @@ class RunView(Model):
     status: RunStatus
     steps_to_run: tuple[str, ...] | None
     virtual_environment_id: str | None
+    retry_of: str | None
+    retries: tuple[str, ...]
     trigger: Trigger
     attempt: int
     created_at: Moment

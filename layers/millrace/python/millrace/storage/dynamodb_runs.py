@@ -8,8 +8,10 @@ it expects, so a repeated or late one changes nothing:
     run:   running --plan_retry--> retrying --begin_attempt--> running --finish--> terminal
 """
 
+import json
 import random
 import time
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -84,6 +86,8 @@ class DynamoRuns:
             }
             for item in items
         ]
+        if run.retry_of is not None:
+            puts.append(self._retried(run, run.retry_of))
         for tries_left in reversed(range(_CREATE_TRIES)):
             try:
                 self._client.transact_write_items(TransactItems=puts)
@@ -103,7 +107,7 @@ class DynamoRuns:
         item = self._read(keys.run(key))
         if item is None:
             raise NotFoundError(f"there is no run {key.run_id!r}")
-        return unpack(Run, data(item))
+        return _run(item)
 
     def steps(self, key: RunKey, attempt: int | None) -> tuple[StepRecord, ...]:
         """The step records of an attempt, or of all, in the order in which they started."""
@@ -137,7 +141,7 @@ class DynamoRuns:
             ScanIndexForward=False,
             Limit=limit + 1,
         )
-        items = tuple(unpack(Run, data(item)) for item in answer["Items"][:limit])
+        items = tuple(_run(item) for item in answer["Items"][:limit])
         if "LastEvaluatedKey" not in answer and len(answer["Items"]) <= limit:
             return Listing(items)
         return Listing(items, encode_cursor(items[-1].id))
@@ -154,7 +158,7 @@ class DynamoRuns:
                     **{":partition": partition, ":before": rfc3339(created_before)}
                 ),
             )
-            found += [unpack(Run, data(item)) for page in pages for item in page["Items"]]
+            found += [_run(item) for page in pages for item in page["Items"]]
         return tuple(found)
 
     def claim_step(self, key: RunKey, attempt: int, step_id: str, now: datetime) -> StepRecord:
@@ -284,6 +288,18 @@ class DynamoRuns:
                 continue
             return after
 
+    def _retried(self, run: Run, retry_of: str) -> "TransactWriteItemTypeDef":
+        """Names a new run beside the one that it repeats, which is over and never put again."""
+        return {
+            "Update": {
+                "TableName": self._table,
+                "Key": attributes(**keys.run(RunKey(run.workspace_id, retry_of))),
+                "UpdateExpression": "ADD retries :ids",
+                "ConditionExpression": "attribute_exists(pk)",
+                "ExpressionAttributeValues": {":ids": {"SS": [run.id]}},
+            }
+        }
+
     def _delivered(self, run: Run, dedupe_key: str | None) -> Run | None:
         if dedupe_key is None:
             return None
@@ -299,6 +315,13 @@ class DynamoRuns:
         return answer.get("Item")
 
 
+def _run(item: Mapping[str, Any]) -> Run:
+    """The run of an item, with the runs that repeat it, which are kept beside it."""
+    retries = item.get("retries", {}).get("SS")
+    beside = {} if retries is None else {"retries": json.dumps(sorted(retries))}
+    return unpack(Run, data({**item}), beside)
+
+
 def _as_read(run: Run) -> Attributes:
     """The values of the condition that the run is as it was read."""
     return attributes(**{":status": run.status.value, ":attempt": run.attempt})
@@ -307,7 +330,7 @@ def _as_read(run: Run) -> Attributes:
 def _run_item(run: Run) -> Attributes:
     item = attributes(
         **keys.run(run.key),
-        data=pack(run),
+        data=pack(run.model_copy(update={"retries": ()})),
         status=run.status.value,
         attempt=run.attempt,
         gsi1pk=keys.runs_of_flow(run.workspace_id, run.flow_id),

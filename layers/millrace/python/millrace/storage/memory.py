@@ -193,6 +193,10 @@ class MemoryRuns:
             if known != run.key:
                 return self._runs[known], False
         self._runs[run.key] = unpack(Run, pack(run))
+        if run.retry_of is not None:
+            first = self.get(RunKey(run.workspace_id, run.retry_of))
+            retries = tuple(sorted({*first.retries, run.id}))
+            self._runs[first.key] = first.model_copy(update={"retries": retries})
         return run, True
 
     def get(self, key: RunKey) -> Run:

@@ -46,6 +46,7 @@ class Manner:
     steps_to_run: tuple[str, ...] | None = None
     virtual_environment_id: str | None = None
     connections: Mapping[str, str] = _NOTHING
+    retry_of: Run | None = None
 
 
 _AS_USUAL: Final = Manner()
@@ -80,7 +81,12 @@ def start_run(
             version_number=version.number,
             status=RunStatus.RUNNING,
             trigger=trigger,
-            payload=_keep_payload(context, RunKey(flow.workspace_id, run_id), payload),
+            payload=(
+                _keep_payload(context, RunKey(flow.workspace_id, run_id), payload)
+                if how.retry_of is None
+                else how.retry_of.payload
+            ),
+            retry_of=None if how.retry_of is None else how.retry_of.id,
             machine_arn=version.machine_arn,
             steps_to_run=how.steps_to_run,
             virtual_environment_id=how.virtual_environment_id,

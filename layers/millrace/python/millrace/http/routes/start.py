@@ -1,4 +1,4 @@
-"""Starting runs of a flow: /run, /start and /manual."""
+"""Starting runs of a flow: /run, /start and /manual, and again: /v1/runs/{run_id}/retry."""
 
 import re
 from http import HTTPStatus
@@ -19,6 +19,7 @@ from millrace.http.views import RunDetailView, StartedRun
 from millrace.usecases import run_flow, runs
 from millrace.usecases.context import Context
 from millrace.usecases.flows import get_version
+from millrace.usecases.retry_run import RetryRequest, retry_run
 from millrace.usecases.run_flow import RunRequest
 
 Started = Response[StartedRun | RunDetailView]
@@ -29,9 +30,8 @@ Prefer = Annotated[
 ]
 
 _WAIT: Final = re.compile(r"\bwait\s*=\s*\"?(\d{1,6})\b")
-_STARTED: Final = answers(HTTPStatus.OK) | answers(
-    HTTPStatus.ACCEPTED, *WITH_BODY, NotFoundError, ConflictError
-)
+_RETRIED: Final = answers(HTTPStatus.ACCEPTED, *WITH_BODY, NotFoundError, ConflictError)
+_STARTED: Final = answers(HTTPStatus.OK) | _RETRIED
 # Those that are queued, and that which goes past the queue; there is no queue yet.
 _PLACES: Final = ("run", "start", "manual")
 _PLACES_OF_A_VERSION: Final = ("start", "manual")
@@ -55,6 +55,15 @@ def start_router(context: Context) -> APIGatewayHttpRouter:
             detail = RunDetailView.of_detail(runs.get_run(context, caller, run.id))
             return Response(HTTPStatus.OK.value, JSON, body=detail, headers=headers)
         told = StartedRun(run_id=run.id, status=run.status)
+        return Response(HTTPStatus.ACCEPTED.value, JSON, body=told, headers=headers)
+
+    @router.post("/v1/runs/<run_id>/retry", tags=["runs"], responses=_RETRIED)
+    def retry(run_id: str, given: RetryRequest | None = None) -> Response[StartedRun]:
+        event = router.current_event
+        asked = given or RetryRequest()
+        run = retry_run(context, caller_of(event), run_id, asked, dedupe_key(event))
+        told = StartedRun(run_id=run.id, status=run.status)
+        headers = {"Location": f"/v1/runs/{run.id}"}
         return Response(HTTPStatus.ACCEPTED.value, JSON, body=told, headers=headers)
 
     # Before the routes of a version, which would take "raw" for one.
