@@ -64,6 +64,7 @@ def test_the_limits_in_the_api_page_are_those_in_the_code() -> None:
         limits.METRIC_ROWS,
         limits.HOURLY_METRICS_DAYS,
     )
+    api_keys = limits.API_KEYS_PER_FLOW
     key_length = limits.IDEMPOTENCY_KEY_LENGTH
     for row in (
         f"| steps of a version | {limits.STEPS_PER_VERSION} |",
@@ -81,6 +82,13 @@ def test_the_limits_in_the_api_page_are_those_in_the_code() -> None:
         f"| rate limit of a connection | {rate:,} requests a second, {under_way:,} under way |",
         f"| `Retry-After` honoured | {limits.RETRY_AFTER_SECONDS_MAX // 3_600} h |",
         f"| delivery id remembered | {limits.DELIVERY_MEMORY_DAYS} days |",
+        f"| `settings` of a flow | {limits.SETTINGS_BYTES:,} bytes as JSON |",
+        f"| `testPayload` | {limits.TEST_PAYLOAD_LENGTH:,} characters; {limits.TEST_HEADERS} ",
+        f"| {limits.REFERENCES_OF_A_FLOW} of each; {limits.ALIASES} aliases; {api_keys} API keys |",
+        f"| circles are found within {limits.FLOWS_IN_A_ROW} in a row |",
+        f"| `concurrency.limit` | {limits.CONCURRENCY_MAX:,} |",
+        f"| {limits.MAPPED_FIELDS} fields, {limits.MAPPED_LISTS} lists |",
+        f"| configured answer of a webhook | {limits.ANSWER_BODY_LENGTH:,} characters |",
         f"| operations of a patch | {limits.PATCH_OPERATIONS} |",
         f"| wait for the end of a run | {limits.RUN_WAIT_SECONDS} s |",
         f"| intervals of metrics | {intervals:,}; {rows:,} rows with versions; {hourly} days of",

@@ -32,6 +32,24 @@ DATA_POOL_TTL_SECONDS: Final = 7_776_000
 
 DATA_POOL_TTL_SECONDS_MAX: Final = 31_536_000
 
+SETTINGS_BYTES: Final = 65_536
+"""Free settings of a flow, as JSON: they are part of the flow's item."""
+
+TEST_PAYLOAD_LENGTH: Final = 65_536
+TEST_HEADERS: Final = 50
+CONCURRENCY_MAX: Final = 1_000
+ALIASES: Final = 100
+REFERENCES_OF_A_FLOW: Final = 50
+"""Labels, notification groups or flows to run next."""
+
+FLOWS_IN_A_ROW: Final = 20
+"""How far runNextFlowIds and Flow steps are followed to find a circle."""
+
+API_KEYS_PER_FLOW: Final = 20
+MAPPED_FIELDS: Final = 200
+MAPPED_LISTS: Final = 20
+MAPPING_PLACE_LENGTH: Final = 512
+
 FLOW_RETRY_ATTEMPTS: Final = 10
 FLOW_RETRY_DELAY_MINUTES: Final = 60
 
@@ -40,6 +58,9 @@ REQUEST_BYTES: Final = 1_000_000
 
 WEBHOOK_BYTES: Final = 4_000_000
 """Webhook body: a Lambda event holds 6 MB, base64 included."""
+
+ANSWER_BODY_LENGTH: Final = 10_000
+"""The configured answer of a webhook."""
 
 SECRETS_BYTES: Final = 4_096
 """Parameter Store: one standard parameter, which holds all secrets of a resource as JSON."""

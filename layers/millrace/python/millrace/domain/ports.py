@@ -6,11 +6,12 @@ Each port has an adapter for AWS and one in memory; both pass the same contract 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from millrace.domain.action import ExportAction, ImportAction, ProcessAction
 from millrace.domain.base import Json, Record
 from millrace.domain.connection import Connection, PingMethod
+from millrace.domain.flow import MachineKind
 from millrace.domain.metrics import Counted, Grain
 from millrace.domain.records import Batch, ExportPage, RecordFailure
 from millrace.domain.resource import Resource
@@ -253,9 +254,6 @@ class Secrets(Protocol):
     def delete(self, key: str) -> None:
         """Forget a set of secrets if it is there."""
         ...
-
-
-type MachineKind = Literal["STANDARD", "EXPRESS"]
 
 
 class Machines(Protocol):

@@ -17,6 +17,7 @@ from millrace.http.idempotency import Resolver, answer_once
 from millrace.http.requests import caller_of
 from millrace.http.routes.apply import apply_router
 from millrace.http.routes.audit import audit_router
+from millrace.http.routes.callbacks import callbacks_router
 from millrace.http.routes.collections import collection_routers
 from millrace.http.routes.connections import connections_router
 from millrace.http.routes.flows import flows_router
@@ -38,6 +39,7 @@ ROUTERS: Final = (
     flows_router,
     versions_router,
     webhooks_router,
+    callbacks_router,
     audit_router,
     start_router,
     runs_router,

@@ -11,7 +11,7 @@ from typing import Any
 
 from millrace.domain import run_states
 from millrace.domain.errors import ConflictError, NotFoundError, RevisionMismatchError
-from millrace.domain.flow import Flow
+from millrace.domain.flow import Flow, MachineKind
 from millrace.domain.metrics import Counted, Grain, counters_of, grain_of
 from millrace.domain.ports import (
     Change,
@@ -19,7 +19,6 @@ from millrace.domain.ports import (
     Delete,
     Found,
     Listing,
-    MachineKind,
     Ref,
     Replace,
     Schedule,
@@ -46,7 +45,6 @@ from millrace.storage.changes import (
     relisted,
     subject,
 )
-from millrace.storage.changes import stable_key as key_of
 from millrace.storage.codec import decode_cursor, encode_cursor, pack, unpack
 
 
@@ -102,7 +100,7 @@ class MemoryResources:
     ) -> R | None:
         """The resource of the collection that has this stable key, if there is one."""
         members = self._members(kind, keys.collection(workspace_id, kind.prefix, parent_id))
-        return next((item for item in members if key_of(item) == stable_key), None)
+        return next((item for item in members if item.unique_key == stable_key), None)
 
     def page[R: Resource](
         self,
@@ -169,7 +167,7 @@ class MemoryResources:
             del items[address]
             return
         name = claimed_key(change)
-        taken = any(pk == partition and key_of(item) == name for (pk, _), item in items.items())
+        taken = any(pk == partition and item.unique_key == name for (pk, _), item in items.items())
         if name is not None and taken:
             raise ConflictError(key_taken(after))
         stored = unpack(type(after), pack(after))

@@ -13,6 +13,7 @@ from typing import Final, Literal
 
 from pydantic import Field
 
+from millrace.compiler.rules import EXPRESS_SECONDS
 from millrace.domain.base import Json, Model
 from millrace.domain.errors import ConflictError, NotFoundError, UnavailableError
 from millrace.domain.flow import Flow, Version
@@ -27,11 +28,13 @@ from millrace.domain.run import (
     StepStatus,
 )
 from millrace.usecases.context import Context
+from millrace.usecases.deploy import is_synchronous
 from millrace.usecases.latest_runs import tell_flow
 from millrace.usecases.runs import run_version, start_execution
 from millrace.usecases.step_input import sources
 
 _RETRY_WAIT_MAX: Final = timedelta(hours=24)
+_EXPRESS_TIME: Final = timedelta(seconds=EXPRESS_SECONDS)
 _SWEEP_AFTER: Final = timedelta(minutes=2)
 
 
@@ -90,7 +93,12 @@ def _on_failed_attempt(context: Context, key: RunKey, event: AttemptEvent) -> di
 
 
 def _wait_after(context: Context, run: Run, attempt: int) -> timedelta | None:
-    """How long to wait, doubling if the flow says so, or None if there are no attempts left."""
+    """How long to wait, doubling if the flow says so, or None if there are no attempts left.
+
+    A synchronous machine has no states for another attempt, whatever the flow became meanwhile.
+    """
+    if is_synchronous(run.machine_arn):
+        return None
     try:
         flow = context.resources.get(Flow, run.workspace_id, run.flow_id)
     except NotFoundError:
@@ -218,7 +226,13 @@ def sweep(context: Context) -> int:
 
 def _repair(context: Context, run: Run) -> bool:
     """Whether there was something to repair."""
-    outcome = context.machines.outcome(run.machine_arn, run.id)
+    outcome: str | None
+    if is_synchronous(run.machine_arn):
+        # Step Functions does not tell of an EXPRESS execution, which ends after this long anyway.
+        is_over = context.clock() - run.created_at > _EXPRESS_TIME
+        outcome = "TIMED_OUT" if is_over else "RUNNING"
+    else:
+        outcome = context.machines.outcome(run.machine_arn, run.id)
     if outcome == "RUNNING":
         return False
     if outcome is None:
