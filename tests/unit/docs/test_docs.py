@@ -59,6 +59,11 @@ def test_the_limits_in_the_api_page_are_those_in_the_code() -> None:
     replaced = f"{connections} connections, {variables} variables, {pools} data pools"
     rate, under_way = limits.REQUESTS_PER_SECOND_MAX, limits.CONCURRENT_REQUESTS_MAX
     longest, usual = limits.DATA_POOL_TTL_SECONDS_MAX, limits.DATA_POOL_TTL_SECONDS
+    intervals, rows, hourly = (
+        limits.METRIC_INTERVALS,
+        limits.METRIC_ROWS,
+        limits.HOURLY_METRICS_DAYS,
+    )
     api_keys = limits.API_KEYS_PER_FLOW
     key_length = limits.IDEMPOTENCY_KEY_LENGTH
     for row in (
@@ -87,6 +92,8 @@ def test_the_limits_in_the_api_page_are_those_in_the_code() -> None:
         f"| {limits.MAPPED_FIELDS} fields, {limits.MAPPED_LISTS} lists |",
         f"| configured answer of a webhook | {limits.ANSWER_BODY_LENGTH:,} characters |",
         f"| operations of a patch | {limits.PATCH_OPERATIONS} |",
+        f"| wait for the end of a run | {limits.RUN_WAIT_SECONDS} s |",
+        f"| intervals of metrics | {intervals:,}; {rows:,} rows with versions; {hourly} days of",
         f"| `Idempotency-Key` | {key_length} characters; remembered {limits.IDEMPOTENCY_HOURS} h |",
         f"| value in the audit trail | {limits.AUDIT_VALUE_BYTES:,} bytes;",
     ):

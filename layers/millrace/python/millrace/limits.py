@@ -121,6 +121,18 @@ AUDIT_VALUE_BYTES: Final = 100_000
 PATCH_OPERATIONS: Final = 100
 """Operations of one JSON Patch."""
 
+RUN_WAIT_SECONDS: Final = 25
+"""A request waits so long for the end of a run: an HTTP API gives up after 30 s."""
+
+HOURLY_METRICS_DAYS: Final = 400
+"""How long runs are counted by the hour: a year, and a month to compare. By the day: for good."""
+
+METRIC_INTERVALS: Final = 1_000
+"""Intervals in one answer of metrics."""
+
+METRIC_ROWS: Final = 10_000
+"""Intervals times the versions that ran in them; some 4 MB, of the 6 MB that Lambda answers."""
+
 IDEMPOTENCY_KEY_LENGTH: Final = 128
 IDEMPOTENCY_HOURS: Final = 24
 """How long the answer to a request with an Idempotency-Key is given again."""

@@ -25,6 +25,7 @@ TAGS: Final = {
     "notificationGroups": "Who is told of what happens to a flow.",
     "templates": "Documents that flows are made from.",
     "dataPools": "Keys seen before.",
+    "limits": "What Millrace bounds, and how far.",
     "tokens": "Who may call this API.",
 }
 

@@ -11,6 +11,7 @@ from millrace.domain.resource import Resource
 from millrace.domain.run import Attempt, Counts, Run, RunError, RunStatus, StepStatus, Trigger
 from millrace.domain.token import Caller, Role, Token, TokenInput
 from millrace.usecases.resources import fields_of
+from millrace.usecases.run_log import LogEntry
 from millrace.usecases.runs import RunDetail
 
 
@@ -142,6 +143,10 @@ class RunView(Model):
     version_id: str
     version_number: int
     status: RunStatus
+    steps_to_run: tuple[str, ...] | None
+    virtual_environment_id: str | None
+    retry_of: str | None
+    retries: tuple[str, ...]
     trigger: Trigger
     attempt: int
     created_at: Moment
@@ -167,6 +172,12 @@ class RunDetailView(RunView):
         """The view of a run and its steps."""
         steps = tuple(StepView(**fields_of(record, StepView)) for record in detail.steps)
         return cls(**fields_of(detail.run, RunView), steps=steps)
+
+
+class RunLog(Model):
+    """What happened in a run, oldest first."""
+
+    data: tuple[LogEntry, ...]
 
 
 class StartedRun(Model):
