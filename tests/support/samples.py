@@ -1,5 +1,6 @@
 """The domain's things as tests need them: valid, small, and changed by naming what differs."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from tests.support.time_and_ids import NOON
@@ -116,3 +117,9 @@ def import_step(
         http=HttpImport(path="/orders", batch_size=batch_size),
     )
     return _step({"id": id_, "type": "Import", "action": action} | changes)
+
+
+def unstamped(steps: Iterable[Step]) -> tuple[Step, ...]:
+    """The steps as they were sent, without who made them and when."""
+    names = ("created_by", "created_date", "modified_by", "modified_date")
+    return tuple(step.model_copy(update=dict.fromkeys(names)) for step in steps)

@@ -461,3 +461,17 @@ def test_the_run_of_a_deleted_flow_brings_nothing_back(resources: Resources) -> 
     resources.record_run(WS, "flow_1", latest_run(1))
     with pytest.raises(NotFoundError):
         resources.get(Flow, WS, "flow_1")
+
+
+def test_a_version_keeps_its_latest_run_when_another_version_runs(resources: Resources) -> None:
+    """Also when it began before the other version's run and ends after it, or is told late."""
+    resources.commit(Create(flow()))
+    old, new = latest_run(3, RunStatus.RUNNING), latest_run(5)
+    resources.record_run(WS, "flow_1", old)
+    resources.record_run(WS, "flow_1", new.model_copy(update={"version_id": "ver_2"}))
+    asked = [("flow_1", old.version_id), ("flow_1", "ver_9"), ("flow_9", old.version_id)]
+    assert resources.latest_runs(WS, asked) == {old.version_id: old}
+    resources.record_run(WS, "flow_1", latest_run(3))
+    resources.record_run(WS, "flow_1", latest_run(1, RunStatus.FAILED))
+    assert resources.latest_runs(WS, asked) == {old.version_id: latest_run(3)}
+    assert resources.latest_runs("ws_mallory", asked) == {}

@@ -10,6 +10,7 @@ from pydantic import (
     ConfigDict,
     Field,
     PlainSerializer,
+    SecretStr,
     StringConstraints,
 )
 from pydantic.alias_generators import to_camel
@@ -88,6 +89,19 @@ StableKey = Annotated[
 ]
 
 Description = Annotated[str, Field(max_length=limits.DESCRIPTION_LENGTH)]
+
+WriteOnly = Annotated[
+    SecretStr | None,
+    Field(
+        description="Write-only; never returned.",
+        # Nothing is told of it, not even a null: OpenAPI's writeOnly.
+        exclude_if=lambda secret: secret is None,
+    ),
+]
+
+Settings = Annotated[
+    dict[str, Json], Field(description="The author's own; readable, so no place for credentials.")
+]
 
 Expression = Annotated[
     str,

@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from collections import Counter
 from typing import Final, NoReturn
 
 from millrace.domain.base import Json
@@ -24,6 +25,7 @@ def parse_json(data: bytes, *, strict: bool = False) -> Json:
             object_pairs_hook=_unique if strict else None,
             parse_constant=_refuse,
             parse_float=_finite,
+            parse_int=_whole,
         )
         if strict and _SURROGATE.search(data):
             json.dumps(value, ensure_ascii=False).encode()
@@ -37,14 +39,18 @@ def parse_json(data: bytes, *, strict: bool = False) -> Json:
 def _unique(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        ((twice, _),) = Counter(name for name, _ in pairs).most_common(1)
         raise ValueError(f"the key {twice!r} appears twice in one object")
     return found
 
 
 def _refuse(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
+
+
+def _whole(text: str) -> int:
+    _finite(text)
+    return int(text)
 
 
 def _finite(text: str) -> float:

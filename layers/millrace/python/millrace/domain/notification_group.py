@@ -2,10 +2,10 @@
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, Field, SecretStr
+from pydantic import AfterValidator, Field
 
 from millrace import limits
-from millrace.domain.base import Description, Model, Name, StableKey
+from millrace.domain.base import Description, Model, Name, StableKey, WriteOnly
 from millrace.domain.resource import SecretHolder
 
 
@@ -36,7 +36,7 @@ type NotificationTarget = Annotated[
     UrlTarget | EmailTarget | SnsTarget, Field(discriminator="type")
 ]
 
-type Occasion = Literal["failed", "partiallySucceeded", "recovered"]
+type Occasion = Literal["succeeded", "partiallySucceeded", "failed", "recovered"]
 
 
 def _once_each(occasions: tuple[Occasion, ...]) -> tuple[Occasion, ...]:
@@ -60,11 +60,13 @@ class NotificationGroupInput(Model):
         min_length=1,
         description="What to tell of; recovered is the first success after a failure.",
     )
-    signing_secret: SecretStr | None = Field(
-        default=None,
-        min_length=1,
-        description="Write-only; signs what is posted to the targets of type url.",
-    )
+    signing_secret: Annotated[
+        WriteOnly,
+        Field(
+            min_length=1,
+            description="Write-only; signs what is posted to the targets of type url.",
+        ),
+    ] = None
 
 
 class NotificationGroup(NotificationGroupInput, SecretHolder):

@@ -10,7 +10,9 @@ from typing import Any, Literal, Protocol
 
 from millrace.domain.action import ExportAction, ImportAction, ProcessAction
 from millrace.domain.base import Json, Record
-from millrace.domain.connection import Connection
+from millrace.domain.connection import Connection, PingMethod
+from millrace.domain.flow import MachineKind
+from millrace.domain.metrics import Counted, Grain
 from millrace.domain.records import Batch, ExportPage, RecordFailure
 from millrace.domain.resource import Resource
 from millrace.domain.run import LatestRun, Run, RunError, RunKey, RunOutcome, StepRecord
@@ -180,7 +182,19 @@ class Resources(Protocol):
         ...
 
     def record_run(self, workspace_id: str, flow_id: str, run: LatestRun) -> None:
-        """Remember a flow's latest run beside the flow, unless a later one is known."""
+        """Remember the latest run of a flow and of its version, unless a later one is known.
+
+        Raises UnavailableError if that cannot be written now.
+        """
+        ...
+
+    def latest_runs(
+        self, workspace_id: str, versions: Iterable[tuple[str, str]]
+    ) -> Mapping[str, LatestRun]:
+        """The latest runs of versions, by version id, that are not their flow's latest run.
+
+        `versions` are pairs of flow id and version id; one read for each 100.
+        """
         ...
 
 
@@ -190,6 +204,7 @@ class Runs(Protocol):
     def create(self, run: Run, *, dedupe_key: str | None = None) -> tuple[Run, bool]:
         """Store a new run, or give the one that already has this dedupe key.
 
+        The run that it repeats, if it repeats one, must be over, and names it from now on.
         Returns the run, and whether it is new.
         """
         ...
@@ -198,8 +213,8 @@ class Runs(Protocol):
         """The run without its steps. Raises NotFoundError."""
         ...
 
-    def steps(self, key: RunKey, attempt: int) -> tuple[StepRecord, ...]:
-        """The step records of one attempt, in the order in which they started."""
+    def steps(self, key: RunKey, attempt: int | None) -> tuple[StepRecord, ...]:
+        """The step records of an attempt, or of all, in the order in which they started."""
         ...
 
     def step(self, key: RunKey, attempt: int, step_id: str) -> StepRecord | None:
@@ -233,7 +248,17 @@ class Runs(Protocol):
         ...
 
     def finish(self, key: RunKey, outcome: RunOutcome, now: datetime) -> Run:
-        """Write the run's terminal status; one that is over already stays and is returned."""
+        """Write the run's terminal status and count the run, both exactly once.
+
+        A run that is over already stays and is returned. Raises UnavailableError if so many runs
+        of the flow end that this one cannot be counted now; it can be told again.
+        """
+        ...
+
+    def counted(
+        self, workspace_id: str, flow_id: str, grain: Grain, start: datetime, end: datetime
+    ) -> tuple[Counted, ...]:
+        """What was counted of a flow's runs in the hours or days from `start` to before `end`."""
         ...
 
     def plan_retry(self, key: RunKey, attempt: int, error: RunError, now: datetime) -> Run:
@@ -275,9 +300,6 @@ class Secrets(Protocol):
     def delete(self, key: str) -> None:
         """Forget a set of secrets if it is there."""
         ...
-
-
-type MachineKind = Literal["STANDARD", "EXPRESS"]
 
 
 class Machines(Protocol):
@@ -357,6 +379,15 @@ class Process(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Pong:
+    """What became of a ping: the answer's status, and what is wrong if anything is."""
+
+    status: int | None
+    code: str | None = None
+    message: str | None = None
+
+
 class Connectors(Protocol):
     """What actions do."""
 
@@ -386,6 +417,12 @@ class Connectors(Protocol):
 
     def process(self, work: ProcessAction) -> Process:
         """The operations of a process."""
+        ...
+
+    def ping(
+        self, connection: Connection, secrets: Mapping[str, str], method: PingMethod, path: str
+    ) -> Pong:
+        """Send one request with the connection's credentials, within `limits.PING_SECONDS`."""
         ...
 
 

@@ -43,6 +43,12 @@ class Resource(Model):
     modified_by: str
 
     @property
+    def unique_key(self) -> str | None:
+        """What no two resources of a collection share and `find` finds: the stable key, if any."""
+        key: str | None = getattr(self, "stable_key", None)
+        return key
+
+    @property
     def forgotten_at(self) -> datetime | None:
         """When the store may remove the resource by itself; None: never."""
         return None

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from aws_lambda_powertools.event_handler import Response
 
+from millrace import limits
 from millrace.domain.base import Json, Model
 from millrace.domain.errors import (
     ConflictError,
@@ -68,6 +69,10 @@ def problem(
     status: HTTPStatus, code: str, detail: str, violations: Iterable[Violation] = ()
 ) -> Problem:
     """A problem; its `type` is stable and names the code."""
+    named = list(violations)
+    hidden = len(named) - limits.ERRORS_SHOWN
+    if hidden > 0:
+        detail += f", which names the first {limits.ERRORS_SHOWN:,} and leaves out {hidden:,}"
     return Problem(
         type=f"urn:millrace:problem:{code}",
         title=status.phrase,
@@ -81,7 +86,7 @@ def problem(
                 message=violation.message,
                 remedy=violation.remedy,
             )
-            for violation in violations
+            for violation in named[: limits.ERRORS_SHOWN]
         ),
     )
 

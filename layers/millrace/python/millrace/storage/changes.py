@@ -11,11 +11,6 @@ from millrace.domain.ports import Change, Create, Delete, Put, Replace
 from millrace.domain.resource import Resource
 
 
-def stable_key(resource: Resource) -> str | None:
-    """The author's own key of a resource, if it is of a kind that has one and was given one."""
-    return getattr(resource, "stable_key", None)
-
-
 def subject(change: Change) -> Resource:
     """The resource that a change is about, as it will be or, if it goes, as it was."""
     match change:
@@ -74,9 +69,9 @@ def claimed_key(change: Change) -> str | None:
     """The stable key that nobody else may have, if the change takes one."""
     match change:
         case Create(resource):
-            return stable_key(resource)
+            return resource.unique_key
         case Replace(before, after):
-            return None if stable_key(before) == stable_key(after) else stable_key(after)
+            return None if before.unique_key == after.unique_key else after.unique_key
         case Delete() | Put():
             return None
 
@@ -87,9 +82,9 @@ def released_key(change: Change) -> str | None:
         case Create() | Put():
             return None
         case Replace(before, after):
-            return None if stable_key(before) == stable_key(after) else stable_key(before)
+            return None if before.unique_key == after.unique_key else before.unique_key
         case Delete(before):
-            return stable_key(before)
+            return before.unique_key
 
 
 def check_size(changes: Sequence[Change]) -> None:
@@ -118,7 +113,7 @@ def already_there(resource: Resource) -> str:
 def key_taken(resource: Resource) -> str:
     """Why a resource cannot have its stable key."""
     kind = type(resource).__name__.lower()
-    return f"another {kind} has the stable key {stable_key(resource)!r}"
+    return f"another {kind} has the stable key {getattr(resource, 'stable_key', None)!r}"
 
 
 def flow_gone(flow_id: str) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import batched
 from typing import TYPE_CHECKING, Any, Final
 
+from botocore.exceptions import BotoCoreError, ClientError
 from pydantic.alias_generators import to_camel
 
 from millrace import limits
@@ -58,12 +59,12 @@ from millrace.storage.orders import order_keys, time_key
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from botocore.exceptions import ClientError
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef, TransactWriteItemTypeDef
 
 _IS_NEW = "attribute_not_exists(pk)"
 _IS_UNCHANGED = "revision = :revision"
+_IS_LATEST = "(attribute_not_exists(lastExecutedAt) OR lastExecutedAt <= :started)"
 # Before each further try of what a batched read left, or of a transaction that met another one
 # over a counter; about 1.5 s in all.
 _PAUSES: Final = (0.05, 0.1, 0.2, 0.4, 0.8)
@@ -116,27 +117,62 @@ class DynamoResources:
         return Found(found)
 
     def record_run(self, workspace_id: str, flow_id: str, run: LatestRun) -> None:
-        """Remember a flow's latest run beside the flow, unless a later one is known."""
-        started = rfc3339(run.start_date)
-        with suppress(self._client.exceptions.ConditionalCheckFailedException):
-            self._client.update_item(
+        """Remember the latest run of a flow and of its version, unless a later one is known.
+
+        The flow's latest run is its version's as well, so one write tells both. Only when another
+        version's run takes its place, or is there already, is a version's kept in its own item.
+        """
+        try:
+            self._record_run(workspace_id, flow_id, run)
+        except (ClientError, BotoCoreError) as error:
+            raise UnavailableError("the latest run could not be recorded") from error
+
+    def _record_run(self, workspace_id: str, flow_id: str, run: LatestRun) -> None:
+        flow_key = keys.resource(workspace_id, Flow.prefix, flow_id, None)
+        try:
+            answer = self._client.update_item(
                 TableName=self._table,
-                Key=attributes(**keys.resource(workspace_id, Flow.prefix, flow_id, None)),
+                Key=attributes(**flow_key),
                 UpdateExpression=(
                     "SET latestRun = :run, lastExecutedAt = :started, executedKey = :key"
                 ),
-                ConditionExpression=(
-                    "attribute_exists(pk) AND "
-                    "(attribute_not_exists(lastExecutedAt) OR lastExecutedAt <= :started)"
-                ),
-                ExpressionAttributeValues=attributes(
-                    **{
-                        ":run": run.model_dump_json(exclude_none=True),
-                        ":started": started,
-                        ":key": time_key(run.start_date, flow_id),
-                    }
-                ),
+                ConditionExpression=f"attribute_exists(pk) AND {_IS_LATEST}",
+                ExpressionAttributeValues=_latest_values(run)
+                | attributes(**{":key": time_key(run.start_date, flow_id)}),
+                ReturnValues="UPDATED_OLD",
             )
+            displaced = _latest_run(answer.get("Attributes", {}))
+        except self._client.exceptions.ConditionalCheckFailedException:
+            flow_item = self._read(flow_key)
+            there = None if flow_item is None else _latest_run(flow_item)
+            displaced = run if there is not None and there.version_id != run.version_id else None
+        else:
+            if displaced is not None and displaced.version_id == run.version_id:
+                displaced = None
+        if displaced is None:
+            return
+        with suppress(self._client.exceptions.ConditionalCheckFailedException):
+            self._client.update_item(
+                TableName=self._table,
+                Key=attributes(**keys.latest_run(workspace_id, flow_id, displaced.version_id)),
+                UpdateExpression="SET latestRun = :run, lastExecutedAt = :started",
+                ConditionExpression=_IS_LATEST,
+                ExpressionAttributeValues=_latest_values(displaced),
+            )
+
+    def latest_runs(
+        self, workspace_id: str, versions: Iterable[tuple[str, str]]
+    ) -> Mapping[str, LatestRun]:
+        """The latest runs of versions that are not their flow's latest run."""
+        wanted = [keys.latest_run(workspace_id, *version) for version in dict.fromkeys(versions)]
+        places = [(key["pk"], key["sk"]) for key in wanted if keys.is_possible(key)]
+        found: dict[str, LatestRun] = {}
+        for batch in batched(places, limits.BATCH_READ_ITEMS, strict=False):
+            for item in self._read_batch(batch):
+                run = _latest_run(item)
+                if run is not None:
+                    found[run.version_id] = run
+        return found
 
     def find[R: Resource](
         self, kind: type[R], workspace_id: str, stable_key: str, *, parent_id: str | None = None
@@ -456,7 +492,7 @@ class DynamoResources:
         )
 
 
-def _raise_refusal(writes: Sequence[_Write], error: "ClientError") -> None:
+def _raise_refusal(writes: Sequence[_Write], error: ClientError) -> None:
     """Raise what a cancelled transaction means, unless it can be tried again."""
     reasons: Any = error.response.get("CancellationReasons", [])
     told = [
@@ -472,6 +508,18 @@ def _raise_refusal(writes: Sequence[_Write], error: "ClientError") -> None:
 
 def _total(item: dict[str, Any] | None) -> int:
     return 0 if item is None else number(item, "members")
+
+
+def _latest_values(run: LatestRun) -> Attributes:
+    written = run.model_dump_json(exclude_none=True)
+    return attributes(**{":run": written, ":started": rfc3339(run.start_date)})
+
+
+def _latest_run(item: Mapping[str, Any]) -> LatestRun | None:
+    """The latest run that stands in an item."""
+    if "latestRun" not in item:
+        return None
+    return LatestRun.model_validate_json(item["latestRun"]["S"])
 
 
 def _list_changes(lists: Sequence[Relisted]) -> tuple[str, Attributes]:

@@ -4,14 +4,16 @@ They keep models as their packed form, so what they give back went through the s
 DynamoDB.
 """
 
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
 from millrace.domain import run_states
 from millrace.domain.cursor import decode_cursor, encode_cursor
 from millrace.domain.errors import ConflictError, NotFoundError, RevisionMismatchError
-from millrace.domain.flow import Flow
+from millrace.domain.flow import Flow, MachineKind
+from millrace.domain.metrics import Counted, Grain, counters_of, grain_of
 from millrace.domain.ports import (
     Browsed,
     Change,
@@ -19,7 +21,6 @@ from millrace.domain.ports import (
     Delete,
     Found,
     Listing,
-    MachineKind,
     Order,
     Ref,
     Replace,
@@ -47,7 +48,6 @@ from millrace.storage.changes import (
     relisted,
     subject,
 )
-from millrace.storage.changes import stable_key as key_of
 from millrace.storage.codec import pack, unpack
 from millrace.storage.orders import order_keys
 
@@ -57,6 +57,7 @@ class MemoryResources:
 
     def __init__(self) -> None:
         self._items: dict[tuple[str, str], Resource] = {}
+        self._latest: dict[tuple[str, str, str], LatestRun] = {}
 
     def get[R: Resource](
         self, kind: type[R], workspace_id: str, id_: str, *, parent_id: str | None = None
@@ -77,20 +78,33 @@ class MemoryResources:
         return Found(found)
 
     def record_run(self, workspace_id: str, flow_id: str, run: LatestRun) -> None:
-        """Remember a flow's latest run beside the flow, unless a later one is known."""
+        """Remember the latest run of a flow and of its version, unless a later one is known."""
         address = (keys.collection(workspace_id, Flow.prefix, None), flow_id)
         flow = self._items.get(address)
-        if isinstance(flow, Flow) and (
-            flow.latest_run is None or flow.latest_run.start_date <= run.start_date
-        ):
+        if not isinstance(flow, Flow):
+            return
+        place = (workspace_id, flow_id, run.version_id)
+        if place not in self._latest or self._latest[place].start_date <= run.start_date:
+            self._latest[place] = run
+        if flow.latest_run is None or flow.latest_run.start_date <= run.start_date:
             self._items[address] = flow.model_copy(update={"latest_run": run})
+
+    def latest_runs(
+        self, workspace_id: str, versions: Iterable[tuple[str, str]]
+    ) -> Mapping[str, LatestRun]:
+        """The latest runs of versions that are not their flow's latest run."""
+        return {
+            version_id: self._latest[workspace_id, flow_id, version_id]
+            for flow_id, version_id in versions
+            if (workspace_id, flow_id, version_id) in self._latest
+        }
 
     def find[R: Resource](
         self, kind: type[R], workspace_id: str, stable_key: str, *, parent_id: str | None = None
     ) -> R | None:
         """The resource of the collection that has this stable key, if there is one."""
         members = self._members(kind, keys.collection(workspace_id, kind.prefix, parent_id))
-        return next((item for item in members if key_of(item) == stable_key), None)
+        return next((item for item in members if item.unique_key == stable_key), None)
 
     def page[R: Resource](
         self,
@@ -190,7 +204,7 @@ class MemoryResources:
             del items[address]
             return
         name = claimed_key(change)
-        taken = any(pk == partition and key_of(item) == name for (pk, _), item in items.items())
+        taken = any(pk == partition and item.unique_key == name for (pk, _), item in items.items())
         if name is not None and taken:
             raise ConflictError(key_taken(after))
         stored = unpack(type(after), pack(after))
@@ -205,6 +219,7 @@ class MemoryRuns:
         self._runs: dict[RunKey, Run] = {}
         self._deliveries: dict[tuple[str, str], RunKey] = {}
         self._steps: dict[tuple[RunKey, int, str], StepRecord] = {}
+        self._ended: list[Run] = []
 
     def create(self, run: Run, *, dedupe_key: str | None = None) -> tuple[Run, bool]:
         """Store a new run, or give the one that already has this dedupe key."""
@@ -213,6 +228,10 @@ class MemoryRuns:
             if known != run.key:
                 return self._runs[known], False
         self._runs[run.key] = unpack(Run, pack(run))
+        if run.retry_of is not None:
+            first = self.get(RunKey(run.workspace_id, run.retry_of))
+            retries = tuple(sorted({*first.retries, run.id}))
+            self._runs[first.key] = first.model_copy(update={"retries": retries})
         return run, True
 
     def get(self, key: RunKey) -> Run:
@@ -221,12 +240,12 @@ class MemoryRuns:
             raise NotFoundError(f"there is no run {key.run_id!r}")
         return self._runs[key]
 
-    def steps(self, key: RunKey, attempt: int) -> tuple[StepRecord, ...]:
-        """The step records of one attempt, in the order in which they started."""
+    def steps(self, key: RunKey, attempt: int | None) -> tuple[StepRecord, ...]:
+        """The step records of an attempt, or of all, in the order in which they started."""
         found = (
             record
             for (run, number, _), record in self._steps.items()
-            if run == key and number == attempt
+            if run == key and attempt in {None, number}
         )
         return tuple(sorted(found, key=lambda record: (record.started_at, record.step_id)))
 
@@ -286,8 +305,24 @@ class MemoryRuns:
         return record
 
     def finish(self, key: RunKey, outcome: RunOutcome, now: datetime) -> Run:
-        """Write the run's terminal status; one that is over already stays and is returned."""
-        return self._change(key, lambda run: run_states.finished(run, outcome, now))
+        """Write the run's terminal status and count the run, both exactly once."""
+        was_over = self.get(key).status.is_terminal
+        run = self._change(key, lambda run: run_states.finished(run, outcome, now))
+        if not was_over:
+            self._ended.append(run)
+        return run
+
+    def counted(
+        self, workspace_id: str, flow_id: str, grain: Grain, start: datetime, end: datetime
+    ) -> tuple[Counted, ...]:
+        """What was counted of a flow's runs in the hours or days from `start` to before `end`."""
+        found: defaultdict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+        for run in self._ended:
+            time = grain_of(grain, run.ended_at or run.created_at)
+            is_theirs = (run.workspace_id, run.flow_id) == (workspace_id, flow_id)
+            if is_theirs and grain_of(grain, start) <= time < grain_of(grain, end):
+                found[time, run.version_id].update(counters_of(run))
+        return tuple(Counted(*place, found[place]) for place in sorted(found))
 
     def plan_retry(self, key: RunKey, attempt: int, error: RunError, now: datetime) -> Run:
         """End an attempt that failed and make the run wait for its next one, once per attempt."""

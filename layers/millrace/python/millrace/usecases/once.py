@@ -89,6 +89,12 @@ class Once:
         """Remember a flow's latest run beside the flow, unless a later one is known."""
         self._resources.record_run(workspace_id, flow_id, run)
 
+    def latest_runs(
+        self, workspace_id: str, versions: Iterable[tuple[str, str]]
+    ) -> Mapping[str, LatestRun]:
+        """The latest runs of versions that are not their flow's latest run."""
+        return self._resources.latest_runs(workspace_id, versions)
+
     def find[R: Resource](
         self, kind: type[R], workspace_id: str, stable_key: str, *, parent_id: str | None = None
     ) -> R | None:

@@ -70,7 +70,7 @@ def delete_version(
     check_revision(version, revision)
     if version.deployed_at is not None:
         raise ConflictError("the version is deployed; undeploy it, or deploy another one first")
-    if version.machine_arn is not None and context.machines.is_running(version.machine_arn):
+    if any(map(context.machines.is_running, version.machine_arns)):
         raise ConflictError("runs of the version are not over; wait for them")
     others = _others(context, flow, version)
     update: dict[str, Any] = {
@@ -93,8 +93,8 @@ def delete_version(
     after = flow.model_copy(update={**changed(context, caller, flow), **update})
     changes.append(Replace(flow, after))
     context.resources.commit(*audited(context, caller, "versionDeleted", changes))
-    if version.machine_arn is not None:
-        context.machines.delete(version.machine_arn)
+    for machine_arn in version.machine_arns:
+        context.machines.delete(machine_arn)
 
 
 def _others(context: Context, flow: Flow, version: Version) -> list[Version]:

@@ -1,7 +1,5 @@
 """The plain resources of a workspace, and where they are."""
 
-from collections.abc import Iterator
-
 from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 
 from millrace.http.routes.crud import Place, crud_router
@@ -14,16 +12,48 @@ from millrace.usecases.variables import VARIABLES
 from millrace.usecases.virtual_environments import VIRTUAL_ENVIRONMENTS
 
 
-def collection_routers(context: Context) -> Iterator[APIGatewayHttpRouter]:
-    """The routes of every plain resource."""
-    yield crud_router(context, Place("integrations", "integration_id"), INTEGRATIONS)
-    yield crud_router(context, Place("connections", "connection_id"), CONNECTIONS)
-    yield crud_router(context, Place("actions", "action_id"), ACTIONS)
-    yield crud_router(context, Place("variables", "variable_id"), VARIABLES)
-    environments = Place("virtualEnvironments", "virtual_environment_id")
-    yield crud_router(context, environments, VIRTUAL_ENVIRONMENTS)
-    yield crud_router(context, Place("labels", "label_id"), LABELS)
-    groups = Place("notificationGroups", "notification_group_id")
-    yield crud_router(context, groups, NOTIFICATION_GROUPS)
-    yield crud_router(context, Place("templates", "template_id"), TEMPLATES)
-    yield crud_router(context, Place("dataPools", "data_pool_id"), DATA_POOLS)
+def integrations_router(context: Context) -> APIGatewayHttpRouter:
+    """/v1/integrations."""
+    return crud_router(context, Place("integrations", "integration_id"), INTEGRATIONS)
+
+
+def connections_router(context: Context) -> APIGatewayHttpRouter:
+    """/v1/connections."""
+    return crud_router(context, Place("connections", "connection_id"), CONNECTIONS)
+
+
+def actions_router(context: Context) -> APIGatewayHttpRouter:
+    """/v1/actions."""
+    return crud_router(context, Place("actions", "action_id"), ACTIONS)
+
+
+def variables_router(context: Context) -> APIGatewayHttpRouter:
+    """/v1/variables."""
+    return crud_router(context, Place("variables", "variable_id"), VARIABLES)
+
+
+def virtual_environments_router(context: Context) -> APIGatewayHttpRouter:
+    """/v1/virtualEnvironments."""
+    place = Place("virtualEnvironments", "virtual_environment_id")
+    return crud_router(context, place, VIRTUAL_ENVIRONMENTS)
+
+
+def labels_router(context: Context) -> APIGatewayHttpRouter:
+    """/v1/labels."""
+    return crud_router(context, Place("labels", "label_id"), LABELS)
+
+
+def notification_groups_router(context: Context) -> APIGatewayHttpRouter:
+    """/v1/notificationGroups."""
+    place = Place("notificationGroups", "notification_group_id")
+    return crud_router(context, place, NOTIFICATION_GROUPS)
+
+
+def templates_router(context: Context) -> APIGatewayHttpRouter:
+    """/v1/templates."""
+    return crud_router(context, Place("templates", "template_id"), TEMPLATES)
+
+
+def data_pools_router(context: Context) -> APIGatewayHttpRouter:
+    """/v1/dataPools."""
+    return crud_router(context, Place("dataPools", "data_pool_id"), DATA_POOLS)

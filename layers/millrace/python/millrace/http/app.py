@@ -1,0 +1,61 @@
+"""A Powertools application without routes: what becomes of errors, whoever raises them."""
+
+from http import HTTPStatus
+
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
+from aws_lambda_powertools.event_handler.exceptions import NotFoundError as NoRouteError
+from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
+
+from millrace import limits
+from millrace.domain.errors import DomainError
+from millrace.http import problems
+from millrace.http.requests import caller_of
+from millrace.usecases.context import Context
+
+logger = Logger(service="api")
+
+
+def create_app(
+    context: Context, kind: type[APIGatewayHttpResolver] = APIGatewayHttpResolver
+) -> APIGatewayHttpResolver:
+    """An application that answers every error with a problem."""
+    app = kind(enable_validation=True)
+
+    @app.exception_handler(DomainError)
+    def on_domain_error(error: DomainError) -> Response[str]:
+        return problems.response(problems.from_error(error))
+
+    @app.exception_handler(RequestValidationError)
+    def on_bad_request(error: RequestValidationError) -> Response[str]:
+        # Few requests need it, and it knows the compiler and most use cases.
+        from millrace.http.thorough import broken_rules  # noqa: PLC0415
+
+        event = app.current_event
+        body = event.json_body if event.body else None
+        errors = list(error.errors())
+        found = problems.shape_violations(errors, body)
+        if any(each["loc"][0] != "body" for each in errors):
+            return problems.response(problems.bad_parameters(found))
+        if len(errors) <= limits.ERRORS_SHOWN:
+            found += broken_rules(context, caller_of(event), event.path, body, found)
+        return problems.response(problems.bad_body(found))
+
+    @app.not_found
+    def on_no_route(_: NoRouteError) -> Response[str]:
+        event = app.current_event
+        detail = f"there is no {event.http_method} {event.path}; see /docs"
+        return problems.response(problems.problem(HTTPStatus.NOT_FOUND, "noRoute", detail))
+
+    @app.exception_handler(Exception)
+    def on_fault(error: Exception) -> Response[str]:
+        return problems.response(fault(error))
+
+    return app
+
+
+def fault(error: Exception) -> problems.Problem:
+    """What no one foresaw is logged whole and answered without detail."""
+    logger.error("unhandled error", exc_info=error)
+    detail = "something went wrong on our side; it is in the log"
+    return problems.problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal", detail)

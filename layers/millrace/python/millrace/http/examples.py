@@ -1,0 +1,71 @@
+"""Bodies of requests as users send them, for the OpenAPI document; each is accepted as it is."""
+
+from typing import Final
+
+from millrace.domain.base import Json
+
+_STEPS: Final = [
+    {
+        "id": "late",
+        "name": "Keep what is late",
+        "type": "Process",
+        "action": {
+            "type": "Process",
+            "operations": [{"type": "filter", "expression": "daysLate > 3"}],
+        },
+    },
+    {
+        "id": "shape",
+        "type": "Process",
+        "dependsOn": ["late"],
+        "action": {
+            "type": "Process",
+            "operations": [{"type": "map", "expression": "{'order': id, 'late': daysLate}"}],
+        },
+    },
+]
+
+EXAMPLES: Final[dict[tuple[str, str], dict[str, Json]]] = {
+    ("POST", "/v1/flows"): {
+        "by hand": {"name": "Late orders", "steps": _STEPS},
+        "on a schedule": {
+            "name": "Late orders every morning",
+            "trigger": {"kind": "schedule"},
+            "schedule": "0 7 * * *",
+            "timezone": "Europe/London",
+            "retryMaxAttempts": 2,
+            "retryDelayMinutes": 5,
+            "steps": _STEPS,
+        },
+    },
+    ("PUT", "/v1/flows/{flow_id}"): {
+        "new steps": {"name": "Late orders", "steps": _STEPS},
+    },
+    ("PATCH", "/v1/flows/{flow_id}"): {
+        "rename and disable": [
+            {"op": "replace", "path": "/name", "value": "Late orders, paused"},
+            {"op": "replace", "path": "/enabled", "value": False},
+        ],
+    },
+    ("POST", "/v1/flows/{flow_id}/run"): {
+        "with a payload": {"payload": [{"id": "A-17", "daysLate": 5}]},
+    },
+    ("PUT", "/v1/flows/{flow_id}/versions/{version_id}"): {
+        "deploy": {"deployedAt": "2026-01-31T09:00:00Z"},
+        "undeploy": {"deployedAt": None},
+    },
+    ("POST", "/v1/connections"): {
+        "with a token": {
+            "name": "Shop",
+            "baseUrl": "https://shop.example/api",
+            "auth": {"type": "bearer", "token": "the shop's token"},
+        },
+    },
+    ("POST", "/v1/actions"): {
+        "filter and map": {"name": "Late orders", "work": _STEPS[0]["action"]},
+    },
+    ("POST", "/v1/apply"): {
+        "a flow": {"flows": [{"name": "Late orders", "stableKey": "late-orders", "steps": _STEPS}]},
+    },
+}
+"""By method and path, then by what the example shows."""

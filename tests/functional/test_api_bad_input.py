@@ -1,0 +1,87 @@
+"""Requests that were made to hurt: refused at little cost, whatever is wrong with them."""
+
+import json
+
+import pytest
+from tests.support.app import Client
+
+from millrace import limits
+
+STEP = {"id": "s", "type": "Process"}
+TEN_THOUSAND = range(10_000)
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        pytest.param([{**STEP, "id": f"s{n}"} for n in TEN_THOUSAND], id="too many"),
+        pytest.param([STEP for _ in TEN_THOUSAND], id="all alike"),
+        pytest.param([{**STEP, "id": f"s{n}", "a": n, "b": n} for n in TEN_THOUSAND], id="bad"),
+        pytest.param(
+            [{**STEP, "id": f"s{n}", "dependsOn": [f"s{(n + 1) % 10_000}"]} for n in TEN_THOUSAND],
+            id="a circle",
+        ),
+        pytest.param([0] * 300_000, id="no steps at all"),
+    ],
+)
+def test_far_too_many_steps_are_refused_by_their_number(alice: Client, steps: list[object]) -> None:
+    """Their count is named, and the answer stays far below what Lambda may answer."""
+    answer = alice("POST", "/v1/flows", {"name": "x", "steps": steps})
+    assert answer.status == 422
+    assert ("tooManySteps", "/steps") in answer.errors
+    assert len(answer.body["errors"]) <= limits.ERRORS_SHOWN
+    assert len(json.dumps(answer.body)) < 500_000
+
+
+def test_countless_faults_are_counted(alice: Client) -> None:
+    """The first are named, the others counted."""
+    body = {"name": "x", **{f"field{n}": n for n in TEN_THOUSAND}}
+    answer = alice("POST", "/v1/flows", body)
+    assert (answer.status, len(answer.body["errors"])) == (422, limits.ERRORS_SHOWN)
+    assert "names the first 1,000 and leaves out 9,000" in answer.body["detail"]
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("[" * 100_000, "too deeply"),
+        ("[" * 100_000 + "]" * 100_000, "too deeply"),
+        ('{"a":' * 100_000, "too deeply"),
+        ("9" * 5_000, "too large"),
+        ("-" + "9" * 5_000, "too large"),
+        ("1e999999", "too large"),
+    ],
+    ids=["open", "nested", "objects", "digits", "negative", "exponent"],
+)
+def test_what_no_parser_should_be_asked_is_400(alice: Client, value: str, words: str) -> None:
+    """Deep nesting and huge numbers, wherever in a body of any route."""
+    for path in ("/v1/flows", "/v1/apply", "/v1/templates"):
+        text = f'{{"name": "x", "value": {value}}}'.encode()
+        answer = alice("POST", path, text, headers={"Content-Type": "application/json"})
+        assert (answer.status, answer.body["code"]) == (400, "invalidRequest")
+        assert words in answer.body["errors"][0]["message"]
+
+
+@pytest.mark.parametrize("character", ["\0", "\n", "\t", "\x1b", "\x7f", "\x85"])
+def test_names_without_control_characters(alice: Client, character: str) -> None:
+    """They would break logs, headers and terminals; of flows, steps and plain resources alike."""
+    for path, body, pointer in (
+        ("/v1/flows", {"name": f"a{character}b"}, "/name"),
+        ("/v1/labels", {"name": f"a{character}b"}, "/name"),
+        (
+            "/v1/flows",
+            {"name": "x", "steps": [{**STEP, "name": f"a{character}b"}]},
+            "/steps/0/name",
+        ),
+    ):
+        answer = alice("POST", path, body)
+        assert answer.status == 422
+        assert ("valueError", pointer) in answer.errors
+
+
+@pytest.mark.parametrize("name", ["Größe ≥ 3", "注文", "طلبات", "👩‍👩‍👧 orders", "e\u0301"])
+def test_names_of_any_script_are_kept(alice: Client, name: str) -> None:
+    """As they were sent, neither normalised nor escaped."""
+    made = alice("POST", "/v1/flows", {"name": name})
+    assert (made.status, made.body["name"]) == (201, name)
+    assert alice("GET", f"/v1/flows/{made.body['id']}").body["name"] == name
