@@ -286,6 +286,11 @@ class Flow(FlowSettings, SecretHolder):
         return flow_key(self.stable_key, self.integration_id)
 
     @property
+    def shown_version_id(self) -> str:
+        """What is called current: the draft, else the deployed version, else the latest."""
+        return self.draft_version_id or self.deployed_version_id or self.latest_version_id
+
+    @property
     def is_enabled(self) -> bool:
         """Triggers fire only if the flow is enabled and deployed."""
         return self.enabled_at is not None

@@ -97,8 +97,12 @@ class Browsed[R]:
     """A part of a list in some order."""
 
     items: tuple[R, ...]
+    positions: tuple[str, ...]
+    """One for each item."""
+
     last: str | None = None
     """The position after which more follow; None: this is the end."""
+
     total: int | None = None
     """How many the whole list has; known where it begins, or where some were skipped."""
 

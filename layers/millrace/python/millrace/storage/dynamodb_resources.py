@@ -231,6 +231,7 @@ class DynamoResources:
         return Browsed(
             # What was deleted between the two reads is left out.
             tuple(_resource(kind, items[id_]) for _, id_ in shown if id_ in items),
+            tuple(position for position, id_ in shown if id_ in items),
             shown[-1][0] if len(found) > limit else None,
             _total(items.get(keys.COUNT)) if after is None else None,
         )
@@ -306,6 +307,7 @@ class DynamoResources:
         begins = after is None and not descending and bool(kind.orders)
         return Browsed(
             items,
+            tuple(item.id for item in items),
             items[-1].id if has_more else None,
             _total(counters[0] if counters else None) if begins else None,
         )

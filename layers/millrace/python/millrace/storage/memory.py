@@ -149,6 +149,7 @@ class MemoryResources:
         shown = found[skip:][:limit]
         return Browsed(
             tuple(members[key] for key in shown),
+            tuple(shown),
             shown[-1] if len(found) > skip + limit else None,
             len(members) if after is None else None,
         )
