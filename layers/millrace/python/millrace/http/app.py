@@ -8,8 +8,9 @@ from aws_lambda_powertools.event_handler.exceptions import NotFoundError as NoRo
 from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
 
 from millrace import limits
-from millrace.domain.errors import DomainError
+from millrace.domain.errors import DomainError, Violation
 from millrace.http import problems
+from millrace.http.queries import Parameters, strange_names
 from millrace.http.requests import caller_of
 from millrace.usecases.context import Context
 
@@ -36,6 +37,7 @@ def create_app(
         errors = list(error.errors())
         found = problems.shape_violations(errors, body)
         if any(each["loc"][0] != "body" for each in errors):
+            found += _strange_names(app)
             return problems.response(problems.bad_parameters(found))
         if len(errors) <= limits.ERRORS_SHOWN:
             found += broken_rules(context, caller_of(event), event.path, body, found)
@@ -52,6 +54,15 @@ def create_app(
         return problems.response(fault(error))
 
     return app
+
+
+def _strange_names(app: APIGatewayHttpResolver) -> list[Violation]:
+    """The parameters that the route of the request does not know."""
+    for parameter in app.context["_route"].dependant.query_params:
+        query = parameter.field_info.annotation
+        if isinstance(query, type) and issubclass(query, Parameters):
+            return strange_names(app.current_event.raw_event, query)
+    return []
 
 
 def fault(error: Exception) -> problems.Problem:

@@ -55,9 +55,9 @@ def _made(make: Callable[[Node], Value]) -> _Load:
     return load
 
 
-def _version(id_of: Callable[[Node], str | None]) -> _Load:
+def _version(id_of: Callable[[Flow], str | None]) -> _Load:
     def ref(node: Node) -> Ref[Version] | None:
-        version_id = id_of(node)
+        version_id = id_of(node.of(Flow))
         return None if version_id is None else Ref(Version, version_id, node.of(Flow).id)
 
     return _one(ref)
@@ -74,21 +74,21 @@ def _versions(scope: Scope, node: Node) -> Loading[Value]:
     return (yield from load(scope, node))
 
 
-def _listed(kind: type[Resource], ids: Callable[[Node], tuple[str, ...]]) -> Relation:
+def _listed(kind: type[Resource], ids: Callable[[Flow], tuple[str, ...]]) -> Relation:
     """Resources whose ids the flow lists."""
     return Relation(
-        _several(lambda node: [Ref(kind, id_) for id_ in ids(node)]),
+        _several(lambda node: [Ref(kind, id_) for id_ in ids(node.of(Flow))]),
         many=True,
-        count=lambda node: len(ids(node)),
+        count=lambda node: len(ids(node.of(Flow))),
     )
 
 
-def _child(kind: type[Resource], ids: Callable[[Node], tuple[str, ...]]) -> Relation:
+def _child(kind: type[Resource], ids: Callable[[Flow], tuple[str, ...]]) -> Relation:
     """Resources of the flow, whose ids it lists."""
     return Relation(
-        _several(lambda node: [Ref(kind, id_, node.of(Flow).id) for id_ in ids(node)]),
+        _several(lambda node: [Ref(kind, id_, node.of(Flow).id) for id_ in ids(node.of(Flow))]),
         many=True,
-        count=lambda node: len(ids(node)),
+        count=lambda node: len(ids(node.of(Flow))),
     )
 
 
@@ -190,7 +190,7 @@ def _deployments(_: Scope, node: Node) -> Loading[Value]:
 
 
 def _deployment_by(scope: Scope, node: Node) -> Loading[Value]:
-    version = yield from _version(lambda node: node.of(Flow).deployed_version_id)(scope, node)
+    version = yield from _version(lambda flow: flow.deployed_version_id)(scope, node)
     if not isinstance(version, Version):
         return None
     return (yield from _user(_deployed_by)(scope, Node(version, node)))
@@ -228,31 +228,23 @@ VERSION: Final[Mapping[str, Relation]] = {
 """Of the versions of one flow."""
 
 FLOW: Final[Mapping[str, Relation]] = {
-    "latestVersion": Relation(
-        _version(lambda node: node.of(Flow).latest_version_id), _OF_ANY_VERSION
-    ),
-    "deployedVersion": Relation(
-        _version(lambda node: node.of(Flow).deployed_version_id), _OF_ANY_VERSION
-    ),
-    "currentVersion": Relation(
-        _version(lambda node: node.of(Flow).shown_version_id), _OF_ANY_VERSION
-    ),
+    "latestVersion": Relation(_version(lambda flow: flow.latest_version_id), _OF_ANY_VERSION),
+    "deployedVersion": Relation(_version(lambda flow: flow.deployed_version_id), _OF_ANY_VERSION),
+    "currentVersion": Relation(_version(lambda flow: flow.shown_version_id), _OF_ANY_VERSION),
     "versions": Relation(
         _versions, _OF_ANY_VERSION, many=True, count=lambda node: node.of(Flow).versions_count
     ),
-    "labels": _listed(Label, lambda node: node.of(Flow).labels),
-    "webhooks": _child(Webhook, lambda node: node.of(Flow).webhook_ids),
-    "callbacks": _child(Callback, lambda node: node.of(Flow).callback_ids),
-    "notificationGroups": _listed(
-        NotificationGroup, lambda node: node.of(Flow).notification_groups
-    ),
+    "labels": _listed(Label, lambda flow: flow.labels),
+    "webhooks": _child(Webhook, lambda flow: flow.webhook_ids),
+    "callbacks": _child(Callback, lambda flow: flow.callback_ids),
+    "notificationGroups": _listed(NotificationGroup, lambda flow: flow.notification_groups),
     "messageBrokers": Relation(_nothing, many=True),
     "messageBrokerQueues": Relation(_nothing, many=True),
     "deployments": Relation(
         _deployments,
         {
             "virtualEnvironment": Relation(_nothing),
-            "flowVersion": Relation(_version(lambda node: node.of(Flow).deployed_version_id)),
+            "flowVersion": Relation(_version(lambda flow: flow.deployed_version_id)),
             "package": Relation(_nothing),
             "enabledBy": Relation(_deployment_by),
         },

@@ -1,6 +1,7 @@
-"""What lists of flows may be filtered by: several filters must all hold, of several values any."""
+"""Lists of flows, and what filters them: several must all hold, of several values any."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from millrace import limits
@@ -8,7 +9,7 @@ from millrace.domain.flow import Flow
 from millrace.domain.ports import Ref
 from millrace.usecases.context import Context
 from millrace.usecases.flows import find_flow
-from millrace.usecases.lists import Test
+from millrace.usecases.lists import Asked, Part, Test, find_part
 
 type Values = Sequence[str]
 
@@ -45,14 +46,20 @@ TESTS: Final[Mapping[str, Callable[[Flow, str], bool]]] = {
 """Whether a flow passes one value of a filter."""
 
 
-def flow_tests(filters: Mapping[str, Values]) -> list[Test[Flow]]:
+def list_flows(context: Context, asked: Asked[Flow], filters: Mapping[str, Values]) -> Part[Flow]:
+    """The part of a workspace's flows that is asked for."""
+    narrowed = replace(
+        asked, tests=_tests(filters), among=_named(context, asked.workspace_id, filters)
+    )
+    return find_part(context.resources, narrowed)
+
+
+def _tests(filters: Mapping[str, Values]) -> list[Test[Flow]]:
     """The tests of those filters that look at each flow."""
     return [_any_of(TESTS[name], values) for name, values in filters.items() if name in TESTS]
 
 
-def named_flows(
-    context: Context, workspace_id: str, filters: Mapping[str, Values]
-) -> list[Flow] | None:
+def _named(context: Context, workspace_id: str, filters: Mapping[str, Values]) -> list[Flow] | None:
     """The flows that `id`, `versions.id` and `stableKey` name; None if none of them is given."""
     ids: set[str] | None = None
     if "id" in filters:
