@@ -24,7 +24,7 @@ def links_of(event: Mapping[str, Any], query: CursorQuery, part: Part[Any]) -> t
     kept = [(name, value) for name, value in given if name not in _PLACE]
 
     def address(**place: str | int) -> str:
-        query = urlencode([*kept, *place.items()], quote_via=quote, safe="[],")
+        query = urlencode([*kept, *place.items()], quote_via=quote, safe=",")
         return f"{event['rawPath']}?{query}" if query else str(event["rawPath"])
 
     reachable = limits.PAGED_ITEMS // per_page
