@@ -292,8 +292,22 @@ def test_the_refusal_names_what_is_known(alice: Client) -> None:
 
 def test_a_parameter_given_twice_is_refused() -> None:
     """Otherwise one of them would be ignored."""
-    event = {"rawQueryString": "filter[name]=a&filter%5Bname%5D=b&sort=id"}
-    assert [each.pointer for each in strange_names(event, FlowsQuery)] == ["filter[name]"]
+    found = strange_names("filter[name]=a&filter%5Bname%5D=b&sort=id", FlowsQuery.names())
+    assert [(each.code, each.pointer) for each in found] == [("repeatedParameter", "filter[name]")]
+
+
+def test_no_route_ignores_a_parameter(alice: Client) -> None:
+    """Lists of what belongs to a flow, single things and changes alike."""
+    (flow_id,) = make(alice, "a")
+    for method, path in (
+        ("GET", f"/v1/flows/{flow_id}/webhooks"),
+        ("GET", f"/v1/flows/{flow_id}/runs"),
+        ("GET", f"/v1/flows/{flow_id}/audit"),
+        ("GET", "/v1/tokenInfo"),
+        ("DELETE", f"/v1/flows/{flow_id}"),
+    ):
+        answer = alice(method, path, query={"colour": "red"})
+        assert (answer.status, answer.errors) == (400, {("unknownParameter", "colour")}), path
 
 
 def test_plain_resources_have_pages_orders_and_filters(alice: Client) -> None:

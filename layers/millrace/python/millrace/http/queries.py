@@ -1,12 +1,12 @@
 """What the address of a list or of one thing asks for: page, order, filters, fields, relations.
 
-Powertools reads the models for the parameters of a route. What they do not know is found here,
+Powertools reads the models for the parameters of a route. What no route knows is found here,
 since Powertools hands over only what they know.
 """
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Annotated, Any, ClassVar, Final
 from urllib.parse import parse_qsl
 
@@ -16,7 +16,7 @@ from pydantic_core import PydanticCustomError
 
 from millrace import limits
 from millrace.domain.base import Model
-from millrace.domain.errors import InvalidRequestError, Violation
+from millrace.domain.errors import Violation
 from millrace.domain.ports import Order, OrderName
 from millrace.domain.resource import Resource
 from millrace.domain.token import Caller
@@ -26,7 +26,6 @@ from millrace.usecases.includes.catalogue import FLOW, VERSION
 from millrace.usecases.includes.relation import Relation, Wanted, names_of, wanted
 from millrace.usecases.lists import Asked
 
-_SHAPE: Final = "a parameter is not what it should be; see errors"
 _STABLE_KEY: Final = r"([A-Za-z0-9][A-Za-z0-9._-]*/)?[A-Za-z0-9][A-Za-z0-9._-]*"
 _CURSOR_LENGTH: Final = 2_048
 _PARAMETER_LENGTH: Final = 4_096
@@ -259,18 +258,10 @@ def asked_by[R: Resource](query: ListQuery, kind: type[R], caller: Caller) -> As
     )
 
 
-def check_names(event: Mapping[str, Any], query: type[Parameters]) -> None:
-    """Raise InvalidRequestError if an address has parameters that the route does not know."""
-    if found := strange_names(event, query):
-        raise InvalidRequestError(_SHAPE, found)
-
-
-def strange_names(event: Mapping[str, Any], query: type[Parameters]) -> list[Violation]:
+def strange_names(raw_query: str, known: Collection[str]) -> list[Violation]:
     """The parameters of an address that a route does not know, and those given twice."""
-    raw = str(event.get("rawQueryString") or "")
-    known = query.names()
-    given = Counter(name for name, _ in parse_qsl(raw, keep_blank_values=True))
-    remedy = f"Known are {', '.join(known)}."
+    given = Counter(name for name, _ in parse_qsl(raw_query, keep_blank_values=True))
+    remedy = f"Known are {', '.join(known)}." if known else "The route takes none."
     found = [
         Violation(_code_of(name), name, f"There is no parameter {name!r} here.", remedy)
         for name in given

@@ -20,7 +20,7 @@ from millrace.domain.resource import Resource
 from millrace.http.body import JSON
 from millrace.http.documented import WITH_BODY, WITH_IF_MATCH, answers
 from millrace.http.pages import link_header, links_of
-from millrace.http.queries import ListQuery, asked_by, check_names
+from millrace.http.queries import ListQuery, asked_by
 from millrace.http.requests import (
     IfMatch,
     Page,
@@ -84,7 +84,6 @@ def add_routes[I: Model, R: Resource, V: Model](
     @_of_types(V=view)
     def list_all(query: Annotated[ListQuery, Query()]) -> Response[Page[V]]:
         event = router.current_event.raw_event
-        check_names(event, ListQuery)
         asked = asked_by(query, crud.kind, caller_of(event))
         part = crud.find_part(context, asked, query.filters)
         links, meta = links_of(event, query, part)

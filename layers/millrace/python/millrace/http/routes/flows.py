@@ -12,7 +12,7 @@ from millrace.domain.flow import Flow, FlowInput
 from millrace.domain.patch import Patch
 from millrace.http.documented import WITH_BODY, WITH_IF_MATCH, answers
 from millrace.http.pages import link_header, links_of
-from millrace.http.queries import FlowShown, FlowsQuery, asked_by, check_names
+from millrace.http.queries import FlowShown, FlowsQuery, asked_by
 from millrace.http.requests import IfMatch, Page, answer, caller_of, etag_of, revision_of
 from millrace.http.shown import ShownFlow, chosen_answer, list_answer, show
 from millrace.http.views import FlowDetail
@@ -32,7 +32,6 @@ def flows_router(context: Context) -> APIGatewayHttpRouter:
     )
     def list_flows(query: Annotated[FlowsQuery, Query()]) -> Response[Any]:
         event = router.current_event.raw_event
-        check_names(event, FlowsQuery)
         caller = caller_of(event)
         part = flow_lists.list_flows(context, asked_by(query, Flow, caller), query.filters)
         nodes = include_in_flows(context, caller, part.items, query.included)
@@ -57,7 +56,6 @@ def flows_router(context: Context) -> APIGatewayHttpRouter:
     )
     def get_flow(flow_id: str, query: Annotated[FlowShown, Query()]) -> Response[Any]:
         event = router.current_event.raw_event
-        check_names(event, FlowShown)
         caller = caller_of(event)
         flow, steps = flows.get_flow_with_steps(context, caller, flow_id)
         node = include_in_flow(context, caller, flow, query.included)

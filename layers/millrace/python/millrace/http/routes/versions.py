@@ -16,7 +16,7 @@ from millrace.domain.errors import (
 )
 from millrace.http.documented import WITH_BODY, WITH_IF_MATCH, answers
 from millrace.http.pages import link_header, links_of
-from millrace.http.queries import VersionShown, VersionsQuery, check_names
+from millrace.http.queries import VersionShown, VersionsQuery
 from millrace.http.requests import IfMatch, Page, answer, caller_of, etag_of, revision_of
 from millrace.http.shown import ShownVersion, chosen_answer, list_answer, show
 from millrace.http.views import VersionView
@@ -50,7 +50,6 @@ def versions_router(context: Context) -> APIGatewayHttpRouter:
     )
     def list_versions(flow_id: str, query: Annotated[VersionsQuery, Query()]) -> Response[Any]:
         event = router.current_event.raw_event
-        check_names(event, VersionsQuery)
         caller = caller_of(event)
         newest_first = bool(query.sorted_by) and query.sorted_by[0].descending
         flow, listing = flows.list_versions(
@@ -74,7 +73,6 @@ def versions_router(context: Context) -> APIGatewayHttpRouter:
         flow_id: str, version_id: str, query: Annotated[VersionShown, Query()]
     ) -> Response[Any]:
         event = router.current_event.raw_event
-        check_names(event, VersionShown)
         caller = caller_of(event)
         version = flows.get_version(context, caller, flow_id, version_id)
         node = Node(version)
