@@ -7,6 +7,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from threading import Thread
 
+# Until a test that went wrong ends; a busy machine may take seconds between two requests.
+_PATIENCE_SECONDS = 30
+
 type Reply = Callable[[socket.socket], None]
 """Writes an answer, or whatever else, to the connection; raises OSError when the client is gone."""
 
@@ -32,7 +35,7 @@ class LoopbackServer:
             except OSError:
                 return
             with connection, suppress(OSError):
-                connection.settimeout(5)
+                connection.settimeout(_PATIENCE_SECONDS)
                 self.requests.append(_read_request(connection))
                 reply(connection)
 
@@ -56,7 +59,7 @@ def _read_request(connection: socket.socket) -> bytes:
 def serving(*replies: Reply) -> Iterator[LoopbackServer]:
     """A server with these replies, gone at the end of the block."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.settimeout(5)
+        listener.settimeout(_PATIENCE_SECONDS)
         server = LoopbackServer(listener, list(replies))
         thread = Thread(target=server.serve)
         thread.start()

@@ -334,6 +334,9 @@ BODIES: dict[tuple[str, str], object] = {
     ("PATCH", "/v1/flows/{flow_id}"): PATCH,
     ("PUT", "/v1/flows/{flow_id}/versions/{version_id}"): {"deployedAt": None},
     ("POST", "/v1/flows/{flow_id}/webhooks"): {},
+    ("PUT", "/v1/flows/{flow_id}/webhooks/{webhook_id}"): {},
+    ("POST", "/v1/flows/{flow_id}/callbacks"): {},
+    ("PUT", "/v1/flows/{flow_id}/callbacks/{callback_id}"): {},
     ("POST", "/v1/flows/{flow_id}/run"): {"payload": None},
 }
 """A good body for each route that has both an id and a body."""
@@ -354,6 +357,7 @@ def ids_of(stack: Stack, client: Client) -> dict[str, str]:
         "flow_id": flow["id"],
         "version_id": flow["latestVersionId"],
         "webhook_id": client("POST", f"/v1/flows/{flow['id']}/webhooks", {}).body["id"],
+        "callback_id": client("POST", f"/v1/flows/{flow['id']}/callbacks", {}).body["id"],
         "run_id": run_id,
         "step_id": "map",
     }
@@ -382,12 +386,12 @@ def test_another_workspaces_ids_are_404_on_every_route(
 def test_another_workspaces_parts_are_no_parts_of_mine(
     stack: Stack, alice: Client, mallory: Client
 ) -> None:
-    """An own flow does not open the versions and webhooks of somebody else's."""
+    """An own flow does not open the versions, webhooks and callbacks of somebody else's."""
     ids, mine = ids_of(stack, alice), deployed(mallory)
-    for part in (f"versions/{ids['version_id']}", f"webhooks/{ids['webhook_id']}"):
-        path = f"/v1/flows/{mine['id']}/{part}"
-        method = "GET" if part.startswith("versions") else "DELETE"
-        assert mallory(method, path, headers={"If-Match": '"1"'}).status == 404
+    for part in ("version", "webhook", "callback"):
+        path = f"/v1/flows/{mine['id']}/{part}s/{ids[f'{part}_id']}"
+        for method in ("GET", "DELETE"):
+            assert mallory(method, path, headers={"If-Match": '"1"'}).status == 404
 
 
 def test_without_the_authorizers_word_nobody_is_anybody(stack: Stack) -> None:

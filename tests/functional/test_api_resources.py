@@ -86,6 +86,11 @@ def test_broken_rules_of_plain_resources_have_their_place(alice: Client) -> None
         ),
         (
             "virtualEnvironments",
+            {"name": "n", "replacements": {"dataPools": {"pool_9": "pool_8"}}},
+            ("unknownDataPool", "/replacements/dataPools/pool_9"),
+        ),
+        (
+            "virtualEnvironments",
             {"name": "n", "replacements": {"priority": 6}},
             ("lessThanEqual", "/replacements/priority"),
         ),
@@ -246,6 +251,95 @@ def test_a_webhook_lives(alice: Client) -> None:
     assert alice("GET", path).body["data"] == [made.body]
     assert alice("DELETE", f"{path}/{made.body['id']}", headers=made.etag).status == 204
     assert alice("GET", path).body["data"] == []
+
+
+def test_a_webhook_is_changed_in_place(alice: Client) -> None:
+    """Its address and, left out, its secret stay; the trail tells, without the secret."""
+    flow = deployed(alice)
+    path = f"/v1/flows/{flow['id']}/webhooks"
+    made = alice("POST", path, {"hmacAlgorithm": "sha1", "hmacSecretKey": "s3cret"})
+    assert made.body["hmacPrefix"] == "sha1="
+    place = f"{path}/{made.body['id']}"
+    given = {"status": 200, "body": "ok", "format": "txt", "hmacAlgorithm": "sha512"}
+    assert alice("PUT", place, given).status == 428
+    put = alice("PUT", place, given, headers=made.etag)
+    assert (put.status, put.headers["etag"]) == (200, '"2"')
+    assert alice("GET", place).body == put.body
+    assert given.items() <= put.body.items()
+    assert alice("PUT", place, given, headers=made.etag).status == 412
+    assert alice("PUT", place, given, headers=put.etag).headers["etag"] == '"2"'
+    trail = alice("GET", f"/v1/flows/{flow['id']}/audit").body
+    assert trail["data"][0]["event"] == "webhookReplaced"
+    assert "s3cret" not in json.dumps(trail)
+    off = alice("PUT", place, {}, headers=put.etag)
+    assert off.body["hmacAlgorithm"] is None
+    assert boto3.client("ssm").describe_parameters()["Parameters"] == []
+
+
+@pytest.mark.parametrize(
+    ("field", "bad"),
+    [
+        ("status", 199),
+        ("status", 600),
+        ("body", "x" * 10_001),
+        ("format", "html"),
+        ("hmacAlgorithm", "RIPEMD128"),
+        ("hmacAlgorithm", "md5"),
+        ("hmacSecretKey", "x" * 129),
+    ],
+)
+def test_a_bad_field_of_a_webhook_is_refused(alice: Client, field: str, bad: object) -> None:
+    """By POST and PUT alike, where it stands."""
+    path = f"/v1/flows/{deployed(alice)['id']}/webhooks"
+    made = alice("POST", path, {})
+    for answer in (
+        alice("POST", path, {field: bad}),
+        alice("PUT", f"{path}/{made.body['id']}", {field: bad}, headers=made.etag),
+    ):
+        assert answer.status == 422
+        assert [at for _, at in answer.errors] == [f"/{field}"]
+        if bad == "RIPEMD128":
+            assert "ripemd128" in answer.body["errors"][0]["message"]
+
+
+def test_a_callback_lives(alice: Client) -> None:
+    """Created once for a key, read, listed, changed, deleted; the trail tells."""
+    flow = alice("POST", "/v1/flows", {"name": "Orders"}).body
+    path = f"/v1/flows/{flow['id']}/callbacks"
+    given = {"name": "ERP", "stableKey": "erp", "status": 201, "format": "xml"}
+    once = {"Idempotency-Key": "k1"}
+    made = alice("POST", path, given, headers=once)
+    assert (made.status, made.headers["etag"]) == (201, '"1"')
+    assert alice("POST", path, given, headers=once).body == made.body
+    assert alice("POST", path, given).status == 409
+    assert given.items() <= made.body.items()
+    place = f"{path}/{made.body['id']}"
+    assert alice("GET", place).body == made.body
+    assert alice("GET", path).body["data"] == [made.body]
+    assert alice("GET", f"/v1/flows/{flow['id']}").body["callbackIds"] == [made.body["id"]]
+    assert alice("PUT", place, {}).status == 428
+    changed = alice("PUT", place, {"format": "csv"}, headers=made.etag)
+    assert (changed.body["status"], changed.body["format"]) == (200, "csv")
+    assert alice("PUT", place, {"format": "csv"}, headers=changed.etag).body == changed.body
+    assert alice("DELETE", place, headers=made.etag).status == 412
+    assert alice("DELETE", place, headers=changed.etag).status == 204
+    assert alice("GET", place).status == 404
+    events = [e["event"] for e in alice("GET", f"/v1/flows/{flow['id']}/audit").body["data"]]
+    assert events == ["callbackDeleted", "callbackReplaced", "callbackCreated", "created"]
+
+
+def test_a_deleted_flow_takes_its_callbacks_along(alice: Client) -> None:
+    """And its webhooks, and every secret."""
+    key = {"organizationApiKeys": ["k3y-of-sixteen-or-more"]}
+    flow = alice("POST", "/v1/flows", {"name": "Orders", **key})
+    path = f"/v1/flows/{flow.body['id']}"
+    callback = alice("POST", f"{path}/callbacks", {}).body["id"]
+    hook = {"hmacAlgorithm": "sha256", "hmacSecretKey": "s3cret"}
+    webhook = alice("POST", f"{path}/webhooks", hook).body["id"]
+    assert alice("DELETE", path, headers=flow.etag).status == 204
+    for part in (f"callbacks/{callback}", f"webhooks/{webhook}"):
+        assert alice("GET", f"{path}/{part}").status == 404
+    assert boto3.client("ssm").describe_parameters()["Parameters"] == []
 
 
 def test_a_flows_trail_is_shown(alice: Client) -> None:

@@ -357,6 +357,40 @@ def test_a_failed_attempt_is_followed_by_another(engine: Engine) -> None:
     assert ids(engine.shop.received["/first"]) == ids(engine.shop.received["/second"]) == ONCE
 
 
+def test_the_log_tells_all_attempts_in_order(engine: Engine) -> None:
+    """Also what steps did in attempts that failed, and why."""
+    engine.shop.trouble["/orders"] = [WRONG_TOKEN]
+    run = engine.run(engine.flow(read(), retryMaxAttempts=1))
+    log = engine.client("GET", f"/v1/runs/{run['id']}/logs").body["data"]
+    assert [(entry["event"], entry["attempt"], entry["status"]) for entry in log] == [
+        ("runCreated", None, None),
+        ("attemptStarted", 1, None),
+        ("stepStarted", 1, None),
+        ("stepEnded", 1, "failed"),
+        ("attemptEnded", 1, "failed"),
+        ("attemptStarted", 2, None),
+        ("stepStarted", 2, None),
+        ("stepEnded", 2, "succeeded"),
+        ("attemptEnded", 2, "succeeded"),
+        ("runEnded", None, "succeeded"),
+    ]
+    assert log[3]["error"]["code"] == "http401"
+
+
+def test_a_run_that_failed_is_run_again(engine: Engine) -> None:
+    """With its payload, on its own version; each run names the other."""
+    flow = engine.flow(write("second", dependsOn=[]))
+    engine.shop.trouble["/second"] = [WRONG_TOKEN]
+    failed = engine.run(flow, [{"id": 7}])
+    started = engine.client("POST", f"/v1/runs/{failed['id']}/retry", {"from": "start"})
+    run = engine.ended(started.body["runId"])
+    assert (run["status"], run["retryOf"]) == ("succeeded", failed["id"])
+    assert engine.shop.received["/second"] == [{"id": 7}]
+    assert engine.client("GET", f"/v1/runs/{failed['id']}").body["retries"] == [run["id"]]
+    refused = engine.client("POST", f"/v1/runs/{run['id']}/retry", {"from": "failedStep"})
+    assert (refused.status, {pointer for _, pointer in refused.errors}) == (422, {"/from"})
+
+
 def test_attempts_run_out(engine: Engine) -> None:
     """After the last one the run has failed, with the last one's error."""
     engine.shop.trouble["/orders"] = [WRONG_TOKEN] * 2
@@ -373,6 +407,50 @@ def test_retries_of_the_flow_follow_its_settings_of_today(engine: Engine) -> Non
     assert (changed["change"], changed["versionId"]) == ("updated", flow["versionId"])
     engine.shop.trouble["/orders"] = [WRONG_TOKEN]
     assert engine.run(flow)["attempt"] == 2
+
+
+def test_every_run_is_counted_as_it_ended(engine: Engine) -> None:
+    """Success, partial success, failure, and an attempt after one that failed."""
+    flow = engine.flow(read(), write())
+    engine.run(flow)
+    engine.shop.refused_ids = {3}
+    engine.run(flow)
+    engine.shop.trouble["/orders"] = [WRONG_TOKEN]
+    engine.run(flow)
+    engine.flow(read(), write(), retryMaxAttempts=1)
+    engine.shop.trouble["/orders"] = [WRONG_TOKEN]
+    latest = engine.run(flow)
+    query = {"modelType": "flowVersion", "intervalUnit": "month"}
+    months = engine.client("GET", f"/v1/flows/{flow['id']}/versionMetrics", query=query).body
+    (version,) = months["data"][-1]["versions"]
+    counted = {name: value for name, value in version["metrics"].items() if value}
+    durations = {name for name in counted if name.startswith("duration")}
+    assert {name: value for name, value in counted.items() if name not in durations} == {
+        "runs": 4,
+        "succeeded": 1,
+        "partiallySucceeded": 2,
+        "failed": 1,
+        "manual": 4,
+        "retries": 1,
+        "errors": 1,
+        "recordsIn": 15,
+        "recordsOut": 13,
+        "recordsFailed": 2,
+    }
+    shown = engine.client("GET", f"/v1/flows/{flow['id']}").body["latestRun"]
+    assert (shown["runId"], shown["success"]) == (latest["id"], False)
+    assert shown["message"] == "records that failed: 1"
+
+
+def test_only_the_chosen_steps_of_a_machine_run(engine: Engine) -> None:
+    """The machine calls each, and those left out are passed through."""
+    flow = engine.flow(read(), write("first"), write("second", dependsOn=["first"]))
+    asked = {"stepsToRun": ["read", "second"]}
+    started = engine.client("POST", f"/v1/flows/{flow['id']}/start", asked)
+    run = engine.ended(started.body["runId"])
+    assert (run["status"], sorted(steps_of(run))) == ("succeeded", ["read", "second"])
+    assert ids(engine.shop.received["/second"]) == ONCE
+    assert "/first" not in engine.shop.requests
 
 
 def test_the_payload_flows_through_skipped_steps(engine: Engine) -> None:

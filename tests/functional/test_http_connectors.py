@@ -14,10 +14,12 @@ from millrace.connectors.http_client import HttpClient
 from millrace.connectors.http_export import HttpExporter
 from millrace.connectors.http_import import HttpImporter
 from millrace.connectors.http_messages import HttpRequest, TransportError
+from millrace.connectors.oauth2 import AccessTokens
 from millrace.connectors.transport import Urllib3Transport
 from millrace.domain.action import ExportAction, ImportAction
+from millrace.domain.authentication import BearerAuth
 from millrace.domain.base import Json
-from millrace.domain.connection import BearerAuth, Connection
+from millrace.domain.connection import Connection
 from millrace.domain.errors import StepFailed, StepThrottled, StepTransient
 from millrace.domain.records import idempotency_key
 
@@ -49,7 +51,7 @@ def client(base_url: str) -> ConnectionClient:
         auth=BearerAuth(type="bearer"),
     )
     http = HttpClient(transport(), sleep=lambda _: None, clock=lambda: NOW)
-    return ConnectionClient(stored, {"token": TOKEN}, http)
+    return ConnectionClient(stored, {"token": TOKEN}, http, AccessTokens(http.clock))
 
 
 def export(base_url: str, **http: Json) -> list[Json]:

@@ -17,7 +17,7 @@ from tests.support.app import (
     event,
     http_event,
 )
-from tests.support.aws import BUCKET
+from tests.support.aws import BUCKET, TABLE
 
 from millrace import limits
 
@@ -110,6 +110,53 @@ def test_a_wrong_signature_is_401_and_no_run(
     assert (answer.status, answer.body["code"]) == (401, "unauthenticated")
     assert answer.headers["content-type"] == "application/problem+json"
     assert runs(alice, flow) == []
+
+
+def test_a_webhook_answers_as_it_is_told_to(
+    stack: Stack, alice: Client, flow: dict[str, Any]
+) -> None:
+    """Status, body and content type are the webhook's; the run's id stands in a header."""
+    path = f"/v1/flows/{flow['id']}/webhooks"
+    answer = {"status": 200, "body": "<ok/>", "format": "xml"}
+    made = alice("POST", path, HOOK | answer).body
+    told = deliver(stack, made["id"])
+    assert (told.status, told.body) == (200, "<ok/>")
+    assert told.headers["content-type"] == "application/xml"
+    (run,) = runs(alice, flow)
+    assert told.headers["millrace-run-id"] == run["id"]
+    bare = alice("POST", path, HOOK | {"status": 201}).body
+    told = deliver(stack, bare["id"])
+    assert (told.status, told.body["runId"]) == (201, told.headers["millrace-run-id"])
+
+
+@pytest.mark.parametrize(("algorithm", "prefix"), [("sha1", "sha1="), ("sha512", "v=")])
+def test_a_webhook_verifies_by_its_own_algorithm(
+    stack: Stack, alice: Client, flow: dict[str, Any], algorithm: str, prefix: str
+) -> None:
+    """And takes no other one's signature."""
+    given = HOOK | {"hmacAlgorithm": algorithm, "hmacPrefix": prefix}
+    made = alice("POST", f"/v1/flows/{flow['id']}/webhooks", given).body
+    assert deliver(stack, made["id"]).status == 401
+    signed = prefix + hmac.new(SECRET.encode(), b"{}", algorithm).hexdigest()
+    assert deliver(stack, made["id"], b"{}", x_hub_signature_256=signed).status == 202
+
+
+def test_a_flow_that_asks_for_a_key_starts_for_its_holders(
+    stack: Stack, alice: Client, webhook_id: str, flow: dict[str, Any]
+) -> None:
+    """The signature does not make up for it, and it stays out of the run's payload."""
+    key = "k3y-of-sixteen-or-more"
+    path = f"/v1/flows/{flow['id']}"
+    patch = [
+        {"op": "add", "path": "/organizationApiKeys", "value": [key]},
+        {"op": "replace", "path": "/endpointSecurityType", "value": "organization"},
+    ]
+    assert alice("PATCH", path, patch, headers=alice("GET", path).etag).status == 200
+    assert deliver(stack, webhook_id).status == 401
+    assert deliver(stack, webhook_id, api_key=key + "x").status == 401
+    assert runs(alice, flow) == []
+    assert deliver(stack, webhook_id, api_key=key).status == 202
+    assert key not in str(boto3.client("dynamodb").scan(TableName=TABLE)["Items"])
 
 
 def test_a_body_that_arrives_as_base64_is_verified_as_it_was_sent(

@@ -43,7 +43,11 @@ SAMPLES: Final = (
         "integration_id",
         INTEGRATIONS,
         {"name": "ERP", "stableKey": "erp", "groups": [{"id": "nightly", "name": "Nightly"}]},
-        {"groups": [{"id": "nightly", "name": "At night", "sortOrder": 2}]},
+        {
+            "groups": [{"id": "nightly", "name": "At night", "sortOrder": 2}],
+            "category": "Finance",
+            "settings": {"currency": "EUR"},
+        },
     ),
     Sample(
         "connections",
@@ -55,7 +59,7 @@ SAMPLES: Final = (
             "baseUrl": "https://shop.example",
             "auth": {"type": "bearer", "token": "s3cret-text"},
         },
-        {"headers": {"X-Tenant": "1"}},
+        {"headers": {"X-Tenant": "1"}, "system": {"name": "Shopify", "label": "EU"}},
         secret="s3cret-text",
     ),
     Sample(
@@ -63,7 +67,7 @@ SAMPLES: Final = (
         "action_id",
         ACTIONS,
         {"name": "Same", "stableKey": "same", "work": _MAP},
-        {"work": _OTHER_MAP},
+        {"work": _OTHER_MAP, "settings": {"modelId": "m1", "workspaceId": "w1"}},
     ),
     Sample(
         "variables",
@@ -111,7 +115,7 @@ SAMPLES: Final = (
         "template_id",
         TEMPLATES,
         {"name": "Orders", "stableKey": "orders", "document": {"n": 1, "none": None}},
-        {"document": {"n": True, "none": None}},
+        {"document": {"n": True, "none": None}, "version": 2},
     ),
     Sample(
         "dataPools",

@@ -7,9 +7,9 @@ from millrace.connectors.expressions import ExpressionError, check_expression, m
 from millrace.connectors.process import Pipeline
 from millrace.domain.action import ExportAction, ImportAction, ProcessAction
 from millrace.domain.base import Json, Record
-from millrace.domain.connection import Connection
+from millrace.domain.connection import Connection, PingMethod
 from millrace.domain.errors import StepError
-from millrace.domain.ports import Exporter, Importer
+from millrace.domain.ports import Exporter, Importer, Pong
 from millrace.domain.records import ExportPage, RecordFailure
 
 type Trouble = StepError | OSError
@@ -41,6 +41,8 @@ class ScriptedConnectors:
     refused: list[Record] = field(default_factory=list)
     """Records that the system written to does not take."""
     written: list[Written] = field(default_factory=list)
+    pong: Pong = field(default_factory=lambda: Pong(200))
+    pings: list[tuple[str, str]] = field(default_factory=list)
     secrets_seen: list[Mapping[str, str]] = field(default_factory=list)
 
     def check_expression(self, expression: str) -> str | None:
@@ -78,6 +80,15 @@ class ScriptedConnectors:
         del connection
         self.secrets_seen.append(secrets)
         return _ScriptedImporter(self, work, request_key)
+
+    def ping(
+        self, connection: Connection, secrets: Mapping[str, str], method: PingMethod, path: str
+    ) -> Pong:
+        """See Connectors."""
+        del connection
+        self.secrets_seen.append(secrets)
+        self.pings.append((method, path))
+        return self.pong
 
     @property
     def records_written(self) -> list[Record]:

@@ -1,5 +1,6 @@
 """The domain's things as tests need them: valid, small, and changed by naming what differs."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from tests.support.time_and_ids import NOON
@@ -14,7 +15,7 @@ from millrace.domain.action import (
     ProcessAction,
 )
 from millrace.domain.connection import Connection
-from millrace.domain.flow import Step, Version
+from millrace.domain.flow import Flow, Step, Version
 from millrace.domain.run import Attempt, Run, RunStatus, Trigger
 from millrace.domain.token import Caller
 from millrace.domain.webhook import Webhook
@@ -41,6 +42,18 @@ def version(id_: str = "ver_1", **changes: object) -> Version:
     """A stored draft without steps."""
     fields: dict[str, Any] = {"flow_id": "flow_1", "number": 1, "steps": ()}
     return Version(id=id_, **(BOOKKEEPING | fields | changes))
+
+
+def flow(id_: str = "flow_1", **changes: object) -> Flow:
+    """A stored flow with a draft."""
+    fields: dict[str, Any] = {
+        "name": "Orders",
+        "stable_id": "stable_1",
+        "draft_version_id": "ver_1",
+        "latest_version_id": "ver_1",
+        "recent_version_ids": ("ver_1",),
+    }
+    return Flow(id=id_, **(BOOKKEEPING | fields | changes))
 
 
 def webhook(id_: str = "hook_1", **changes: object) -> Webhook:
@@ -104,3 +117,9 @@ def import_step(
         http=HttpImport(path="/orders", batch_size=batch_size),
     )
     return _step({"id": id_, "type": "Import", "action": action} | changes)
+
+
+def unstamped(steps: Iterable[Step]) -> tuple[Step, ...]:
+    """The steps as they were sent, without who made them and when."""
+    names = ("created_by", "created_date", "modified_by", "modified_date")
+    return tuple(step.model_copy(update=dict.fromkeys(names)) for step in steps)

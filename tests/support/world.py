@@ -69,7 +69,7 @@ class World:
     def flow(self, *steps: Step, **settings: Json) -> Flow:
         """A new flow with a draft of these steps."""
         given = FlowInput(**{"name": "Orders", "steps": steps, **settings})
-        return create_flow(self.context, ALICE, given)
+        return create_flow(self.context, ALICE, given)[0]
 
     def deployed(self, *steps: Step, **settings: Json) -> Flow:
         """A new flow whose first version is deployed."""
@@ -86,7 +86,7 @@ class World:
         """Replace a flow's steps and settings."""
         now = get_flow(self.context, ALICE, flow.id)
         given = FlowInput(**{"name": now.name, "steps": steps, **settings})
-        return replace_flow(self.context, ALICE, flow.id, given, now.revision)
+        return replace_flow(self.context, ALICE, flow.id, given, now.revision)[0]
 
     def start(self, flow: Flow, payload: Json = None) -> Run:
         """Start a run of the deployed version by hand."""

@@ -7,7 +7,9 @@ from datetime import UTC, datetime, timedelta
 from millrace.connectors.connection_client import ConnectionClient
 from millrace.connectors.http_client import HttpClient
 from millrace.connectors.http_messages import HttpRequest, HttpResponse, TransportError
-from millrace.domain.connection import Auth, Connection, NoAuth
+from millrace.connectors.oauth2 import AccessTokens
+from millrace.domain.authentication import Auth, NoAuth
+from millrace.domain.connection import Connection
 
 NOW = datetime(2026, 1, 31, 9, tzinfo=UTC)
 
@@ -99,4 +101,5 @@ def client(
     transport: ScriptedTransport, stored: Connection | None = None, **secrets: str
 ) -> ConnectionClient:
     """A connection's client over a script."""
-    return ConnectionClient(stored or connection(), secrets, http_client(transport))
+    http = http_client(transport)
+    return ConnectionClient(stored or connection(), secrets, http, AccessTokens(http.clock))

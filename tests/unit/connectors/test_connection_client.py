@@ -4,7 +4,7 @@ import pytest
 from tests.unit.connectors.fake_transport import client, connection, ok, refused, script
 
 from millrace.connectors.http_client import ResponseRejected
-from millrace.domain.connection import Auth, BasicAuth, BearerAuth
+from millrace.domain.authentication import Auth, BasicAuth, BearerAuth
 from millrace.domain.errors import StepFailed
 
 OWN = "https://api.example/v1/orders"

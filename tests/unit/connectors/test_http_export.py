@@ -22,8 +22,8 @@ from millrace.connectors.http_client import TRIES
 from millrace.connectors.http_export import HttpExporter
 from millrace.connectors.http_messages import HttpRequest, HttpResponse, TransportError
 from millrace.domain.action import ExportAction
+from millrace.domain.authentication import BearerAuth
 from millrace.domain.base import Json, Record
-from millrace.domain.connection import BearerAuth
 from millrace.domain.errors import StepError, StepFailed
 from millrace.domain.records import ExportPage
 

@@ -10,6 +10,8 @@ from pydantic import BaseModel
 
 from millrace import limits
 from millrace.domain.action import ActionWork, Operation
+from millrace.domain.authentication import Auth
+from millrace.domain.connection import ConnectionInput, RateLimit
 from millrace.domain.flow import Step
 from millrace.http import problems
 from millrace.http.openapi import document
@@ -53,7 +55,16 @@ def test_the_limits_in_the_api_page_are_those_in_the_code() -> None:
     request, webhook = limits.REQUEST_BYTES // 1_000_000, limits.WEBHOOK_BYTES // 1_000_000
     seconds, answer = limits.OUTBOUND_TIMEOUT_SECONDS, limits.OUTBOUND_BODY_BYTES // 1_000_000
     connections, variables = limits.REPLACED_CONNECTIONS, limits.REPLACED_VARIABLES
+    pools = limits.REPLACED_DATA_POOLS
+    replaced = f"{connections} connections, {variables} variables, {pools} data pools"
+    rate, under_way = limits.REQUESTS_PER_SECOND_MAX, limits.CONCURRENT_REQUESTS_MAX
     longest, usual = limits.DATA_POOL_TTL_SECONDS_MAX, limits.DATA_POOL_TTL_SECONDS
+    intervals, rows, hourly = (
+        limits.METRIC_INTERVALS,
+        limits.METRIC_ROWS,
+        limits.HOURLY_METRICS_DAYS,
+    )
+    api_keys = limits.API_KEYS_PER_FLOW
     key_length = limits.IDEMPOTENCY_KEY_LENGTH
     for row in (
         f"| steps of a version | {limits.STEPS_PER_VERSION} |",
@@ -64,12 +75,23 @@ def test_the_limits_in_the_api_page_are_those_in_the_code() -> None:
         f"| secrets of one resource | {limits.SECRETS_BYTES:,} bytes as JSON |",
         f"| groups of an integration | {limits.GROUPS_PER_INTEGRATION} |",
         f"| targets of a notification group | {limits.TARGETS_PER_GROUP} |",
-        f"| replaced in a virtual environment | {connections} connections, {variables} variables |",
+        f"| replaced in a virtual environment | {replaced} |",
         f"| `ttlSeconds` of a data pool | {longest:,}; {usual:,} if absent |",
         f"| outbound request | {seconds:.0f} s; answer {answer} MB |",
+        f"| ping | {limits.PING_SECONDS:.0f} s |",
+        f"| rate limit of a connection | {rate:,} requests a second, {under_way:,} under way |",
         f"| `Retry-After` honoured | {limits.RETRY_AFTER_SECONDS_MAX // 3_600} h |",
         f"| delivery id remembered | {limits.DELIVERY_MEMORY_DAYS} days |",
+        f"| `settings` of a flow | {limits.SETTINGS_BYTES:,} bytes as JSON |",
+        f"| `testPayload` | {limits.TEST_PAYLOAD_LENGTH:,} characters; {limits.TEST_HEADERS} ",
+        f"| {limits.REFERENCES_OF_A_FLOW} of each; {limits.ALIASES} aliases; {api_keys} API keys |",
+        f"| circles are found within {limits.FLOWS_IN_A_ROW} in a row |",
+        f"| `concurrency.limit` | {limits.CONCURRENCY_MAX:,} |",
+        f"| {limits.MAPPED_FIELDS} fields, {limits.MAPPED_LISTS} lists |",
+        f"| configured answer of a webhook | {limits.ANSWER_BODY_LENGTH:,} characters |",
         f"| operations of a patch | {limits.PATCH_OPERATIONS} |",
+        f"| wait for the end of a run | {limits.RUN_WAIT_SECONDS} s |",
+        f"| intervals of metrics | {intervals:,}; {rows:,} rows with versions; {hourly} days of",
         f"| `Idempotency-Key` | {key_length} characters; remembered {limits.IDEMPOTENCY_HOURS} h |",
         f"| value in the audit trail | {limits.AUDIT_VALUE_BYTES:,} bytes;",
     ):
@@ -77,7 +99,7 @@ def test_the_limits_in_the_api_page_are_those_in_the_code() -> None:
 
 
 def test_every_field_of_a_file_is_described() -> None:
-    """docs/flows.md names each field of a flow and a step, each kind of action and operation."""
+    """docs/flows.md names the fields of flow, step and connection, each kind of work and proof."""
     text = page("docs/flows.md")
     names = wire_names(ApplyDocument) | wire_names(AppliedFlow) | wire_names(Step) - {"position"}
     kinds = [
@@ -85,6 +107,10 @@ def test_every_field_of_a_file_is_described() -> None:
         *get_args(get_args(Operation.__value__)[0]),
     ]
     names |= {get_args(kind.model_fields["type"].annotation)[0] for kind in kinds}
+    auths = get_args(get_args(Auth.__value__)[0])
+    for model in (ConnectionInput, RateLimit, *auths):
+        names |= wire_names(model)
+    names |= {get_args(auth.model_fields["type"].annotation)[0] for auth in auths}
     missing = {name for name in names if not re.search(rf"\b{name}\b", text)}
     assert not missing
 

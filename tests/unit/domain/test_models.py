@@ -8,8 +8,9 @@ from tests.support import samples
 from tests.support.samples import connection, export_step
 from tests.support.time_and_ids import NOON
 
+from millrace.domain.authentication import BasicAuth, BearerAuth
 from millrace.domain.base import rfc3339
-from millrace.domain.connection import BasicAuth, BearerAuth, ConnectionInput
+from millrace.domain.connection import ConnectionInput
 from millrace.domain.flow import FlowInput
 from millrace.domain.token import hash_token, new_token, parse_token
 

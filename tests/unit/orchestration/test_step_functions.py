@@ -163,3 +163,12 @@ def test_a_machine_says_whether_runs_are_at_work(
     client.stop_execution(executionArn=execution["executionArn"])
     assert not machines.is_running(arn)
     assert not machines.is_running(f"{arn}x")
+
+
+def test_of_a_synchronous_machine_step_functions_keeps_no_list(
+    machines: StepFunctions, client: "SFNClient"
+) -> None:
+    """Asking is no error: the runs themselves tell."""
+    arn = machines.deploy("flow_1-v1-sync", asl(), "EXPRESS")
+    refuse(client, "ListExecutions", "StateMachineTypeNotSupported")
+    assert not machines.is_running(arn)

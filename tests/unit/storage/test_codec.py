@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 from tests.support.samples import connection
 
-from millrace.domain.connection import BearerAuth, Connection
+from millrace.domain.authentication import BearerAuth
+from millrace.domain.connection import Connection
 from millrace.storage.codec import decode_cursor, encode_cursor, pack, unpack
 
 

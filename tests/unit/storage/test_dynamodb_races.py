@@ -56,7 +56,7 @@ def test_of_two_ends_at_once_one_stands(client: "DynamoDBClient", rival: DynamoR
     """Machine and sweeper report different ends; both are told the one that was first."""
     runs = DynamoRuns(lambda: client, TABLE)
     runs.create(run())
-    before_once(client, "PutItem", lambda: rival.finish(KEY, SUCCEEDED, NOON))
+    before_once(client, "TransactWriteItems", lambda: rival.finish(KEY, SUCCEEDED, NOON))
     assert runs.finish(KEY, FAILED, LATER).status is RunStatus.SUCCEEDED
     assert runs.get(KEY).ended_at == NOON
 
@@ -110,6 +110,19 @@ def test_a_delivery_that_is_just_being_recorded_is_waited_for(client: "DynamoDBC
     runs = DynamoRuns(lambda: client, TABLE)
     conflict_on_first(client)
     assert runs.create(run(), dedupe_key="same") == (run(), True)
+
+
+def test_an_end_that_meets_another_over_the_same_counters_is_told_again(
+    client: "DynamoDBClient",
+) -> None:
+    """Runs of a busy flow end at once; each is counted, once."""
+    runs = DynamoRuns(lambda: client, TABLE)
+    runs.create(run())
+    conflict_on_first(client)
+    assert runs.finish(KEY, SUCCEEDED, LATER).status is RunStatus.SUCCEEDED
+    day = NOON - timedelta(hours=12)
+    (counted,) = runs.counted(ALICE.workspace_id, "flow_1", "day", day, day + timedelta(days=1))
+    assert counted.counters["runs"] == 1
 
 
 def test_a_change_that_meets_another_one_is_stale(client: "DynamoDBClient") -> None:

@@ -1,9 +1,18 @@
 """What every store of resources promises, whether in memory or in DynamoDB."""
 
 from base64 import urlsafe_b64encode
+from datetime import timedelta
 
 import pytest
-from tests.support.samples import ALICE, BOOKKEEPING, MALLORY, connection, version, webhook
+from tests.support.samples import (
+    ALICE,
+    BOOKKEEPING,
+    MALLORY,
+    connection,
+    flow,
+    version,
+    webhook,
+)
 from tests.support.time_and_ids import NOON
 
 from millrace.domain.action import ProcessAction
@@ -16,8 +25,9 @@ from millrace.domain.errors import (
     RevisionMismatchError,
     TooLargeError,
 )
-from millrace.domain.flow import Step, Version
-from millrace.domain.ports import Create, Delete, Replace, Resources
+from millrace.domain.flow import Flow, Step, Version
+from millrace.domain.ports import Create, Delete, Put, Ref, Replace, Resources
+from millrace.domain.run import LatestRun, RunStatus
 from millrace.domain.webhook import Webhook
 
 WS = ALICE.workspace_id
@@ -97,6 +107,7 @@ def test_a_stable_key_is_unique_in_its_collection(resources: Resources) -> None:
 
 def test_a_stable_key_may_repeat_under_another_parent(resources: Resources) -> None:
     """Webhooks of two flows may be called the same."""
+    resources.commit(Create(flow("flow_1")), Create(flow("flow_2")))
     resources.commit(Create(webhook("hook_1", stable_key="github"), parent_id="flow_1"))
     resources.commit(
         Create(webhook("hook_2", stable_key="github", flow_id="flow_2"), parent_id="flow_2")
@@ -302,7 +313,11 @@ def test_a_cursor_cannot_reach_into_another_workspace(resources: Resources) -> N
 
 def test_a_public_resource_is_found_by_its_id_alone(resources: Resources) -> None:
     """A webhook's address names no workspace; other resources have no public address."""
-    resources.commit(Create(webhook("hook_1"), parent_id="flow_1"), Create(connection("con_1")))
+    resources.commit(
+        Create(flow("flow_1")),
+        Create(webhook("hook_1"), parent_id="flow_1"),
+        Create(connection("con_1")),
+    )
     found = resources.find_public(Webhook, "hook_1")
     assert found is not None
     assert (found.workspace_id, found.flow_id) == (WS, "flow_1")
@@ -320,6 +335,7 @@ def test_a_public_id_that_cannot_be_finds_nothing(resources: Resources, id_: str
 def test_a_deleted_webhook_has_no_address_any_more(resources: Resources) -> None:
     """A public address dies with its resource."""
     gone = webhook("hook_1")
+    resources.commit(Create(flow("flow_1")))
     resources.commit(Create(gone, parent_id="flow_1"))
     resources.commit(Delete(gone, parent_id="flow_1"))
     assert resources.find_public(Webhook, "hook_1") is None
@@ -356,3 +372,106 @@ def test_times_keep_their_milliseconds(resources: Resources) -> None:
     moment = NOON.replace(microsecond=123_000)
     resources.commit(Create(connection(modified_at=moment)))
     assert resources.get(Connection, WS, "con_1").modified_at == moment
+
+
+def test_several_resources_are_read_at_once(resources: Resources) -> None:
+    """Of any kinds; what is not there, or is another workspace's, is left out."""
+    resources.commit(Create(flow("flow_1")), Create(version("ver_1"), parent_id="flow_1"))
+    resources.commit(Create(connection("con_x", workspace_id=MALLORY.workspace_id)))
+    flow_ref, version_ref = Ref(Flow, "flow_1"), Ref(Version, "ver_1", "flow_1")
+    refs = [flow_ref, version_ref, Ref(Connection, "con_x"), Ref(Connection, "")]
+    found = resources.get_many(WS, [*refs, flow_ref])
+    assert found.get(flow_ref) == resources.get(Flow, WS, "flow_1")
+    assert found.get(version_ref) == version("ver_1")
+    assert [found.get(ref) for ref in refs[2:]] == [None, None]
+
+
+def test_more_resources_than_one_batch_holds_are_read_too(resources: Resources) -> None:
+    """DynamoDB gives at most a hundred items a batch."""
+    for start in (0, 100):
+        created = (connection(f"con_{start + number:03d}") for number in range(100))
+        resources.commit(*map(Create, created))
+    refs = [Ref(Connection, f"con_{number:03d}") for number in range(200)]
+    found = resources.get_many(WS, refs)
+    assert [found.get(ref) is not None for ref in refs] == [True] * 200
+
+
+def test_put_stores_whatever_is_there(resources: Resources) -> None:
+    """A copy that another change guards needs no revision of its own."""
+    resources.commit(Put(connection(name="First")))
+    resources.commit(Put(connection(name="Second")))
+    assert resources.get(Connection, WS, "con_1").name == "Second"
+
+
+def test_a_flow_lists_its_webhooks(resources: Resources) -> None:
+    """In step with every commit, and without a new revision of the flow."""
+    resources.commit(Create(flow()), Create(webhook("hook_1"), parent_id="flow_1"))
+    resources.commit(Create(webhook("hook_2"), parent_id="flow_1"))
+    stored = resources.get(Flow, WS, "flow_1")
+    assert (stored.webhook_ids, stored.revision) == (("hook_1", "hook_2"), 1)
+    renamed = flow(name="Renamed", revision=2)
+    resources.commit(Replace(stored, renamed), Create(webhook("hook_3"), parent_id="flow_1"))
+    resources.commit(Delete(webhook("hook_1"), parent_id="flow_1"))
+    stored = resources.get(Flow, WS, "flow_1")
+    assert (stored.name, stored.webhook_ids) == ("Renamed", ("hook_2", "hook_3"))
+    for id_ in stored.webhook_ids:
+        resources.commit(Delete(webhook(id_), parent_id="flow_1"))
+    assert resources.get(Flow, WS, "flow_1").webhook_ids == ()
+
+
+def test_nothing_is_added_to_a_flow_that_is_gone(resources: Resources) -> None:
+    """Whoever deletes a flow wins over whoever adds to it; what it owned can still be removed."""
+    resources.commit(Create(flow()), Create(webhook("hook_1"), parent_id="flow_1"))
+    resources.commit(Delete(flow()))
+    with pytest.raises(ConflictError, match="flow_1"):
+        resources.commit(Create(webhook("hook_2"), parent_id="flow_1"))
+    assert resources.find_public(Webhook, "hook_2") is None
+    resources.commit(Delete(webhook("hook_1"), parent_id="flow_1", parent_is_gone=True))
+    assert resources.find_public(Webhook, "hook_1") is None
+    with pytest.raises(NotFoundError):
+        resources.get(Flow, WS, "flow_1")
+
+
+def latest_run(minutes: int, status: RunStatus = RunStatus.SUCCEEDED) -> LatestRun:
+    """A run that started so long after noon."""
+    return LatestRun(
+        run_id=f"run_{minutes}",
+        version_id="ver_1",
+        status=status,
+        trigger_source="manual",
+        start_date=NOON + timedelta(minutes=minutes),
+    )
+
+
+def test_a_flow_knows_its_latest_run(resources: Resources) -> None:
+    """The one that started last, whichever ends last; edits of the flow leave it alone."""
+    resources.commit(Create(flow()))
+    resources.record_run(WS, "flow_1", latest_run(5, RunStatus.RUNNING))
+    resources.record_run(WS, "flow_1", latest_run(5))
+    resources.record_run(WS, "flow_1", latest_run(3, RunStatus.FAILED))
+    stored = resources.get(Flow, WS, "flow_1")
+    assert stored.latest_run == latest_run(5)
+    resources.commit(Replace(stored, flow(name="Renamed", revision=2)))
+    renamed = resources.get(Flow, WS, "flow_1")
+    assert (renamed.name, renamed.latest_run) == ("Renamed", latest_run(5))
+
+
+def test_the_run_of_a_deleted_flow_brings_nothing_back(resources: Resources) -> None:
+    """A run may end after its flow is gone."""
+    resources.record_run(WS, "flow_1", latest_run(1))
+    with pytest.raises(NotFoundError):
+        resources.get(Flow, WS, "flow_1")
+
+
+def test_a_version_keeps_its_latest_run_when_another_version_runs(resources: Resources) -> None:
+    """Also when it began before the other version's run and ends after it, or is told late."""
+    resources.commit(Create(flow()))
+    old, new = latest_run(3, RunStatus.RUNNING), latest_run(5)
+    resources.record_run(WS, "flow_1", old)
+    resources.record_run(WS, "flow_1", new.model_copy(update={"version_id": "ver_2"}))
+    asked = [("flow_1", old.version_id), ("flow_1", "ver_9"), ("flow_9", old.version_id)]
+    assert resources.latest_runs(WS, asked) == {old.version_id: old}
+    resources.record_run(WS, "flow_1", latest_run(3))
+    resources.record_run(WS, "flow_1", latest_run(1, RunStatus.FAILED))
+    assert resources.latest_runs(WS, asked) == {old.version_id: latest_run(3)}
+    assert resources.latest_runs("ws_mallory", asked) == {}

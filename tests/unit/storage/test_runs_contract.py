@@ -7,6 +7,7 @@ from tests.support.samples import ALICE, MALLORY, run
 from tests.support.time_and_ids import NOON
 
 from millrace.domain.errors import ConflictError, InvalidRequestError, NotFoundError
+from millrace.domain.metrics import Counted, Grain
 from millrace.domain.ports import Runs
 from millrace.domain.run import (
     Counts,
@@ -196,6 +197,7 @@ def test_a_second_attempt_is_planned_and_begun_once(runs: Runs) -> None:
     with pytest.raises(ConflictError):
         runs.claim_step(KEY, 1, "read", LATER)
     assert runs.claim_step(KEY, 2, "read", LATER).attempt == 2
+    assert [record.attempt for record in runs.steps(KEY, None)] == [2]
 
 
 def test_an_attempt_begins_only_after_one_that_failed(runs: Runs) -> None:
@@ -253,3 +255,84 @@ def test_a_cursor_that_no_list_of_runs_gave_is_refused(runs: Runs) -> None:
     """A bad cursor is the caller's error."""
     with pytest.raises(InvalidRequestError):
         runs.page(ALICE.workspace_id, "flow_1", cursor="e30")
+
+
+def counted(
+    runs: Runs,
+    grain: Grain,
+    hours: int = 24,
+    workspace_id: str = ALICE.workspace_id,
+    flow_id: str = "flow_1",
+) -> list[Counted]:
+    """What was counted from today's first hour on."""
+    midnight = NOON - timedelta(hours=12)
+    end = midnight + timedelta(hours=hours)
+    return list(runs.counted(workspace_id, flow_id, grain, midnight, end))
+
+
+def test_a_run_is_counted_once_however_often_its_end_is_told(runs: Runs) -> None:
+    """In its hour and its day, with how it ended, how long it took and what went through."""
+    runs.create(run())
+    for _ in range(2):
+        runs.finish(KEY, DONE, LATER)
+    runs.finish(KEY, RunOutcome(status=RunStatus.FAILED), LATER)
+    expected = {
+        "runs": 1,
+        "succeeded": 1,
+        "manual": 1,
+        "recordsIn": 3,
+        "recordsOut": 2,
+        "durationTotalMs": 60_000,
+    }
+    places: dict[Grain, str] = {"hour": "2026-01-31T12", "day": "2026-01-31"}
+    for grain, time in places.items():
+        (found,) = counted(runs, grain)
+        assert (found.grain, found.version_id) == (time, "ver_1")
+        assert expected.items() <= found.counters.items()
+
+
+def test_counters_add_up_by_version_and_by_the_time_of_the_end(runs: Runs) -> None:
+    """Failed and retried runs are told apart; each version and hour has counters of its own."""
+    for id_, version, ended, outcome in (
+        ("run_1", "ver_1", LATER, DONE),
+        ("run_2", "ver_1", LATER, RunOutcome(status=RunStatus.FAILED, error=ERROR)),
+        ("run_3", "ver_2", LATER, DONE),
+        ("run_4", "ver_1", NOON + timedelta(hours=1), DONE),
+    ):
+        made, _ = runs.create(run(id_, version_id=version))
+        if id_ == "run_2":
+            runs.plan_retry(made.key, 1, ERROR, NOON)
+            runs.begin_attempt(made.key, 2, NOON)
+        runs.finish(made.key, outcome, ended)
+    hours = {(each.grain, each.version_id): each.counters for each in counted(runs, "hour")}
+    assert {place: counters["runs"] for place, counters in hours.items()} == {
+        ("2026-01-31T12", "ver_1"): 2,
+        ("2026-01-31T12", "ver_2"): 1,
+        ("2026-01-31T13", "ver_1"): 1,
+    }
+    noon = hours["2026-01-31T12", "ver_1"]
+    assert (noon["succeeded"], noon["failed"], noon["errors"], noon["retries"]) == (1, 1, 1, 1)
+    days = {each.version_id: each.counters["runs"] for each in counted(runs, "day")}
+    assert days == {"ver_1": 3, "ver_2": 1}
+
+
+def test_the_end_of_an_interval_is_not_in_it(runs: Runs) -> None:
+    """Intervals that touch count no run twice; other flows and workspaces are not seen."""
+    runs.create(run())
+    runs.finish(KEY, DONE, LATER)
+    assert counted(runs, "hour", 12) == []
+    assert len(counted(runs, "hour", 13)) == 1
+    assert counted(runs, "day", flow_id="flow_2") == []
+    assert counted(runs, "day", workspace_id=MALLORY.workspace_id) == []
+
+
+def test_a_run_and_the_run_it_repeats_name_each_other(runs: Runs) -> None:
+    """However often it is repeated; the list tells it too."""
+    runs.create(run())
+    ended = runs.finish(KEY, DONE, LATER)
+    for id_ in ("run_2", "run_3"):
+        runs.create(run(id_, retry_of=KEY.run_id))
+    expected = ended.model_copy(update={"retries": ("run_2", "run_3")})
+    assert runs.get(KEY) == expected
+    assert expected in runs.page(ALICE.workspace_id, "flow_1").items
+    assert runs.get(RunKey(ALICE.workspace_id, "run_2")).retry_of == KEY.run_id

@@ -11,11 +11,15 @@ from millrace.domain.action import Action, ExportAction
 from millrace.domain.connection import Connection
 from millrace.domain.errors import ConflictError, RuleViolationError
 from millrace.domain.flow import Flow
+from millrace.domain.integration import IntegrationInput
+from millrace.domain.label import LabelInput
 from millrace.domain.ports import Change
 from millrace.domain.webhook import Webhook
 from millrace.storage.memory import MemoryResources
 from millrace.usecases.apply import ApplyDocument, ApplyResult, apply
 from millrace.usecases.flows import get_flow, latest_version, list_versions
+from millrace.usecases.integrations import INTEGRATIONS
+from millrace.usecases.plain import LABELS
 
 DOCUMENT: dict[str, Any] = {
     "connections": [
@@ -279,3 +283,78 @@ def test_a_lost_race_leaves_no_secrets_behind(document: dict[str, Any]) -> None:
     with pytest.raises(ConflictError):
         put(world, document)
     assert world.secrets.values == {}
+
+
+def test_a_flows_references_may_be_stable_keys(world: World, document: dict[str, Any]) -> None:
+    """Of what is stored and, for flows and actions, of what the same file makes."""
+    groups = [{"id": "nightly", "name": "Nightly"}]
+    erp = INTEGRATIONS.create(
+        world.context,
+        ALICE,
+        IntegrationInput.model_validate({"name": "ERP", "stableKey": "erp", "groups": groups}),
+    )
+    label = LABELS.create(
+        world.context, ALICE, LabelInput(name="Finance", colour="#00aa00", stable_key="finance")
+    )
+    document["flows"][0] |= {
+        "integrationId": "erp",
+        "flowGroupId": "nightly",
+        "labels": ["finance"],
+        "runNextFlowIds": ["after"],
+        "aliases": [{"alias": "reader", "actionId": "read-orders"}],
+        "endpointSecurityType": "organization",
+        "organizationApiKeys": ["k3y-of-sixteen-or-more"],
+    }
+    document["flows"].append(
+        {
+            "name": "After",
+            "stableKey": "after",
+            "deploy": False,
+            "steps": [{"id": "sub", "type": "Flow", "flowId": "third"}],
+        }
+    )
+    document["flows"].append({"name": "Third", "stableKey": "third"})
+    result = put(world, document)
+    flow, after, third = (get_flow(world.context, ALICE, each.id) for each in result.flows)
+    assert (flow.integration_id, flow.labels) == (erp.id, (label.id,))
+    assert flow.run_next_flow_ids == (after.id,)
+    assert [alias.action_id for alias in flow.aliases] == [result.actions[0].id]
+    assert latest_version(world.context, after).steps[0].flow_id == third.id
+    assert changes(put(world, document)) == ["unchanged"] * 6
+    document["flows"][2]["runNextFlowIds"] = ["orders"]
+    assert refused(world, document) == {
+        ("flowCircle", "/flows/1/steps/0/flowId"),
+        ("flowCircle", "/flows/2/runNextFlowIds/0"),
+    }
+
+
+def test_a_file_moves_a_flow_into_an_integration(world: World, document: dict[str, Any]) -> None:
+    """It is the same flow, found by its key where it was; taken out again, it is another."""
+    (before,) = put(world, document).flows
+    erp = INTEGRATIONS.create(world.context, ALICE, IntegrationInput(name="ERP", stable_key="erp"))
+    document["flows"][0]["integrationId"] = "erp"
+    (after,) = put(world, document).flows
+    assert (after.id, after.change) == (before.id, "updated")
+    assert get_flow(world.context, ALICE, after.id).integration_id == erp.id
+    del document["flows"][0]["integrationId"]
+    assert put(world, document).flows[0].change == "created"
+
+
+def test_a_file_with_a_flow_that_cannot_run_yet_stores_nothing(
+    world: World, document: dict[str, Any]
+) -> None:
+    """All or nothing holds for what only a deployment would refuse."""
+    document["flows"].append({"name": "Other", "stableKey": "other"})
+    document["flows"][0]["steps"].append({"id": "sub", "type": "Flow", "flowId": "other"})
+    assert refused(world, document) == {("flowStepNotRunnable", "/flows/0/steps/2/type")}
+    assert is_empty(world)
+
+
+def test_a_file_makes_a_flow_synchronous(world: World, document: dict[str, Any]) -> None:
+    """The live version gets its other machine by applying the file, and keeps its schedule."""
+    document["flows"][0]["schedule"] = "rate(1 hour)"
+    (flow,) = put(world, document).flows
+    document["flows"][0]["isSynchronous"] = True
+    assert put(world, document).flows[0].version_number == 1
+    assert sorted(world.machines.deployed) == [f"{flow.id}-v1", f"{flow.id}-v1-sync"]
+    assert list(world.schedules.schedules) == [flow.id]

@@ -122,7 +122,7 @@ def test_a_value_too_large_to_keep_is_told_by_its_digest(world: World) -> None:
     steps = [
         {"id": "a", "type": "Process", "action": {"type": "Process", "operations": operations}}
     ]
-    flow = create_flow(
+    flow, _ = create_flow(
         world.context, ALICE, FlowInput.model_validate({"name": "Big", "steps": steps})
     )
     (entry,) = trail(world, flow.id)

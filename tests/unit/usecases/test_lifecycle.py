@@ -18,7 +18,7 @@ from millrace.domain.errors import (
 )
 from millrace.domain.flow import Flow, Step
 from millrace.domain.run import Counts, Run, RunError, RunKey, RunStatus, StepStatus
-from millrace.storage.memory import MemoryMachines
+from millrace.storage.memory import MemoryMachines, MemoryRuns
 from millrace.usecases.deploy import undeploy_version
 from millrace.usecases.flows import delete_flow, get_flow, latest_version
 from millrace.usecases.lifecycle import Failure, on_execution_end, sweep
@@ -311,11 +311,12 @@ def test_the_sweeper_ends_a_run_whose_machine_is_gone(world: World) -> None:
 
 
 def removed(world: World, flow: Flow) -> None:
-    """Undeploy and delete a flow."""
+    """Delete a flow as by someone who looked for its runs just before one began."""
     version = latest_version(world.context, flow)
     undeploy_version(world.context, ALICE, flow.id, version.id, version.revision)
     now = get_flow(world.context, ALICE, flow.id)
-    delete_flow(world.context, ALICE, flow.id, now.revision)
+    before = replace(world.context, runs=MemoryRuns(), machines=MemoryMachines())
+    delete_flow(before, ALICE, flow.id, now.revision)
 
 
 def test_a_run_outlives_its_flow(world: World) -> None:
@@ -364,3 +365,26 @@ def test_a_start_that_fails_again_is_left_to_the_next_sweep(world: World) -> Non
     assert sweep(replace(world.context, machines=busy)) == 1
     assert world.now(first).status is RunStatus.RUNNING
     assert world.now(second).status is RunStatus.FAILED
+
+
+def test_a_synchronous_run_is_over_after_five_minutes(world: World) -> None:
+    """Step Functions tells nothing of it, so the sweeper neither asks nor starts it twice."""
+    run = world.start(world.deployed(MAP, isSynchronous=True))
+    world.machines.outcomes.clear()
+    world.clock.forward(minutes=4)
+    assert sweep(world.context) == 0
+    world.clock.forward(minutes=2)
+    assert sweep(world.context) == 1
+    error = world.now(run).error
+    assert error is not None
+    assert error.code == "machineTimedOut"
+    assert len(world.machines.started) == 1
+
+
+def test_a_synchronous_run_has_one_attempt_whatever_becomes_of_its_flow(world: World) -> None:
+    """Its machine cannot run again, so the run must not wait for that."""
+    flow = world.deployed(MAP, isSynchronous=True)
+    run = world.start(flow)
+    world.change(flow, MAP, retryMaxAttempts=3)
+    assert world.tell(run, "attemptFailed", failure=CRASHED) == {"retry": False}
+    assert world.now(run).status is RunStatus.FAILED

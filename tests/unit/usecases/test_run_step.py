@@ -1,6 +1,7 @@
 """The worker runs a step once, however often it is asked and wherever it was interrupted."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from tests.support.connectors import ScriptedConnectors
@@ -26,6 +27,7 @@ from millrace.domain.errors import (
     StepTransient,
 )
 from millrace.domain.flow import Step
+from millrace.domain.routers import Router, steps_of
 from millrace.domain.run import Counts, Run, RunError, RunStatus, StepRecord, StepStatus
 from millrace.usecases.actions import ACTIONS
 from millrace.usecases.connections import CONNECTIONS
@@ -459,3 +461,102 @@ def test_a_connections_secrets_reach_its_connector(world: World) -> None:
     run = world.start(world.deployed(export_step(connection_id=connection.id)))
     world.step(run, "read")
     assert world.connectors.secrets_seen == [{"token": "t0ken"}]
+
+
+def ids(world: World, run: Run, *steps: str) -> list[list[int]]:
+    """The ids of the records that each step hands on."""
+    return [[item["id"] for item in output(world, world.step(run, step))] for step in steps]
+
+
+def test_of_an_exclusive_group_the_first_step_that_matches_takes_a_record(world: World) -> None:
+    """In the order of the document; without a filter, a step takes all that is left."""
+    group = {"exclusive_group": "size"}
+    run = started(
+        world,
+        process_step("small", filter="id < 3", **group),
+        process_step("odd", filter="id % 2 = 1", **group),
+        process_step("rest", **group),
+        process_step("never", filter="id = 0", **group),
+        process_step("other", filter="id = 0", exclusive_group="another"),
+        payload=orders(6),
+    )
+    told = ids(world, run, "small", "odd", "rest", "never", "other")
+    assert told == [[0, 1, 2], [3, 5], [4], [], [0]]
+
+
+def test_a_group_is_of_steps_with_the_same_dependencies(world: World) -> None:
+    """The same name elsewhere in the graph is another fork; a skipped step claims nothing."""
+    group = {"exclusive_group": "size"}
+    run = started(
+        world,
+        process_step("off", **group, is_skipped=True),
+        process_step("low", filter="id < 2", **group),
+        process_step("high", **group),
+        process_step("again", filter="id < 3", depends_on=("low", "high"), **group),
+        process_step("after", depends_on=("high", "low"), **group),
+        payload=orders(4),
+    )
+    told = ids(world, run, "low", "high", "again", "after")
+    assert told == [[0, 1], [2, 3], [0, 1, 2], [3]]
+
+
+def test_a_record_that_a_filter_of_its_group_cannot_judge_fails_once(world: World) -> None:
+    """It is the earlier step's, where it counts as failed, and goes to none after it."""
+    group = {"exclusive_group": "size"}
+    run = started(
+        world,
+        process_step("sum", filter="$sum(id) > 0", **group),
+        process_step("rest", **group),
+        payload=[{"id": "x"}, {"id": 0}],
+    )
+    first, rest = world.step(run, "sum"), world.step(run, "rest")
+    assert (first.counts.records_failed, first.counts.records_ignored) == (1, 1)
+    assert (rest.counts.records_failed, rest.counts.records_ignored) == (0, 1)
+    assert output(world, rest) == [{"id": 0}]
+
+
+def test_a_record_that_is_anothers_may_be_passed_on(world: World) -> None:
+    """Then it goes around the step, as one that its filter refuses does."""
+    group = {"exclusive_group": "size"}
+    run = started(
+        world,
+        process_step("low", filter="id < 2", **group),
+        process_step("high", '{"id": 9}', on_not_matching="pass", **group),
+        payload=orders(3),
+    )
+    assert ids(world, run, "high") == [[0, 1, 9]]
+
+
+def test_routers_send_records_through_a_run(world: World) -> None:
+    """The steps that routers become run as the routers say."""
+
+    def below(number: int) -> dict[str, Any]:
+        return {"version": "1", "rules": ["lessthan", ["extract", "id"], number]}
+
+    routers = [
+        Router.model_validate(
+            {
+                "id": "r1",
+                "branches": [
+                    {"name": "Drop", "inputFilter": below(2)},
+                    {"name": "Low", "inputFilter": below(4), "nextRouterId": "r2"},
+                    {"name": "High", "nextRouterId": "r2"},
+                ],
+            }
+        ),
+        Router.model_validate(
+            {
+                "id": "r2",
+                "routeRecordsTo": "all_matching_branches",
+                "branches": [
+                    {"name": "All", "nextRouterId": "r3"},
+                    {"name": "Low", "inputFilter": below(3), "nextRouterId": "r3"},
+                ],
+            }
+        ),
+        Router.model_validate({"id": "r3", "branches": [{"name": "End", "nextRouterId": "r4"}]}),
+        Router.model_validate({"id": "r4", "branches": [{"name": "End"}]}),
+    ]
+    run = started(world, *steps_of(routers, ()), payload=orders(6))
+    told = ids(world, run, "r1.1", "r1.2", "r1.3", "r2.1", "r2.2", "r3.1")
+    assert told == [[], [2, 3], [4, 5], [2, 3, 4, 5], [2], [2, 3, 4, 5, 2]]

@@ -12,11 +12,11 @@ from millrace.domain.errors import ConflictError, NotFoundError
 from millrace.domain.flow import Flow
 from millrace.domain.run import Run, Trigger
 from millrace.usecases.flows import get_version, latest_version
+from millrace.usecases.run_flow import RunRequest, run_flow
 from millrace.usecases.runs import (
     get_run,
     list_runs,
     load_payload,
-    run_flow,
     start_run,
     step_output,
 )
@@ -28,7 +28,7 @@ MAP = process_step("map")
 def test_a_run_by_hand_names_its_caller(world: World) -> None:
     """Who started it is part of the record; the payload is kept as it was."""
     flow = world.deployed(MAP)
-    run = run_flow(world.context, ALICE, flow.id, {"a": [1, None, "é"]})
+    run = run_flow(world.context, ALICE, flow.id, RunRequest(payload={"a": [1, None, "é"]}))
     assert run.trigger == Trigger(source="manual", triggered_by=ALICE.token_id)
     assert load_payload(world.context, run) == {"a": [1, None, "é"]}
     assert get_run(world.context, ALICE, run.id).run == run
@@ -64,7 +64,7 @@ def test_only_deployed_versions_run(world: World) -> None:
     """A draft has no machine."""
     flow = world.flow(MAP)
     with pytest.raises(ConflictError, match="no deployed version"):
-        run_flow(world.context, ALICE, flow.id, None)
+        run_flow(world.context, ALICE, flow.id, RunRequest())
     draft = get_version(world.context, ALICE, flow.id, latest_version(world.context, flow).id)
     with pytest.raises(ConflictError, match="never deployed"):
         start_run(world.context, flow, Trigger(source="manual"), None, version=draft)
@@ -77,7 +77,7 @@ def test_runs_are_their_owners(world: World) -> None:
     world.step(run, "map")
     context = world.context
     for act in (
-        lambda: run_flow(context, MALLORY, flow.id, None),
+        lambda: run_flow(context, MALLORY, flow.id, RunRequest()),
         lambda: get_run(context, MALLORY, run.id),
         lambda: list_runs(context, MALLORY, flow.id, 10, None),
         lambda: step_output(context, MALLORY, run.id, "map", 10),

@@ -25,7 +25,7 @@ def test_a_token_opens_its_workspace(world: World) -> None:
     """Whoever holds the text is the caller."""
     token, text = create_token(world.context, ALICE, LAPTOP)
     assert authenticate(world.context, text) == Caller(
-        workspace_id=ALICE.workspace_id, token_id=token.id
+        workspace_id=ALICE.workspace_id, token_id=token.id, role=token.role
     )
 
 

@@ -69,7 +69,8 @@ class Hook:
 
     def receive(self, delivered: Delivery) -> tuple[Run, bool]:
         """Take in a delivery."""
-        return receive_delivery(self.world.context, self.webhook.id, delivered)
+        accepted = receive_delivery(self.world.context, self.webhook.id, delivered)
+        return accepted.run, accepted.is_new
 
     @property
     def runs(self) -> tuple[Run, ...]:
@@ -270,9 +271,9 @@ class BusyMachines(MemoryMachines):
 def test_a_delivery_is_accepted_although_its_machine_cannot_start_now(hook: Hook) -> None:
     """Recorded is accepted: the sweeper starts the run later."""
     busy = replace(hook.world.context, machines=BusyMachines())
-    run, is_new = receive_delivery(busy, hook.webhook.id, delivery(x_github_delivery="d-1"))
-    assert is_new
-    assert hook.runs == (run,)
+    accepted = receive_delivery(busy, hook.webhook.id, delivery(x_github_delivery="d-1"))
+    assert accepted.is_new
+    assert hook.runs == (accepted.run,)
 
 
 def test_an_address_of_nobody_is_not_found(hook: Hook) -> None:

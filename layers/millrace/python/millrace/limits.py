@@ -13,10 +13,17 @@ STABLE_KEY_LENGTH: Final = 128
 EXPRESSION_LENGTH: Final = 16_384
 GROUPS_PER_INTEGRATION: Final = 100
 SORT_ORDER_MAX: Final = 1_000_000
+
+RECENT_VERSIONS: Final = 10
+"""A flow names its newest versions, so that lists include them in one read."""
+
+BATCH_READ_ITEMS: Final = 100
+"""DynamoDB: items in one BatchGetItem."""
 TARGETS_PER_GROUP: Final = 20
 
 REPLACED_CONNECTIONS: Final = 50
-"""Of a virtual environment; each names two connections, which are read one by one to be checked."""
+REPLACED_DATA_POOLS: Final = 20
+"""Of a virtual environment; each names two of them, which are read one by one to be checked."""
 
 REPLACED_VARIABLES: Final = 200
 
@@ -24,6 +31,24 @@ DATA_POOL_TTL_SECONDS: Final = 7_776_000
 """90 days, what users of such stores are used to."""
 
 DATA_POOL_TTL_SECONDS_MAX: Final = 31_536_000
+
+SETTINGS_BYTES: Final = 65_536
+"""Free settings of a flow, as JSON: they are part of the flow's item."""
+
+TEST_PAYLOAD_LENGTH: Final = 65_536
+TEST_HEADERS: Final = 50
+CONCURRENCY_MAX: Final = 1_000
+ALIASES: Final = 100
+REFERENCES_OF_A_FLOW: Final = 50
+"""Labels, notification groups or flows to run next."""
+
+FLOWS_IN_A_ROW: Final = 20
+"""How far runNextFlowIds and Flow steps are followed to find a circle."""
+
+API_KEYS_PER_FLOW: Final = 20
+MAPPED_FIELDS: Final = 200
+MAPPED_LISTS: Final = 20
+MAPPING_PLACE_LENGTH: Final = 512
 
 FLOW_RETRY_ATTEMPTS: Final = 10
 FLOW_RETRY_DELAY_MINUTES: Final = 60
@@ -33,6 +58,9 @@ REQUEST_BYTES: Final = 1_000_000
 
 WEBHOOK_BYTES: Final = 4_000_000
 """Webhook body: a Lambda event holds 6 MB, base64 included."""
+
+ANSWER_BODY_LENGTH: Final = 10_000
+"""The configured answer of a webhook."""
 
 SECRETS_BYTES: Final = 4_096
 """Parameter Store: one standard parameter, which holds all secrets of a resource as JSON."""
@@ -64,6 +92,17 @@ OUTBOUND_TIMEOUT_SECONDS: Final = 30.0
 OUTBOUND_BODY_BYTES: Final = 20_000_000
 """One outbound HTTP answer."""
 
+HEADER_NAME_LENGTH: Final = 128
+OAUTH_SCOPES: Final = 50
+SIGNED_TEXT_LENGTH: Final = 1_024
+
+REQUESTS_PER_SECOND_MAX: Final = 10_000
+CONCURRENT_REQUESTS_MAX: Final = 1_000
+"""What a connection's rate limit may say."""
+
+PING_SECONDS: Final = 10.0
+"""All of a ping, so that API Gateway's 30 seconds are never met."""
+
 OUTPUT_PAGE_BYTES: Final = 4_000_000
 """An output page of a step holds at most this much before compression, so memory stays bounded."""
 
@@ -75,6 +114,18 @@ AUDIT_VALUE_BYTES: Final = 100_000
 
 PATCH_OPERATIONS: Final = 100
 """Operations of one JSON Patch."""
+
+RUN_WAIT_SECONDS: Final = 25
+"""A request waits so long for the end of a run: an HTTP API gives up after 30 s."""
+
+HOURLY_METRICS_DAYS: Final = 400
+"""How long runs are counted by the hour: a year, and a month to compare. By the day: for good."""
+
+METRIC_INTERVALS: Final = 1_000
+"""Intervals in one answer of metrics."""
+
+METRIC_ROWS: Final = 10_000
+"""Intervals times the versions that ran in them; some 4 MB, of the 6 MB that Lambda answers."""
 
 IDEMPOTENCY_KEY_LENGTH: Final = 128
 IDEMPOTENCY_HOURS: Final = 24

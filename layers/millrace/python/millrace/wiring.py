@@ -9,9 +9,7 @@ from ulid import ULID
 
 from millrace.compiler import Targets
 from millrace.config import Config
-from millrace.connectors.http_client import HttpClient
 from millrace.connectors.registry import HttpConnectors
-from millrace.connectors.transport import Urllib3Transport
 from millrace.orchestration.scheduler import EventBridgeSchedules
 from millrace.orchestration.step_functions import StepFunctions
 from millrace.storage.dynamodb_resources import DynamoResources
@@ -54,7 +52,7 @@ def aws_context(config: Config) -> Context:
         runs=DynamoRuns(dynamodb, config.table),
         blobs=S3Blobs(s3, config.bucket),
         secrets=SsmSecrets(ssm, config.secrets_prefix),
-        connectors=HttpConnectors(HttpClient(Urllib3Transport())),
+        connectors=HttpConnectors(),
         machines=StepFunctions(step_functions, config.machine_role_arn, config.machine_arn_prefix),
         schedules=EventBridgeSchedules(
             scheduler, config.schedule_group, config.trigger_arn, config.schedule_role_arn

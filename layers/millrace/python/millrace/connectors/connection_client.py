@@ -1,15 +1,18 @@
 """Requests in the name of a connection: its address, its headers, and who may see its secrets."""
 
-from base64 import b64encode
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from http import HTTPStatus
 from urllib.parse import urlencode
 
 from urllib3.exceptions import LocationParseError
 from urllib3.util import Url, parse_url
 
-from millrace.connectors.http_client import HttpClient
-from millrace.connectors.http_messages import HttpRequest, HttpResponse
-from millrace.domain.connection import BasicAuth, BearerAuth, Connection
+from millrace.connectors.credentials import credentials_of
+from millrace.connectors.http_client import HttpClient, ResponseRejected
+from millrace.connectors.http_messages import HttpRequest, HttpResponse, merged_headers
+from millrace.connectors.oauth2 import AccessTokens
+from millrace.domain.connection import Connection
 from millrace.domain.errors import StepFailed
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -24,10 +27,14 @@ class ConnectionClient:
     """
 
     def __init__(
-        self, connection: Connection, secrets: Mapping[str, str], http: HttpClient
+        self,
+        connection: Connection,
+        secrets: Mapping[str, str],
+        http: HttpClient,
+        tokens: AccessTokens,
     ) -> None:
         self._connection = connection
-        self._secrets = secrets
+        self._credentials = credentials_of(connection, secrets, http, tokens, http.clock)
         self._http = http
         self._origin = _origin(_http_address(connection.base_url))
 
@@ -52,14 +59,22 @@ class ConnectionClient:
         To another origin than the connection's neither headers nor credentials are sent. Raises
         StepFailed for an address that is not plain HTTP.
         """
-        address = _http_address(url)
-        own: Mapping[str, str] = {}
-        secrets: tuple[str, ...] = ()
-        if _origin(address) == self._origin:
-            credentials, secrets = self._authorization()
-            own = _merged(self._connection.headers, headers or {}, credentials)
-        request = HttpRequest(method, url, _merged(_DEFAULT_HEADERS, own), body, secrets)
-        return self._http.fetch(request, decode)
+        request = HttpRequest(method, url, body=body)
+        try:
+            return self._http.fetch(self._prepared(request, headers), decode)
+        except ResponseRejected as error:
+            is_worth_it = error.status == HTTPStatus.UNAUTHORIZED and self._is_own(url)
+            if not is_worth_it or not self._credentials.renewed():
+                raise
+        return self._http.fetch(self._prepared(request, headers), decode)
+
+    def bare(self, url: str) -> str:
+        """An address without credentials, to be kept and asked for later."""
+        return self._credentials.bare(url)
+
+    def once(self, method: str, url: str) -> HttpResponse:
+        """The answer to a single try, whatever its status; see HttpClient.once."""
+        return self._http.once(self._prepared(HttpRequest(method, url), {}))
 
     def send(
         self,
@@ -72,32 +87,15 @@ class ConnectionClient:
         """The answer as it is; as `fetch` in all else."""
         return self.fetch(method, url, lambda response: response, headers=headers, body=body)
 
-    def _authorization(self) -> tuple[Mapping[str, str], tuple[str, ...]]:
-        """The header that proves who asks, and the texts in it that are secret."""
-        match self._connection.auth:
-            case BearerAuth():
-                token = self._secret("token")
-                return {"Authorization": f"Bearer {token}"}, (token,)
-            case BasicAuth(username=username):
-                password = self._secret("password")
-                pair = b64encode(f"{username}:{password}".encode()).decode()
-                return {"Authorization": f"Basic {pair}"}, (pair, password)
-            case _:
-                return {}, ()
+    def _is_own(self, url: str) -> bool:
+        return _origin(_http_address(url)) == self._origin
 
-    def _secret(self, name: str) -> str:
-        value = self._secrets.get(name)
-        if not value:
-            raise StepFailed(
-                "missingSecret", f"the connection '{self._connection.name}' has no {name} stored"
-            )
-        return value
-
-
-def _merged(*layers: Mapping[str, str]) -> dict[str, str]:
-    """Headers of all layers; a later one replaces an earlier of the same name in any case."""
-    merged = {name.lower(): (name, value) for layer in layers for name, value in layer.items()}
-    return dict(merged.values())
+    def _prepared(self, request: HttpRequest, headers: Mapping[str, str] | None) -> HttpRequest:
+        if not self._is_own(request.url):
+            url = self._credentials.bare(request.url)
+            return replace(request, url=url, headers=_DEFAULT_HEADERS)
+        own = merged_headers(_DEFAULT_HEADERS, self._connection.headers, headers or {})
+        return self._credentials.applied(replace(request, headers=own))
 
 
 def _origin(url: Url) -> tuple[str | None, str | None, int | None]:

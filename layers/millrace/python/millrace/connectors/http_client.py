@@ -44,10 +44,11 @@ _THROTTLING_STATUSES: Final = frozenset(
 class ResponseRejected(Exception):  # noqa: N818 - named for the answer, not for a fault of ours
     """The receiver refused the request for good; the caller knows what that means."""
 
-    def __init__(self, status: int, message: str) -> None:
+    def __init__(self, status: int, message: str, body: bytes = b"") -> None:
         super().__init__(message)
         self.status = status
         self.message = message
+        self.body = body
 
 
 class BrokenAnswerError(Exception):
@@ -80,11 +81,25 @@ class HttpClient:
         sleep: Callable[[float], None] = time.sleep,
         clock: Clock = utc_now,
         rng: Callable[[], float] = random.random,
+        tries: int = TRIES,
     ) -> None:
         self._transport = transport
         self._sleep = sleep
-        self._clock = clock
+        self.clock = clock
         self._rng = rng
+        self._tries = tries
+
+    def once(self, request: HttpRequest) -> HttpResponse:
+        """The answer to a single try, whatever its status.
+
+        Raises StepFailed or StepTransient if there is none.
+        """
+        try:
+            return self._transport.exchange(request)
+        except TransportError as error:
+            message = f"{request.method} {request.host}: {error.message}"
+            kind = StepTransient if error.is_transient else StepFailed
+            raise kind(error.code, message) from error
 
     def send(self, request: HttpRequest) -> HttpResponse:
         """The 2xx answer as it is. Raises as `fetch` does."""
@@ -101,7 +116,7 @@ class HttpClient:
             StepTransient: trouble that outlasted the tries.
             StepThrottled: the receiver named a time that is too far off to wait here.
         """
-        last_start = self._clock() + timedelta(seconds=RETRYING_SECONDS_MAX)
+        last_start = self.clock() + timedelta(seconds=RETRYING_SECONDS_MAX)
         tries = 0
         while isinstance(outcome := self._try(request, decode), _Trouble):
             wait = self._backoff_seconds(tries)
@@ -109,19 +124,16 @@ class HttpClient:
             if outcome.retry_after_seconds is not None:
                 wait = max(wait, outcome.retry_after_seconds)
             is_too_long = wait > limits.WAIT_INSIDE_SECONDS_MAX
-            if is_too_long or tries == TRIES or self._clock() >= last_start:
+            if is_too_long or tries >= self._tries or self.clock() >= last_start:
                 raise self._final(outcome)
             self._sleep(wait)
         return outcome
 
     def _try[T](self, request: HttpRequest, decode: Callable[[HttpResponse], T]) -> T | _Trouble:
         try:
-            response = self._transport.exchange(request)
-        except TransportError as error:
-            message = f"{request.method} {request.host}: {error.message}"
-            if not error.is_transient:
-                raise StepFailed(error.code, message) from error
-            return _Trouble(StepTransient(error.code, message))
+            response = self.once(request)
+        except StepTransient as error:
+            return _Trouble(error)
         if HTTPStatus(200) <= response.status < HTTPStatus(300):
             try:
                 return decode(response)
@@ -135,16 +147,16 @@ class HttpClient:
         message = f"{request.method} {request.host} answered {status}"
         if status < HTTPStatus.BAD_REQUEST:
             raise StepFailed("redirected", f"{message}; redirects are not followed")
-        if text := _snippet(request, response):
+        if request.is_quotable and (text := _snippet(request, response)):
             message = f"{message}: {text}"
         is_server_trouble = (
             status >= HTTPStatus.INTERNAL_SERVER_ERROR and status != HTTPStatus.NOT_IMPLEMENTED
         )
         if not is_server_trouble and status not in _TRANSIENT_STATUSES:
-            raise ResponseRejected(status, message)
+            raise ResponseRejected(status, message, response.body)
         retry_after = None
         if status in _THROTTLING_STATUSES and (value := response.headers.get("retry-after")):
-            retry_after = retry_after_seconds(value, self._clock())
+            retry_after = retry_after_seconds(value, self.clock())
         return _Trouble(StepTransient(f"http{status}", message), retry_after)
 
     def _backoff_seconds(self, retries: int) -> float:
@@ -153,7 +165,7 @@ class HttpClient:
     def _final(self, trouble: _Trouble) -> Exception:
         if trouble.retry_after_seconds is None:
             return trouble.error
-        until = self._clock() + timedelta(seconds=trouble.retry_after_seconds)
+        until = self.clock() + timedelta(seconds=trouble.retry_after_seconds)
         return StepThrottled("throttled", str(trouble.error), until)
 
 

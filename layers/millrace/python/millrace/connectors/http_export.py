@@ -92,7 +92,7 @@ def _pager(export: HttpExport, client: ConnectionClient) -> _Pager:
         case OffsetPagination() as pagination:
             return _OffsetPager(pagination, export, client)
         case NextLinkPagination() as pagination:
-            return _NextLinkPager(pagination, client.url(export.path, export.query))
+            return _NextLinkPager(pagination, client.url(export.path, export.query), client)
         case None:
             return _OnePage(client.url(export.path, export.query))
 
@@ -165,6 +165,7 @@ class _LinkCursor:
 class _NextLinkPager:
     pagination: NextLinkPagination
     first_url: str
+    client: ConnectionClient
 
     def url(self, cursor: Json | None) -> str:
         return self._at(cursor).url
@@ -182,7 +183,8 @@ class _NextLinkPager:
             raise StepFailed("badLink", f"at nextLinkPath '{path}' is {found}, not an address")
         here = self._at(cursor)
         try:
-            url = urljoin(here.url, link)
+            # The cursor is stored, so a key that the receiver put into the link is not in it.
+            url = self.client.bare(urljoin(here.url, link))
         except ValueError as error:
             raise StepFailed("badLink", f"the link at '{path}' is not an address") from error
         return asdict(here.to(url))

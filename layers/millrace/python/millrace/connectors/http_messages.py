@@ -17,6 +17,8 @@ class HttpRequest:
     body: bytes | None = field(default=None, repr=False)
     secrets: tuple[str, ...] = field(default=(), repr=False)
     """Texts that no message about the exchange may repeat."""
+    is_quotable: bool = True
+    """Whether messages may show the beginning of what came back."""
 
     @property
     def host(self) -> str:
@@ -31,6 +33,12 @@ class HttpResponse:
     status: int
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
+
+
+def merged_headers(*layers: Mapping[str, str]) -> dict[str, str]:
+    """Headers of all layers; a later one replaces an earlier of the same name in any case."""
+    merged = {name.lower(): (name, value) for layer in layers for name, value in layer.items()}
+    return dict(merged.values())
 
 
 class TransportError(Exception):

@@ -1,26 +1,57 @@
-"""What actions do, by their kind: the one place that knows every connector."""
+"""What actions do, by their kind: the one place that knows every connector.
+
+Each is imported when it is first needed: most requests to the API need none, and its cold start
+would pay for all.
+"""
+# ruff: noqa: PLC0415 - see above
 
 from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING
 
-from millrace.connectors.connection_client import ConnectionClient
-from millrace.connectors.expressions import ExpressionError, check_expression, matches
-from millrace.connectors.http_client import HttpClient
-from millrace.connectors.http_export import HttpExporter
-from millrace.connectors.http_import import HttpImporter
-from millrace.connectors.process import Pipeline
+from millrace import limits
 from millrace.domain.action import ExportAction, ImportAction, ProcessAction
 from millrace.domain.base import Record
-from millrace.domain.connection import Connection
+from millrace.domain.connection import Connection, PingMethod
+from millrace.domain.ports import Pong
+
+if TYPE_CHECKING:
+    from millrace.connectors.connection_client import ConnectionClient
+    from millrace.connectors.http_client import HttpClient
+    from millrace.connectors.http_export import HttpExporter
+    from millrace.connectors.http_import import HttpImporter
+    from millrace.connectors.oauth2 import AccessTokens
+    from millrace.connectors.process import Pipeline
 
 
 class HttpConnectors:
     """The `Connectors` port: exports and imports over HTTP, processes in JSONata."""
 
-    def __init__(self, http: HttpClient) -> None:
-        self._http = http
+    def __init__(self, http: "HttpClient | None" = None) -> None:
+        self._given = http
+
+    @cached_property
+    def _http(self) -> "HttpClient":
+        from millrace.connectors.http_client import HttpClient
+        from millrace.connectors.transport import Urllib3Transport
+
+        return self._given or HttpClient(Urllib3Transport())
+
+    @cached_property
+    def _tokens(self) -> "AccessTokens":
+        from millrace.connectors.oauth2 import AccessTokens
+
+        return AccessTokens(self._http.clock)
+
+    def _client(self, connection: Connection, secrets: Mapping[str, str]) -> "ConnectionClient":
+        from millrace.connectors.connection_client import ConnectionClient
+
+        return ConnectionClient(connection, secrets, self._http, self._tokens)
 
     def check_expression(self, expression: str) -> str | None:
         """What is wrong with an expression, if anything."""
+        from millrace.connectors.expressions import ExpressionError, check_expression
+
         try:
             check_expression(expression)
         except ExpressionError as error:
@@ -29,13 +60,17 @@ class HttpConnectors:
 
     def matches(self, expression: str, record: Record) -> bool:
         """Whether a filter lets a record through. Raises RecordError if it cannot say."""
+        from millrace.connectors.expressions import matches
+
         return matches(expression, record)
 
     def exporter(
         self, work: ExportAction, connection: Connection, secrets: Mapping[str, str]
-    ) -> HttpExporter:
+    ) -> "HttpExporter":
         """The reader of an export."""
-        return HttpExporter(work, ConnectionClient(connection, secrets, self._http))
+        from millrace.connectors.http_export import HttpExporter
+
+        return HttpExporter(work, self._client(connection, secrets))
 
     def importer(
         self,
@@ -43,10 +78,25 @@ class HttpConnectors:
         connection: Connection,
         secrets: Mapping[str, str],
         request_key: Callable[[int, bytes], str],
-    ) -> HttpImporter:
+    ) -> "HttpImporter":
         """The writer of an import; `request_key` names a request by its position and body."""
-        return HttpImporter(work, ConnectionClient(connection, secrets, self._http), request_key)
+        from millrace.connectors.http_import import HttpImporter
 
-    def process(self, work: ProcessAction) -> Pipeline:
+        return HttpImporter(work, self._client(connection, secrets), request_key)
+
+    def process(self, work: ProcessAction) -> "Pipeline":
         """The operations of a process."""
+        from millrace.connectors.process import Pipeline
+
         return Pipeline(work.operations)
+
+    def ping(
+        self, connection: Connection, secrets: Mapping[str, str], method: PingMethod, path: str
+    ) -> Pong:
+        """What became of one request, tried once and with little patience."""
+        from millrace.connectors.http_client import HttpClient
+        from millrace.connectors.ping import ping
+        from millrace.connectors.transport import Urllib3Transport
+
+        http = self._given or HttpClient(Urllib3Transport(limits.PING_SECONDS), tries=1)
+        return ping(connection, secrets, method, path, http, limits.PING_SECONDS)

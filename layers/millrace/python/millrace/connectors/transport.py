@@ -3,6 +3,7 @@
 import gzip
 import http.client
 import io
+import logging
 import socket
 import ssl
 import time
@@ -37,6 +38,7 @@ class Urllib3Transport:
         self._timeout_seconds = timeout_seconds
         self._body_bytes_max = body_bytes_max
         self._pools = urllib3.PoolManager(retries=False)
+        _keep_addresses_out_of_logs()
         self._pools.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
 
     def exchange(self, request: HttpRequest) -> HttpResponse:
@@ -90,6 +92,12 @@ class Urllib3Transport:
                 )
             chunks.append(chunk)
         return b"".join(chunks)
+
+
+def _keep_addresses_out_of_logs() -> None:
+    """Silence the lines of urllib3 that hold whole addresses: a query may hold a key."""
+    logging.getLogger("urllib3.connectionpool").setLevel(logging.INFO)
+    logging.getLogger("urllib3.connection").setLevel(logging.ERROR)
 
 
 class _Readable(Protocol):

@@ -5,7 +5,15 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, StringConstraints, model_validator
 
 from millrace import limits
-from millrace.domain.base import Description, Expression, JsonPointer, Model, Name, StableKey
+from millrace.domain.base import (
+    Description,
+    Expression,
+    JsonPointer,
+    Model,
+    Name,
+    Settings,
+    StableKey,
+)
 from millrace.domain.resource import Resource
 
 Path = Annotated[
@@ -146,6 +154,7 @@ class ActionInput(Model):
     name: Name
     stable_key: StableKey | None = None
     description: Description | None = None
+    settings: Settings = Field(default_factory=dict)
     work: ActionWork
 
 

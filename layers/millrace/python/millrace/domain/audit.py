@@ -17,7 +17,11 @@ type AuditEvent = Literal[
     "draftCreated",
     "versionDeleted",
     "webhookCreated",
+    "webhookReplaced",
     "webhookDeleted",
+    "callbackCreated",
+    "callbackReplaced",
+    "callbackDeleted",
 ]
 
 

@@ -89,6 +89,10 @@ StableKey = Annotated[
 
 Description = Annotated[str, Field(max_length=limits.DESCRIPTION_LENGTH)]
 
+Settings = Annotated[
+    dict[str, Json], Field(description="The author's own; readable, so no place for credentials.")
+]
+
 Expression = Annotated[
     str,
     Field(min_length=1, max_length=limits.EXPRESSION_LENGTH, description="A JSONata expression."),

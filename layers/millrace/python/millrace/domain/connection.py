@@ -1,37 +1,15 @@
 """Connections: how to reach a system."""
 
 import re
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, Field, SecretStr
+from pydantic import AfterValidator, Field, model_validator
 
+from millrace import limits
+from millrace.domain.action import Path
+from millrace.domain.authentication import Auth, NoAuth
 from millrace.domain.base import Description, Model, Name, StableKey
 from millrace.domain.resource import SecretHolder
-
-
-class NoAuth(Model):
-    """The system asks for no credential."""
-
-    type: Literal["none"] = "none"
-
-
-class BearerAuth(Model):
-    """`Authorization: Bearer <token>`."""
-
-    type: Literal["bearer"]
-    token: SecretStr | None = Field(default=None, description="Write-only; never returned.")
-
-
-class BasicAuth(Model):
-    """HTTP Basic."""
-
-    type: Literal["basic"]
-    username: str
-    password: SecretStr | None = Field(default=None, description="Write-only; never returned.")
-
-
-type Auth = Annotated[NoAuth | BearerAuth | BasicAuth, Field(discriminator="type")]
-
 
 _BASE_URL = re.compile(r"https?://[^\s/?#@\\]+(/[^\s?#\\]*)?")
 
@@ -49,6 +27,51 @@ def _base_url(url: str) -> str:
 BaseUrl = Annotated[str, Field(max_length=2_048), AfterValidator(_base_url)]
 
 
+class System(Model):
+    """What is at the other end, for people and for exports."""
+
+    name: Name
+    label: Name | None = None
+    protocol: Name = "HTTP"
+
+
+class RateLimit(Model):
+    """How much the system takes. It is kept with the connection; requests do not heed it yet."""
+
+    requests_per_second: float | None = Field(
+        default=None, gt=0, le=limits.REQUESTS_PER_SECOND_MAX, allow_inf_nan=False
+    )
+    burst: int | None = Field(
+        default=None,
+        ge=1,
+        le=limits.REQUESTS_PER_SECOND_MAX,
+        description="Requests at once after a pause; absent: one.",
+    )
+    max_concurrency: int | None = Field(
+        default=None, ge=1, le=limits.CONCURRENT_REQUESTS_MAX, description="Requests under way."
+    )
+
+    @model_validator(mode="after")
+    def _limits_something(self) -> Self:
+        if self.requests_per_second is None and self.max_concurrency is None:
+            msg = "expected requestsPerSecond, maxConcurrency or both"
+            raise ValueError(msg)
+        if self.burst is not None and self.requests_per_second is None:
+            msg = "burst means nothing without requestsPerSecond"
+            raise ValueError(msg)
+        return self
+
+
+type PingMethod = Literal["GET", "HEAD"]
+
+
+class PingSettings(Model):
+    """A request that changes nothing and shows whether the connection works."""
+
+    method: PingMethod = "GET"
+    path: Path | None = Field(default=None, description="Absent: the baseUrl itself.")
+
+
 class ConnectionInput(Model):
     """What a caller sends to create or replace a connection."""
 
@@ -56,8 +79,16 @@ class ConnectionInput(Model):
     stable_key: StableKey | None = None
     description: Description | None = None
     base_url: BaseUrl = Field(description="http or https; no query, no user name inside.")
-    headers: dict[str, str] = Field(default_factory=dict, description="Sent with every request.")
+    headers: dict[str, str] = Field(
+        default_factory=dict,
+        description="Sent with every request; readable, so no place for credentials.",
+    )
     auth: Auth = NoAuth()
+    system: System | None = None
+    rate_limit: RateLimit | None = Field(
+        default=None, description="Kept with the connection; requests do not heed it yet."
+    )
+    ping: PingSettings = PingSettings()
 
 
 class Connection(ConnectionInput, SecretHolder):

@@ -1,9 +1,8 @@
 """Flows and their versions: what a user edits, and the immutable snapshot that runs."""
 
-from enum import StrEnum
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, SecretStr, StrictBool, StringConstraints, model_validator
 
 from millrace import limits
 from millrace.domain.action import ActionWork
@@ -15,18 +14,39 @@ from millrace.domain.base import (
     Name,
     StableKey,
 )
-from millrace.domain.resource import Resource
+from millrace.domain.flow_parts import (
+    Aliases,
+    Concurrency,
+    EndpointSecurityType,
+    ExternalId,
+    FreeSettings,
+    Headers,
+    Ids,
+    Logging,
+    MediaType,
+    ResponseMapping,
+    Trigger,
+    TriggerKind,
+)
+from millrace.domain.resource import Resource, SecretHolder
+from millrace.domain.run import LatestRun
 from millrace.domain.schedule import ScheduleExpression, TimeZone
 
-type StepType = Literal["Export", "Process", "Import"]
+type StepType = Literal["Export", "Process", "Import", "Flow"]
 
 type Strategy = Literal["stop", "continue"]
+
+type MachineKind = Literal["STANDARD", "EXPRESS"]
+"""EXPRESS for a synchronous flow."""
 
 StepId = Annotated[
     str,
     StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80),
     Field(description="Unique in the version, stable across copies."),
 ]
+
+
+_STAMP: Any = Field(default=None, description="Set by us; ignored when sent.")
 
 
 class ExceptionBehavior(Model):
@@ -65,6 +85,7 @@ class Step(Model):
     type: StepType
     referrer: str | None = Field(default=None, description="Id of the action it runs.")
     action: ActionWork | None = Field(default=None, description="The action itself, inline.")
+    flow_id: str | None = Field(default=None, description="The flow that a step of type Flow runs.")
     depends_on: tuple[str, ...] = ()
     is_skipped: bool = False
     exception_behavior: tuple[ExceptionBehavior, ...] = ()
@@ -76,7 +97,29 @@ class Step(Model):
         default=None, description="Only records for which this is true reach the step."
     )
     on_not_matching: Literal["drop", "pass"] = "drop"
+    exclusive_group: StableKey | None = Field(
+        default=None,
+        description="Of steps with the same group and the same dependencies, a record goes to the "
+        "first, in the order of the document, whose filter matches.",
+    )
+    proceed_on_failure: bool = False
+    skip_retries: bool = False
+    response_mapping: ResponseMapping | None = None
+    schedule: ScheduleExpression | None = Field(
+        default=None, description="A source's own, in the flow's time zone."
+    )
+    concurrency: Concurrency | None = None
     position: Position | None = None
+    model_id: str | None = Field(
+        default=None, description="That of the action's settings, if they have one."
+    )
+    workspace_id: str | None = Field(
+        default=None, description="That of the action's settings, if they have one."
+    )
+    created_by: str | None = _STAMP
+    created_date: Moment | None = _STAMP
+    modified_by: str | None = _STAMP
+    modified_date: Moment | None = _STAMP
 
     def strategy(self, type_: Literal["failure", "partial_success"]) -> Strategy:
         """`stop` or `continue`; by default a failure stops and a partial success continues."""
@@ -86,32 +129,51 @@ class Step(Model):
         return "stop" if type_ == "failure" else "continue"
 
 
-class TriggerKind(StrEnum):
-    """What starts the runs of a flow."""
-
-    MANUAL = "manual"
-    SCHEDULE = "schedule"
-    WEBHOOK = "webhook"
-
-
-class Trigger(Model):
-    """How runs of the flow are meant to start."""
-
-    kind: TriggerKind = TriggerKind.MANUAL
-
-
 class FlowSettings(Model):
     """The fields of a flow that a caller sets, its steps apart."""
 
     name: Name
     description: Description | None = None
+    integration_id: str | None = None
+    flow_group_id: str | None = Field(default=None, description="A group of the integration.")
+    sort_order: int = Field(default=0, ge=0, le=limits.SORT_ORDER_MAX)
     stable_key: StableKey | None = None
+    external_id: ExternalId | None = None
+    version: Literal["2.0"] = "2.0"
+    prod_flag: bool = False
+    nux_visible: bool = True
+    layout_direction: Literal["horizontal", "vertical"] = "horizontal"
+    labels: Ids = ()
+    settings: FreeSettings = Field(default_factory=dict)
+    aliases: Aliases = ()
+
     trigger: Trigger = Trigger()
     schedule: ScheduleExpression | None = None
     timezone: TimeZone = "UTC"
+    is_synchronous: bool = False
+    endpoint_security_type: EndpointSecurityType = "customerOptional"
+    run_next_flow_ids: Ids = ()
+
     retry_max_attempts: int = Field(default=0, ge=0, le=limits.FLOW_RETRY_ATTEMPTS)
     retry_delay_minutes: int = Field(default=0, ge=0, le=limits.FLOW_RETRY_DELAY_MINUTES)
     retry_uses_exponential_backoff: bool = False
+    retry_unique_request_id_field: Expression | None = None
+    skip_retries: bool = False
+    auto_resolve_matching_trace_keys: bool = True
+    remove_failed_payloads: bool = False
+
+    priority: int = Field(default=3, ge=1, le=5, description="1 goes first.")
+    use_queued_time: bool = True
+    concurrency: Concurrency | None = None
+    run_page_generators_in_parallel: bool = False
+
+    notification_groups: Ids = ()
+    notification_id: ExternalId | None = None
+    logging: Logging = Logging()
+
+    test_payload: str | None = Field(default=None, max_length=limits.TEST_PAYLOAD_LENGTH)
+    test_content_type: MediaType | None = None
+    test_headers: Headers = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _schedule_trigger_has_schedule(self) -> Self:
@@ -121,20 +183,65 @@ class FlowSettings(Model):
         return self
 
 
+ApiKey = Annotated[SecretStr, Field(min_length=16, max_length=128)]
+
+
 class FlowInput(FlowSettings):
-    """What a caller sends to create or replace a flow: its settings and its draft steps."""
+    """What a caller sends to create or replace a flow: its settings and its draft steps.
+
+    Whether it is enabled may be said in three ways, which must agree.
+    """
 
     enabled: bool = True
+    disabled: StrictBool | None = Field(default=None, description="`enabled` turned round.")
+    enabled_at: Moment | None = Field(
+        default=None, description="Any time enables the flow, null disables it."
+    )
+    organization_api_keys: tuple[ApiKey, ...] | None = Field(
+        default=None,
+        max_length=limits.API_KEYS_PER_FLOW,
+        description="Write-only; left out, those that are there stay.",
+    )
     steps: tuple[Step, ...] = ()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _one_truth(cls, given: Any) -> Any:  # noqa: ANN401 - anything may be sent
+        """Whichever way it is said, `enabled` is what is kept."""
+        if not isinstance(given, dict):
+            return given
+        told = _told_enabled(given)
+        if len(set(told.values())) > 1:
+            msg = f"{', '.join(told)} contradict each other; send one of them"
+            raise ValueError(msg)
+        return given if not told else {"enabled": next(iter(told.values()))} | given
 
-class Flow(FlowSettings, Resource):
-    """A stored flow; its steps live in its versions."""
+
+def _told_enabled(given: dict[str, Any]) -> dict[str, bool]:
+    """What each of the three names says; a value of a wrong type is left for the field to tell."""
+    told: dict[str, bool] = {}
+    if isinstance(given.get("enabled"), bool):
+        told["enabled"] = given["enabled"]
+    if isinstance(given.get("disabled"), bool):
+        told["disabled"] = not given["disabled"]
+    if "enabledAt" in given:
+        told["enabledAt"] = given["enabledAt"] is not None
+    return told
+
+
+class Flow(FlowSettings, SecretHolder):
+    """A stored flow; its steps live in its versions, its API keys in the secret store."""
 
     prefix: ClassVar[str] = "flow"
+    beside: ClassVar[tuple[str, ...]] = ("webhook_ids", "callback_ids", "latest_run")
 
     stable_id: str
     enabled_at: Moment | None = None
+    organization_api_keys_count: int = 0
+    template_id: str | None = Field(default=None, description="The template it was made from.")
+    template_version: str | None = None
+    source_id: str | None = Field(default=None, description="The flow it is a copy of.")
+    free: bool = False
     draft_version_id: str | None = None
     deployed_version_id: str | None = None
     latest_version_id: str
@@ -143,6 +250,18 @@ class Flow(FlowSettings, Resource):
         default=1, description="The highest number that any version had, also one deleted since."
     )
     steps_count: int = 0
+    versions_count: int = 1
+    recent_version_ids: tuple[str, ...] = Field(
+        default=(), description="Of the newest versions, the newest first."
+    )
+    webhook_ids: tuple[str, ...] = ()
+    callback_ids: tuple[str, ...] = ()
+    latest_run: LatestRun | None = None
+
+    @property
+    def unique_key(self) -> str | None:
+        """The stable key is unique in the integration; of a flow without one, in the workspace."""
+        return flow_key(self.stable_key, self.integration_id)
 
     @property
     def is_enabled(self) -> bool:
@@ -153,6 +272,13 @@ class Flow(FlowSettings, Resource):
     def next_version_number(self) -> int:
         """A number that no version ever had, since machines are named after it."""
         return max(self.latest_version_number, self.highest_version_number) + 1
+
+
+def flow_key(stable_key: str | None, integration_id: str | None) -> str | None:
+    """The name by which the store finds a flow; no stable key and no id has a slash in it."""
+    if stable_key is None or integration_id is None:
+        return stable_key
+    return f"{integration_id}/{stable_key}"
 
 
 class Version(Resource):
@@ -166,6 +292,15 @@ class Version(Resource):
     deployed_at: Moment | None = None
     frozen: bool = Field(default=False, description="True once it has been deployed.")
     machine_arn: str | None = None
+    machine_kind: MachineKind = "STANDARD"
+    spare_machine_arn: str | None = Field(
+        default=None, description="Of the other kind, from before isSynchronous changed."
+    )
+
+    @property
+    def machine_arns(self) -> tuple[str, ...]:
+        """Every machine that may have runs of the version."""
+        return tuple(arn for arn in (self.machine_arn, self.spare_machine_arn) if arn is not None)
 
     @property
     def state(self) -> Literal["draft", "deployed", "inactive"]:
@@ -173,3 +308,29 @@ class Version(Resource):
         if self.deployed_at is not None:
             return "deployed"
         return "inactive" if self.frozen else "draft"
+
+
+class LatestSteps(Resource):
+    """The steps of a flow's latest version, under the flow's own id: both are read at once.
+
+    Written with every change of them, in a transaction with the flow, whose revision guards it.
+    """
+
+    prefix: ClassVar[str] = "steps"
+
+    version_id: str
+    steps: tuple[Step, ...]
+
+    @classmethod
+    def of(cls, version: Version) -> Self:
+        """The copy of a version's steps."""
+        return cls(
+            id=version.flow_id,
+            workspace_id=version.workspace_id,
+            created_at=version.created_at,
+            created_by=version.created_by,
+            modified_at=version.modified_at,
+            modified_by=version.modified_by,
+            version_id=version.id,
+            steps=version.steps,
+        )

@@ -5,7 +5,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from millrace import limits
-from millrace.domain.base import Description, Model, Name, StableKey
+from millrace.domain.base import Description, Model, Name, Settings, StableKey
 from millrace.domain.resource import Resource
 
 
@@ -23,6 +23,8 @@ class IntegrationInput(Model):
     name: Name
     stable_key: StableKey | None = None
     description: Description | None = None
+    category: Name | None = None
+    settings: Settings = Field(default_factory=dict)
     groups: tuple[FlowGroup, ...] = Field(default=(), max_length=limits.GROUPS_PER_INTEGRATION)
 
 

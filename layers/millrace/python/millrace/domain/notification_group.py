@@ -36,7 +36,7 @@ type NotificationTarget = Annotated[
     UrlTarget | EmailTarget | SnsTarget, Field(discriminator="type")
 ]
 
-type Occasion = Literal["failed", "partiallySucceeded", "recovered"]
+type Occasion = Literal["succeeded", "partiallySucceeded", "failed", "recovered"]
 
 
 def _once_each(occasions: tuple[Occasion, ...]) -> tuple[Occasion, ...]:

@@ -3,17 +3,19 @@
 Each port has an adapter for AWS and one in memory; both pass the same contract tests.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Any, Protocol
 
 from millrace.domain.action import ExportAction, ImportAction, ProcessAction
 from millrace.domain.base import Json, Record
-from millrace.domain.connection import Connection
+from millrace.domain.connection import Connection, PingMethod
+from millrace.domain.flow import MachineKind
+from millrace.domain.metrics import Counted, Grain
 from millrace.domain.records import Batch, ExportPage, RecordFailure
 from millrace.domain.resource import Resource
-from millrace.domain.run import Run, RunError, RunKey, RunOutcome, StepRecord
+from millrace.domain.run import LatestRun, Run, RunError, RunKey, RunOutcome, StepRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +41,40 @@ class Delete:
 
     before: Resource
     parent_id: str | None = None
+    parent_is_gone: bool = False
+    """The flow that listed it was deleted before."""
 
 
-type Change = Create | Replace | Delete
+@dataclass(frozen=True, slots=True)
+class Put:
+    """Store a resource whatever is there; another change of the same commit guards it."""
+
+    resource: Resource
+    parent_id: str | None = None
+
+
+type Change = Create | Replace | Delete | Put
+
+
+@dataclass(frozen=True, slots=True)
+class Ref[R: Resource]:
+    """Where a resource is."""
+
+    kind: type[R]
+    id: str
+    parent_id: str | None = None
+
+
+class Found:
+    """What was there of several resources read at once."""
+
+    def __init__(self, by_ref: Mapping[Ref[Any], Resource]) -> None:
+        self._by_ref = by_ref
+
+    def get[R: Resource](self, ref: Ref[R]) -> R | None:
+        """The resource, if there is one."""
+        found = self._by_ref.get(ref)
+        return found if isinstance(found, ref.kind) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +96,10 @@ class Resources(Protocol):
         self, kind: type[R], workspace_id: str, id_: str, *, parent_id: str | None = None
     ) -> R:
         """The resource. Raises NotFoundError."""
+        ...
+
+    def get_many(self, workspace_id: str, refs: Iterable[Ref[Any]]) -> Found:
+        """Several resources in one read (one for each 100); what is not there is left out."""
         ...
 
     def find[R: Resource](
@@ -93,7 +130,24 @@ class Resources(Protocol):
 
         Raises:
             RevisionMismatchError: a replaced or deleted resource changed meanwhile.
-            ConflictError: an id or a stable key exists already.
+            ConflictError: an id or a stable key exists already, or the flow that would list a
+                new resource is gone.
+        """
+        ...
+
+    def record_run(self, workspace_id: str, flow_id: str, run: LatestRun) -> None:
+        """Remember the latest run of a flow and of its version, unless a later one is known.
+
+        Raises UnavailableError if that cannot be written now.
+        """
+        ...
+
+    def latest_runs(
+        self, workspace_id: str, versions: Iterable[tuple[str, str]]
+    ) -> Mapping[str, LatestRun]:
+        """The latest runs of versions, by version id, that are not their flow's latest run.
+
+        `versions` are pairs of flow id and version id; one read for each 100.
         """
         ...
 
@@ -104,6 +158,7 @@ class Runs(Protocol):
     def create(self, run: Run, *, dedupe_key: str | None = None) -> tuple[Run, bool]:
         """Store a new run, or give the one that already has this dedupe key.
 
+        The run that it repeats, if it repeats one, must be over, and names it from now on.
         Returns the run, and whether it is new.
         """
         ...
@@ -112,8 +167,8 @@ class Runs(Protocol):
         """The run without its steps. Raises NotFoundError."""
         ...
 
-    def steps(self, key: RunKey, attempt: int) -> tuple[StepRecord, ...]:
-        """The step records of one attempt, in the order in which they started."""
+    def steps(self, key: RunKey, attempt: int | None) -> tuple[StepRecord, ...]:
+        """The step records of an attempt, or of all, in the order in which they started."""
         ...
 
     def step(self, key: RunKey, attempt: int, step_id: str) -> StepRecord | None:
@@ -147,7 +202,17 @@ class Runs(Protocol):
         ...
 
     def finish(self, key: RunKey, outcome: RunOutcome, now: datetime) -> Run:
-        """Write the run's terminal status; one that is over already stays and is returned."""
+        """Write the run's terminal status and count the run, both exactly once.
+
+        A run that is over already stays and is returned. Raises UnavailableError if so many runs
+        of the flow end that this one cannot be counted now; it can be told again.
+        """
+        ...
+
+    def counted(
+        self, workspace_id: str, flow_id: str, grain: Grain, start: datetime, end: datetime
+    ) -> tuple[Counted, ...]:
+        """What was counted of a flow's runs in the hours or days from `start` to before `end`."""
         ...
 
     def plan_retry(self, key: RunKey, attempt: int, error: RunError, now: datetime) -> Run:
@@ -189,9 +254,6 @@ class Secrets(Protocol):
     def delete(self, key: str) -> None:
         """Forget a set of secrets if it is there."""
         ...
-
-
-type MachineKind = Literal["STANDARD", "EXPRESS"]
 
 
 class Machines(Protocol):
@@ -271,6 +333,15 @@ class Process(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Pong:
+    """What became of a ping: the answer's status, and what is wrong if anything is."""
+
+    status: int | None
+    code: str | None = None
+    message: str | None = None
+
+
 class Connectors(Protocol):
     """What actions do."""
 
@@ -300,6 +371,12 @@ class Connectors(Protocol):
 
     def process(self, work: ProcessAction) -> Process:
         """The operations of a process."""
+        ...
+
+    def ping(
+        self, connection: Connection, secrets: Mapping[str, str], method: PingMethod, path: str
+    ) -> Pong:
+        """Send one request with the connection's credentials, within `limits.PING_SECONDS`."""
         ...
 
 

@@ -21,6 +21,13 @@ class Resource(Model):
     is_public: ClassVar[bool] = False
     """Whether the resource is found by its id alone, because that id is a public address."""
 
+    listed_in: ClassVar[str | None] = None
+    """The field of its parent flow that lists the ids of the resources of this kind."""
+
+    beside: ClassVar[tuple[str, ...]] = ()
+    """Fields that the store keeps in step by itself: they change without a new revision, and a
+    replacement leaves them as they are."""
+
     id: str
     workspace_id: str
     revision: int = Field(default=1, ge=1)
@@ -28,6 +35,12 @@ class Resource(Model):
     created_by: str
     modified_at: Moment
     modified_by: str
+
+    @property
+    def unique_key(self) -> str | None:
+        """What no two resources of a collection share and `find` finds: the stable key, if any."""
+        key: str | None = getattr(self, "stable_key", None)
+        return key
 
     @property
     def forgotten_at(self) -> datetime | None:

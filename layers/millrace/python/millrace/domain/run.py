@@ -35,6 +35,7 @@ class StepStatus(StrEnum):
     PARTIALLY_SUCCEEDED = "partiallySucceeded"
     FAILED = "failed"
     CANCELLED = "cancelled"
+    SKIPPED = "skipped"
 
     @property
     def is_terminal(self) -> bool:
@@ -116,6 +117,21 @@ class RunOutcome(Model):
     error: RunError | None = None
 
 
+class LatestRun(Model):
+    """What a flow tells of the run that started last."""
+
+    run_id: str
+    version_id: str
+    status: RunStatus
+    triggered_by: str | None = None
+    trigger_source: str
+    start_date: Moment
+    end_date: Moment | None = None
+    success: bool | None = Field(default=None, description="Absent while the run is not over.")
+    message: str | None = None
+    execution_error_code: str | None = None
+
+
 class RunKey(NamedTuple):
     """What names a run everywhere: its workspace and its id."""
 
@@ -147,6 +163,15 @@ class Run(Model):
     trigger: Trigger
     payload: PayloadRef = PayloadRef()
     machine_arn: str
+    steps_to_run: tuple[str, ...] | None = Field(
+        default=None, description="Only these steps run; the others are as if skipped. None: all."
+    )
+    virtual_environment_id: str | None = None
+    retry_of: str | None = Field(default=None, description="The run that this one repeats.")
+    retries: tuple[str, ...] = Field(default=(), description="The runs that repeat this one.")
+    connections: dict[str, str] = Field(
+        default_factory=dict, description="Connections, and those that take their place."
+    )
     attempt: int = 1
     created_at: Moment
     started_at: Moment | None = None
@@ -154,6 +179,24 @@ class Run(Model):
     counts: Counts = Counts()
     error: RunError | None = None
     attempts: tuple[Attempt, ...] = ()
+
+    @property
+    def latest(self) -> LatestRun:
+        """What its flow tells of it while it is the latest one."""
+        failed = self.counts.records_failed
+        message = f"records that failed: {failed}" if failed else None
+        return LatestRun(
+            run_id=self.id,
+            version_id=self.version_id,
+            status=self.status,
+            triggered_by=self.trigger.triggered_by or self.trigger.webhook_id,
+            trigger_source=self.trigger.source,
+            start_date=self.started_at or self.created_at,
+            end_date=self.ended_at,
+            success=self.status is RunStatus.SUCCEEDED if self.status.is_terminal else None,
+            message=message if self.error is None else self.error.message,
+            execution_error_code=None if self.error is None else self.error.code,
+        )
 
     @property
     def key(self) -> RunKey:

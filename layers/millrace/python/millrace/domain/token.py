@@ -46,8 +46,14 @@ class Caller(Model):
 
     workspace_id: str
     token_id: str
+    role: Role = "admin"
     request_id: str | None = None
     """Of the request that is being handled, for the audit trail."""
+
+    @property
+    def may_edit(self) -> bool:
+        """Whether the caller's role permits to change and remove flows."""
+        return self.role in {"editor", "admin"}
 
 
 def new_token(workspace_id: str, token_id: str) -> tuple[str, str]:

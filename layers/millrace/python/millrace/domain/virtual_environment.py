@@ -18,6 +18,11 @@ class Replacements(Model):
         max_length=limits.REPLACED_CONNECTIONS,
         description="Id of a connection to id of the one that takes its place.",
     )
+    data_pools: dict[str, str] = Field(
+        default_factory=dict,
+        max_length=limits.REPLACED_DATA_POOLS,
+        description="Id of a data pool to id of the one that takes its place.",
+    )
     variables: dict[VariableKey, Json] = Field(
         default_factory=dict,
         max_length=limits.REPLACED_VARIABLES,

@@ -1,13 +1,27 @@
 """Webhooks: public addresses that start runs."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, SecretStr, StringConstraints
+from pydantic import BeforeValidator, Field, SecretStr, model_validator
 
+from millrace import limits
 from millrace.domain.base import Model, Name, StableKey
+from millrace.domain.flow_parts import HeaderName
 from millrace.domain.resource import SecretHolder
 
-HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]+$", max_length=128)]
+type HmacAlgorithm = Literal["sha1", "sha256", "sha512"]
+
+
+def _offered(algorithm: Any) -> Any:  # noqa: ANN401 - anything may be sent
+    if isinstance(algorithm, str) and algorithm.lower() == "ripemd128":
+        msg = "ripemd128 is broken and not offered; use sha256 or sha512"
+        raise ValueError(msg)
+    return algorithm
+
+
+type AnswerFormat = Literal["json", "xml", "csv", "txt"]
+
+AnswerStatus = Annotated[int, Field(ge=200, le=599, description="HTTP status of the answer.")]
 
 
 class WebhookInput(Model):
@@ -15,16 +29,34 @@ class WebhookInput(Model):
 
     name: Name = "webhook"
     stable_key: StableKey | None = None
-    hmac_algorithm: Literal["sha256"] | None = None
+    status: AnswerStatus = 202
+    body: str | None = Field(
+        default=None,
+        max_length=limits.ANSWER_BODY_LENGTH,
+        description="What an accepted delivery is answered; absent: the run's id.",
+    )
+    format: AnswerFormat = Field(
+        default="json", description="The content type of `body`, which is sent as it is."
+    )
+    hmac_algorithm: Annotated[HmacAlgorithm | None, BeforeValidator(_offered)] = None
     hmac_secret_key: SecretStr | None = Field(
-        default=None, description="Write-only; never returned."
+        default=None, max_length=128, description="Write-only; never returned."
     )
     hmac_header: HeaderName = "X-Hub-Signature-256"
-    hmac_prefix: str = Field(default="sha256=", max_length=32)
+    hmac_prefix: str = Field(
+        default="sha256=", max_length=32, description="By default the algorithm's name and `=`."
+    )
     delivery_id_header: HeaderName | None = Field(
         default=None,
         description="Header that names a delivery; the same name gives the same run.",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _usual_prefix(cls, given: Any) -> Any:  # noqa: ANN401 - anything may be sent
+        if isinstance(given, dict) and given.get("hmacAlgorithm") in ("sha1", "sha512"):
+            return {"hmacPrefix": f"{given['hmacAlgorithm']}="} | given
+        return given
 
 
 class Webhook(WebhookInput, SecretHolder):
@@ -32,5 +64,6 @@ class Webhook(WebhookInput, SecretHolder):
 
     prefix: ClassVar[str] = "hook"
     is_public: ClassVar[bool] = True
+    listed_in: ClassVar[str | None] = "webhook_ids"
 
     flow_id: str

@@ -17,9 +17,14 @@ from millrace.http.idempotency import Resolver, answer_once
 from millrace.http.requests import caller_of
 from millrace.http.routes.apply import apply_router
 from millrace.http.routes.audit import audit_router
+from millrace.http.routes.callbacks import callbacks_router
 from millrace.http.routes.collections import collection_routers
+from millrace.http.routes.connections import connections_router
 from millrace.http.routes.flows import flows_router
+from millrace.http.routes.limits import limits_router
+from millrace.http.routes.metrics import metrics_router
 from millrace.http.routes.runs import runs_router
+from millrace.http.routes.start import start_router
 from millrace.http.routes.tokens import tokens_router
 from millrace.http.routes.versions import versions_router
 from millrace.http.routes.webhooks import webhooks_router
@@ -30,11 +35,16 @@ from millrace.usecases.once import Once
 ROUTERS: Final = (
     tokens_router,
     apply_router,
+    connections_router,
     flows_router,
     versions_router,
     webhooks_router,
+    callbacks_router,
     audit_router,
+    start_router,
     runs_router,
+    metrics_router,
+    limits_router,
 )
 
 _DESCRIPTION: Final = "Integration flows in your own AWS account."

@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from aws_lambda_powertools import Logger
 
 from millrace.domain.errors import DomainError
+from millrace.domain.webhook import AnswerFormat
 from millrace.http import problems
 from millrace.http.body import raw_body
 from millrace.http.views import Accepted
@@ -14,6 +15,14 @@ from millrace.usecases.context import Context
 from millrace.usecases.webhooks import Delivery, receive_delivery
 
 logger = Logger(service="ingress")
+
+_RUN_ID: Final = "Millrace-Run-Id"
+_CONTENT_TYPES: Final[Mapping[AnswerFormat, str]] = {
+    "json": "application/json",
+    "xml": "application/xml",
+    "csv": "text/csv; charset=utf-8",
+    "txt": "text/plain; charset=utf-8",
+}
 
 
 class Ingress:
@@ -26,14 +35,20 @@ class Ingress:
         """Accept a delivery with 202 and its run's id, once the run is durable."""
         webhook_id = event["pathParameters"]["webhookId"]
         try:
-            run, is_new = receive_delivery(self._context, webhook_id, delivery_of(event))
+            accepted = receive_delivery(self._context, webhook_id, delivery_of(event))
         except DomainError as error:
             problem = problems.from_error(error)
             logger.info("delivery refused", webhook=webhook_id, code=problem.code)
             return _answer(problem.status, problem.to_json(), problems.CONTENT_TYPE)
-        logger.info("delivery accepted", webhook=webhook_id, run=run.id, is_new=is_new)
-        accepted = Accepted(run_id=run.id, deduplicated=not is_new)
-        return _answer(202, accepted.to_json(), "application/json")
+        run, webhook = accepted.run, accepted.webhook
+        logger.info("delivery accepted", webhook=webhook_id, run=run.id, is_new=accepted.is_new)
+        if webhook.body is not None:
+            answered = _configured(webhook.status, webhook.body, _CONTENT_TYPES[webhook.format])
+        else:
+            told = Accepted(run_id=run.id, deduplicated=not accepted.is_new)
+            answered = _answer(webhook.status, told.to_json(), "application/json")
+        answered["headers"][_RUN_ID] = run.id
+        return answered
 
 
 def delivery_of(event: Mapping[str, Any]) -> Delivery:
@@ -47,9 +62,13 @@ def delivery_of(event: Mapping[str, Any]) -> Delivery:
 
 
 def _answer(status: int, body: dict[str, Any], content_type: str) -> dict[str, Any]:
+    return _configured(status, json.dumps(body), content_type)
+
+
+def _configured(status: int, body: str, content_type: str) -> dict[str, Any]:
     return {
         "statusCode": status,
         "headers": {"Content-Type": content_type},
-        "body": json.dumps(body),
+        "body": body,
         "isBase64Encoded": False,
     }

@@ -47,6 +47,7 @@ def caller_of(event: Mapping[str, Any]) -> Caller:
     return Caller(
         workspace_id=context["workspaceId"],
         token_id=context["tokenId"],
+        role=context.get("role", "viewer"),
         request_id=event["requestContext"].get("requestId"),
     )
 

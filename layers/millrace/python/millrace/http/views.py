@@ -9,8 +9,9 @@ from millrace.domain.base import Model, Moment, Record
 from millrace.domain.flow import Flow, Step, Version
 from millrace.domain.resource import Resource
 from millrace.domain.run import Attempt, Counts, Run, RunError, RunStatus, StepStatus, Trigger
-from millrace.domain.token import Role, Token, TokenInput
+from millrace.domain.token import Caller, Role, Token, TokenInput
 from millrace.usecases.resources import fields_of
+from millrace.usecases.run_log import LogEntry
 from millrace.usecases.runs import RunDetail
 
 
@@ -18,31 +19,42 @@ class FlowView(Flow):
     """A flow with what follows from its fields."""
 
     enabled: bool
+    disabled: bool
     deployed: bool
+    current_version_id: str = Field(description="Of the draft, else the deployed, else the latest.")
+    last_executed_at: Moment | None = Field(description="When its latest run started.")
+    test_url: str = Field(description="Where to send a test request to, on this API.")
+    allow_update: bool = Field(description="Whether the caller's role permits to change it.")
+    allow_remove: bool = Field(description="Whether the caller's role permits to delete it.")
 
     @classmethod
-    def of(cls, flow: Flow) -> Self:
+    def of(cls, flow: Flow, caller: Caller) -> Self:
         """The view of a stored flow."""
-        return cls(**_view_fields(flow))
+        return cls(**_view_fields(flow, caller))
 
 
-class FlowDetail(Flow):
+class FlowDetail(FlowView):
     """A flow with the steps of its latest version, which may be edited and sent back."""
 
-    enabled: bool
-    deployed: bool
     steps: tuple[Step, ...]
 
     @classmethod
-    def of(cls, flow: Flow, latest: Version) -> Self:
-        """The view of a stored flow and its latest version."""
-        return cls(**_view_fields(flow), steps=latest.steps)
+    def with_steps(cls, flow: Flow, steps: tuple[Step, ...], caller: Caller) -> Self:
+        """The view of a stored flow and the steps of its latest version."""
+        return cls(**_view_fields(flow, caller), steps=steps)
 
 
-def _view_fields(flow: Flow) -> dict[str, Any]:
+def _view_fields(flow: Flow, caller: Caller) -> dict[str, Any]:
+    current = flow.draft_version_id or flow.deployed_version_id or flow.latest_version_id
     return fields_of(flow, Flow) | {
         "enabled": flow.is_enabled,
+        "disabled": not flow.is_enabled,
+        "current_version_id": current,
+        "test_url": f"/v1/flows/{flow.id}/test",
+        "allow_update": caller.may_edit,
+        "allow_remove": caller.may_edit,
         "deployed": flow.deployed_version_id is not None,
+        "last_executed_at": None if flow.latest_run is None else flow.latest_run.start_date,
     }
 
 
@@ -131,6 +143,10 @@ class RunView(Model):
     version_id: str
     version_number: int
     status: RunStatus
+    steps_to_run: tuple[str, ...] | None
+    virtual_environment_id: str | None
+    retry_of: str | None
+    retries: tuple[str, ...]
     trigger: Trigger
     attempt: int
     created_at: Moment
@@ -156,6 +172,12 @@ class RunDetailView(RunView):
         """The view of a run and its steps."""
         steps = tuple(StepView(**fields_of(record, StepView)) for record in detail.steps)
         return cls(**fields_of(detail.run, RunView), steps=steps)
+
+
+class RunLog(Model):
+    """What happened in a run, oldest first."""
+
+    data: tuple[LogEntry, ...]
 
 
 class StartedRun(Model):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from millrace.domain.errors import ConflictError, UnavailableError
-from millrace.domain.ports import MachineKind
+from millrace.domain.flow import MachineKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,12 +77,19 @@ class StepFunctions:
             return None
 
     def is_running(self, machine_arn: str) -> bool:
-        """Whether any execution of the machine is not over; False if the machine is gone."""
+        """Whether any execution of the machine is not over; False if the machine is gone.
+
+        Step Functions keeps no list for an EXPRESS machine; the answer for one is False, and the
+        runs themselves tell.
+        """
         try:
             running = self._client.list_executions(
                 stateMachineArn=machine_arn, statusFilter="RUNNING", maxResults=1
             )
-        except self._client.exceptions.StateMachineDoesNotExist:
+        except (
+            self._client.exceptions.StateMachineDoesNotExist,
+            self._client.exceptions.StateMachineTypeNotSupported,
+        ):
             return False
         return bool(running["executions"])
 

@@ -1,38 +1,80 @@
 """What a change to resources means for their stable keys and its size; the same for each store."""
 
+from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from millrace import limits
 from millrace.domain.errors import TooLargeError
-from millrace.domain.ports import Change, Create, Delete, Replace
+from millrace.domain.flow import Flow
+from millrace.domain.ports import Change, Create, Delete, Put, Replace
 from millrace.domain.resource import Resource
 
 
-def stable_key(resource: Resource) -> str | None:
-    """The author's own key of a resource, if it is of a kind that has one and was given one."""
-    return getattr(resource, "stable_key", None)
+def subject(change: Change) -> Resource:
+    """The resource that a change is about, as it will be or, if it goes, as it was."""
+    match change:
+        case Create(resource) | Put(resource):
+            return resource
+        case Replace(_, after):
+            return after
+        case Delete(before):
+            return before
+
+
+@dataclass(frozen=True, slots=True)
+class Relisted:
+    """What a flow's list of its children of one kind gains or loses.
+
+    Not both in one commit: DynamoDB refuses to add to a set and take from it at once.
+    """
+
+    workspace_id: str
+    flow_id: str
+    field: str
+    gained: tuple[str, ...]
+    lost: tuple[str, ...]
+
+
+def relisted(changes: Sequence[Change]) -> list[Relisted]:
+    """What the changes mean for the flows that list what is created and deleted."""
+    gained: defaultdict[tuple[str, str, str], list[str]] = defaultdict(list)
+    lost: defaultdict[tuple[str, str, str], list[str]] = defaultdict(list)
+    for change in changes:
+        resource = subject(change)
+        if resource.listed_in is None or change.parent_id is None:
+            continue
+        place = (resource.workspace_id, change.parent_id, resource.listed_in)
+        if isinstance(change, Create):
+            gained[place].append(resource.id)
+        elif isinstance(change, Delete) and not change.parent_is_gone:
+            lost[place].append(resource.id)
+    return [
+        Relisted(*place, tuple(gained[place]), tuple(lost[place]))
+        for place in dict.fromkeys([*gained, *lost])
+    ]
 
 
 def claimed_key(change: Change) -> str | None:
     """The stable key that nobody else may have, if the change takes one."""
     match change:
         case Create(resource):
-            return stable_key(resource)
+            return resource.unique_key
         case Replace(before, after):
-            return None if stable_key(before) == stable_key(after) else stable_key(after)
-        case Delete():
+            return None if before.unique_key == after.unique_key else after.unique_key
+        case Delete() | Put():
             return None
 
 
 def released_key(change: Change) -> str | None:
     """The stable key that others may have again, if the change gives one up."""
     match change:
-        case Create():
+        case Create() | Put():
             return None
         case Replace(before, after):
-            return None if stable_key(before) == stable_key(after) else stable_key(before)
+            return None if before.unique_key == after.unique_key else before.unique_key
         case Delete(before):
-            return stable_key(before)
+            return before.unique_key
 
 
 def check_size(changes: Sequence[Change]) -> None:
@@ -40,6 +82,10 @@ def check_size(changes: Sequence[Change]) -> None:
     items = sum(
         1 + (claimed_key(change) is not None) + (released_key(change) is not None)
         for change in changes
+    )
+    written = {(type(resource), resource.id) for resource in map(subject, changes)}
+    items += len(
+        {each.flow_id for each in relisted(changes) if (Flow, each.flow_id) not in written}
     )
     if items > limits.TRANSACTION_ITEMS:
         raise TooLargeError(
@@ -56,7 +102,12 @@ def already_there(resource: Resource) -> str:
 def key_taken(resource: Resource) -> str:
     """Why a resource cannot have its stable key."""
     kind = type(resource).__name__.lower()
-    return f"another {kind} has the stable key {stable_key(resource)!r}"
+    return f"another {kind} has the stable key {getattr(resource, 'stable_key', None)!r}"
+
+
+def flow_gone(flow_id: str) -> str:
+    """Why something cannot be added to a flow, or taken from it."""
+    return f"flow {flow_id!r} was deleted meanwhile"
 
 
 def changed_meanwhile(resource: Resource) -> str:

@@ -4,15 +4,19 @@ import base64
 import binascii
 import gzip
 import json
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final
 
 from pydantic import BaseModel
 
 from millrace import limits
 from millrace.domain.errors import InvalidRequestError, TooLargeError
+from millrace.domain.resource import Resource
 from millrace.storage import keys
 
 _COMPRESS_FROM_BYTES: Final = 4_096
+_NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 _NO_CURSOR: Final = "the cursor is not one that a list gave"
 
 
@@ -24,7 +28,8 @@ def pack(model: BaseModel) -> str | bytes:
     Raises:
         TooLargeError: even compressed it does not fit an item.
     """
-    text = model.model_dump_json(by_alias=True, exclude_none=True)
+    beside = set(model.beside) if isinstance(model, Resource) else None
+    text = model.model_dump_json(by_alias=True, exclude_none=True, exclude=beside)
     if len(text) < _COMPRESS_FROM_BYTES:
         return text
     data = gzip.compress(text.encode(), compresslevel=6, mtime=0)
@@ -37,10 +42,13 @@ def pack(model: BaseModel) -> str | bytes:
     return data
 
 
-def unpack[M: BaseModel](kind: type[M], data: str | bytes) -> M:
-    """The model that `pack` was given."""
-    text = data if isinstance(data, str) else gzip.decompress(data)
-    return kind.model_validate_json(text)
+def unpack[M: BaseModel](
+    kind: type[M], data: str | bytes, beside: Mapping[str, str] = _NOTHING
+) -> M:
+    """The model that `pack` was given, with the fields kept beside it: wire name to JSON text."""
+    text = data if isinstance(data, str) else gzip.decompress(data).decode()
+    more = "".join(f',"{name}":{value}' for name, value in beside.items())
+    return kind.model_validate_json(f"{text[:-1]}{more}}}" if more else text)
 
 
 def encode_cursor(last_id: str) -> str:

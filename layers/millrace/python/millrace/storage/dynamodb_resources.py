@@ -1,26 +1,43 @@
 """Editable resources in DynamoDB: one item each, changed only over the revision that was read."""
 
-from collections.abc import Iterator
+import json
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from itertools import batched
+from typing import TYPE_CHECKING, Any, Final
 
+from botocore.exceptions import BotoCoreError, ClientError
+from pydantic.alias_generators import to_camel
+
+from millrace import limits
+from millrace.domain.base import rfc3339
 from millrace.domain.errors import (
     ConflictError,
     DomainError,
     NotFoundError,
     RevisionMismatchError,
+    UnavailableError,
 )
-from millrace.domain.ports import Change, Create, Delete, Listing, Replace
+from millrace.domain.flow import Flow
+from millrace.domain.ports import Change, Create, Delete, Found, Listing, Put, Ref, Replace
 from millrace.domain.resource import Resource
+from millrace.domain.run import LatestRun
 from millrace.storage import keys
 from millrace.storage.attributes import Attributes, attributes, data, text
 from millrace.storage.changes import (
+    Relisted,
     already_there,
     changed_meanwhile,
     check_size,
     claimed_key,
+    flow_gone,
     key_taken,
     released_key,
+    relisted,
+    subject,
 )
 from millrace.storage.codec import decode_cursor, encode_cursor, pack, unpack
 
@@ -28,10 +45,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mypy_boto3_dynamodb import DynamoDBClient
-    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
+    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef, TransactWriteItemTypeDef
 
 _IS_NEW = "attribute_not_exists(pk)"
 _IS_UNCHANGED = "revision = :revision"
+_IS_LATEST = "(attribute_not_exists(lastExecutedAt) OR lastExecutedAt <= :started)"
+# Before each further try of what a batched read left; about 1.5 s in all.
+_PAUSES: Final = (0.05, 0.1, 0.2, 0.4, 0.8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +81,78 @@ class DynamoResources:
         item = self._read(key)
         if item is None:
             raise NotFoundError(f"there is no {kind.__name__.lower()} {id_!r}")
-        return unpack(kind, data(item))
+        return _resource(kind, item)
+
+    def get_many(self, workspace_id: str, refs: Iterable[Ref[Any]]) -> Found:
+        """Several resources in one read (one for each 100); what is not there is left out."""
+        wanted = {
+            (key["pk"], key["sk"]): ref
+            for ref in refs
+            if keys.is_possible(
+                key := keys.resource(workspace_id, ref.kind.prefix, ref.id, ref.parent_id)
+            )
+        }
+        found: dict[Ref[Any], Resource] = {}
+        for batch in batched(wanted, limits.BATCH_READ_ITEMS, strict=False):
+            for item in self._read_batch(batch):
+                ref = wanted[text(item, "pk"), text(item, "sk")]
+                found[ref] = _resource(ref.kind, item)
+        return Found(found)
+
+    def record_run(self, workspace_id: str, flow_id: str, run: LatestRun) -> None:
+        """Remember the latest run of a flow and of its version, unless a later one is known.
+
+        The flow's latest run is its version's as well, so one write tells both. Only when another
+        version's run takes its place, or is there already, is a version's kept in its own item.
+        """
+        try:
+            self._record_run(workspace_id, flow_id, run)
+        except (ClientError, BotoCoreError) as error:
+            raise UnavailableError("the latest run could not be recorded") from error
+
+    def _record_run(self, workspace_id: str, flow_id: str, run: LatestRun) -> None:
+        flow_key = keys.resource(workspace_id, Flow.prefix, flow_id, None)
+        try:
+            answer = self._client.update_item(
+                TableName=self._table,
+                Key=attributes(**flow_key),
+                UpdateExpression="SET latestRun = :run, lastExecutedAt = :started",
+                ConditionExpression=f"attribute_exists(pk) AND {_IS_LATEST}",
+                ExpressionAttributeValues=_latest_values(run),
+                ReturnValues="UPDATED_OLD",
+            )
+            displaced = _latest_run(answer.get("Attributes", {}))
+        except self._client.exceptions.ConditionalCheckFailedException:
+            flow_item = self._read(flow_key)
+            there = None if flow_item is None else _latest_run(flow_item)
+            displaced = run if there is not None and there.version_id != run.version_id else None
+        else:
+            if displaced is not None and displaced.version_id == run.version_id:
+                displaced = None
+        if displaced is None:
+            return
+        with suppress(self._client.exceptions.ConditionalCheckFailedException):
+            self._client.update_item(
+                TableName=self._table,
+                Key=attributes(**keys.latest_run(workspace_id, flow_id, displaced.version_id)),
+                UpdateExpression="SET latestRun = :run, lastExecutedAt = :started",
+                ConditionExpression=_IS_LATEST,
+                ExpressionAttributeValues=_latest_values(displaced),
+            )
+
+    def latest_runs(
+        self, workspace_id: str, versions: Iterable[tuple[str, str]]
+    ) -> Mapping[str, LatestRun]:
+        """The latest runs of versions that are not their flow's latest run."""
+        wanted = [keys.latest_run(workspace_id, *version) for version in dict.fromkeys(versions)]
+        places = [(key["pk"], key["sk"]) for key in wanted if keys.is_possible(key)]
+        found: dict[str, LatestRun] = {}
+        for batch in batched(places, limits.BATCH_READ_ITEMS, strict=False):
+            for item in self._read_batch(batch):
+                run = _latest_run(item)
+                if run is not None:
+                    found[run.version_id] = run
+        return found
 
     def find[R: Resource](
         self, kind: type[R], workspace_id: str, stable_key: str, *, parent_id: str | None = None
@@ -96,7 +187,7 @@ class DynamoResources:
             ConsistentRead=True,
             Limit=limit + 1,
         )
-        items = tuple(unpack(kind, data(item)) for item in answer["Items"][:limit])
+        items = tuple(_resource(kind, item) for item in answer["Items"][:limit])
         if "LastEvaluatedKey" not in answer and len(answer["Items"]) <= limit:
             return Listing(items)
         return Listing(items, encode_cursor(items[-1].id))
@@ -113,12 +204,12 @@ class DynamoResources:
             Limit=1,
         )
         items = answer["Items"]
-        return unpack(kind, data(items[0])) if items else None
+        return _resource(kind, items[0]) if items else None
 
     def commit(self, *changes: Change) -> None:
         """Apply all changes or none. Raises RevisionMismatchError or ConflictError."""
         check_size(changes)
-        writes = [write for change in changes for write in self._writes(change)]
+        writes = [*self._all_writes(changes)]
         if not writes:
             return
         try:
@@ -140,38 +231,109 @@ class DynamoResources:
         )
         return answer.get("Item")
 
-    def _writes(self, change: Change) -> Iterator[_Write]:
+    def _read_batch(self, batch: Iterable[tuple[str, str]]) -> Iterator[dict[str, Any]]:
+        """The items of up to 100 keys. DynamoDB may leave some for another try."""
+        wanted: list[Mapping[str, AttributeValueTypeDef]] = [
+            attributes(pk=pk, sk=sk) for pk, sk in batch
+        ]
+        for pause in (*_PAUSES, None):
+            answer = self._client.batch_get_item(
+                RequestItems={self._table: {"Keys": wanted, "ConsistentRead": True}}
+            )
+            yield from answer["Responses"].get(self._table, [])
+            left = answer["UnprocessedKeys"].get(self._table)
+            if not left:
+                return
+            wanted = [*left["Keys"]]
+            if pause is not None:
+                time.sleep(pause)
+        raise UnavailableError("the table is busy; try again")
+
+    def _all_writes(self, changes: Sequence[Change]) -> Iterator[_Write]:
+        """The items of a transaction, in which each item may be written only once."""
+        lists: defaultdict[str, list[Relisted]] = defaultdict(list)
+        for each in relisted(changes):
+            lists[each.flow_id].append(each)
+        for change in changes:
+            resource = subject(change)
+            own = lists.pop(resource.id, []) if isinstance(resource, Flow) else []
+            yield from self._writes(change, own)
+        for flow_lists in lists.values():
+            yield self._relist(flow_lists)
+
+    def _writes(self, change: Change, lists: Sequence[Relisted]) -> Iterator[_Write]:
         match change:
             case Create(resource):
-                yield self._put(resource, change.parent_id)
+                yield self._create(resource, change.parent_id, lists)
             case Replace(before, after):
-                yield self._put_over(before, after, change.parent_id)
+                yield self._replace(before, after, change.parent_id, lists)
             case Delete(resource):
                 yield self._delete(resource, change.parent_id)
-        if (name := released_key(change)) is not None and not isinstance(change, Create):
+            case Put(resource):
+                yield self._put(resource, change.parent_id)
+        if (name := released_key(change)) is not None and isinstance(change, Replace | Delete):
             yield self._release(change.before, name, change.parent_id)
-        if (name := claimed_key(change)) is not None and not isinstance(change, Delete):
-            resource = change.resource if isinstance(change, Create) else change.after
-            yield self._claim(resource, name, change.parent_id)
+        if (name := claimed_key(change)) is not None:
+            yield self._claim(subject(change), name, change.parent_id)
 
-    def _put(self, resource: Resource, parent_id: str | None) -> _Write:
+    def _create(
+        self, resource: Resource, parent_id: str | None, lists: Sequence[Relisted]
+    ) -> _Write:
         item = _item(resource, parent_id)
+        item |= {to_camel(each.field): {"SS": [*each.gained]} for each in lists if each.gained}
         return _Write(
             {"Put": {"TableName": self._table, "Item": item, "ConditionExpression": _IS_NEW}},
             ConflictError(already_there(resource)),
         )
 
-    def _put_over(self, before: Resource, after: Resource, parent_id: str | None) -> _Write:
+    def _put(self, resource: Resource, parent_id: str | None) -> _Write:
+        return _Write(
+            {"Put": {"TableName": self._table, "Item": _item(resource, parent_id)}},
+            RevisionMismatchError(changed_meanwhile(resource)),
+        )
+
+    def _replace(
+        self, before: Resource, after: Resource, parent_id: str | None, lists: Sequence[Relisted]
+    ) -> _Write:
+        """An update rather than a put, which would lose what is kept beside the resource."""
+        item = _item(after, parent_id)
+        key = {name: item.pop(name) for name in ("pk", "sk")}
+        names = {f"#{name}": name for name in item}
+        values = {f":{name}": value for name, value in item.items()}
+        sets = ", ".join(f"#{name} = :{name}" for name in item)
+        changes, more = _list_changes(lists)
+        removed = "" if "expiresAt" in item else " REMOVE expiresAt"
         return _Write(
             {
-                "Put": {
+                "Update": {
                     "TableName": self._table,
-                    "Item": _item(after, parent_id),
-                    "ConditionExpression": _IS_UNCHANGED,
-                    "ExpressionAttributeValues": attributes(**{":revision": before.revision}),
+                    "Key": key,
+                    "UpdateExpression": f"SET {sets}{removed}{changes}",
+                    "ConditionExpression": "revision = :before",
+                    "ExpressionAttributeNames": names,
+                    "ExpressionAttributeValues": values
+                    | more
+                    | attributes(**{":before": before.revision}),
                 }
             },
             RevisionMismatchError(changed_meanwhile(before)),
+        )
+
+    def _relist(self, lists: Sequence[Relisted]) -> _Write:
+        changes, values = _list_changes(lists)
+        flow_id = lists[0].flow_id
+        key = keys.resource(lists[0].workspace_id, Flow.prefix, flow_id, None)
+        return _Write(
+            {
+                "Update": {
+                    "TableName": self._table,
+                    "Key": attributes(**key),
+                    "UpdateExpression": changes.strip(),
+                    "ConditionExpression": "attribute_exists(pk)",
+                    "ExpressionAttributeValues": values,
+                }
+            },
+            ConflictError(flow_gone(flow_id)),
         )
 
     def _delete(self, resource: Resource, parent_id: str | None) -> _Write:
@@ -202,6 +364,44 @@ class DynamoResources:
             {"Delete": {"TableName": self._table, "Key": attributes(**key)}},
             RevisionMismatchError(changed_meanwhile(resource)),
         )
+
+
+def _latest_values(run: LatestRun) -> Attributes:
+    written = run.model_dump_json(exclude_none=True)
+    return attributes(**{":run": written, ":started": rfc3339(run.start_date)})
+
+
+def _latest_run(item: Mapping[str, Any]) -> LatestRun | None:
+    """The latest run that stands in an item."""
+    if "latestRun" not in item:
+        return None
+    return LatestRun.model_validate_json(item["latestRun"]["S"])
+
+
+def _list_changes(lists: Sequence[Relisted]) -> tuple[str, Attributes]:
+    """Clauses of an update expression, and their values."""
+    clauses: dict[str, list[str]] = {"ADD": [], "DELETE": []}
+    values: Attributes = {}
+    for each in lists:
+        name = to_camel(each.field)
+        for verb, ids in (("ADD", each.gained), ("DELETE", each.lost)):
+            if ids:
+                clauses[verb].append(f"{name} :{verb}{name}")
+                values[f":{verb}{name}"] = {"SS": [*ids]}
+    told = (f" {verb} {', '.join(found)}" for verb, found in clauses.items() if found)
+    return "".join(told), values
+
+
+def _resource[R: Resource](kind: type[R], item: dict[str, Any]) -> R:
+    """The model of an item, with what is kept beside it."""
+    beside: dict[str, str] = {}
+    for name in map(to_camel, kind.beside):
+        match item.get(name):
+            case {"SS": ids}:
+                beside[name] = json.dumps(sorted(ids))
+            case {"S": written}:
+                beside[name] = written
+    return unpack(kind, data(item), beside)
 
 
 def _item(resource: Resource, parent_id: str | None) -> Attributes:

@@ -8,13 +8,18 @@ it expects, so a repeated or late one changes nothing:
     run:   running --plan_retry--> retrying --begin_attempt--> running --finish--> terminal
 """
 
+import json
+import random
+import time
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from millrace import limits
 from millrace.domain import run_states
 from millrace.domain.base import rfc3339
-from millrace.domain.errors import ConflictError, NotFoundError
+from millrace.domain.errors import ConflictError, NotFoundError, UnavailableError
+from millrace.domain.metrics import Counted, Grain, grain_of
 from millrace.domain.ports import Listing
 from millrace.domain.run import (
     Run,
@@ -27,6 +32,7 @@ from millrace.domain.run import (
 from millrace.storage import keys
 from millrace.storage.attributes import Attributes, attributes, data, number, text
 from millrace.storage.codec import decode_cursor, encode_cursor, pack, unpack
+from millrace.storage.counters import additions, counted_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,8 +41,21 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
 _STEP_IS_OPEN = "(attribute_not_exists(pk) OR #status IN (:running, :retrying))"
+_RUN_IS_UNCHANGED = "#status = :status AND attempt = :attempt"
 _CREATE_TRIES: Final = 5
 _OPEN = {":running": StepStatus.RUNNING.value, ":retrying": StepStatus.RETRYING.value}
+
+
+# Before each further try of the end of a run that met others over the same counters: some 2 s in
+# all, which is less than the machine waits before it tells the end once more.
+_COUNT_PAUSES: Final = (0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 0.64)
+_MAY_PASS: Final = {
+    "None",
+    "ConditionalCheckFailed",
+    "TransactionConflict",
+    "ThrottlingError",
+    "ProvisionedThroughputExceeded",
+}
 
 
 class DynamoRuns:
@@ -67,6 +86,8 @@ class DynamoRuns:
             }
             for item in items
         ]
+        if run.retry_of is not None:
+            puts.append(self._retried(run, run.retry_of))
         for tries_left in reversed(range(_CREATE_TRIES)):
             try:
                 self._client.transact_write_items(TransactItems=puts)
@@ -86,11 +107,11 @@ class DynamoRuns:
         item = self._read(keys.run(key))
         if item is None:
             raise NotFoundError(f"there is no run {key.run_id!r}")
-        return unpack(Run, data(item))
+        return _run(item)
 
-    def steps(self, key: RunKey, attempt: int) -> tuple[StepRecord, ...]:
-        """The step records of one attempt, in the order in which they started."""
-        prefix = keys.step_prefix(attempt)
+    def steps(self, key: RunKey, attempt: int | None) -> tuple[StepRecord, ...]:
+        """The step records of an attempt, or of all, in the order in which they started."""
+        prefix = keys.STEP_PREFIX if attempt is None else keys.step_prefix(attempt)
         pages = self._client.get_paginator("query").paginate(
             TableName=self._table,
             KeyConditionExpression="pk = :pk AND begins_with(sk, :prefix)",
@@ -120,7 +141,7 @@ class DynamoRuns:
             ScanIndexForward=False,
             Limit=limit + 1,
         )
-        items = tuple(unpack(Run, data(item)) for item in answer["Items"][:limit])
+        items = tuple(_run(item) for item in answer["Items"][:limit])
         if "LastEvaluatedKey" not in answer and len(answer["Items"]) <= limit:
             return Listing(items)
         return Listing(items, encode_cursor(items[-1].id))
@@ -137,7 +158,7 @@ class DynamoRuns:
                     **{":partition": partition, ":before": rfc3339(created_before)}
                 ),
             )
-            found += [unpack(Run, data(item)) for page in pages for item in page["Items"]]
+            found += [_run(item) for page in pages for item in page["Items"]]
         return tuple(found)
 
     def claim_step(self, key: RunKey, attempt: int, step_id: str, now: datetime) -> StepRecord:
@@ -192,8 +213,53 @@ class DynamoRuns:
         return record
 
     def finish(self, key: RunKey, outcome: RunOutcome, now: datetime) -> Run:
-        """Write the run's terminal status; one that is over already stays and is returned."""
-        return self._change(key, lambda run: run_states.finished(run, outcome, now))
+        """Write the run's terminal status and count the run, both exactly once."""
+        for pause in (*_COUNT_PAUSES, None):
+            before = self.get(key)
+            after = run_states.finished(before, outcome, now)
+            if after == before:
+                return before
+            writes: list[TransactWriteItemTypeDef] = [
+                {
+                    "Put": {
+                        "TableName": self._table,
+                        "Item": _run_item(after),
+                        "ConditionExpression": _RUN_IS_UNCHANGED,
+                        "ExpressionAttributeNames": {"#status": "status"},
+                        "ExpressionAttributeValues": _as_read(before),
+                    }
+                },
+                *additions(self._table, after),
+            ]
+            try:
+                self._client.transact_write_items(TransactItems=writes)
+            except self._client.exceptions.TransactionCanceledException as error:
+                codes = {reason.get("Code") for reason in error.response["CancellationReasons"]}
+                if not codes <= _MAY_PASS:
+                    raise
+                if pause is not None and "ConditionalCheckFailed" not in codes:
+                    time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - spreads tries
+            else:
+                return after
+        raise UnavailableError("too many runs of the flow end at once; tell it again")
+
+    def counted(
+        self, workspace_id: str, flow_id: str, grain: Grain, start: datetime, end: datetime
+    ) -> tuple[Counted, ...]:
+        """What was counted of a flow's runs in the hours or days from `start` to before `end`."""
+        partition = keys.counters(workspace_id, flow_id)
+        # An item's key goes on after its hour, so that of `end` sorts after the upper bound.
+        values = {
+            ":pk": partition,
+            ":start": f"{grain}#{grain_of(grain, start)}",
+            ":end": f"{grain}#{grain_of(grain, end)}",
+        }
+        pages = self._client.get_paginator("query").paginate(
+            TableName=self._table,
+            KeyConditionExpression="pk = :pk AND sk BETWEEN :start AND :end",
+            ExpressionAttributeValues=attributes(**values),
+        )
+        return tuple(counted_of(item) for page in pages for item in page["Items"])
 
     def plan_retry(self, key: RunKey, attempt: int, error: RunError, now: datetime) -> Run:
         """End an attempt that failed and make the run wait for its next one, once per attempt."""
@@ -214,15 +280,25 @@ class DynamoRuns:
                 self._client.put_item(
                     TableName=self._table,
                     Item=_run_item(after),
-                    ConditionExpression="#status = :status AND attempt = :attempt",
+                    ConditionExpression=_RUN_IS_UNCHANGED,
                     ExpressionAttributeNames={"#status": "status"},
-                    ExpressionAttributeValues=attributes(
-                        **{":status": before.status.value, ":attempt": before.attempt}
-                    ),
+                    ExpressionAttributeValues=_as_read(before),
                 )
             except self._client.exceptions.ConditionalCheckFailedException:
                 continue
             return after
+
+    def _retried(self, run: Run, retry_of: str) -> "TransactWriteItemTypeDef":
+        """Names a new run beside the one that it repeats, which is over and never put again."""
+        return {
+            "Update": {
+                "TableName": self._table,
+                "Key": attributes(**keys.run(RunKey(run.workspace_id, retry_of))),
+                "UpdateExpression": "ADD retries :ids",
+                "ConditionExpression": "attribute_exists(pk)",
+                "ExpressionAttributeValues": {":ids": {"SS": [run.id]}},
+            }
+        }
 
     def _delivered(self, run: Run, dedupe_key: str | None) -> Run | None:
         if dedupe_key is None:
@@ -239,10 +315,22 @@ class DynamoRuns:
         return answer.get("Item")
 
 
+def _run(item: Mapping[str, Any]) -> Run:
+    """The run of an item, with the runs that repeat it, which are kept beside it."""
+    retries = item.get("retries", {}).get("SS")
+    beside = {} if retries is None else {"retries": json.dumps(sorted(retries))}
+    return unpack(Run, data({**item}), beside)
+
+
+def _as_read(run: Run) -> Attributes:
+    """The values of the condition that the run is as it was read."""
+    return attributes(**{":status": run.status.value, ":attempt": run.attempt})
+
+
 def _run_item(run: Run) -> Attributes:
     item = attributes(
         **keys.run(run.key),
-        data=pack(run),
+        data=pack(run.model_copy(update={"retries": ()})),
         status=run.status.value,
         attempt=run.attempt,
         gsi1pk=keys.runs_of_flow(run.workspace_id, run.flow_id),

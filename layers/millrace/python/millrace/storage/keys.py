@@ -9,6 +9,8 @@
 | stable key | `ws#flow#key` | stable key | | | | |
 | run | `ws#run_1` | `run` | `ws#flow_1#runs` | run id | `unfinished#n` | created |
 | step | `ws#run_1` | `step#01#id` | | | | |
+| latest run of a version | `ws#flow_1#latest` | version id | | | | |
+| counters | `ws#flow_1#met` | `hour#2026-01-31T09#ver_1`, `day#2026-01-31#ver_1` | | | | |
 | delivery | `ws#delivery#hash` | `delivery` | | | | |
 
 `gsi1` lists a flow's runs and finds what a public address names; `gsi2` is sparse and holds only
@@ -19,9 +21,11 @@ import hashlib
 import zlib
 from typing import Final
 
+from millrace.domain.metrics import Grain
 from millrace.domain.run import RunKey
 
 RUN: Final = "run"
+STEP_PREFIX: Final = "step#"
 DELIVERY: Final = "delivery"
 PUBLIC: Final = "public"
 UNFINISHED_PARTITIONS: Final = 4
@@ -67,7 +71,7 @@ def run(key: RunKey) -> Key:
 
 def step_prefix(attempt: int) -> str:
     """What the sort keys of one attempt's steps start with."""
-    return f"step#{attempt:02d}#"
+    return f"{STEP_PREFIX}{attempt:02d}#"
 
 
 def step(key: RunKey, attempt: int, step_id: str) -> Key:
@@ -78,6 +82,21 @@ def step(key: RunKey, attempt: int, step_id: str) -> Key:
 def runs_of_flow(workspace_id: str, flow_id: str) -> str:
     """The `gsi1` partition that lists a flow's runs."""
     return f"{workspace_id}#{flow_id}#runs"
+
+
+def latest_run(workspace_id: str, flow_id: str, version_id: str) -> Key:
+    """The key of a version's latest run, once another version's run is the flow's latest."""
+    return {"pk": f"{workspace_id}#{flow_id}#latest", "sk": version_id}
+
+
+def counters(workspace_id: str, flow_id: str) -> str:
+    """The partition of a flow's counters."""
+    return f"{workspace_id}#{flow_id}#met"
+
+
+def counter(workspace_id: str, flow_id: str, grain: Grain, time: str, version_id: str) -> Key:
+    """The key of what is counted of one version in one hour or day."""
+    return {"pk": counters(workspace_id, flow_id), "sk": f"{grain}#{time}#{version_id}"}
 
 
 def delivery(workspace_id: str, dedupe_key: str) -> Key:

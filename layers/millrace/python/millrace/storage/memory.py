@@ -4,23 +4,47 @@ They keep models as their packed form, so what they give back went through the s
 DynamoDB.
 """
 
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
 from millrace.domain import run_states
 from millrace.domain.errors import ConflictError, NotFoundError, RevisionMismatchError
-from millrace.domain.ports import Change, Create, Delete, Listing, MachineKind, Replace, Schedule
+from millrace.domain.flow import Flow, MachineKind
+from millrace.domain.metrics import Counted, Grain, counters_of, grain_of
+from millrace.domain.ports import (
+    Change,
+    Create,
+    Delete,
+    Found,
+    Listing,
+    Ref,
+    Replace,
+    Schedule,
+)
 from millrace.domain.resource import Resource
-from millrace.domain.run import Run, RunError, RunKey, RunOutcome, StepRecord, StepStatus
+from millrace.domain.run import (
+    LatestRun,
+    Run,
+    RunError,
+    RunKey,
+    RunOutcome,
+    StepRecord,
+    StepStatus,
+)
 from millrace.storage import keys
 from millrace.storage.changes import (
+    Relisted,
     already_there,
     changed_meanwhile,
     check_size,
     claimed_key,
+    flow_gone,
     key_taken,
+    relisted,
+    subject,
 )
-from millrace.storage.changes import stable_key as key_of
 from millrace.storage.codec import decode_cursor, encode_cursor, pack, unpack
 
 
@@ -29,6 +53,7 @@ class MemoryResources:
 
     def __init__(self) -> None:
         self._items: dict[tuple[str, str], Resource] = {}
+        self._latest: dict[tuple[str, str, str], LatestRun] = {}
 
     def get[R: Resource](
         self, kind: type[R], workspace_id: str, id_: str, *, parent_id: str | None = None
@@ -39,12 +64,43 @@ class MemoryResources:
             raise NotFoundError(f"there is no {kind.__name__.lower()} {id_!r}")
         return stored
 
+    def get_many(self, workspace_id: str, refs: Iterable[Ref[Any]]) -> Found:
+        """Several resources in one read; what is not there is left out."""
+        found: dict[Ref[Any], Resource] = {}
+        for ref in refs:
+            address = (keys.collection(workspace_id, ref.kind.prefix, ref.parent_id), ref.id)
+            if address in self._items:
+                found[ref] = self._items[address]
+        return Found(found)
+
+    def record_run(self, workspace_id: str, flow_id: str, run: LatestRun) -> None:
+        """Remember the latest run of a flow and of its version, unless a later one is known."""
+        address = (keys.collection(workspace_id, Flow.prefix, None), flow_id)
+        flow = self._items.get(address)
+        if not isinstance(flow, Flow):
+            return
+        place = (workspace_id, flow_id, run.version_id)
+        if place not in self._latest or self._latest[place].start_date <= run.start_date:
+            self._latest[place] = run
+        if flow.latest_run is None or flow.latest_run.start_date <= run.start_date:
+            self._items[address] = flow.model_copy(update={"latest_run": run})
+
+    def latest_runs(
+        self, workspace_id: str, versions: Iterable[tuple[str, str]]
+    ) -> Mapping[str, LatestRun]:
+        """The latest runs of versions that are not their flow's latest run."""
+        return {
+            version_id: self._latest[workspace_id, flow_id, version_id]
+            for flow_id, version_id in versions
+            if (workspace_id, flow_id, version_id) in self._latest
+        }
+
     def find[R: Resource](
         self, kind: type[R], workspace_id: str, stable_key: str, *, parent_id: str | None = None
     ) -> R | None:
         """The resource of the collection that has this stable key, if there is one."""
         members = self._members(kind, keys.collection(workspace_id, kind.prefix, parent_id))
-        return next((item for item in members if key_of(item) == stable_key), None)
+        return next((item for item in members if item.unique_key == stable_key), None)
 
     def page[R: Resource](
         self,
@@ -78,7 +134,18 @@ class MemoryResources:
         items = dict(self._items)
         for change in changes:
             self._apply(items, change)
+        for each in relisted(changes):
+            self._relist(items, each)
         self._items = items
+
+    @staticmethod
+    def _relist(items: dict[tuple[str, str], Resource], change: Relisted) -> None:
+        address = (keys.collection(change.workspace_id, Flow.prefix, None), change.flow_id)
+        if address not in items:
+            raise ConflictError(flow_gone(change.flow_id))
+        flow = items[address]
+        ids = {*getattr(flow, change.field), *change.gained} - {*change.lost}
+        items[address] = flow.model_copy(update={change.field: tuple(sorted(ids))})
 
     def _members[R: Resource](self, kind: type[R], partition: str) -> list[R]:
         items = (item for (pk, _), item in sorted(self._items.items()) if pk == partition)
@@ -86,24 +153,26 @@ class MemoryResources:
 
     @staticmethod
     def _apply(items: dict[tuple[str, str], Resource], change: Change) -> None:
-        resource = change.resource if isinstance(change, Create) else change.before
-        partition = keys.collection(resource.workspace_id, resource.prefix, change.parent_id)
-        address = (partition, resource.id)
+        after = subject(change)
+        partition = keys.collection(after.workspace_id, after.prefix, change.parent_id)
+        address = (partition, after.id)
         there = items.get(address)
-        if isinstance(change, Create):
-            if there is not None:
-                raise ConflictError(already_there(resource))
-        elif there is None or there.revision != resource.revision:
-            raise RevisionMismatchError(changed_meanwhile(resource))
+        if isinstance(change, Create) and there is not None:
+            raise ConflictError(already_there(after))
+        if isinstance(change, Replace | Delete) and (
+            there is None or there.revision != change.before.revision
+        ):
+            raise RevisionMismatchError(changed_meanwhile(change.before))
         if isinstance(change, Delete):
             del items[address]
             return
-        after = change.after if isinstance(change, Replace) else resource
         name = claimed_key(change)
-        taken = any(pk == partition and key_of(item) == name for (pk, _), item in items.items())
+        taken = any(pk == partition and item.unique_key == name for (pk, _), item in items.items())
         if name is not None and taken:
             raise ConflictError(key_taken(after))
-        items[address] = unpack(type(after), pack(after))
+        stored = unpack(type(after), pack(after))
+        kept = {} if there is None else {name: getattr(there, name) for name in after.beside}
+        items[address] = stored.model_copy(update=kept)
 
 
 class MemoryRuns:
@@ -113,6 +182,7 @@ class MemoryRuns:
         self._runs: dict[RunKey, Run] = {}
         self._deliveries: dict[tuple[str, str], RunKey] = {}
         self._steps: dict[tuple[RunKey, int, str], StepRecord] = {}
+        self._ended: list[Run] = []
 
     def create(self, run: Run, *, dedupe_key: str | None = None) -> tuple[Run, bool]:
         """Store a new run, or give the one that already has this dedupe key."""
@@ -121,6 +191,10 @@ class MemoryRuns:
             if known != run.key:
                 return self._runs[known], False
         self._runs[run.key] = unpack(Run, pack(run))
+        if run.retry_of is not None:
+            first = self.get(RunKey(run.workspace_id, run.retry_of))
+            retries = tuple(sorted({*first.retries, run.id}))
+            self._runs[first.key] = first.model_copy(update={"retries": retries})
         return run, True
 
     def get(self, key: RunKey) -> Run:
@@ -129,12 +203,12 @@ class MemoryRuns:
             raise NotFoundError(f"there is no run {key.run_id!r}")
         return self._runs[key]
 
-    def steps(self, key: RunKey, attempt: int) -> tuple[StepRecord, ...]:
-        """The step records of one attempt, in the order in which they started."""
+    def steps(self, key: RunKey, attempt: int | None) -> tuple[StepRecord, ...]:
+        """The step records of an attempt, or of all, in the order in which they started."""
         found = (
             record
             for (run, number, _), record in self._steps.items()
-            if run == key and number == attempt
+            if run == key and attempt in {None, number}
         )
         return tuple(sorted(found, key=lambda record: (record.started_at, record.step_id)))
 
@@ -194,8 +268,24 @@ class MemoryRuns:
         return record
 
     def finish(self, key: RunKey, outcome: RunOutcome, now: datetime) -> Run:
-        """Write the run's terminal status; one that is over already stays and is returned."""
-        return self._change(key, lambda run: run_states.finished(run, outcome, now))
+        """Write the run's terminal status and count the run, both exactly once."""
+        was_over = self.get(key).status.is_terminal
+        run = self._change(key, lambda run: run_states.finished(run, outcome, now))
+        if not was_over:
+            self._ended.append(run)
+        return run
+
+    def counted(
+        self, workspace_id: str, flow_id: str, grain: Grain, start: datetime, end: datetime
+    ) -> tuple[Counted, ...]:
+        """What was counted of a flow's runs in the hours or days from `start` to before `end`."""
+        found: defaultdict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+        for run in self._ended:
+            time = grain_of(grain, run.ended_at or run.created_at)
+            is_theirs = (run.workspace_id, run.flow_id) == (workspace_id, flow_id)
+            if is_theirs and grain_of(grain, start) <= time < grain_of(grain, end):
+                found[time, run.version_id].update(counters_of(run))
+        return tuple(Counted(*place, found[place]) for place in sorted(found))
 
     def plan_retry(self, key: RunKey, attempt: int, error: RunError, now: datetime) -> Run:
         """End an attempt that failed and make the run wait for its next one, once per attempt."""

@@ -5,29 +5,40 @@ same is left alone, so applying a file twice does nothing the second time. Withi
 what the workspace has already, references may be stable keys.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
-from millrace.domain.action import Action, ActionInput, ActionWork, ProcessAction
+from millrace.domain.action import Action, ActionInput
 from millrace.domain.base import Model
 from millrace.domain.connection import Connection, ConnectionInput
 from millrace.domain.errors import Violation
-from millrace.domain.flow import Flow, FlowInput, Step, Version
+from millrace.domain.flow import Flow, FlowInput, Version, flow_key
 from millrace.domain.ports import Change, Create, Replace
 from millrace.domain.resource import Resource
 from millrace.domain.token import Caller
 from millrace.domain.webhook import Webhook, WebhookInput
 from millrace.usecases.actions import ACTIONS
+from millrace.usecases.api_keys import new_keys
 from millrace.usecases.audit import audited
-from millrace.usecases.checks import Lookup, check_graph, check_steps, check_work, lookup
+from millrace.usecases.checks import (
+    Lookup,
+    check_graph,
+    check_settings,
+    check_steps,
+    check_work,
+    lookup,
+    undeployable,
+)
 from millrace.usecases.connections import CONNECTIONS
 from millrace.usecases.context import Context
 from millrace.usecases.crud import Crud
 from millrace.usecases.deploy import deploy_version, sync_schedule
-from millrace.usecases.flows import changed_flow, latest_version, new_flow
+from millrace.usecases.file_references import FileReferences
+from millrace.usecases.flows import changed_flow, creation, latest_version, new_flow
+from millrace.usecases.references import ToCome, check_references
 from millrace.usecases.resources import refuse
 from millrace.usecases.webhooks import changed_webhook, new_webhook, webhook_violations
 from millrace.usecases.write_only import changed_secrets, commit_with_secrets
@@ -141,25 +152,25 @@ class _Apply:
         self._caller = caller
         self._document = document
         self._plan = _Plan()
-        self._connections: dict[str, Connection] = {}
-        self._actions: dict[str, Action] = {}
+        self._references = FileReferences(context, caller.workspace_id)
+        self._stored: dict[str, Flow | None] = {}
 
     def violations(self) -> list[Violation]:
         self._connections_and_actions()
-        return list(self._violations([self._resolved(flow) for flow in self._document.flows]))
+        return list(self._violations(self._all_resolved()))
 
     def _connections_and_actions(
         self,
     ) -> tuple[tuple[AppliedResource, ...], tuple[AppliedResource, ...]]:
         connections = tuple(
-            self._put(CONNECTIONS, given, _key(given), self._connections)
+            self._put(CONNECTIONS, given, _key(given), self._references.connections)
             for given in self._document.connections
         )
         return connections, tuple(self._action(given) for given in self._document.actions)
 
     def run(self) -> ApplyResult:
         connections, actions = self._connections_and_actions()
-        flows = tuple(self._resolved(flow) for flow in self._document.flows)
+        flows = self._all_resolved()
         refuse(self._violations(flows))
         planned = [self._flow(flow) for flow in flows]
         plan = self._plan
@@ -174,8 +185,8 @@ class _Apply:
         )
 
     def _action(self, given: ActionInput) -> AppliedResource:
-        given = given.model_copy(update={"work": self._resolved_work(given.work)})
-        return self._put(ACTIONS, given, _key(given), self._actions)
+        given = given.model_copy(update={"work": self._references.work(given.work)})
+        return self._put(ACTIONS, given, _key(given), self._references.actions)
 
     def _put[I: Model, R: Resource](
         self, crud: Crud[I, R], given: I, key: str, put: dict[str, R]
@@ -190,20 +201,32 @@ class _Apply:
         return AppliedResource(id=after.id, stable_key=key, change=self._plan.add(before, after))
 
     def _flow(self, given: AppliedFlow) -> AppliedFlowResult:
-        before = self._context.resources.find(Flow, self._caller.workspace_id, _key(given))
+        key, before = _key(given), self._stored[_key(given)]
+        find_action = self._lookup(Action, self._references.actions)
         change: ChangeKind
         if before is None:
-            after, draft = new_flow(self._context, self._caller, given)
-            self._plan.changes += [Create(after), Create(draft, parent_id=after.id)]
+            after, draft = new_flow(
+                self._context,
+                self._caller,
+                given,
+                flow_id=self._references.flow_ids[key],
+                find_action=find_action,
+            )
+            self._plan.changes += creation(after, draft)
             change = "created"
         else:
             latest = latest_version(self._context, before)
-            after, changes = changed_flow(self._context, self._caller, before, latest, given)
+            after, changes = changed_flow(
+                self._context, self._caller, before, latest, given, find_action=find_action
+            )
             self._plan.changes += changes
             change = "updated" if changes else "unchanged"
+        new, obsolete = new_keys(before, after, given)
+        self._plan.secrets |= new
+        self._plan.obsolete_secrets += obsolete
         return AppliedFlowResult(
             id=after.id,
-            stable_key=_key(given),
+            stable_key=key,
             change=change,
             version_id=after.latest_version_id,
             version_number=after.latest_version_number,
@@ -224,59 +247,81 @@ class _Apply:
         change = self._plan.add(before, after, parent_id=flow.id)
         return AppliedWebhook(id=after.id, stable_key=key, change=change, path=f"/hooks/{after.id}")
 
-    def _resolved(self, flow: AppliedFlow) -> AppliedFlow:
-        """The flow with ids for stable keys; unknown references stay, to be reported as given."""
-        steps = tuple(self._resolved_step(step) for step in flow.steps)
-        return flow.model_copy(update={"steps": steps})
+    def _all_resolved(self) -> tuple[AppliedFlow, ...]:
+        """The flows with ids for stable keys; unknown references stay, to be reported as given."""
+        placed = [self._placed(flow) for flow in self._document.flows]
+        for flow in placed:
+            key = _key(flow)
+            stored = self._stored[key] = self._stored_flow(key, flow.integration_id)
+            self._references.flow_ids[key] = (
+                self._context.new_id(Flow.prefix) if stored is None else stored.id
+            )
+        return tuple(map(self._references.flow, placed))
 
-    def _resolved_step(self, step: Step) -> Step:
-        update: dict[str, Any] = {}
-        if step.action is not None:
-            update["action"] = self._resolved_work(step.action)
-        if step.referrer is not None:
-            update["referrer"] = self._id_of(Action, self._actions, step.referrer)
-        return step.model_copy(update=update)
+    def _placed(self, flow: AppliedFlow) -> AppliedFlow:
+        if flow.integration_id is None:
+            return flow
+        id_ = self._references.integration(flow.integration_id)
+        return flow.model_copy(update={"integration_id": id_})
 
-    def _resolved_work(self, work: ActionWork) -> ActionWork:
-        if isinstance(work, ProcessAction):
-            return work
-        connection_id = self._id_of(Connection, self._connections, work.connection_id)
-        return work.model_copy(update={"connection_id": connection_id})
-
-    def _id_of[R: (Connection, Action)](
-        self, kind: type[R], in_file: dict[str, R], reference: str
-    ) -> str:
-        if reference in in_file:
-            return in_file[reference].id
-        if reference.startswith(f"{kind.prefix}_"):
-            return reference
-        found = self._context.resources.find(kind, self._caller.workspace_id, reference)
-        return reference if found is None else found.id
+    def _stored_flow(self, key: str, integration_id: str | None) -> Flow | None:
+        """The flow in its integration, or one in none that now moves there."""
+        find, workspace_id = self._context.resources.find, self._caller.workspace_id
+        name = flow_key(key, integration_id) or key
+        return find(Flow, workspace_id, name) or (
+            None if integration_id is None else find(Flow, workspace_id, key)
+        )
 
     def _violations(self, flows: Sequence[AppliedFlow]) -> Iterator[Violation]:
-        find_connection = self._lookup(Connection, self._connections)
-        find_action = self._lookup(Action, self._actions)
-        for number, action in enumerate(self._actions.values()):
+        find_connection = self._lookup(Connection, self._references.connections)
+        for number, action in enumerate(self._references.actions.values()):
             pointer = f"/actions/{number}/work"
             yield from check_work(self._context, action.work, pointer, find_connection)
+        in_file = {self._references.flow_ids[_key(flow)]: flow for flow in flows}
         for number, flow in enumerate(flows):
-            found = [
-                *check_graph(flow, flow.steps),
-                *check_steps(self._context, flow.steps, find_action, find_connection),
-            ]
-            for violation in found:
+            for violation in self._flow_violations(flow, in_file):
                 pointer = f"/flows/{number}{violation.pointer}"
                 yield Violation(violation.code, pointer, violation.message, violation.remedy)
             for place, webhook in enumerate(flow.webhooks):
                 pointer = f"/flows/{number}/webhooks/{place}"
                 yield from webhook_violations(webhook, pointer, self._stored_webhook(flow, webhook))
 
+    def _flow_violations(
+        self, flow: AppliedFlow, in_file: Mapping[str, AppliedFlow]
+    ) -> Iterator[Violation]:
+        key = _key(flow)
+        before = self._stored[key]
+        yield from check_graph(flow, flow.steps)
+        yield from check_settings(self._context, flow, before)
+        yield from check_references(
+            self._context,
+            self._caller.workspace_id,
+            flow,
+            before,
+            flow_id=self._references.flow_ids[key],
+            to_come=ToCome(in_file, self._new_ids()),
+        )
+        yield from check_steps(
+            self._context,
+            flow.steps,
+            self._lookup(Action, self._references.actions),
+            self._lookup(Connection, self._references.connections),
+        )
+        if flow.deploy and flow.steps:
+            yield from undeployable(flow, flow.steps)
+
+    def _new_ids(self) -> frozenset[str]:
+        """Of connections and actions that the file may be about to create."""
+        made = (*self._references.connections.values(), *self._references.actions.values())
+        return frozenset(resource.id for resource in made)
+
     def _stored_webhook(self, flow: AppliedFlow, webhook: WebhookInput) -> Webhook | None:
-        resources, workspace_id = self._context.resources, self._caller.workspace_id
-        stored = resources.find(Flow, workspace_id, _key(flow))
+        stored = self._stored[_key(flow)]
         if stored is None:
             return None
-        return resources.find(Webhook, workspace_id, _key(webhook), parent_id=stored.id)
+        return self._context.resources.find(
+            Webhook, self._caller.workspace_id, _key(webhook), parent_id=stored.id
+        )
 
     def _lookup[R: (Connection, Action)](self, kind: type[R], in_file: dict[str, R]) -> Lookup[R]:
         by_id = {resource.id: resource for resource in in_file.values()}
@@ -285,12 +330,15 @@ class _Apply:
 
     def _deploy(self, given: AppliedFlow, result: AppliedFlowResult) -> AppliedFlowResult:
         flow = self._context.resources.get(Flow, self._caller.workspace_id, result.id)
-        if not given.deploy or result.deployed or not given.steps:
+        if not given.deploy or not given.steps:
             sync_schedule(self._context, flow)
             return result
         version = self._context.resources.get(
             Version, self._caller.workspace_id, result.version_id, parent_id=flow.id
         )
+        if result.deployed:
+            sync_schedule(self._context, flow)
+        # A version that is live stays as it is, unless the flow became synchronous or ceased to be.
         deploy_version(self._context, self._caller, flow.id, version.id, version.revision)
         return result.model_copy(update={"deployed": True})
 

@@ -9,7 +9,7 @@ from millrace import limits
 from millrace.domain.audit import AuditChange, AuditEntry, AuditEvent
 from millrace.domain.base import Json
 from millrace.domain.flow import Flow
-from millrace.domain.ports import Change, Create, Delete, Listing, Replace
+from millrace.domain.ports import Change, Create, Delete, Listing, Put, Replace
 from millrace.domain.resource import Resource
 from millrace.domain.token import Caller
 from millrace.usecases.context import Context
@@ -60,7 +60,7 @@ def list_audit(
 
 
 def _resource(change: Change) -> Resource:
-    return change.resource if isinstance(change, Create) else change.before
+    return change.resource if isinstance(change, Create | Put) else change.before
 
 
 def _flow_id(change: Change) -> str | None:
@@ -72,7 +72,7 @@ def _told(change: Change) -> AuditChange:
     before: dict[str, Json] | None = None
     after: dict[str, Json] | None = None
     match change:
-        case Create(resource):
+        case Create(resource) | Put(resource):
             after = _fields(resource)
         case Delete(resource):
             before = _fields(resource)
@@ -92,7 +92,9 @@ def _told(change: Change) -> AuditChange:
 
 def _fields(resource: Resource) -> dict[str, Json]:
     """What a resource says of itself. A secret is not in it: no resource holds one."""
-    told: dict[str, Json] = resource.model_dump(mode="json", by_alias=True, exclude=_BOOKKEEPING)
+    told: dict[str, Json] = resource.model_dump(
+        mode="json", by_alias=True, exclude=_BOOKKEEPING | {*resource.beside}
+    )
     return told
 
 

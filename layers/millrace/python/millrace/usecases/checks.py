@@ -1,6 +1,9 @@
 """Rules that a flow's steps keep before they are stored: all findings at once, with pointers."""
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Final
+
+from pydantic.alias_generators import to_camel
 
 from millrace import compiler
 from millrace.domain.action import (
@@ -16,9 +19,18 @@ from millrace.domain.action import (
 )
 from millrace.domain.connection import Connection
 from millrace.domain.errors import NotFoundError, Violation
-from millrace.domain.flow import FlowSettings, Step
+from millrace.domain.flow import Flow, FlowInput, FlowSettings, Step
+from millrace.domain.flow_parts import Concurrency
+from millrace.domain.resource import Resource
 from millrace.usecases.context import Context
 from millrace.usecases.definitions import to_definition
+
+_RETRY_SETTINGS: Final = (
+    "retry_max_attempts",
+    "retry_delay_minutes",
+    "retry_uses_exponential_backoff",
+    "retry_unique_request_id_field",
+)
 
 type Lookup[R] = Callable[[str], R | None]
 
@@ -31,10 +43,8 @@ def work_of(step: Step, find_action: Lookup[Action]) -> ActionWork | None:
     return None if action is None else action.work
 
 
-def lookup[R: (Action, Connection)](
-    context: Context, kind: type[R], workspace_id: str
-) -> Lookup[R]:
-    """Finds stored actions or connections of a workspace by id, each read once."""
+def lookup[R: Resource](context: Context, kind: type[R], workspace_id: str) -> Lookup[R]:
+    """Finds stored resources of a workspace by id, each read once."""
     known: dict[str, R | None] = {}
 
     def find(id_: str) -> R | None:
@@ -56,6 +66,58 @@ def check_graph(settings: FlowSettings, steps: Sequence[Step]) -> list[Violation
     return [Violation(find.code, find.pointer, find.message, find.remedy) for find in findings]
 
 
+def check_settings(context: Context, given: FlowInput, before: Flow | None) -> Iterator[Violation]:
+    """The rules between a flow's settings, and its expressions can be compiled."""
+    if given.is_synchronous:
+        for name in _RETRY_SETTINGS:
+            if getattr(given, name) != FlowInput.model_fields[name].default:
+                yield Violation(
+                    "synchronousFlowRetry",
+                    f"/{to_camel(name)}",
+                    "A synchronous flow cannot run again as a whole: its caller is waiting.",
+                    "Leave it out, or set isSynchronous to false.",
+                )
+    kept = 0 if before is None else before.organization_api_keys_count
+    keys = given.organization_api_keys
+    if given.endpoint_security_type == "organization" and not (kept if keys is None else keys):
+        yield Violation(
+            "apiKeysMissing",
+            "/organizationApiKeys",
+            "endpointSecurityType is organization, but no API key opens the endpoint.",
+            "Set organizationApiKeys, or choose another endpointSecurityType.",
+        )
+    if given.retry_unique_request_id_field is not None:
+        where = "/retryUniqueRequestIdField"
+        yield from check_expression(context, given.retry_unique_request_id_field, where)
+    yield from _check_concurrency(context, given.concurrency, "/concurrency")
+
+
+def _check_concurrency(
+    context: Context, concurrency: Concurrency | None, pointer: str
+) -> Iterator[Violation]:
+    if concurrency is not None and concurrency.key_expression is not None:
+        yield from check_expression(context, concurrency.key_expression, f"{pointer}/keyExpression")
+
+
+def undeployable(settings: FlowSettings, steps: Sequence[Step]) -> Iterator[Violation]:
+    """What may be stored, but cannot run yet."""
+    for number, step in enumerate(steps):
+        if step.type == "Flow" and not step.is_skipped:
+            yield Violation(
+                "flowStepNotRunnable",
+                f"/steps/{number}/type",
+                f"Step {step.id!r} runs another flow, which steps cannot do yet.",
+                "Skip the step, or start the other flow by runNextFlowIds once that is there.",
+            )
+    if settings.endpoint_security_type == "customerRequired":
+        yield Violation(
+            "customerKeysMissing",
+            "/endpointSecurityType",
+            "customerRequired needs API keys of the deployment, and there are none.",
+            "Use organization with keys of your own, or customerOptional.",
+        )
+
+
 def check_steps(
     context: Context,
     steps: Sequence[Step],
@@ -68,11 +130,29 @@ def check_steps(
         yield from _check_action(step, pointer, find_action)
         if step.filter is not None:
             yield from check_expression(context, step.filter, f"{pointer}/filter")
+        if step.schedule is not None and (step.depends_on or step.type != "Export"):
+            yield Violation(
+                "scheduleOfNoSource",
+                f"{pointer}/schedule",
+                f"Step {step.id!r} does not begin the flow by reading, so nothing can start it.",
+                "Give the schedule to an Export step without dependsOn, or to the flow.",
+            )
+        yield from _check_concurrency(context, step.concurrency, f"{pointer}/concurrency")
         if step.action is not None:
             yield from check_work(context, step.action, f"{pointer}/action", find_connection)
 
 
 def _check_action(step: Step, pointer: str, find_action: Lookup[Action]) -> Iterator[Violation]:
+    if step.type == "Flow":
+        yield from _check_subflow(step, pointer)
+        return
+    if step.flow_id is not None:
+        yield Violation(
+            "flowOfNoFlowStep",
+            f"{pointer}/flowId",
+            f"Step {step.id!r} is of type {step.type} and runs an action, not a flow.",
+            "Remove flowId, or set the step's type to Flow.",
+        )
     if step.action is not None and step.referrer is not None:
         yield Violation(
             "actionTwice",
@@ -102,6 +182,24 @@ def _check_action(step: Step, pointer: str, find_action: Lookup[Action]) -> Iter
             f"Step {step.id!r} is of type {step.type}, but its action is of type {work.type}.",
             f"Set the step's type to {work.type}, or give it another action.",
         )
+
+
+def _check_subflow(step: Step, pointer: str) -> Iterator[Violation]:
+    if step.flow_id is None:
+        yield Violation(
+            "flowMissing",
+            f"{pointer}/flowId",
+            f"Step {step.id!r} is of type Flow, but names no flow to run.",
+            "Set flowId to the id of the flow.",
+        )
+    for name in ("action", "referrer"):
+        if getattr(step, name) is not None:
+            yield Violation(
+                "actionOfFlowStep",
+                f"{pointer}/{name}",
+                f"Step {step.id!r} is of type Flow and has no action.",
+                "Remove it, or set the step's type to that of the action.",
+            )
 
 
 def check_work(

@@ -7,14 +7,20 @@ from millrace.domain.flow import FlowSettings, Step
 
 
 def to_definition(settings: FlowSettings, steps: Sequence[Step]) -> compiler.Definition:
-    """What the compiler needs to know of a flow and its steps; actions are none of its business."""
+    """What the compiler needs to know of a flow and its steps; actions are none of its business.
+
+    Retries of a synchronous flow are refused with the settings, all of them at once, so here there
+    are none.
+    """
+    retry = compiler.FlowRetry(
+        max_attempts=settings.retry_max_attempts,
+        delay_minutes=settings.retry_delay_minutes,
+        exponential=settings.retry_uses_exponential_backoff,
+    )
     return compiler.Definition(
         steps=tuple(_to_step(step) for step in steps),
-        flow_retry=compiler.FlowRetry(
-            max_attempts=settings.retry_max_attempts,
-            delay_minutes=settings.retry_delay_minutes,
-            exponential=settings.retry_uses_exponential_backoff,
-        ),
+        is_synchronous=settings.is_synchronous,
+        flow_retry=compiler.FlowRetry() if settings.is_synchronous else retry,
     )
 
 

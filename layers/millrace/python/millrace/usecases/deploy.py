@@ -1,23 +1,25 @@
 """Deploying a version: compile, create the machine, set the schedule, then switch in one write."""
 
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from millrace import compiler, limits
 from millrace.domain.action import Action
 from millrace.domain.connection import Connection
 from millrace.domain.errors import ConflictError, Violation
-from millrace.domain.flow import Flow, Version
+from millrace.domain.flow import Flow, MachineKind, Version
 from millrace.domain.ports import Replace, Schedule
 from millrace.domain.schedule import to_scheduler_expression
 from millrace.domain.token import Caller
 from millrace.usecases.audit import audited
-from millrace.usecases.checks import check_steps, lookup
+from millrace.usecases.checks import check_steps, lookup, undeployable
 from millrace.usecases.context import Context
 from millrace.usecases.definitions import to_definition
 from millrace.usecases.flows import get_flow, get_version
 from millrace.usecases.resources import changed, check_revision, refuse
 from millrace.usecases.step_durations import past_durations
+
+_SYNCHRONOUS: Final = "-sync"
 
 
 def deploy_version(
@@ -31,23 +33,25 @@ def deploy_version(
 ) -> Version:
     """Make this version the one that triggers start.
 
-    Everything that can fail comes before the switch, so a failure leaves the old version live;
-    a machine that is left over is taken up by the next try.
+    A version that is live already is only given a machine of the other kind, if isSynchronous
+    changed. Everything that can fail comes before the switch, so a failure leaves the old version
+    live; a machine that is left over is taken up by the next try.
     """
     flow = get_flow(context, caller, flow_id)
     version = get_version(context, caller, flow_id, version_id)
     check_revision(version, revision)
-    if version.deployed_at is not None:
+    kind: MachineKind = "EXPRESS" if flow.is_synchronous else "STANDARD"
+    if version.deployed_at is not None and version.machine_kind == kind:
         return version
     _check_deployable(context, flow, version)
-    machine_arn = _deploy_machine(context, flow, version)
+    machine_arn = _deploy_machine(context, flow, version, kind)
     now = context.clock()
     live = version.model_copy(
         update={
             **changed(context, caller, version),
             "deployed_at": now,
             "frozen": True,
-            "machine_arn": machine_arn,
+            **_machines(version, machine_arn, kind),
         }
     )
     is_draft = flow.draft_version_id == version.id
@@ -59,7 +63,7 @@ def deploy_version(
         }
     )
     changes = [Replace(flow, switched), Replace(version, live, parent_id=flow.id)]
-    if flow.deployed_version_id is not None:
+    if flow.deployed_version_id not in {None, version.id}:
         old = get_version(context, caller, flow_id, flow.deployed_version_id)
         changes.append(_retired(context, caller, old))
     context.resources.commit(*audited(context, caller, event, changes))
@@ -107,21 +111,28 @@ def sync_schedule(context: Context, flow: Flow) -> None:
 
 def _check_deployable(context: Context, flow: Flow, version: Version) -> None:
     """What was right when it was saved may have changed: actions and connections come and go."""
-    refuse(
-        check_steps(
-            context,
-            version.steps,
-            lookup(context, Action, flow.workspace_id),
-            lookup(context, Connection, flow.workspace_id),
-        )
+    found = check_steps(
+        context,
+        version.steps,
+        lookup(context, Action, flow.workspace_id),
+        lookup(context, Connection, flow.workspace_id),
     )
+    refuse([*undeployable(flow, version.steps), *found])
 
 
-def _deploy_machine(context: Context, flow: Flow, version: Version) -> str:
-    # Whether a failed attempt is followed by another is the flow's setting, which may change while
-    # the version stays; so every machine has the states to ask for it.
-    asks = compiler.FlowRetry(max_attempts=limits.FLOW_RETRY_ATTEMPTS)
-    definition = replace(to_definition(flow, version.steps), flow_retry=asks)
+def _machines(version: Version, arn: str, kind: MachineKind) -> dict[str, Any]:
+    """What a version says of its machines once this one is live."""
+    spare = version.spare_machine_arn if version.machine_kind == kind else version.machine_arn
+    return {"machine_arn": arn, "machine_kind": kind, "spare_machine_arn": spare}
+
+
+def _deploy_machine(context: Context, flow: Flow, version: Version, kind: MachineKind) -> str:
+    definition = to_definition(flow, version.steps)
+    if not flow.is_synchronous:
+        # Whether a failed attempt is followed by another is the flow's setting, which may change
+        # while the version stays; so every machine has the states to ask for it.
+        asks = compiler.FlowRetry(max_attempts=limits.FLOW_RETRY_ATTEMPTS)
+        definition = replace(definition, flow_retry=asks)
     try:
         compiled = compiler.compile_flow(definition, context.targets, past_durations(context, flow))
     except compiler.CompileError as error:
@@ -129,12 +140,18 @@ def _deploy_machine(context: Context, flow: Flow, version: Version) -> str:
             Violation(find.code, find.pointer, find.message, find.remedy) for find in error.findings
         )
         raise
-    return context.machines.deploy(machine_name(version), compiled.asl, compiled.type)
+    return context.machines.deploy(machine_name(version, kind), compiled.asl, compiled.type)
 
 
-def machine_name(version: Version) -> str:
-    """One machine a version, so that running runs stay on theirs."""
-    return f"{version.flow_id}-v{version.number}"
+def machine_name(version: Version, kind: MachineKind = "STANDARD") -> str:
+    """One machine a version, so that running runs stay on theirs; a machine cannot change kind."""
+    name = f"{version.flow_id}-v{version.number}"
+    return f"{name}{_SYNCHRONOUS}" if kind == "EXPRESS" else name
+
+
+def is_synchronous(machine_arn: str) -> bool:
+    """Whether a machine is an EXPRESS one."""
+    return machine_arn.endswith(_SYNCHRONOUS)
 
 
 def _retired(context: Context, caller: Caller, version: Version) -> Replace:

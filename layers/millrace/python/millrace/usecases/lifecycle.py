@@ -5,16 +5,18 @@ execution ended; the sweeper asks about runs of which neither was heard. All thr
 same run, in any order and more than once: the terminal status is written once.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import timedelta
+from itertools import chain
 from typing import Final, Literal
 
 from pydantic import Field
 
+from millrace.compiler.rules import EXPRESS_SECONDS
 from millrace.domain.base import Json, Model
 from millrace.domain.errors import ConflictError, NotFoundError, UnavailableError
-from millrace.domain.flow import Flow, Step
+from millrace.domain.flow import Flow, Version
 from millrace.domain.run import (
     Counts,
     Run,
@@ -26,9 +28,13 @@ from millrace.domain.run import (
     StepStatus,
 )
 from millrace.usecases.context import Context
+from millrace.usecases.deploy import is_synchronous
+from millrace.usecases.latest_runs import tell_flow
 from millrace.usecases.runs import run_version, start_execution
+from millrace.usecases.step_input import sources
 
 _RETRY_WAIT_MAX: Final = timedelta(hours=24)
+_EXPRESS_TIME: Final = timedelta(seconds=EXPRESS_SECONDS)
 _SWEEP_AFTER: Final = timedelta(minutes=2)
 
 
@@ -87,7 +93,12 @@ def _on_failed_attempt(context: Context, key: RunKey, event: AttemptEvent) -> di
 
 
 def _wait_after(context: Context, run: Run, attempt: int) -> timedelta | None:
-    """How long to wait, doubling if the flow says so, or None if there are no attempts left."""
+    """How long to wait, doubling if the flow says so, or None if there are no attempts left.
+
+    A synchronous machine has no states for another attempt, whatever the flow became meanwhile.
+    """
+    if is_synchronous(run.machine_arn):
+        return None
     try:
         flow = context.resources.get(Flow, run.workspace_id, run.flow_id)
     except NotFoundError:
@@ -128,10 +139,12 @@ def finish_run(context: Context, run: Run, *, failure: RunError | None = None) -
         status = RunStatus.PARTIALLY_SUCCEEDED
     outcome = RunOutcome(
         status=status,
-        counts=_total(_steps(context, run), records),
+        counts=_total(_version(context, run), records),
         error=failure,
     )
-    return context.runs.finish(run.key, outcome, context.clock())
+    ended = context.runs.finish(run.key, outcome, context.clock())
+    tell_flow(context, ended)
+    return ended
 
 
 def _settle(context: Context, run: Run) -> list[StepRecord]:
@@ -152,21 +165,26 @@ def _settle(context: Context, run: Run) -> list[StepRecord]:
     return settled
 
 
-def _steps(context: Context, run: Run) -> tuple[Step, ...]:
-    """The steps of the run's version; none if its flow was deleted meanwhile."""
+def _version(context: Context, run: Run) -> Version | None:
+    """The run's version; None if its flow was deleted meanwhile."""
     try:
-        return run_version(context, run).steps
+        return run_version(context, run)
     except NotFoundError:
-        return ()
+        return None
 
 
-def _total(steps: Sequence[Step], records: Iterable[StepRecord]) -> Counts:
+def _sources(version: Version) -> dict[str, tuple[str, ...]]:
+    """The steps that run, and what each reads."""
+    return {step.id: sources(version, step) for step in version.steps if not step.is_skipped}
+
+
+def _total(version: Version | None, records: Iterable[StepRecord]) -> Counts:
     """The counts of a run: what came into its first steps and went out of its last ones."""
-    enabled = [step for step in steps if not step.is_skipped]
-    needed = {dependency for step in enabled for dependency in step.depends_on}
+    read_by = {} if version is None else _sources(version)
+    needed = set(chain.from_iterable(read_by.values()))
     counts = {record.step_id: record.counts for record in records}
-    first = [counts[step.id] for step in enabled if not step.depends_on and step.id in counts]
-    last = [counts[step.id] for step in enabled if step.id not in needed and step.id in counts]
+    first = [counts[id_] for id_, read in read_by.items() if not read and id_ in counts]
+    last = [counts[id_] for id_ in read_by if id_ not in needed and id_ in counts]
     return Counts(
         records_in=sum(each.records_in for each in first),
         records_out=sum(each.records_out for each in last),
@@ -208,7 +226,13 @@ def sweep(context: Context) -> int:
 
 def _repair(context: Context, run: Run) -> bool:
     """Whether there was something to repair."""
-    outcome = context.machines.outcome(run.machine_arn, run.id)
+    outcome: str | None
+    if is_synchronous(run.machine_arn):
+        # Step Functions does not tell of an EXPRESS execution, which ends after this long anyway.
+        is_over = context.clock() - run.created_at > _EXPRESS_TIME
+        outcome = "TIMED_OUT" if is_over else "RUNNING"
+    else:
+        outcome = context.machines.outcome(run.machine_arn, run.id)
     if outcome == "RUNNING":
         return False
     if outcome is None:

@@ -1,10 +1,11 @@
 """Carrying out a request once: the same Idempotency-Key gives the first answer again."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from millrace import limits
 from millrace.domain.base import Clock
@@ -16,9 +17,19 @@ from millrace.domain.errors import (
     TooLargeError,
     Violation,
 )
-from millrace.domain.ports import Change, Create, Delete, Listing, Replace, Resources
+from millrace.domain.ports import (
+    Change,
+    Create,
+    Delete,
+    Found,
+    Listing,
+    Ref,
+    Replace,
+    Resources,
+)
 from millrace.domain.remembered import RememberedRequest
 from millrace.domain.resource import Resource
+from millrace.domain.run import LatestRun
 from millrace.domain.token import Caller
 
 
@@ -67,6 +78,20 @@ class Once:
     ) -> R:
         """The resource. Raises NotFoundError."""
         return self._resources.get(kind, workspace_id, id_, parent_id=parent_id)
+
+    def get_many(self, workspace_id: str, refs: Iterable[Ref[Any]]) -> Found:
+        """Several resources in one read; what is not there is left out."""
+        return self._resources.get_many(workspace_id, refs)
+
+    def record_run(self, workspace_id: str, flow_id: str, run: LatestRun) -> None:
+        """Remember a flow's latest run beside the flow, unless a later one is known."""
+        self._resources.record_run(workspace_id, flow_id, run)
+
+    def latest_runs(
+        self, workspace_id: str, versions: Iterable[tuple[str, str]]
+    ) -> Mapping[str, LatestRun]:
+        """The latest runs of versions that are not their flow's latest run."""
+        return self._resources.latest_runs(workspace_id, versions)
 
     def find[R: Resource](
         self, kind: type[R], workspace_id: str, stable_key: str, *, parent_id: str | None = None

@@ -60,7 +60,8 @@ class _Job:
         return input_pages(self.context, self.run, self.version, self.step, start)
 
     def connection(self, connection_id: str) -> tuple[Connection, dict[str, str]]:
-        """A connection of the run's workspace, and its secrets."""
+        """A connection of the run's workspace, or what takes its place, and its secrets."""
+        connection_id = self.run.connections.get(connection_id, connection_id)
         try:
             connection = self.context.resources.get(
                 Connection, self.run.workspace_id, connection_id
@@ -84,12 +85,26 @@ def run_step(context: Context, task: StepTask, time_left: Callable[[], timedelta
     except (ConflictError, NotFoundError) as error:
         raise StepFailed("runOver", error.message) from error
     step = _find_step(version, task.step_id)
+    if step.is_skipped:
+        return _not_run(context, task)
     record = context.runs.claim_step(key, task.attempt, step.id, context.clock())
     if not record.status.is_terminal:
         progress = Progress(context, run, record, time_left)
         record = _try(_Job(context, run, version, step, progress))
     _raise_for(record, step)
     return record
+
+
+def _not_run(context: Context, task: StepTask) -> StepRecord:
+    """The answer for a step that the run leaves out; nothing is recorded of it."""
+    now = context.clock()
+    return StepRecord(
+        step_id=task.step_id,
+        attempt=task.attempt,
+        status=StepStatus.SKIPPED,
+        started_at=now,
+        ended_at=now,
+    )
 
 
 def _find_step(version: Version, step_id: str) -> Step:

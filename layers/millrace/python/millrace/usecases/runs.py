@@ -1,9 +1,11 @@
 """Starting runs and looking at them."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
 
 from millrace import limits
 from millrace.domain.base import Json, Record
@@ -23,7 +25,10 @@ from millrace.domain.token import Caller
 from millrace.usecases.context import Context
 from millrace.usecases.deploy import deployed_version
 from millrace.usecases.flows import get_flow, get_version
+from millrace.usecases.latest_runs import tell_flow
 from millrace.usecases.pages import read_records
+
+_NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +39,19 @@ class RunDetail:
     steps: tuple[StepRecord, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """What a run does otherwise than its version says."""
+
+    steps_to_run: tuple[str, ...] | None = None
+    virtual_environment_id: str | None = None
+    connections: Mapping[str, str] = _NOTHING
+    retry_of: Run | None = None
+
+
+_AS_USUAL: Final = Manner()
+
+
 def start_run(
     context: Context,
     flow: Flow,
@@ -41,6 +59,7 @@ def start_run(
     payload: Json,
     *,
     version: Version | None = None,
+    how: Manner = _AS_USUAL,
     dedupe_key: str | None = None,
 ) -> tuple[Run, bool]:
     """Record a run, durably, and start it; with a dedupe key, at most one run for that key.
@@ -62,8 +81,16 @@ def start_run(
             version_number=version.number,
             status=RunStatus.RUNNING,
             trigger=trigger,
-            payload=_keep_payload(context, RunKey(flow.workspace_id, run_id), payload),
+            payload=(
+                _keep_payload(context, RunKey(flow.workspace_id, run_id), payload)
+                if how.retry_of is None
+                else how.retry_of.payload
+            ),
+            retry_of=None if how.retry_of is None else how.retry_of.id,
             machine_arn=version.machine_arn,
+            steps_to_run=how.steps_to_run,
+            virtual_environment_id=how.virtual_environment_id,
+            connections=dict(how.connections),
             created_at=now,
             started_at=now,
             attempts=(Attempt(number=1, status=RunStatus.RUNNING, started_at=now),),
@@ -73,6 +100,7 @@ def start_run(
     if is_new:
         with suppress(UnavailableError):
             start_execution(context, run)
+        tell_flow(context, run)
     return run, is_new
 
 
@@ -83,16 +111,6 @@ def start_execution(context: Context, run: Run) -> None:
         run.id,
         {"workspaceId": run.workspace_id, "runId": run.id, "attempt": run.attempt},
     )
-
-
-def run_flow(
-    context: Context, caller: Caller, flow_id: str, payload: Json, dedupe_key: str | None = None
-) -> Run:
-    """Start the deployed version on behalf of a caller; with a dedupe key, once for that key."""
-    flow = get_flow(context, caller, flow_id)
-    trigger = Trigger(source="manual", triggered_by=caller.token_id)
-    run, _ = start_run(context, flow, trigger, payload, dedupe_key=dedupe_key)
-    return run
 
 
 def get_run(context: Context, caller: Caller, run_id: str) -> RunDetail:
@@ -110,8 +128,17 @@ def list_runs(
 
 
 def run_version(context: Context, run: Run) -> Version:
-    """The version a run is pinned to."""
-    return context.resources.get(Version, run.workspace_id, run.version_id, parent_id=run.flow_id)
+    """The version a run is pinned to; steps that the run leaves out are marked as skipped."""
+    version = context.resources.get(
+        Version, run.workspace_id, run.version_id, parent_id=run.flow_id
+    )
+    if run.steps_to_run is None:
+        return version
+    steps = (
+        step if step.id in run.steps_to_run else step.model_copy(update={"is_skipped": True})
+        for step in version.steps
+    )
+    return version.model_copy(update={"steps": tuple(steps)})
 
 
 def step_output(

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
-from itertools import chain
+from itertools import chain, takewhile
 
 from millrace.domain.base import Record
 from millrace.domain.flow import Step, Version
@@ -60,6 +60,7 @@ def input_pages(
     A step that failed, under the strategy to continue, hands on nothing.
     """
     position = 0
+    rivals = _rivals(version, step)
     for records in _batches(context, run, version, step, start):
         if isinstance(records, int):
             position += records
@@ -68,7 +69,7 @@ def input_pages(
         first = position + len(records) - len(fresh)
         position += len(records)
         yield [
-            _judge(context.connectors, step, first + offset, record)
+            _judge(context.connectors, step, rivals, first + offset, record)
             for offset, record in enumerate(fresh)
         ]
 
@@ -94,13 +95,39 @@ def _pages(context: Context, run: Run, names: tuple[str, ...]) -> Iterator[Outpu
             yield from record.output
 
 
-def _judge(connectors: Connectors, step: Step, position: int, record: Record) -> Item:
-    if step.filter is None:
-        return Item(position, record, Verdict.TAKE)
+def _rivals(version: Version, step: Step) -> tuple[Step, ...]:
+    """The steps of the same exclusive group that come first; a skipped one claims nothing."""
+    if step.exclusive_group is None:
+        return ()
+    before = takewhile(lambda other: other.id != step.id, version.steps)
+    return tuple(
+        other
+        for other in before
+        if other.exclusive_group == step.exclusive_group
+        and set(other.depends_on) == set(step.depends_on)
+        and not other.is_skipped
+    )
+
+
+def _judge(
+    connectors: Connectors, step: Step, rivals: tuple[Step, ...], position: int, record: Record
+) -> Item:
+    otherwise = Verdict.PASS if step.on_not_matching == "pass" else Verdict.DROP
     try:
-        matches = connectors.matches(step.filter, record)
+        # A record on which a rival's filter fails counts as failed there, so it is the rival's.
+        if any(_claims(connectors, rival, record) for rival in rivals):
+            return Item(position, record, otherwise)
+        if step.filter is None or connectors.matches(step.filter, record):
+            return Item(position, record, Verdict.TAKE)
     except RecordError as error:
         return Item(position, record, Verdict.FAIL, RecordFailure.of(position, error))
-    if matches:
-        return Item(position, record, Verdict.TAKE)
-    return Item(position, record, Verdict.PASS if step.on_not_matching == "pass" else Verdict.DROP)
+    return Item(position, record, otherwise)
+
+
+def _claims(connectors: Connectors, rival: Step, record: Record) -> bool:
+    if rival.filter is None:
+        return True
+    try:
+        return connectors.matches(rival.filter, record)
+    except RecordError:
+        return True

@@ -77,4 +77,4 @@ def authenticate(context: Context, text: str) -> Caller:
     expired = token.expires_at is not None and token.expires_at <= context.clock()
     if expired or not hmac.compare_digest(token.secret_hash, hash_token(text)):
         raise UnauthenticatedError("no valid token")
-    return Caller(workspace_id=workspace_id, token_id=token_id)
+    return Caller(workspace_id=workspace_id, token_id=token_id, role=token.role)

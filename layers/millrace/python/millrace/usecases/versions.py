@@ -2,14 +2,15 @@
 
 from typing import Any
 
+from millrace import limits
 from millrace.domain.errors import ConflictError
-from millrace.domain.flow import Flow, Version
-from millrace.domain.ports import Change, Create, Delete, Replace
+from millrace.domain.flow import Flow, LatestSteps, Version
+from millrace.domain.ports import Change, Create, Delete, Put, Replace
 from millrace.domain.token import Caller
 from millrace.usecases.audit import audited
 from millrace.usecases.context import Context
 from millrace.usecases.deploy import deploy_version
-from millrace.usecases.flows import get_flow, get_version
+from millrace.usecases.flows import get_flow, get_version, with_new_version
 from millrace.usecases.resources import born, changed, check_revision
 
 
@@ -35,13 +36,14 @@ def create_draft(
     after = flow.model_copy(
         update={
             **changed(context, caller, flow),
-            "draft_version_id": draft.id,
-            "latest_version_id": draft.id,
-            "latest_version_number": draft.number,
-            "steps_count": len(draft.steps),
+            **with_new_version(flow, draft),
         }
     )
-    changes: list[Change] = [Replace(flow, after), Create(draft, parent_id=flow.id)]
+    changes: list[Change] = [
+        Replace(flow, after),
+        Create(draft, parent_id=flow.id),
+        Put(LatestSteps.of(draft)),
+    ]
     context.resources.commit(*audited(context, caller, "draftCreated", changes))
     return draft
 
@@ -68,13 +70,19 @@ def delete_version(
     check_revision(version, revision)
     if version.deployed_at is not None:
         raise ConflictError("the version is deployed; undeploy it, or deploy another one first")
-    if version.machine_arn is not None and context.machines.is_running(version.machine_arn):
+    if any(map(context.machines.is_running, version.machine_arns)):
         raise ConflictError("runs of the version are not over; wait for them")
-    update: dict[str, Any] = {}
+    others = _others(context, flow, version)
+    update: dict[str, Any] = {
+        "versions_count": flow.versions_count - 1,
+        "recent_version_ids": tuple(other.id for other in others),
+    }
+    changes: list[Change] = [Delete(version, parent_id=flow.id)]
     if flow.draft_version_id == version.id:
         update["draft_version_id"] = None
     if flow.latest_version_id == version.id:
-        latest = _latest_but(context, flow, version)
+        latest = others[0]
+        changes.append(Put(LatestSteps.of(latest)))
         update |= {
             "latest_version_id": latest.id,
             "latest_version_number": latest.number,
@@ -83,17 +91,22 @@ def delete_version(
         }
     # The flow takes part even if nothing of it changes: so it cannot have deployed it meanwhile.
     after = flow.model_copy(update={**changed(context, caller, flow), **update})
-    changes: list[Change] = [Replace(flow, after), Delete(version, parent_id=flow.id)]
+    changes.append(Replace(flow, after))
     context.resources.commit(*audited(context, caller, "versionDeleted", changes))
-    if version.machine_arn is not None:
-        context.machines.delete(version.machine_arn)
+    for machine_arn in version.machine_arns:
+        context.machines.delete(machine_arn)
 
 
-def _latest_but(context: Context, flow: Flow, version: Version) -> Version:
+def _others(context: Context, flow: Flow, version: Version) -> list[Version]:
+    """The flow's newest other versions, the newest first."""
     newest = context.resources.page(
-        Version, flow.workspace_id, parent_id=flow.id, limit=2, newest_first=True
+        Version,
+        flow.workspace_id,
+        parent_id=flow.id,
+        limit=limits.RECENT_VERSIONS + 1,
+        newest_first=True,
     )
     others = [other for other in newest.items if other.id != version.id]
     if not others:
         raise ConflictError("it is the flow's only version; delete the flow, or change its steps")
-    return others[0]
+    return others[: limits.RECENT_VERSIONS]

@@ -1,9 +1,10 @@
-"""Virtual environments: the connections that they name exist."""
+"""Virtual environments: the connections and data pools that they name exist."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from millrace.domain.connection import Connection
+from millrace.domain.data_pool import DataPool
 from millrace.domain.errors import Violation
 from millrace.domain.token import Caller
 from millrace.domain.virtual_environment import VirtualEnvironment, VirtualEnvironmentInput
@@ -15,12 +16,26 @@ from millrace.usecases.crud import Crud
 def _check(
     context: Context, caller: Caller, given: VirtualEnvironmentInput, _: object
 ) -> Iterator[Violation]:
-    find = lookup(context, Connection, caller.workspace_id)
-    for replaced, replacing in given.replacements.connections.items():
-        pointer = f"/replacements/connections/{pointer_token(replaced)}"
-        for id_ in (replaced, replacing):
-            if find(id_) is None:
-                yield unknown_connection(id_, pointer)
+    find_connection = lookup(context, Connection, caller.workspace_id)
+    for id_, pointer in _named("connections", given.replacements.connections):
+        if find_connection(id_) is None:
+            yield unknown_connection(id_, pointer)
+    find_data_pool = lookup(context, DataPool, caller.workspace_id)
+    for id_, pointer in _named("dataPools", given.replacements.data_pools):
+        if find_data_pool(id_) is None:
+            yield Violation(
+                "unknownDataPool",
+                pointer,
+                f"There is no data pool {id_!r}.",
+                "Create the data pool first, or correct the id.",
+            )
+
+
+def _named(field: str, replacements: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """The ids on both sides, and where they stand."""
+    for replaced, replacing in replacements.items():
+        pointer = f"/replacements/{field}/{pointer_token(replaced)}"
+        yield from ((replaced, pointer), (replacing, pointer))
 
 
 VIRTUAL_ENVIRONMENTS: Final = Crud(VirtualEnvironment, VirtualEnvironmentInput, check=_check)

@@ -1,6 +1,5 @@
 """Webhooks of a flow, and the deliveries that come in through them."""
 
-import hashlib
 import hmac
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -18,10 +17,11 @@ from millrace.domain.errors import (
 )
 from millrace.domain.flow import Flow
 from millrace.domain.json_text import parse_json
-from millrace.domain.ports import Create, Delete, Listing
+from millrace.domain.ports import Create, Delete, Listing, Replace
 from millrace.domain.run import Run, Trigger
 from millrace.domain.token import Caller
 from millrace.domain.webhook import Webhook, WebhookInput
+from millrace.usecases.api_keys import check_api_key
 from millrace.usecases.audit import audited
 from millrace.usecases.context import Context
 from millrace.usecases.flows import get_flow
@@ -56,7 +56,7 @@ def webhook_violations(
             "algorithmMissing",
             f"{pointer}/hmacAlgorithm",
             "hmacSecretKey is set, but without an algorithm no signature is verified.",
-            "Set hmacAlgorithm to sha256, or leave out the secret.",
+            "Set hmacAlgorithm, such as to sha256, or leave out the secret.",
         )
 
 
@@ -118,11 +118,40 @@ def list_webhooks(
     )
 
 
+def get_webhook(context: Context, caller: Caller, flow_id: str, webhook_id: str) -> Webhook:
+    """One webhook of a flow, without its secret."""
+    return context.resources.get(Webhook, caller.workspace_id, webhook_id, parent_id=flow_id)
+
+
+def replace_webhook(
+    context: Context,
+    caller: Caller,
+    flow_id: str,
+    webhook_id: str,
+    given: WebhookInput,
+    revision: int | None,
+) -> Webhook:
+    """Change a webhook; its address stays, and so does its secret if it is left out."""
+    before = get_webhook(context, caller, flow_id, webhook_id)
+    check_revision(before, revision)
+    refuse(webhook_violations(given, before=before))
+    after, secrets = changed_webhook(context, caller, before, given)
+    if after is before:
+        return before
+    changes = [Replace(before, after, parent_id=flow_id)]
+    commit_with_secrets(
+        context,
+        audited(context, caller, "webhookReplaced", changes),
+        *changed_secrets(before, after, secrets),
+    )
+    return after
+
+
 def delete_webhook(
     context: Context, caller: Caller, flow_id: str, webhook_id: str, revision: int | None
 ) -> None:
     """Remove a webhook; deliveries to its address are refused from then on."""
-    webhook = context.resources.get(Webhook, caller.workspace_id, webhook_id, parent_id=flow_id)
+    webhook = get_webhook(context, caller, flow_id, webhook_id)
     check_revision(webhook, revision)
     changes = [Delete(webhook, parent_id=flow_id)]
     context.resources.commit(*audited(context, caller, "webhookDeleted", changes))
@@ -140,16 +169,25 @@ class Delivery:
     body: bytes
 
 
-def receive_delivery(context: Context, webhook_id: str, delivery: Delivery) -> tuple[Run, bool]:
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What became of a delivery that was accepted."""
+
+    run: Run
+    is_new: bool
+    webhook: Webhook
+
+
+def receive_delivery(context: Context, webhook_id: str, delivery: Delivery) -> Accepted:
     """Check a delivery, record its run durably, and start it.
 
-    The bytes are verified before anything is parsed. Returns the run, and whether it is new: the
-    same delivery id gives the same run.
+    The bytes are verified before anything is parsed. The same delivery id gives the same run.
 
     Raises:
         NotFoundError: there is no such webhook, or its flow is gone.
         TooLargeError: the body is too large.
-        UnauthenticatedError: the signature is missing or wrong.
+        UnauthenticatedError: the signature, or the API key that the flow asks for, is missing or
+            wrong.
         ConflictError: the flow is disabled or has no deployed version.
     """
     if len(delivery.body) > limits.WEBHOOK_BYTES:
@@ -161,19 +199,22 @@ def receive_delivery(context: Context, webhook_id: str, delivery: Delivery) -> t
         raise NotFoundError("there is no such webhook")
     _verify(context, webhook, delivery)
     flow = context.resources.get(Flow, webhook.workspace_id, webhook.flow_id)
+    check_api_key(context, flow, delivery.headers.get("api-key"))
     if not flow.is_enabled:
         raise ConflictError("the flow is disabled")
     delivery_id = _delivery_id(webhook, delivery)
     trigger = Trigger(source="webhook", webhook_id=webhook.id, delivery_id=delivery_id)
     dedupe_key = None if delivery_id is None else f"{webhook.id}\n{delivery_id}"
-    return start_run(context, flow, trigger, _payload(webhook, delivery), dedupe_key=dedupe_key)
+    payload = _payload(webhook, delivery)
+    run, is_new = start_run(context, flow, trigger, payload, dedupe_key=dedupe_key)
+    return Accepted(run, is_new, webhook)
 
 
 def _verify(context: Context, webhook: Webhook, delivery: Delivery) -> None:
     if webhook.hmac_algorithm is None:
         return
     secret = secrets_of(context.secrets, webhook)["hmac_secret_key"]
-    digest = hmac.new(secret.encode(), delivery.body, hashlib.sha256).hexdigest()
+    digest = hmac.new(secret.encode(), delivery.body, webhook.hmac_algorithm).hexdigest()
     given = delivery.headers.get(webhook.hmac_header.lower(), "")
     # Compared as bytes: compare_digest refuses text that is not ASCII.
     expected = f"{webhook.hmac_prefix}{digest}".encode()

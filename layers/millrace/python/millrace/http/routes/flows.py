@@ -7,7 +7,7 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Query
 from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 
-from millrace.domain.base import StableKey
+from millrace import limits
 from millrace.domain.errors import ConflictError, NotFoundError
 from millrace.domain.flow import FlowInput
 from millrace.domain.patch import Patch
@@ -28,7 +28,13 @@ from millrace.usecases import deploy, flows, patch
 from millrace.usecases.context import Context
 
 StableKeyFilter = Annotated[
-    StableKey | None, Query(alias="filter[stableKey]", description="Only the flow of this key.")
+    str | None,
+    Query(
+        alias="filter[stableKey]",
+        pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]*/)?[A-Za-z0-9][A-Za-z0-9._-]*$",
+        max_length=2 * limits.STABLE_KEY_LENGTH + 1,
+        description="Only the flow of this key; in an integration, `integration/key`.",
+    ),
 ]
 
 
@@ -46,7 +52,7 @@ def flows_router(context: Context) -> APIGatewayHttpRouter:
     ) -> Page[FlowView]:
         caller = caller_of(router.current_event)
         listing = flows.list_flows(context, caller, per_page, cursor, stable_key)
-        views = tuple(FlowView.of(flow) for flow in listing.items)
+        views = tuple(FlowView.of(flow, caller) for flow in listing.items)
         return page("/v1/flows", Listing(views, listing.cursor), per_page)
 
     @router.post(
@@ -55,9 +61,9 @@ def flows_router(context: Context) -> APIGatewayHttpRouter:
         responses=answers(HTTPStatus.CREATED, *WITH_BODY, ConflictError),
     )
     def create_flow(given: FlowInput) -> Response[FlowDetail]:
-        flow = flows.create_flow(context, caller_of(router.current_event), given)
-        latest = flows.latest_version(context, flow)
-        return answer(FlowDetail.of(flow, latest), flow, HTTPStatus.CREATED)
+        caller = caller_of(router.current_event)
+        flow, steps = flows.create_flow(context, caller, given)
+        return answer(FlowDetail.with_steps(flow, steps, caller), flow, HTTPStatus.CREATED)
 
     @router.get(
         "/v1/flows/<flow_id>",
@@ -65,8 +71,9 @@ def flows_router(context: Context) -> APIGatewayHttpRouter:
         responses=answers(HTTPStatus.OK, NotFoundError),
     )
     def get_flow(flow_id: str) -> Response[FlowDetail]:
-        flow = flows.get_flow(context, caller_of(router.current_event), flow_id)
-        return answer(FlowDetail.of(flow, flows.latest_version(context, flow)), flow)
+        caller = caller_of(router.current_event)
+        flow, steps = flows.get_flow_with_steps(context, caller, flow_id)
+        return answer(FlowDetail.with_steps(flow, steps, caller), flow)
 
     @router.put(
         "/v1/flows/<flow_id>",
@@ -77,9 +84,9 @@ def flows_router(context: Context) -> APIGatewayHttpRouter:
         flow_id: str, given: FlowInput, if_match: IfMatch = None
     ) -> Response[FlowDetail]:
         caller = caller_of(router.current_event)
-        flow = flows.replace_flow(context, caller, flow_id, given, revision_of(if_match))
+        flow, steps = flows.replace_flow(context, caller, flow_id, given, revision_of(if_match))
         deploy.sync_schedule(context, flow)
-        return answer(FlowDetail.of(flow, flows.latest_version(context, flow)), flow)
+        return answer(FlowDetail.with_steps(flow, steps, caller), flow)
 
     @router.patch(
         "/v1/flows/<flow_id>",
@@ -88,9 +95,9 @@ def flows_router(context: Context) -> APIGatewayHttpRouter:
     )
     def patch_flow(flow_id: str, given: Patch, if_match: IfMatch = None) -> Response[FlowDetail]:
         caller = caller_of(router.current_event)
-        flow = patch.patch_flow(context, caller, flow_id, given.root, revision_of(if_match))
+        flow, steps = patch.patch_flow(context, caller, flow_id, given.root, revision_of(if_match))
         deploy.sync_schedule(context, flow)
-        return answer(FlowDetail.of(flow, flows.latest_version(context, flow)), flow)
+        return answer(FlowDetail.with_steps(flow, steps, caller), flow)
 
     @router.delete(
         "/v1/flows/<flow_id>",

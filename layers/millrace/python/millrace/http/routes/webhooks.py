@@ -46,6 +46,29 @@ def webhooks_router(context: Context) -> APIGatewayHttpRouter:
         webhook = webhooks.create_webhook(context, caller, flow_id, given)
         return answer(webhook, webhook, HTTPStatus.CREATED)
 
+    @router.get(
+        "/v1/flows/<flow_id>/webhooks/<webhook_id>",
+        tags=["webhooks"],
+        responses=answers(HTTPStatus.OK, NotFoundError),
+    )
+    def get_webhook(flow_id: str, webhook_id: str) -> Response[Webhook]:
+        caller = caller_of(router.current_event)
+        webhook = webhooks.get_webhook(context, caller, flow_id, webhook_id)
+        return answer(webhook, webhook)
+
+    @router.put(
+        "/v1/flows/<flow_id>/webhooks/<webhook_id>",
+        tags=["webhooks"],
+        responses=answers(HTTPStatus.OK, *WITH_BODY, *WITH_IF_MATCH, ConflictError),
+    )
+    def replace_webhook(
+        flow_id: str, webhook_id: str, given: WebhookInput, if_match: IfMatch = None
+    ) -> Response[Webhook]:
+        caller = caller_of(router.current_event)
+        revision = revision_of(if_match)
+        webhook = webhooks.replace_webhook(context, caller, flow_id, webhook_id, given, revision)
+        return answer(webhook, webhook)
+
     @router.delete(
         "/v1/flows/<flow_id>/webhooks/<webhook_id>",
         tags=["webhooks"],

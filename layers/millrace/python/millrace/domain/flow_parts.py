@@ -1,0 +1,163 @@
+"""The small values that flows and steps are made of."""
+
+import json
+from enum import StrEnum
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, Field, StringConstraints, computed_field, model_validator
+
+from millrace import limits
+from millrace.domain.base import Description, Expression, Json, Model, Moment
+
+
+class TriggerKind(StrEnum):
+    """What starts the runs of a flow."""
+
+    MANUAL = "manual"
+    SCHEDULE = "schedule"
+    WEBHOOK = "webhook"
+    CALLBACK = "callback"
+    QUEUE = "queue"
+    FLOW = "flow"
+
+
+def _bounded(value: dict[str, Any]) -> dict[str, Any]:
+    size = len(json.dumps(value, separators=(",", ":")).encode())
+    if size > limits.SETTINGS_BYTES:
+        msg = f"it takes {size:,} bytes as JSON; the limit is {limits.SETTINGS_BYTES:,}"
+        raise ValueError(msg)
+    return value
+
+
+FreeSettings = Annotated[
+    dict[str, Json],
+    AfterValidator(_bounded),
+    Field(description="The author's own; readable, so no place for credentials."),
+]
+
+
+class Trigger(Model):
+    """How runs of the flow are meant to start."""
+
+    kind: TriggerKind = TriggerKind.MANUAL
+    settings: FreeSettings = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_what_we_tell(cls, given: Any) -> Any:  # noqa: ANN401 - anything may be sent
+        """What was read may be sent back."""
+        if isinstance(given, dict):
+            return {name: value for name, value in given.items() if name != "scheduleSupport"}
+        return given
+
+    @computed_field(  # type: ignore[prop-decorator]  # pydantic stacks it on a property
+        description="Whether a flow of this kind has a schedule. Told by us; ignored when sent."
+    )
+    @property
+    def schedule_support(self) -> Literal["required", "valid"]:
+        """Whether a flow of this kind has a schedule."""
+        return "required" if self.kind is TriggerKind.SCHEDULE else "valid"
+
+
+class Concurrency(Model):
+    """How many runs there may be at a time, and what becomes of one too many."""
+
+    limit: int = Field(ge=1, le=limits.CONCURRENCY_MAX)
+    on_conflict: Literal["queue", "reject", "skip", "cancelPrevious"] = "queue"
+    key_expression: Expression | None = Field(
+        default=None, description="Runs are counted apart for each value of it."
+    )
+
+
+_Place = Annotated[str, StringConstraints(min_length=1, max_length=limits.MAPPING_PLACE_LENGTH)]
+
+
+class FieldMapping(Model):
+    """One value of an answer, and the field of the record that takes it."""
+
+    extract: _Place
+    generate: _Place
+
+
+class ListMapping(Model):
+    """A list of the record that is made from an answer."""
+
+    generate: _Place
+    fields: tuple[FieldMapping, ...] = Field(default=(), max_length=limits.MAPPED_FIELDS)
+
+
+class ResponseMapping(Model):
+    """How what a system answers is merged into the record."""
+
+    fields: tuple[FieldMapping, ...] = Field(default=(), max_length=limits.MAPPED_FIELDS)
+    lists: tuple[ListMapping, ...] = Field(default=(), max_length=limits.MAPPED_LISTS)
+
+
+class Alias(Model):
+    """A name by which expressions may speak of another resource."""
+
+    alias: Annotated[
+        str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$", max_length=limits.NAME_LENGTH)
+    ]
+    description: Description | None = None
+    action_id: str | None = None
+    connection_id: str | None = None
+    flow_id: str | None = None
+
+    @model_validator(mode="after")
+    def _names_one(self) -> Self:
+        named = [self.action_id, self.connection_id, self.flow_id]
+        if sum(id_ is not None for id_ in named) != 1:
+            msg = "an alias names one of actionId, connectionId and flowId"
+            raise ValueError(msg)
+        return self
+
+
+def _distinct_aliases(aliases: tuple[Alias, ...]) -> tuple[Alias, ...]:
+    if len({alias.alias for alias in aliases}) < len(aliases):
+        msg = "each alias stands once"
+        raise ValueError(msg)
+    return aliases
+
+
+Aliases = Annotated[
+    tuple[Alias, ...], AfterValidator(_distinct_aliases), Field(max_length=limits.ALIASES)
+]
+
+
+class Logging(Model):
+    """What of the flow's runs is written down."""
+
+    debug_until: Moment | None = None
+
+
+def _distinct(ids: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(ids)) < len(ids):
+        msg = "each id stands once"
+        raise ValueError(msg)
+    return ids
+
+
+Ids = Annotated[
+    tuple[Annotated[str, StringConstraints(min_length=1, max_length=limits.NAME_LENGTH)], ...],
+    AfterValidator(_distinct),
+    Field(max_length=limits.REFERENCES_OF_A_FLOW),
+]
+
+type EndpointSecurityType = Literal[
+    "unsecured", "customerOptional", "customerRequired", "organization"
+]
+
+MediaType = Annotated[
+    str,
+    StringConstraints(pattern=r"^[\w.+-]+/[\w.+-]+(\s*;\s*[\w-]+=[\w.\"-]+)*$", max_length=256),
+]
+
+HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]+$", max_length=128)]
+
+Headers = Annotated[
+    dict[HeaderName, Annotated[str, StringConstraints(pattern=r"^[^\r\n]*$", max_length=4_096)]],
+    Field(max_length=limits.TEST_HEADERS),
+]
+
+ExternalId = Annotated[str, StringConstraints(min_length=1, max_length=256)]

@@ -1,0 +1,57 @@
+"""/v1/limits."""
+
+from http import HTTPStatus
+from typing import Final
+
+from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
+
+from millrace import limits
+from millrace.domain.base import Model
+from millrace.http.documented import answers
+from millrace.usecases.context import Context
+
+_SHOWN: Final[dict[str, float]] = {
+    "stepsPerVersion": limits.STEPS_PER_VERSION,
+    "nameCharacters": limits.NAME_LENGTH,
+    "expressionCharacters": limits.EXPRESSION_LENGTH,
+    "requestBytes": limits.REQUEST_BYTES,
+    "webhookBytes": limits.WEBHOOK_BYTES,
+    "pageRecords": limits.PAGE_RECORDS,
+    "secretsBytes": limits.SECRETS_BYTES,
+    "groupsPerIntegration": limits.GROUPS_PER_INTEGRATION,
+    "targetsPerNotificationGroup": limits.TARGETS_PER_GROUP,
+    "replacedConnections": limits.REPLACED_CONNECTIONS,
+    "replacedVariables": limits.REPLACED_VARIABLES,
+    "dataPoolTtlSeconds": limits.DATA_POOL_TTL_SECONDS_MAX,
+    "flowRetryAttempts": limits.FLOW_RETRY_ATTEMPTS,
+    "flowRetryDelayMinutes": limits.FLOW_RETRY_DELAY_MINUTES,
+    "outboundSeconds": limits.OUTBOUND_TIMEOUT_SECONDS,
+    "outboundAnswerBytes": limits.OUTBOUND_BODY_BYTES,
+    "retryAfterSeconds": limits.RETRY_AFTER_SECONDS_MAX,
+    "deliveryMemoryDays": limits.DELIVERY_MEMORY_DAYS,
+    "patchOperations": limits.PATCH_OPERATIONS,
+    "runWaitSeconds": limits.RUN_WAIT_SECONDS,
+    "metricIntervals": limits.METRIC_INTERVALS,
+    "metricRows": limits.METRIC_ROWS,
+    "hourlyMetricsDays": limits.HOURLY_METRICS_DAYS,
+    "idempotencyKeyCharacters": limits.IDEMPOTENCY_KEY_LENGTH,
+    "idempotencyHours": limits.IDEMPOTENCY_HOURS,
+    "auditValueBytes": limits.AUDIT_VALUE_BYTES,
+}
+
+
+class Limits(Model):
+    """The limits that a caller may meet, by name, each with its unit at the end."""
+
+    data: dict[str, float]
+
+
+def limits_router(_: Context) -> APIGatewayHttpRouter:
+    """The one route."""
+    router = APIGatewayHttpRouter()
+
+    @router.get("/v1/limits", tags=["limits"], responses=answers(HTTPStatus.OK))
+    def get_limits() -> Limits:
+        return Limits(data=_SHOWN)
+
+    return router

@@ -1,0 +1,93 @@
+"""Starting runs of a flow: /run, /start and /manual, and again: /v1/runs/{run_id}/retry."""
+
+import re
+from http import HTTPStatus
+from typing import Annotated, Final
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.openapi.params import Body, Header
+from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
+
+from millrace import limits
+from millrace.domain.base import Json
+from millrace.domain.errors import ConflictError, NotFoundError
+from millrace.http.body import JSON
+from millrace.http.documented import WITH_BODY, answers
+from millrace.http.idempotency import dedupe_key
+from millrace.http.requests import caller_of
+from millrace.http.views import RunDetailView, StartedRun
+from millrace.usecases import run_flow, runs
+from millrace.usecases.context import Context
+from millrace.usecases.flows import get_version
+from millrace.usecases.retry_run import RetryRequest, retry_run
+from millrace.usecases.run_flow import RunRequest
+
+Started = Response[StartedRun | RunDetailView]
+Payload = Annotated[Json, Body(description="The payload itself.")]
+Prefer = Annotated[
+    str | None,
+    Header(description="`wait=10` answers the run once it is over, if that is within 10 s."),
+]
+
+_WAIT: Final = re.compile(r"\bwait\s*=\s*\"?(\d{1,6})\b")
+_RETRIED: Final = answers(HTTPStatus.ACCEPTED, *WITH_BODY, NotFoundError, ConflictError)
+_STARTED: Final = answers(HTTPStatus.OK) | _RETRIED
+# Those that are queued, and that which goes past the queue; there is no queue yet.
+_PLACES: Final = ("run", "start", "manual")
+_PLACES_OF_A_VERSION: Final = ("start", "manual")
+
+
+def start_router(context: Context) -> APIGatewayHttpRouter:
+    """The routes over this context."""
+    router = APIGatewayHttpRouter()
+
+    def start(flow_id: str, asked: RunRequest, prefer: str | None) -> Started:
+        event = router.current_event
+        caller = caller_of(event)
+        run = run_flow.run_flow(context, caller, flow_id, asked, dedupe_key(event))
+        headers = {"Location": f"/v1/runs/{run.id}"}
+        preferred = _WAIT.search(prefer or "")
+        wait = asked.wait or 0
+        if preferred is not None:
+            wait = min(int(preferred[1]), limits.RUN_WAIT_SECONDS)
+            headers["Preference-Applied"] = f"wait={wait}"
+        if run_flow.wait_for(context, run, wait).status.is_terminal:
+            detail = RunDetailView.of_detail(runs.get_run(context, caller, run.id))
+            return Response(HTTPStatus.OK.value, JSON, body=detail, headers=headers)
+        told = StartedRun(run_id=run.id, status=run.status)
+        return Response(HTTPStatus.ACCEPTED.value, JSON, body=told, headers=headers)
+
+    @router.post("/v1/runs/<run_id>/retry", tags=["runs"], responses=_RETRIED)
+    def retry(run_id: str, given: RetryRequest | None = None) -> Response[StartedRun]:
+        event = router.current_event
+        asked = given or RetryRequest()
+        run = retry_run(context, caller_of(event), run_id, asked, dedupe_key(event))
+        told = StartedRun(run_id=run.id, status=run.status)
+        headers = {"Location": f"/v1/runs/{run.id}"}
+        return Response(HTTPStatus.ACCEPTED.value, JSON, body=told, headers=headers)
+
+    # Before the routes of a version, which would take "raw" for one.
+    @router.post("/v1/flows/<flow_id>/start/raw", tags=["runs"], responses=_STARTED)
+    def start_raw(flow_id: str, payload: Payload = None, prefer: Prefer = None) -> Started:
+        return start(flow_id, RunRequest(payload=payload), prefer)
+
+    def start_deployed(
+        flow_id: str, given: RunRequest | None = None, prefer: Prefer = None
+    ) -> Started:
+        return start(flow_id, given or RunRequest(), prefer)
+
+    def start_version(
+        flow_id: str, version_id: str, given: RunRequest | None = None, prefer: Prefer = None
+    ) -> Started:
+        # A version that is not there is 404 in the address, 422 in the body.
+        get_version(context, caller_of(router.current_event), flow_id, version_id)
+        asked = (given or RunRequest()).model_copy(update={"version_id": version_id})
+        return start(flow_id, asked, prefer)
+
+    for place in _PLACES:
+        path = f"/v1/flows/<flow_id>/{place}"
+        router.post(path, tags=["runs"], responses=_STARTED)(start_deployed)
+    for place in _PLACES_OF_A_VERSION:
+        path = f"/v1/flows/<flow_id>/{place}/<version_id>"
+        router.post(path, tags=["runs"], responses=_STARTED)(start_version)
+    return router

@@ -1,0 +1,40 @@
+"""The latest run of a flow and of its versions: told by runs, best effort, and looked up."""
+
+import logging
+from collections.abc import Iterable
+
+from millrace.domain.errors import UnavailableError
+from millrace.domain.flow import Flow
+from millrace.domain.run import LatestRun, Run
+from millrace.usecases.context import Context
+
+logger = logging.getLogger(__name__)
+
+
+def tell_flow(context: Context, run: Run) -> None:
+    """Let the flow know of a run that started or ended; a run never fails for it."""
+    try:
+        context.resources.record_run(run.workspace_id, run.flow_id, run.latest)
+    except UnavailableError as error:
+        logger.warning("%s: %s of %s", error.message, run.id, run.flow_id, exc_info=error)
+
+
+def latest_runs(
+    context: Context, workspace_id: str, versions: Iterable[tuple[Flow, str]]
+) -> dict[str, LatestRun]:
+    """The latest runs of versions, by version id; a version that never ran is left out.
+
+    What the flows know needs no read, which is all in the usual case; the rest takes one.
+    """
+    found: dict[str, LatestRun] = {}
+    unknown: list[tuple[str, str]] = []
+    for flow, version_id in versions:
+        if flow.latest_run is None:
+            continue
+        if flow.latest_run.version_id == version_id:
+            found[version_id] = flow.latest_run
+        else:
+            unknown.append((flow.id, version_id))
+    if unknown:
+        found |= context.resources.latest_runs(workspace_id, unknown)
+    return found

@@ -1,0 +1,156 @@
+"""Running a flow for a caller: which version, which steps, over which connections, and waiting."""
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from pydantic import Field
+
+from millrace import limits
+from millrace.domain.base import Json, Model
+from millrace.domain.errors import NotFoundError, Violation
+from millrace.domain.flow import Version
+from millrace.domain.run import Run, Trigger
+from millrace.domain.token import Caller
+from millrace.domain.virtual_environment import VirtualEnvironment
+from millrace.usecases.context import Context
+from millrace.usecases.deploy import deployed_version
+from millrace.usecases.flows import get_flow, get_version
+from millrace.usecases.resources import refuse
+from millrace.usecases.runs import Manner, start_run
+
+_POLL_SECONDS: Final = 0.05
+_POLL_SECONDS_MAX: Final = 1.0
+
+
+class RunRequest(Model):
+    """How to run a flow."""
+
+    payload: Json = None
+    version_id: str | None = Field(default=None, description="Absent: the deployed version.")
+    steps_to_run: tuple[str, ...] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=limits.STEPS_PER_VERSION,
+        description="Ids of steps; the others are as if skipped. Absent: all.",
+    )
+    export_ids: tuple[str, ...] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=limits.STEPS_PER_VERSION,
+        description="Ids of export actions or steps: of the steps that begin the flow with an "
+        "export, only these run. Absent: all.",
+    )
+    virtual_environment_id: str | None = Field(
+        default=None, description="Its connections take the place of the flow's."
+    )
+    wait: int | None = Field(
+        default=None,
+        ge=0,
+        le=limits.RUN_WAIT_SECONDS,
+        description="Seconds to wait for the end of the run, as with `Prefer: wait=10`.",
+    )
+
+
+def run_flow(
+    context: Context,
+    caller: Caller,
+    flow_id: str,
+    asked: RunRequest,
+    dedupe_key: str | None = None,
+) -> Run:
+    """Start a run on behalf of a caller; with a dedupe key, once for that key."""
+    flow = get_flow(context, caller, flow_id)
+    version = None
+    faults: list[Violation] = []
+    if asked.version_id is None:
+        version = deployed_version(context, flow)
+    else:
+        try:
+            version = get_version(context, caller, flow_id, asked.version_id)
+        except NotFoundError as error:
+            faults.append(
+                Violation("unknownVersion", "/versionId", f"{error.message}.", "Correct the id.")
+            )
+    environment = _environment(context, caller, asked, faults)
+    if version is not None:
+        faults += _unknown_steps(version, asked)
+    refuse(faults)
+    how = Manner(
+        steps_to_run=None if version is None else _chosen(version, asked),
+        virtual_environment_id=asked.virtual_environment_id,
+        connections={} if environment is None else environment.replacements.connections,
+    )
+    trigger = Trigger(source="manual", triggered_by=caller.token_id)
+    run, _ = start_run(
+        context, flow, trigger, asked.payload, version=version, how=how, dedupe_key=dedupe_key
+    )
+    return run
+
+
+def wait_for(
+    context: Context, run: Run, seconds: float, sleep: Callable[[float], None] = time.sleep
+) -> Run:
+    """The run once it is over, or as it is after so many seconds, asked for ever less often."""
+    pause = _POLL_SECONDS
+    while seconds > 0 and not run.status.is_terminal:
+        pause = min(pause, seconds)
+        sleep(pause)
+        seconds -= pause
+        pause = min(pause * 2, _POLL_SECONDS_MAX)
+        run = context.runs.get(run.key)
+    return run
+
+
+def _environment(
+    context: Context, caller: Caller, asked: RunRequest, faults: list[Violation]
+) -> VirtualEnvironment | None:
+    if asked.virtual_environment_id is None:
+        return None
+    try:
+        return context.resources.get(
+            VirtualEnvironment, caller.workspace_id, asked.virtual_environment_id
+        )
+    except NotFoundError:
+        message = f"There is no virtual environment {asked.virtual_environment_id!r}."
+        faults.append(
+            Violation("unknownEnvironment", "/virtualEnvironmentId", message, "Correct the id.")
+        )
+        return None
+
+
+def _exports(version: Version) -> dict[str, set[str]]:
+    """The steps that begin the flow with an export, each with what it may be called by."""
+    return {
+        step.id: {step.id, step.referrer or step.id}
+        for step in version.steps
+        if step.type == "Export" and not step.depends_on
+    }
+
+
+def _unknown_steps(version: Version, asked: RunRequest) -> Iterator[Violation]:
+    known = {step.id for step in version.steps}
+    for place, step_id in enumerate(asked.steps_to_run or ()):
+        if step_id not in known:
+            message = f"Version {version.number} has no step {step_id!r}."
+            yield Violation("unknownStep", f"/stepsToRun/{place}", message, "Correct the id.")
+    names = set().union(*_exports(version).values())
+    for place, export_id in enumerate(asked.export_ids or ()):
+        if export_id not in names:
+            message = f"No step that begins version {version.number} runs export {export_id!r}."
+            yield Violation("unknownExport", f"/exportIds/{place}", message, "Correct the id.")
+
+
+def _chosen(version: Version, asked: RunRequest) -> tuple[str, ...] | None:
+    """The steps that run; None for all."""
+    if asked.steps_to_run is None and asked.export_ids is None:
+        return None
+    left_out: set[str] = set()
+    if asked.export_ids is not None:
+        exports = _exports(version)
+        left_out = {id_ for id_, names in exports.items() if not names & {*asked.export_ids}}
+    return tuple(
+        step.id
+        for step in version.steps
+        if step.id not in left_out and (asked.steps_to_run is None or step.id in asked.steps_to_run)
+    )
