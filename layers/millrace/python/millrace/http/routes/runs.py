@@ -6,7 +6,7 @@ from typing import Annotated
 from aws_lambda_powertools.event_handler.openapi.params import Query
 from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 
-from millrace.domain.errors import NotFoundError, UnavailableError
+from millrace.domain.errors import ConflictError, NotFoundError, UnavailableError
 from millrace.domain.ports import Listing
 from millrace.http.documented import answers
 from millrace.http.requests import Cursor, Limit, Page, caller_of, page
@@ -44,7 +44,7 @@ def runs_router(context: Context) -> APIGatewayHttpRouter:
     @router.post(
         "/v1/runs/<run_id>/cancel",
         tags=["runs"],
-        responses=answers(HTTPStatus.OK, NotFoundError, UnavailableError),
+        responses=answers(HTTPStatus.OK, NotFoundError, ConflictError, UnavailableError),
     )
     def cancel(run_id: str) -> RunDetailView:
         caller = caller_of(router.current_event)
