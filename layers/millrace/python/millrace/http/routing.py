@@ -20,6 +20,8 @@ ROUTERS: Final = {
     "/v1/flows/*/audit": "audit:audit_router",
     "/v1/flows/*/callbacks": "callbacks:callbacks_router",
     "/v1/flows/*/clone": "copies:copies_router",
+    "/v1/flows/*/dependencies": "dependencies:dependencies_router",
+    "/v1/flows/*/descendants": "dependencies:dependencies_router",
     "/v1/flows/*/duplicate": "copies:copies_router",
     "/v1/flows/*/layoutDirection": "copies:copies_router",
     "/v1/flows/*/manual": "start:start_router",

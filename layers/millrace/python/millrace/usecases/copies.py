@@ -145,7 +145,7 @@ def used_connections(
     works += [
         actions[step.referrer].work for step in steps if step.referrer and step.referrer in actions
     ]
-    used = {id_ for work in works if (id_ := _connection_of(work)) is not None}
+    used = {id_ for work in works if (id_ := connection_of(work)) is not None}
     return used | {alias.connection_id for alias in flow.aliases if alias.connection_id is not None}
 
 
@@ -190,13 +190,14 @@ def rewire(
     )
 
 
-def _connection_of(work: ActionWork) -> str | None:
+def connection_of(work: ActionWork) -> str | None:
+    """The connection that an action works over, if it needs one."""
     return None if isinstance(work, ProcessAction) else work.connection_id
 
 
 def _rewired(work: ActionWork, connection_map: Mapping[str, str]) -> ActionWork:
     """The work over the connection that its own is mapped to; itself if that stays."""
-    old = _connection_of(work)
+    old = connection_of(work)
     new = old if old is None else connection_map.get(old, old)
     return work if new == old else work.model_copy(update={"connection_id": new})
 
