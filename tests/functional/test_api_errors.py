@@ -339,6 +339,12 @@ BODIES: dict[tuple[str, str], object] = {
     ("POST", "/v1/flows/{flow_id}/callbacks"): {},
     ("PUT", "/v1/flows/{flow_id}/callbacks/{callback_id}"): {},
     ("POST", "/v1/flows/{flow_id}/run"): {"payload": None},
+    ("POST", "/v1/flows/{flow_id}/clone"): {},
+    ("PUT", "/v1/flows/{flow_id}/replaceConnection"): {
+        "connectionId": "con_1",
+        "newConnectionId": "con_2",
+    },
+    ("PATCH", "/v1/flows/{flow_id}/layoutDirection"): {"layoutDirection": "vertical"},
 }
 """A good body for each route that has both an id and a body."""
 

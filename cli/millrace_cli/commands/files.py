@@ -1,6 +1,5 @@
 """Commands that read a flow file: apply, compile, graph."""
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -129,21 +128,24 @@ def _choose_flow(source: "Source", key: str | None) -> tuple[Json, str]:
 
 
 def _refused(source: "Source", pointer: str, findings: "Iterable[Finding]") -> CliError:
-    return CliError(*(source.complain(pointer + f.pointer, f.message, f.remedy) for f in findings))
+    def line(finding: "Finding") -> str:
+        place = pointer + finding.pointer
+        step = "" if finding.step is None else f" of step {finding.step!r}"
+        complaint = source.complain(place, finding.message, finding.remedy)
+        return f"{complaint} [{finding.code}{step} at {place or '/'}]"
+
+    return CliError(*map(line, findings))
 
 
 def _durations(path: Path) -> dict[str, float]:
-    from millrace_cli.source import read_json
+    from millrace import compiler
+    from millrace_cli.source import read_source
 
-    seconds = read_json(path)
-    numbers = isinstance(seconds, dict) and all(
-        isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
-        for value in seconds.values()
-    )
-    if not numbers:
-        example = json.dumps({"read": 2.5})
-        raise CliError(f"{path} must map step ids to seconds, such as {example}")
-    return {step: float(value) for step, value in seconds.items()}
+    source = read_source(path)
+    seconds, findings = compiler.read_durations(source.document)
+    if findings:
+        raise _refused(source, "", findings)
+    return seconds
 
 
 def _print_changes(answer: JsonObject) -> None:

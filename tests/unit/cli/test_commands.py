@@ -256,18 +256,30 @@ def test_findings_are_shown_at_their_line(millrace: Invoke, write: Write) -> Non
         result = millrace(command, str(file))
         assert result.exit_code == 1
         assert result.stdout == ""
-        assert f"{file}:4:21: " in result.stderr
-        assert f"{file}:4:24: " in result.stderr
+        for place, column in enumerate((21, 24)):
+            assert f"{file}:4:{column}: No step has the id" in result.stderr
+            where = f"/flows/0/steps/0/dependsOn/{place}"
+            assert f" [unknownDependency of step 'a' at {where}]\n" in result.stderr
 
 
-@pytest.mark.parametrize("text", ["[]", '{"read": "3"}', '{"read": true}', '{"read": -1}'])
-def test_durations_must_be_seconds(millrace: Invoke, write: Write, text: str) -> None:
-    """A wrong durations file says what a right one looks like."""
-    result = millrace(
-        "compile", str(write("f.yaml", STEPS)), "--durations", str(write("d.json", text))
-    )
+@pytest.mark.parametrize("value", ['"3"', "true", "-1", "1e999", "null"])
+def test_durations_must_be_seconds(millrace: Invoke, write: Write, value: str) -> None:
+    """Each wrong duration is shown at its line, with what a right one looks like."""
+    durations = write("d.json", f'{{"write": -2,\n "read": {value}}}')
+    result = millrace("compile", str(write("f.yaml", STEPS)), "--durations", str(durations))
     assert result.exit_code == 1
-    assert "must map step ids to seconds" in result.stderr
+    assert result.stdout == ""
+    for place, step in (("1:11", "write"), ("2:10", "read")):
+        assert f"{durations}:{place}: This is not a number of seconds" in result.stderr
+        assert f"[outOfRange at /{step}]" in result.stderr
+
+
+def test_durations_must_be_an_object(millrace: Invoke, write: Write) -> None:
+    """A list cannot say which step takes how long."""
+    durations = write("d.json", "[]")
+    result = millrace("compile", str(write("f.yaml", STEPS)), "--durations", str(durations))
+    assert result.exit_code == 1
+    assert f"{durations}:1:1: This is a list, not an object." in result.stderr
 
 
 @pytest.mark.parametrize(

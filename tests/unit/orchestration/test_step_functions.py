@@ -125,6 +125,10 @@ def test_the_machines_in_memory_keep_the_same_promises() -> None:
     assert machines.started == {(arn, "run_1"): DATA}
     assert machines.outcome(arn, "run_1") == "RUNNING"
     assert machines.outcome(arn, "run_2") is None
+    for name in ("run_1", "run_1", "run_2"):
+        machines.stop(arn, name)
+    assert machines.outcome(arn, "run_1") == "ABORTED"
+    assert machines.outcome(arn, "run_2") is None
     machines.delete(arn)
     with pytest.raises(ConflictError, match="deploy"):
         machines.start(arn, "run_2", DATA)
@@ -172,3 +176,23 @@ def test_of_a_synchronous_machine_step_functions_keeps_no_list(
     arn = machines.deploy("flow_1-v1-sync", asl(), "EXPRESS")
     refuse(client, "ListExecutions", "StateMachineTypeNotSupported")
     assert not machines.is_running(arn)
+
+
+def test_an_execution_is_stopped_however_often_it_is_asked(machines: StepFunctions) -> None:
+    """Running, over, and one that never was."""
+    arn = machines.deploy("flow_1-v1", asl(), "STANDARD")
+    machines.start(arn, "run_1", DATA)
+    for name in ("run_1", "run_1", "run_2"):
+        machines.stop(arn, name)
+    assert machines.outcome(arn, "run_1") == "ABORTED"
+    assert machines.outcome(arn, "run_2") is None
+
+
+def test_a_stop_that_is_refused_for_the_moment_may_be_made_up_for(
+    machines: StepFunctions, client: "SFNClient"
+) -> None:
+    """The caller is told to try again; a missing permission is seen as one."""
+    arn = machines.deploy("flow_1-v1", asl(), "STANDARD")
+    refuse(client, "StopExecution", "ThrottlingException")
+    with pytest.raises(UnavailableError):
+        machines.stop(arn, "run_1")

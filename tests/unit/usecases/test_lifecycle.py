@@ -10,6 +10,7 @@ from tests.support.world import World
 
 from millrace.domain.base import Json
 from millrace.domain.errors import (
+    ConflictError,
     NotFoundError,
     StepError,
     StepFailed,
@@ -21,7 +22,7 @@ from millrace.domain.run import Counts, Run, RunError, RunKey, RunStatus, StepSt
 from millrace.storage.memory import MemoryMachines, MemoryRuns
 from millrace.usecases.deploy import undeploy_version
 from millrace.usecases.flows import delete_flow, get_flow, latest_version
-from millrace.usecases.lifecycle import Failure, on_execution_end, sweep
+from millrace.usecases.lifecycle import Failure, cancel_run, on_execution_end, sweep
 
 MAP = process_step("map")
 CONTINUES = ({"type": "failure", "strategy": "continue"},)
@@ -388,3 +389,46 @@ def test_a_synchronous_run_has_one_attempt_whatever_becomes_of_its_flow(world: W
     world.change(flow, MAP, retryMaxAttempts=3)
     assert world.tell(run, "attemptFailed", failure=CRASHED) == {"retry": False}
     assert world.now(run).status is RunStatus.FAILED
+
+
+def test_a_cancelled_run_does_nothing_any_more(world: World) -> None:
+    """Its machine is stopped, no step begins, a late result is ignored; twice is as once."""
+    run = world.start(world.deployed(export(), process_step("map", depends_on=("read",))))
+    begun = world.runs.claim_step(run.key, 1, "read", NOON)
+    for _ in range(2):
+        ended = cancel_run(world.context, world.now(run))
+        assert (ended.status, ended.ended_at) == (RunStatus.CANCELLED, NOON)
+        assert world.machines.outcome(run.machine_arn, run.id) == "ABORTED"
+    late = begun.model_copy(update={"status": StepStatus.SUCCEEDED})
+    assert world.runs.save_step(run.key, late).status is StepStatus.CANCELLED
+    with pytest.raises(ConflictError, match="over"):
+        world.runs.claim_step(run.key, 1, "map", NOON)
+    assert world.tell(run, "attemptFailed", failure=CRASHED) == {"retry": False}
+    assert on_execution_end(world.context, run.key, "ABORTED") == world.now(run)
+    assert world.now(run).status is RunStatus.CANCELLED
+
+
+def test_a_run_that_waits_for_its_next_attempt_can_be_cancelled(world: World) -> None:
+    """From every state that is not the end."""
+    flow = world.deployed(MAP, retry_max_attempts=1, retry_delay_minutes=1)
+    run = world.start(flow)
+    assert world.tell(run, "attemptFailed", failure=CRASHED)["retry"]
+    assert world.now(run).status is RunStatus.RETRYING
+    assert cancel_run(world.context, world.now(run)).status is RunStatus.CANCELLED
+
+
+def test_a_run_that_is_over_stays_as_it_ended(world: World) -> None:
+    """Cancelling it changes nothing and stops nothing."""
+    run = world.start(world.deployed(MAP))
+    world.step(run, "map")
+    world.tell(run, "attemptSucceeded")
+    ended = world.now(run)
+    assert cancel_run(world.context, ended) == ended
+    assert world.machines.outcome(run.machine_arn, run.id) == "RUNNING"
+
+
+def test_a_synchronous_run_is_cancelled_without_its_machine(world: World) -> None:
+    """Step Functions cannot stop an EXPRESS execution."""
+    run = world.start(world.deployed(MAP, is_synchronous=True))
+    assert cancel_run(world.context, run).status is RunStatus.CANCELLED
+    assert world.machines.outcome(run.machine_arn, run.id) == "RUNNING"

@@ -34,7 +34,7 @@ _EXACT_LANES = 20
 def estimate(graph: Graph, known: Mapping[str, float]) -> list[float]:
     """Seconds for each step of the graph: as known from its last runs, else by its type.
 
-    A known value that is no positive finite number counts as not known.
+    A known value that is negative or not finite counts as not known.
     """
     return [
         min(max(known[step.id], _SHORTEST), _LONGEST)
@@ -80,7 +80,7 @@ def all_known(graph: Graph, known: Mapping[str, float]) -> bool:
 
 def _is_known(step_id: str, known: Mapping[str, float]) -> bool:
     value = known.get(step_id)
-    return value is not None and math.isfinite(value) and value > 0
+    return value is not None and math.isfinite(value) and value >= 0
 
 
 @cache

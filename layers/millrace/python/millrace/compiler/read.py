@@ -65,15 +65,15 @@ def read_durations(document: object) -> tuple[dict[str, float], list[Finding]]:
     reader = _Reader()
     found = {}
     for key, seconds in (reader.mapping(document, "") or {}).items():
-        if _is_number(seconds) and 0 < seconds <= _YEAR_SECONDS:
+        if _is_number(seconds) and 0 <= seconds <= _YEAR_SECONDS:
             found[str(key)] = float(seconds)
         else:
             token = str(key).replace("~", "~0").replace("/", "~1")
             reader.report(
                 "outOfRange",
                 f"/{token}",
-                "This is not a number of seconds, above 0 and up to a year.",
-                "Write seconds, or leave the step out.",
+                "This is not a number of seconds from 0 to a year.",
+                "Write seconds, such as 2.5, or leave the step out.",
             )
     return found, reader.findings
 

@@ -22,6 +22,9 @@ type AuditEvent = Literal[
     "callbackCreated",
     "callbackReplaced",
     "callbackDeleted",
+    "cloned",
+    "duplicated",
+    "connectionReplaced",
 ]
 
 

@@ -30,6 +30,7 @@ from millrace.domain.flow_parts import (
     FreeSettings,
     Headers,
     Ids,
+    LayoutDirection,
     Logging,
     MediaType,
     ResponseMapping,
@@ -150,7 +151,7 @@ class FlowSettings(Model):
     version: Literal["2.0"] = "2.0"
     prod_flag: bool = False
     nux_visible: bool = True
-    layout_direction: Literal["horizontal", "vertical"] = "horizontal"
+    layout_direction: LayoutDirection = "horizontal"
     labels: Ids = ()
     settings: FreeSettings = Field(default_factory=dict)
     aliases: Aliases = ()

@@ -9,6 +9,8 @@ from pydantic import AfterValidator, Field, StringConstraints, computed_field, m
 from millrace import limits
 from millrace.domain.base import Description, Expression, Json, Model, Moment
 
+type LayoutDirection = Literal["horizontal", "vertical"]
+
 
 class TriggerKind(StrEnum):
     """What starts the runs of a flow."""

@@ -327,6 +327,13 @@ class Machines(Protocol):
         """RUNNING, SUCCEEDED, FAILED, TIMED_OUT or ABORTED; None if there is no such execution."""
         ...
 
+    def stop(self, machine_arn: str, name: str) -> None:
+        """Stop an execution; one that is over, or never was, is left alone.
+
+        Raises UnavailableError if it cannot be stopped now.
+        """
+        ...
+
     def is_running(self, machine_arn: str) -> bool:
         """Whether any execution of the machine is not over; False if the machine is gone."""
         ...

@@ -64,15 +64,25 @@ class StepFunctions:
         ) as error:
             raise ConflictError("the state machine of the version is gone; deploy it") from error
         except (BotoCoreError, ClientError) as error:
-            if isinstance(error, ClientError) and not _may_pass(error):
-                raise  # a missing permission, say: to be seen, not waited for
-            raise UnavailableError("Step Functions does not take the start of the run") from error
+            raise _unavailable(error, "Step Functions does not start the run just now") from error
+
+    def stop(self, machine_arn: str, name: str) -> None:
+        """Stop an execution; one that is over, or never was, is left alone.
+
+        Raises UnavailableError if Step Functions does not take the call just now.
+        """
+        try:
+            self._client.stop_execution(executionArn=_execution_arn(machine_arn, name))
+        except self._client.exceptions.ExecutionDoesNotExist:
+            return
+        except (BotoCoreError, ClientError) as error:
+            raise _unavailable(error, "Step Functions does not stop the run just now") from error
 
     def outcome(self, machine_arn: str, name: str) -> str | None:
         """RUNNING, SUCCEEDED, FAILED, TIMED_OUT or ABORTED; None if there is no such execution."""
-        execution_arn = f"{machine_arn.replace(':stateMachine:', ':execution:')}:{name}"
+        arn = _execution_arn(machine_arn, name)
         try:
-            return self._client.describe_execution(executionArn=execution_arn)["status"]
+            return self._client.describe_execution(executionArn=arn)["status"]
         except self._client.exceptions.ExecutionDoesNotExist:
             return None
 
@@ -96,6 +106,17 @@ class StepFunctions:
     def delete(self, machine_arn: str) -> None:
         """Delete a machine; running executions end first."""
         self._client.delete_state_machine(stateMachineArn=machine_arn)
+
+
+def _execution_arn(machine_arn: str, name: str) -> str:
+    return f"{machine_arn.replace(':stateMachine:', ':execution:')}:{name}"
+
+
+def _unavailable(error: BotoCoreError | ClientError, message: str) -> Exception:
+    """What to raise: a missing permission, say, is to be seen and not waited for."""
+    if isinstance(error, ClientError) and not _may_pass(error):
+        return error
+    return UnavailableError(message)
 
 
 def _may_pass(error: ClientError) -> bool:

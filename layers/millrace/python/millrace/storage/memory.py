@@ -400,6 +400,11 @@ class MemoryMachines:
         """What a test says of the execution; RUNNING when it was started."""
         return self.outcomes.get((machine_arn, name))
 
+    def stop(self, machine_arn: str, name: str) -> None:
+        """Remember that a running execution was stopped."""
+        if self.outcome(machine_arn, name) == "RUNNING":
+            self.outcomes[machine_arn, name] = "ABORTED"
+
     def is_running(self, machine_arn: str) -> bool:
         """Whether any execution of the machine is not over."""
         return any(

@@ -10,6 +10,7 @@ from millrace.domain.callback import Callback
 from millrace.domain.connection import Connection
 from millrace.domain.errors import ConflictError, NotFoundError, Violation
 from millrace.domain.flow import Flow, FlowInput, FlowSettings, LatestSteps, Step, Version
+from millrace.domain.flow_parts import LayoutDirection
 from millrace.domain.integration import Integration
 from millrace.domain.ports import Change, Create, Delete, Listing, Put, Ref, Replace
 from millrace.domain.token import Caller
@@ -181,6 +182,25 @@ def replace_flow(
     check_revision(before, revision)
     latest = latest_version(context, before)
     return store_changed(context, caller, before, latest, given, "replaced")
+
+
+def set_layout_direction(
+    context: Context,
+    caller: Caller,
+    flow_id: str,
+    direction: LayoutDirection,
+    revision: int | None,
+) -> Flow:
+    """Draw a flow in another direction."""
+    before = get_flow(context, caller, flow_id)
+    check_revision(before, revision)
+    if before.layout_direction == direction:
+        return before
+    after = before.model_copy(
+        update={**changed(context, caller, before), "layout_direction": direction}
+    )
+    context.resources.commit(*audited(context, caller, "patched", [Replace(before, after)]))
+    return after
 
 
 def store_changed(

@@ -147,8 +147,35 @@ def finish_run(context: Context, run: Run, *, failure: RunError | None = None) -
     return ended
 
 
-def _settle(context: Context, run: Run) -> list[StepRecord]:
-    """The step records, with those that can no longer get a result ended as failed."""
+def cancel_run(context: Context, run: Run) -> Run:
+    """End a run before its time, from whatever state; one that is over stays as it is.
+
+    The status is written first: no step begins any more, and no late result counts, even if the
+    machine cannot be stopped at once. Cancelling again stops it then.
+    """
+    if not run.status.is_terminal:
+        error = RunError(code="cancelled", message="the run was cancelled")
+        records = _settle(context, run, StepStatus.CANCELLED, error)
+        outcome = RunOutcome(
+            status=RunStatus.CANCELLED, counts=_total(_version(context, run), records), error=error
+        )
+        run = context.runs.finish(run.key, outcome, context.clock())
+        # A step may have begun while its neighbours were ended.
+        _settle(context, run, StepStatus.CANCELLED, error)
+        tell_flow(context, run)
+    if run.status is RunStatus.CANCELLED and not is_synchronous(run.machine_arn):
+        # Step Functions stops no EXPRESS execution; one is over after five minutes anyway.
+        context.machines.stop(run.machine_arn, run.id)
+    return run
+
+
+def _settle(
+    context: Context,
+    run: Run,
+    status: StepStatus = StepStatus.FAILED,
+    error: RunError | None = None,
+) -> list[StepRecord]:
+    """The step records, with those that can no longer get a result ended, by default as failed."""
     settled = []
     for record in context.runs.steps(run.key, run.attempt):
         if record.status.is_terminal:
@@ -156,8 +183,8 @@ def _settle(context: Context, run: Run) -> list[StepRecord]:
             continue
         ended = record.model_copy(
             update={
-                "status": StepStatus.FAILED,
-                "error": record.error or _crash(None),
+                "status": status,
+                "error": error or record.error or _crash(None),
                 "ended_at": context.clock(),
             }
         )

@@ -57,8 +57,8 @@ def check_references(
     What is `to_come` counts as there.
     """
     new_ids = to_come.ids | to_come.flows.keys()
-    old = set() if before is None else {ref for _, ref in _references(before, old_steps)}
-    wanted = [(place, ref) for place, ref in _references(given, given.steps) if ref not in old]
+    old = set() if before is None else {ref for _, ref in references_of(before, old_steps)}
+    wanted = [(place, ref) for place, ref in references_of(given, given.steps) if ref not in old]
     where = (given.integration_id, given.flow_group_id)
     if given.integration_id is not None and (
         before is None or where != (before.integration_id, before.flow_group_id)
@@ -85,7 +85,7 @@ def check_references(
         yield from _check_circles(context, workspace_id, flow_id, given, to_come.flows)
 
 
-def _references(settings: FlowSettings, steps: Iterable[Step]) -> Iterator[tuple[str, Ref[Any]]]:
+def references_of(settings: FlowSettings, steps: Iterable[Step]) -> Iterator[tuple[str, Ref[Any]]]:
     """What the flow names, with the pointers, its integration apart."""
     for number, id_ in enumerate(settings.labels):
         yield f"/labels/{number}", Ref(Label, id_)
@@ -98,11 +98,11 @@ def _references(settings: FlowSettings, steps: Iterable[Step]) -> Iterator[tuple
             yield f"/aliases/{number}/connectionId", Ref(Connection, alias.connection_id)
         if alias.flow_id is not None:
             yield f"/aliases/{number}/flowId", Ref(Flow, alias.flow_id)
-    for pointer, id_ in _leads_to(settings, steps):
+    for pointer, id_ in flows_led_to(settings, steps):
         yield pointer, Ref(Flow, id_)
 
 
-def _leads_to(settings: FlowSettings, steps: Iterable[Step]) -> Iterator[tuple[str, str]]:
+def flows_led_to(settings: FlowSettings, steps: Iterable[Step]) -> Iterator[tuple[str, str]]:
     """The flows that a run of this one starts, with the pointers."""
     for number, id_ in enumerate(settings.run_next_flow_ids):
         yield f"/runNextFlowIds/{number}", id_
@@ -133,7 +133,7 @@ def _check_circles(
     """Follow the flows that this one starts, level by level, to see whether one starts it."""
     seen: set[str] = set()
     frontier: dict[str, str] = {}
-    for pointer, id_ in _leads_to(given, given.steps):
+    for pointer, id_ in flows_led_to(given, given.steps):
         frontier.setdefault(id_, pointer)
     for _ in range(limits.FLOWS_IN_A_ROW):
         if flow_id in frontier:
@@ -172,6 +172,6 @@ def _following(
         steps = (
             settings.steps if isinstance(settings, FlowInput) else latest.steps if latest else ()
         )
-        for _, following in _leads_to(settings, steps):
+        for _, following in flows_led_to(settings, steps):
             reached.setdefault(following, pointer)
     return reached

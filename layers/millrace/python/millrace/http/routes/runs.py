@@ -6,13 +6,14 @@ from typing import Annotated
 from aws_lambda_powertools.event_handler.openapi.params import Query
 from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 
-from millrace.domain.errors import NotFoundError
+from millrace.domain.errors import ConflictError, NotFoundError, UnavailableError
 from millrace.domain.ports import Listing
 from millrace.http.documented import answers
 from millrace.http.requests import Cursor, Limit, Page, caller_of, page
 from millrace.http.views import RunDetailView, RunLog, RunView, StepOutput
 from millrace.usecases import runs
 from millrace.usecases.context import Context
+from millrace.usecases.lifecycle import cancel_run
 from millrace.usecases.run_log import run_log
 
 
@@ -39,6 +40,16 @@ def runs_router(context: Context) -> APIGatewayHttpRouter:
     def get_run(run_id: str) -> RunDetailView:
         detail = runs.get_run(context, caller_of(router.current_event), run_id)
         return RunDetailView.of_detail(detail)
+
+    @router.post(
+        "/v1/runs/<run_id>/cancel",
+        tags=["runs"],
+        responses=answers(HTTPStatus.OK, NotFoundError, ConflictError, UnavailableError),
+    )
+    def cancel(run_id: str) -> RunDetailView:
+        caller = caller_of(router.current_event)
+        cancel_run(context, runs.get_run(context, caller, run_id).run)
+        return RunDetailView.of_detail(runs.get_run(context, caller, run_id))
 
     @router.get(
         "/v1/runs/<run_id>/logs",
