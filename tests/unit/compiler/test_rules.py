@@ -64,10 +64,10 @@ def test_at_least_one_step_must_be_enabled() -> None:
 @pytest.mark.parametrize(
     ("step", "code"),
     [
-        (Step(""), "id_empty"),
-        (Step("a", name=" "), "name_empty"),
-        (Step("a", name="n" * 129), "name_too_long"),
-        (Step("i" * 129), "id_too_long"),
+        (Step(""), "idEmpty"),
+        (Step("a", name=" "), "nameEmpty"),
+        (Step("a", name="n" * 129), "nameTooLong"),
+        (Step("i" * 129), "idTooLong"),
         (Step("a", name="tab\there"), "name_unprintable"),
         (Step("a", name="half \ud83d"), "name_unprintable"),
     ],
@@ -128,7 +128,7 @@ def test_compile_reports_all_findings_at_once() -> None:
     assert [f.code for f in caught.value.findings] == [
         "unknownDependency",
         "duplicateId",
-        "name_empty",
+        "nameEmpty",
     ]
     assert all(f.remedy for f in caught.value.findings)
 

@@ -79,11 +79,11 @@ def _ids_and_names(definition: Definition) -> Iterator[Finding]:
 def _text(step: Step, text: str, pointer: str, what: str) -> Iterator[Finding]:
     if not text.strip():
         yield Finding(
-            f"{what}_empty", pointer, f"The {what} is empty.", "Write at least one letter.", step.id
+            f"{what}Empty", pointer, f"The {what} is empty.", "Write at least one letter.", step.id
         )
     elif len(text) > MAX_NAME_LENGTH:
         yield Finding(
-            f"{what}_too_long",
+            f"{what}TooLong",
             pointer,
             f"The {what} has {len(text)} characters; {MAX_NAME_LENGTH} is the limit.",
             "Shorten it.",
