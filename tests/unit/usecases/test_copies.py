@@ -20,9 +20,11 @@ from millrace.domain.errors import (
     NotFoundError,
     PreconditionRequiredError,
     RuleViolationError,
+    UnavailableError,
 )
 from millrace.domain.flow import Flow, Step
 from millrace.domain.run import RunStatus
+from millrace.storage.memory import MemoryMachines
 from millrace.usecases.actions import ACTIONS
 from millrace.usecases.audit import list_audit
 from millrace.usecases.copies import (
@@ -235,3 +237,31 @@ def test_a_connection_that_is_not_used_or_not_there_is_refused() -> None:
     ]
     with pytest.raises(PreconditionRequiredError):
         replace_connection(world.context, ALICE, world.flow.id, given, None)
+
+
+def test_a_connection_is_not_replaced_by_halves() -> None:
+    """What cannot be deployed is refused before anything is stored."""
+    world = Shop()
+    world.world.deploy(world.flow)
+    world.world.change(
+        world.flow, *world.steps, stable_key="orders", endpoint_security_type="customerRequired"
+    )
+    before = get_flow(world.context, ALICE, world.flow.id)
+    with pytest.raises(RuleViolationError, match="one rule"):
+        world.replace(world.shop, world.other)
+    assert get_flow(world.context, ALICE, world.flow.id) == before
+
+
+def test_every_run_over_the_old_connection_is_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also when Step Functions does not stop their machines just now."""
+    world = Shop()
+    world.world.deploy(world.flow)
+    flow = get_flow(world.context, ALICE, world.flow.id)
+    runs = [world.world.start(flow) for _ in range(3)]
+
+    def refuse(_: MemoryMachines, machine_arn: str, name: str) -> None:
+        raise UnavailableError(f"{machine_arn} {name}")
+
+    monkeypatch.setattr(MemoryMachines, "stop", refuse)
+    world.replace(world.shop, world.other)
+    assert {world.world.now(run).status for run in runs} == {RunStatus.CANCELLED}

@@ -259,12 +259,12 @@ def _store_copy(
                 for copy, original in copies
             ),
         ),
-        needs_configuring=tuple(_missing(flow)),
+        needs_configuring=tuple(_missing(flow, source)),
     )
 
 
-def _missing(flow: Flow) -> Iterator[MissingSetting]:
-    if flow.endpoint_security_type == "organization":
+def _missing(flow: Flow, source: Flow) -> Iterator[MissingSetting]:
+    if source.organization_api_keys_count or flow.endpoint_security_type == "organization":
         yield MissingSetting(
             type="flow",
             id=flow.id,

@@ -1,16 +1,17 @@
 """Putting another connection in the place of one, in all that a flow does."""
 
+from contextlib import suppress
 from datetime import timedelta
 from typing import Final
 
 from millrace.domain.base import Model
 from millrace.domain.connection import Connection
-from millrace.domain.errors import ConflictError, NotFoundError, Violation
+from millrace.domain.errors import ConflictError, NotFoundError, UnavailableError, Violation
 from millrace.domain.flow import Flow, FlowInput, FlowSettings, Version
 from millrace.domain.ports import Create
 from millrace.domain.token import Caller
 from millrace.usecases.audit import audited
-from millrace.usecases.checks import unknown_connection
+from millrace.usecases.checks import undeployable, unknown_connection
 from millrace.usecases.context import Context
 from millrace.usecases.copies import read_actions, rewire, used_connections
 from millrace.usecases.deploy import deploy_version
@@ -99,6 +100,9 @@ def _store(
         find_action=rewired.find_action,
     )
     refuse(found)
+    if before.deployed_version_id is not None:
+        # Before anything is stored: what cannot be deployed must not stay behind as a draft.
+        refuse(undeployable(wanted, rewired.steps))
     _, changes = changed_flow(
         context, caller, before, latest, wanted, find_action=rewired.find_action
     )
@@ -129,4 +133,6 @@ def _wrong(
 def _cancel_runs(context: Context, flow: Flow) -> None:
     for run in context.runs.unfinished(context.clock() + _A_MOMENT):
         if (run.workspace_id, run.flow_id) == (flow.workspace_id, flow.id):
-            cancel_run(context, run)
+            # It is cancelled even if its machine cannot be stopped now: no step begins any more.
+            with suppress(UnavailableError):
+                cancel_run(context, run)
