@@ -38,7 +38,7 @@ def test_a_plain_resource_lives(alice: Client, sample: Sample) -> None:
     path = f"/v1/{sample.collection}/{made.body['id']}"
     assert alice("GET", path).body == made.body
     listed = alice("GET", f"/v1/{sample.collection}")
-    assert listed.body == {"data": [made.body], "links": {"next": None}}
+    assert (listed.body["data"], listed.body["meta"]["total"]) == ([made.body], 1)
 
     changed = alice("PUT", path, sample.changed, headers=made.etag)
     assert (changed.status, changed.headers["etag"]) == (200, '"2"')
@@ -156,7 +156,7 @@ def test_a_flow_lives(alice: Client) -> None:
     assert [flow["id"] for flow in by_key.body["data"]] == [made.body["id"]]
     assert "steps" not in by_key.body["data"][0]
     none = alice("GET", "/v1/flows", query={"filter[stableKey]": "other"})
-    assert none.body == {"data": [], "links": {"next": None}}
+    assert (none.body["data"], none.body["meta"]["total"]) == ([], 0)
 
     changed = alice("PUT", path, FLOW | {"name": "Invoices"}, headers=made.etag)
     assert (changed.status, changed.headers["etag"]) == (200, '"2"')

@@ -76,6 +76,7 @@ def create_table(client: "DynamoDBClient", name: str = TABLE) -> None:
         "BillingMode",
         "GlobalSecondaryIndexes",
         "KeySchema",
+        "LocalSecondaryIndexes",
     )
     client.create_table(TableName=name, **{key: declared[key] for key in names})
 

@@ -15,7 +15,10 @@ from millrace.domain.connection import ConnectionInput, RateLimit
 from millrace.domain.flow import Step
 from millrace.http import problems
 from millrace.http.openapi import document
+from millrace.http.queries import FlowsQuery
 from millrace.usecases.apply import AppliedFlow, ApplyDocument
+from millrace.usecases.includes.catalogue import FLOW, VERSION
+from millrace.usecases.includes.relation import names_of
 
 ROOT = Path(__file__).parents[3]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -74,6 +77,11 @@ def test_the_limits_in_the_api_page_are_those_in_the_code() -> None:
         f"| expression | {limits.EXPRESSION_LENGTH:,} characters |",
         f"| request | {request} MB; webhook delivery {webhook} MB |",
         f"| page of records | {limits.PAGE_RECORDS:,} |",
+        f"| items of a list with numbered pages | {limits.PAGED_ITEMS:,};",
+        f"| items of a list sorted by what no index has | {limits.SORTED_ITEMS:,} |",
+        f"| items that a filter looks at for one request | {limits.WALKED_ITEMS:,} |",
+        f"| values of a filter | {limits.PAGE_ITEMS_MAX}; {limits.LOOKED_UP} of ",
+        f"| answer | {limits.ANSWER_BYTES // 1_000_000} MB |",
         f"| secrets of one resource | {limits.SECRETS_BYTES:,} bytes as JSON |",
         f"| groups of an integration | {limits.GROUPS_PER_INTEGRATION} |",
         f"| targets of a notification group | {limits.TARGETS_PER_GROUP} |",
@@ -144,3 +152,12 @@ def test_every_verb_of_the_makefile_is_explained() -> None:
     listed = dict(re.findall(r"^([a-z]+):.* ## (.+)$", page("Makefile"), re.MULTILINE))
     wanted = {"setup", "run", "stop", "log", "test", "check", "bench", "lock", "clean"}
     assert wanted <= listed.keys()
+
+
+def test_every_filter_and_relation_is_in_the_api_page() -> None:
+    """What a list of flows may be filtered by, and what may be included."""
+    text = page("docs/api.md").partition("## Lists")[2].partition("## Changes")[0]
+    filters = [name for name in FlowsQuery.names() if name.startswith("filter[")]
+    relations = {name.rpartition(".")[2] for name in (*names_of(FLOW), *names_of(VERSION))}
+    missing = {name for name in (*filters, *relations) if f"`{name}`" not in text}
+    assert not missing

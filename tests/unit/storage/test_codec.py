@@ -9,7 +9,8 @@ from tests.support.samples import connection
 
 from millrace.domain.authentication import BearerAuth
 from millrace.domain.connection import Connection
-from millrace.storage.codec import decode_cursor, encode_cursor, pack, unpack
+from millrace.domain.cursor import decode_cursor, encode_cursor
+from millrace.storage.codec import pack, unpack
 
 
 @given(st.text(max_size=64).filter(str.strip), st.integers(0, 10_240))

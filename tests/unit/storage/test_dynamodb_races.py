@@ -12,7 +12,7 @@ from tests.support.time_and_ids import NOON
 
 from millrace.domain.connection import Connection
 from millrace.domain.errors import RevisionMismatchError
-from millrace.domain.ports import Replace
+from millrace.domain.ports import Create, Order, Replace
 from millrace.domain.run import RunError, RunOutcome, RunStatus, StepStatus
 from millrace.storage.dynamodb_resources import DynamoResources
 from millrace.storage.dynamodb_runs import DynamoRuns
@@ -92,11 +92,11 @@ def test_the_same_delivery_at_once_gives_one_run(
     assert runs.create(run("run_2"), dedupe_key="same") == (first, False)
 
 
-def conflict_on_first(client: "DynamoDBClient") -> None:
+def conflict_on_first(client: "DynamoDBClient", *reasons: str) -> None:
     """Make the client's next transaction meet one that is not over yet; moto never does."""
     response: Any = {
         "Error": {"Code": "TransactionCanceledException", "Message": "cancelled"},
-        "CancellationReasons": [{"Code": "TransactionConflict"}],
+        "CancellationReasons": [{"Code": code} for code in reasons or ("TransactionConflict",)],
     }
 
     def refuse() -> None:
@@ -133,3 +133,11 @@ def test_a_change_that_meets_another_one_is_stale(client: "DynamoDBClient") -> N
     with pytest.raises(RevisionMismatchError):
         resources.commit(Replace(before, before.model_copy(update={"revision": 2})))
     assert resources.page(Connection, ALICE.workspace_id).items == ()
+
+
+def test_two_that_add_to_one_list_at_once_both_do(client: "DynamoDBClient") -> None:
+    """A conflict over a list's counter alone is not the caller's problem."""
+    resources = DynamoResources(lambda: client, TABLE)
+    conflict_on_first(client, "None", "TransactionConflict")
+    resources.commit(Create(connection("con_1")))
+    assert resources.browse(Connection, ALICE.workspace_id, Order(), limit=9).total == 1

@@ -388,12 +388,12 @@ def test_several_resources_are_read_at_once(resources: Resources) -> None:
 
 def test_more_resources_than_one_batch_holds_are_read_too(resources: Resources) -> None:
     """DynamoDB gives at most a hundred items a batch."""
-    for start in (0, 100):
-        created = (connection(f"con_{start + number:03d}") for number in range(100))
+    for start in (0, 75):
+        created = (connection(f"con_{start + number:03d}") for number in range(75))
         resources.commit(*map(Create, created))
-    refs = [Ref(Connection, f"con_{number:03d}") for number in range(200)]
+    refs = [Ref(Connection, f"con_{number:03d}") for number in range(150)]
     found = resources.get_many(WS, refs)
-    assert [found.get(ref) is not None for ref in refs] == [True] * 200
+    assert [found.get(ref) is not None for ref in refs] == [True] * 150
 
 
 def test_put_stores_whatever_is_there(resources: Resources) -> None:

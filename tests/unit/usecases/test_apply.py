@@ -125,7 +125,7 @@ def test_what_differs_is_updated_and_deployed_anew(world: World, document: dict[
     result = put(world, document)
     assert changes(result) == ["unchanged", "unchanged", "updated", "unchanged"]
     assert (result.flows[0].version_number, result.flows[0].deployed) == (2, True)
-    states = [v.state for v in list_versions(world.context, ALICE, flow_id, 10, None).items]
+    states = [v.state for v in list_versions(world.context, ALICE, flow_id, 10, None)[1].items]
     assert states == ["inactive", "deployed"]
 
 

@@ -84,7 +84,7 @@ def test_deleting_forgets_the_secrets(world: World) -> None:
     connection = CONNECTIONS.create(world.context, ALICE, given(BEARER))
     CONNECTIONS.delete(world.context, ALICE, connection.id, 1)
     assert world.secrets.values == {}
-    assert CONNECTIONS.page(world.context, ALICE, 10, None).items == ()
+    assert world.context.resources.page(CONNECTIONS.kind, ALICE.workspace_id).items == ()
 
 
 def test_connections_change_over_the_revision_that_was_read(world: World) -> None:
@@ -103,7 +103,7 @@ def test_connections_change_over_the_revision_that_was_read(world: World) -> Non
     ):
         with pytest.raises(NotFoundError):
             act()
-    assert CONNECTIONS.page(context, ALICE, 10, None).items == (connection,)
+    assert context.resources.page(CONNECTIONS.kind, ALICE.workspace_id).items == (connection,)
 
 
 def work(connection_id: str, path: str = "/orders") -> ActionInput:
@@ -125,7 +125,7 @@ def test_an_action_lives_like_other_resources(world: World) -> None:
     with pytest.raises(RevisionMismatchError):
         ACTIONS.delete(world.context, ALICE, action.id, 1)
     ACTIONS.delete(world.context, ALICE, action.id, 2)
-    assert ACTIONS.page(world.context, ALICE, 10, None).items == ()
+    assert world.context.resources.page(ACTIONS.kind, ALICE.workspace_id).items == ()
 
 
 def test_an_action_needs_a_connection_of_its_workspace(world: World) -> None:

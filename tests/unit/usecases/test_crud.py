@@ -8,6 +8,7 @@ from tests.support.samples import ALICE, MALLORY
 from tests.support.world import World
 
 from millrace import limits
+from millrace.domain.connection import Connection
 from millrace.domain.errors import (
     ConflictError,
     NotFoundError,
@@ -21,6 +22,7 @@ from millrace.domain.variable import Variable
 from millrace.usecases.connections import CONNECTIONS
 from millrace.usecases.crud import Crud
 from millrace.usecases.integrations import INTEGRATIONS
+from millrace.usecases.lists import Asked
 from millrace.usecases.plain import NOTIFICATION_GROUPS
 from millrace.usecases.variables import VARIABLES
 from millrace.usecases.virtual_environments import VIRTUAL_ENVIRONMENTS
@@ -59,7 +61,7 @@ def test_it_is_created_read_and_listed(world: World, sample: Sample) -> None:
     made = create(world, sample)
     assert (made.revision, made.created_by) == (1, ALICE.token_id)
     assert sample.crud.get(world.context, ALICE, made.id) == made
-    assert sample.crud.page(world.context, ALICE).items == (made,)
+    assert world.context.resources.page(sample.crud.kind, ALICE.workspace_id).items == (made,)
 
 
 @every_kind
@@ -91,7 +93,7 @@ def test_it_is_deleted_with_all_that_is_its_own(world: World, sample: Sample) ->
     """Neither it nor its secrets stay, and its key may be used again."""
     made = create(world, sample)
     sample.crud.delete(world.context, ALICE, made.id, 1)
-    assert sample.crud.page(world.context, ALICE).items == ()
+    assert world.context.resources.page(sample.crud.kind, ALICE.workspace_id).items == ()
     assert world.secrets.values == {}
     assert create(world, sample).id != made.id
 
@@ -107,7 +109,7 @@ def test_its_key_is_its_own(world: World, sample: Sample) -> None:
     with pytest.raises(ConflictError):
         replace(world, sample, other, sample.changed)
     assert len(world.secrets.values) == kept
-    assert len(sample.crud.page(world.context, ALICE).items) == 2
+    assert len(world.context.resources.page(sample.crud.kind, ALICE.workspace_id).items) == 2
 
 
 @every_kind
@@ -115,7 +117,7 @@ def test_another_workspace_sees_nothing_of_it(world: World, sample: Sample) -> N
     """Neither in its list nor by its id, and the key is free there."""
     made = create(world, sample)
     context, given = world.context, sample.crud.input.model_validate(sample.given)
-    assert sample.crud.page(context, MALLORY).items == ()
+    assert context.resources.page(sample.crud.kind, MALLORY.workspace_id).items == ()
     for act in (
         lambda: sample.crud.get(context, MALLORY, made.id),
         lambda: sample.crud.replace(context, MALLORY, made.id, given, 1),
@@ -145,7 +147,7 @@ def test_a_secret_that_is_too_long_to_keep_is_refused(world: World, sample: Samp
             sample.crud.input.model_validate(_with_secret(sample.given, sample.secret, text)),
         )
     assert world.secrets.values == {}
-    assert sample.crud.page(world.context, ALICE).items == ()
+    assert world.context.resources.page(sample.crud.kind, ALICE.workspace_id).items == ()
 
 
 def _with_secret(given: Any, old: str | None, new: str) -> Any:  # noqa: ANN401 - walks JSON
@@ -250,7 +252,9 @@ def test_what_json_tells_apart_is_a_change(world: World) -> None:
 def test_a_list_goes_on_where_it_stopped(world: World) -> None:
     """Page by page, in the order of creation."""
     made = [world.connection(name) for name in "abc"]
-    first = CONNECTIONS.page(world.context, ALICE, 2)
-    rest = CONNECTIONS.page(world.context, ALICE, 2, first.cursor)
+    asked = Asked(Connection, ALICE.workspace_id, limit=2)
+    first = CONNECTIONS.find_part(world.context, asked, {})
+    asked = Asked(Connection, ALICE.workspace_id, limit=2, cursor=first.cursor)
+    rest = CONNECTIONS.find_part(world.context, asked, {})
     assert [*first.items, *rest.items] == made
     assert rest.cursor is None

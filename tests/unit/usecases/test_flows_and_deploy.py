@@ -17,21 +17,24 @@ from millrace.domain.errors import (
     UnavailableError,
 )
 from millrace.domain.flow import Flow, FlowInput, MachineKind, Version
+from millrace.domain.token import Caller
 from millrace.domain.webhook import Webhook, WebhookInput
 from millrace.storage.memory import MemoryMachines
 from millrace.usecases.actions import ACTIONS
 from millrace.usecases.connections import CONNECTIONS
+from millrace.usecases.context import Context
 from millrace.usecases.deploy import deploy_version, sync_schedule, undeploy_version
+from millrace.usecases.flow_lists import list_flows
 from millrace.usecases.flows import (
     create_flow,
     delete_flow,
     get_flow,
     get_version,
     latest_version,
-    list_flows,
     list_versions,
     replace_flow,
 )
+from millrace.usecases.lists import Asked
 from millrace.usecases.webhooks import create_webhook
 
 READ = process_step("read")
@@ -40,7 +43,13 @@ WRITE = process_step("write", depends_on=("read",))
 
 def versions(world: World, flow: Flow) -> tuple[Version, ...]:
     """All versions of a flow."""
-    return list_versions(world.context, ALICE, flow.id, 100, None).items
+    _, listing = list_versions(world.context, ALICE, flow.id, 100, None)
+    return listing.items
+
+
+def listed(context: Context, caller: Caller, **filters: list[str]) -> tuple[Flow, ...]:
+    """The flows that a caller sees."""
+    return list_flows(context, Asked(Flow, caller.workspace_id), filters).items
 
 
 def draft_of(world: World, flow: Flow) -> Version:
@@ -296,7 +305,7 @@ def test_faults_of_a_flow_are_named_all_at_once(world: World) -> None:
         ("unknownConnection", "/steps/5/action/connectionId"),
     }
     assert any("cycle" in code for code, _ in found)
-    assert list_flows(world.context, ALICE, 100, None, None).items == ()
+    assert listed(world.context, ALICE) == ()
 
 
 def test_another_workspaces_connection_is_unknown(world: World) -> None:
@@ -323,12 +332,12 @@ def test_nobody_reaches_into_another_workspace(world: World) -> None:
     ):
         with pytest.raises(NotFoundError):
             act()
-    assert list_flows(context, MALLORY, 10, None, None).items == ()
+    assert listed(context, MALLORY) == ()
 
 
 def test_a_flow_is_found_by_its_stable_key(world: World) -> None:
     """Files and scripts know flows by the author's key."""
     flow = world.flow(READ, stableKey="orders")
-    assert list_flows(world.context, ALICE, 10, None, "orders").items == (flow,)
-    assert list_flows(world.context, ALICE, 10, None, "other").items == ()
+    assert listed(world.context, ALICE, stableKey=["orders"]) == (flow,)
+    assert listed(world.context, ALICE, stableKey=["other"]) == ()
     assert latest_version(world.context, flow).number == 1

@@ -19,6 +19,34 @@ RECENT_VERSIONS: Final = 10
 
 BATCH_READ_ITEMS: Final = 100
 """DynamoDB: items in one BatchGetItem."""
+
+PAGE_ITEMS_MAX: Final = 100
+PAGE_ITEMS: Final = 25
+
+PAGED_ITEMS: Final = 10_000
+"""Pages have numbers up to this many items; further on there are cursors."""
+
+SORTED_ITEMS: Final = 2_000
+"""A list in an order that no index has is read whole, so it may not be longer."""
+
+WALKED_ITEMS: Final = 1_000
+"""A filter looks at so many items for one request, and goes on from there with the next."""
+
+LOOKED_UP: Final = 10
+"""Values of a filter each of which takes a read of its own."""
+
+ANSWER_BYTES: Final = 5_000_000
+"""An answer with what it includes; a Lambda answers 6 MB at most."""
+
+INCLUDED_VERSIONS: Final = 100
+"""Of one flow; a list includes the newest RECENT_VERSIONS of each."""
+
+INCLUDED_RUNS: Final = 100
+"""The flow's newest runs, among which those of a version are included."""
+
+SORT_KEY_BYTES: Final = 1_024
+"""DynamoDB: a sort key."""
+
 TARGETS_PER_GROUP: Final = 20
 
 REPLACED_CONNECTIONS: Final = 50

@@ -162,3 +162,4 @@ class Action(ActionInput, Resource):
     """A stored action, usable by any step of the workspace that names it as its `referrer`."""
 
     prefix: ClassVar[str] = "act"
+    orders: ClassVar[tuple[str, ...]] = ("createdAt", "name")

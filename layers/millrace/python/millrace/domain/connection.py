@@ -95,3 +95,4 @@ class Connection(ConnectionInput, SecretHolder):
     """A stored connection. Its secrets are in the secret store, never here."""
 
     prefix: ClassVar[str] = "con"
+    orders: ClassVar[tuple[str, ...]] = ("createdAt", "name")

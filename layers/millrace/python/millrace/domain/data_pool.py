@@ -27,3 +27,4 @@ class DataPool(DataPoolInput, Resource):
     """A stored data pool."""
 
     prefix: ClassVar[str] = "pool"
+    orders: ClassVar[tuple[str, ...]] = ("createdAt", "name")

@@ -255,6 +255,7 @@ class Flow(FlowSettings, SecretHolder):
     """A stored flow; its steps live in its versions, its API keys in the secret store."""
 
     prefix: ClassVar[str] = "flow"
+    orders: ClassVar[tuple[str, ...]] = ("createdAt", "name", "enabledAt", "lastExecutedAt")
     beside: ClassVar[tuple[str, ...]] = ("webhook_ids", "callback_ids", "latest_run")
 
     stable_id: str
@@ -286,6 +287,11 @@ class Flow(FlowSettings, SecretHolder):
         return flow_key(self.stable_key, self.integration_id)
 
     @property
+    def shown_version_id(self) -> str:
+        """What is called current: the draft, else the deployed version, else the latest."""
+        return self.draft_version_id or self.deployed_version_id or self.latest_version_id
+
+    @property
     def is_enabled(self) -> bool:
         """Triggers fire only if the flow is enabled and deployed."""
         return self.enabled_at is not None
@@ -307,6 +313,7 @@ class Version(Resource):
     """A numbered snapshot of a flow's steps: editable while a draft, immutable once deployed."""
 
     prefix: ClassVar[str] = "ver"
+    found_without_parent: ClassVar[bool] = True
 
     flow_id: str
     number: int

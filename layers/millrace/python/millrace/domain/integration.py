@@ -32,3 +32,4 @@ class Integration(IntegrationInput, Resource):
     """A stored integration."""
 
     prefix: ClassVar[str] = "int"
+    orders: ClassVar[tuple[str, ...]] = ("createdAt", "name")

@@ -22,3 +22,4 @@ class Label(LabelInput, Resource):
     """A stored label."""
 
     prefix: ClassVar[str] = "lbl"
+    orders: ClassVar[tuple[str, ...]] = ("createdAt", "name")

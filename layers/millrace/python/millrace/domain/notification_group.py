@@ -73,3 +73,4 @@ class NotificationGroup(NotificationGroupInput, SecretHolder):
     """A stored notification group. Its secret is in the secret store, never here."""
 
     prefix: ClassVar[str] = "ntf"
+    orders: ClassVar[tuple[str, ...]] = ("createdAt", "name")

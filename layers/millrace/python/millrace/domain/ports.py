@@ -6,7 +6,7 @@ Each port has an adapter for AWS and one in memory; both pass the same contract 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from millrace.domain.action import ExportAction, ImportAction, ProcessAction
 from millrace.domain.base import Json, Record
@@ -77,6 +77,36 @@ class Found:
         return found if isinstance(found, ref.kind) else None
 
 
+type OrderName = Literal["createdAt", "name", "enabledAt", "lastExecutedAt"]
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """The order of a list. What never was comes before what was at any time."""
+
+    by: OrderName = "createdAt"
+    descending: bool = False
+
+    def __str__(self) -> str:
+        """As a caller writes it."""
+        return f"{'-' if self.descending else ''}{self.by}"
+
+
+@dataclass(frozen=True, slots=True)
+class Browsed[R]:
+    """A part of a list in some order."""
+
+    items: tuple[R, ...]
+    positions: tuple[str, ...]
+    """One for each item."""
+
+    last: str | None = None
+    """The position after which more follow; None: this is the end."""
+
+    total: int | None = None
+    """How many the whole list has; known where it begins, or where some were skipped."""
+
+
 @dataclass(frozen=True, slots=True)
 class Listing[R]:
     """One page of a list, oldest first, and the cursor of the next page if there is one."""
@@ -119,6 +149,26 @@ class Resources(Protocol):
         newest_first: bool = False,
     ) -> Listing[R]:
         """One page of the collection by time of creation. Raises InvalidRequestError."""
+        ...
+
+    def browse[R: Resource](
+        self,
+        kind: type[R],
+        workspace_id: str,
+        order: Order,
+        *,
+        limit: int,
+        after: str | None = None,
+        skip: int = 0,
+    ) -> Browsed[R]:
+        """A part of a workspace's list, after a position or the beginning, and some to skip.
+
+        The kind must have this order.
+        """
+        ...
+
+    def parent_of(self, workspace_id: str, id_: str) -> str | None:
+        """The parent of a resource of a kind that is found without it; a moment behind."""
         ...
 
     def find_public[R: Resource](self, kind: type[R], id_: str) -> R | None:

@@ -21,6 +21,12 @@ class Resource(Model):
     is_public: ClassVar[bool] = False
     """Whether the resource is found by its id alone, because that id is a public address."""
 
+    orders: ClassVar[tuple[str, ...]] = ()
+    """How the workspace's list of this kind may be sorted; the store counts what can be."""
+
+    found_without_parent: ClassVar[bool] = False
+    """Whether the store can tell the parent of a resource of this kind."""
+
     listed_in: ClassVar[str | None] = None
     """The field of its parent flow that lists the ids of the resources of this kind."""
 

@@ -24,3 +24,4 @@ class Template(TemplateInput, Resource):
     """A stored template."""
 
     prefix: ClassVar[str] = "tpl"
+    orders: ClassVar[tuple[str, ...]] = ("createdAt", "name")

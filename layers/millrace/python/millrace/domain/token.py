@@ -36,6 +36,7 @@ class Token(TokenInput, Resource):
     """A stored token: the SHA-256 of what the client holds, and nothing that gives it back."""
 
     prefix: ClassVar[str] = "tok"
+    orders: ClassVar[tuple[str, ...]] = ("createdAt", "name")
 
     role: Role = "admin"  # what a token stored before there were roles may do
     secret_hash: str

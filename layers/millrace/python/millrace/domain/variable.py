@@ -49,6 +49,12 @@ class Variable(VariableInput, SecretHolder):
     """A stored variable; the value of a secret one is in the secret store, never here."""
 
     prefix: ClassVar[str] = "var"
+    orders: ClassVar[tuple[str, ...]] = ("createdAt", "name")
+
+    @property
+    def name(self) -> str:
+        """What lists are sorted by and searched for."""
+        return self.key
 
     @property
     def stable_key(self) -> str:

@@ -44,3 +44,4 @@ class VirtualEnvironment(VirtualEnvironmentInput, Resource):
     """A stored virtual environment."""
 
     prefix: ClassVar[str] = "venv"
+    orders: ClassVar[tuple[str, ...]] = ("createdAt", "name")

@@ -1,6 +1,7 @@
 """A Powertools application without routes: what becomes of errors, whoever raises them."""
 
 from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
@@ -8,10 +9,14 @@ from aws_lambda_powertools.event_handler.exceptions import NotFoundError as NoRo
 from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
 
 from millrace import limits
-from millrace.domain.errors import DomainError
+from millrace.domain.errors import DomainError, Violation
 from millrace.http import problems
+from millrace.http.queries import Parameters, strange_names
 from millrace.http.requests import caller_of
 from millrace.usecases.context import Context
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.event_handler.middlewares import NextMiddleware
 
 logger = Logger(service="api")
 
@@ -21,6 +26,7 @@ def create_app(
 ) -> APIGatewayHttpResolver:
     """An application that answers every error with a problem."""
     app = kind(enable_validation=True)
+    app.use(middlewares=[_refuse_strange_names])
 
     @app.exception_handler(DomainError)
     def on_domain_error(error: DomainError) -> Response[str]:
@@ -36,6 +42,7 @@ def create_app(
         errors = list(error.errors())
         found = problems.shape_violations(errors, body)
         if any(each["loc"][0] != "body" for each in errors):
+            found += _strange_names(app)
             return problems.response(problems.bad_parameters(found))
         if len(errors) <= limits.ERRORS_SHOWN:
             found += broken_rules(context, caller_of(event), event.path, body, found)
@@ -52,6 +59,28 @@ def create_app(
         return problems.response(fault(error))
 
     return app
+
+
+def _refuse_strange_names(
+    app: APIGatewayHttpResolver, next_middleware: "NextMiddleware"
+) -> Response[Any]:
+    """No parameter is ignored: a filter that is not known would choose everything."""
+    if found := _strange_names(app):
+        return problems.response(problems.bad_parameters(found))
+    return next_middleware(app)
+
+
+def _strange_names(app: APIGatewayHttpResolver) -> list[Violation]:
+    """The parameters that the route of the request does not know."""
+    event = app.current_event
+    if not event.path.startswith("/v1/"):
+        return []
+    known: list[str] = []
+    for parameter in app.context["_route"].dependant.query_params:
+        model = parameter.field_info.annotation
+        is_model = isinstance(model, type) and issubclass(model, Parameters)
+        known += model.names() if is_model else [parameter.alias]
+    return strange_names(str(event.get("rawQueryString") or ""), known)
 
 
 def fault(error: Exception) -> problems.Problem:

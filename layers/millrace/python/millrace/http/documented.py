@@ -3,6 +3,7 @@
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
+from millrace.domain.base import Model
 from millrace.domain.errors import (
     DomainError,
     InvalidRequestError,
@@ -14,6 +15,7 @@ from millrace.domain.errors import (
     UnauthenticatedError,
     UnsupportedMediaTypeError,
 )
+from millrace.http.body import JSON
 from millrace.http.problems import CONTENT_TYPE, STATUS, Problem
 
 if TYPE_CHECKING:
@@ -27,9 +29,16 @@ WITH_BODY: Final[Errors] = (TooLargeError, UnsupportedMediaTypeError)
 WITH_IF_MATCH: Final[Errors] = (NotFoundError, RevisionMismatchError, PreconditionRequiredError)
 
 
-def answers(success: HTTPStatus, *errors: type[DomainError]) -> "dict[int, OpenAPIResponse]":
-    """The success, whose body is what the route returns, and the errors that a caller may see."""
+def answers(
+    success: HTTPStatus, *errors: type[DomainError], shows: type[Model] | None = None
+) -> "dict[int, OpenAPIResponse]":
+    """The success and the errors that a caller may see.
+
+    The body of the success is what the route returns, or what it `shows`, if it makes it itself.
+    """
     described: dict[int, OpenAPIResponse] = {success.value: {"description": success.phrase}}
+    if shows is not None:
+        described[success.value]["content"] = {JSON: {"model": shows}}
     if success is HTTPStatus.NO_CONTENT:
         described[success.value]["content"] = {}
     for status in sorted({STATUS[error] for error in (*ANY_REQUEST, *errors)}):

@@ -131,7 +131,7 @@ def _violation(error: dict[str, Any], body: Json) -> Violation:
             return Violation("missingField", pointer, "This field is required.", "Add it.")
         case kind:
             message = str(error.get("msg", "The value is not valid.")).removeprefix("Value error, ")
-            return Violation(_camel(kind), pointer, message)
+            return Violation(_camel(kind), pointer, message, error.get("ctx", {}).get("remedy"))
 
 
 def json_pointer(path: Sequence[str | int], body: Json) -> str:

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Header, Query
+from pydantic import Field
 
 from millrace.domain.base import Model
 from millrace.domain.errors import InvalidRequestError, UnauthenticatedError
@@ -26,15 +27,30 @@ _ETAG = re.compile(r'^(?:W/)?"(\d{1,12})"$')
 
 
 class Links(Model):
-    """Where to go on."""
+    """Where to go on, and where pages with numbers are."""
 
+    first: str | None = None
+    prev: str | None = None
     next: str | None = None
+    last: str | None = None
+
+
+class Meta(Model):
+    """What is known of the whole list."""
+
+    total: int | None = Field(
+        default=None, description="Absent where it would take reading the whole list."
+    )
+    page: int | None = Field(default=None, description="Absent after a cursor.")
+    per_page: int
+    pages: int | None = None
 
 
 class Page[R: Model](Model):
     """One page of a list."""
 
     data: tuple[R, ...]
+    meta: Meta | None = None
     links: Links = Links()
 
 
@@ -64,8 +80,13 @@ def revision_of(if_match: str | None) -> int | None:
 
 def answer[M: Model](model: M, resource: Resource | None = None, status: int = 200) -> Response[M]:
     """An answer that holds a model, with the ETag of the resource that it shows."""
-    etag = {} if resource is None else {"ETag": f'"{resource.revision}"'}
+    etag = {} if resource is None else etag_of(resource)
     return Response(status_code=status, content_type=JSON, body=model, headers=etag)
+
+
+def etag_of(resource: Resource) -> dict[str, str]:
+    """The header that names the revision of what is answered."""
+    return {"ETag": f'"{resource.revision}"'}
 
 
 def page[R: Model](path: str, listing: Listing[R], limit: int) -> Page[R]:

@@ -45,11 +45,10 @@ class FlowDetail(FlowView):
 
 
 def _view_fields(flow: Flow, caller: Caller) -> dict[str, Any]:
-    current = flow.draft_version_id or flow.deployed_version_id or flow.latest_version_id
     return fields_of(flow, Flow) | {
         "enabled": flow.is_enabled,
         "disabled": not flow.is_enabled,
-        "current_version_id": current,
+        "current_version_id": flow.shown_version_id,
         "test_url": f"/v1/flows/{flow.id}/test",
         "allow_update": caller.may_edit,
         "allow_remove": caller.may_edit,

@@ -1,6 +1,6 @@
 """What a change to resources means for their stable keys and its size; the same for each store."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -55,6 +55,16 @@ def relisted(changes: Sequence[Change]) -> list[Relisted]:
     ]
 
 
+def counted(changes: Sequence[Change]) -> dict[tuple[str, str], int]:
+    """How many more each collection has then, by workspace and prefix; only what changes."""
+    more: Counter[tuple[str, str]] = Counter()
+    for change in changes:
+        resource = subject(change)
+        if resource.orders and isinstance(change, Create | Delete):
+            more[resource.workspace_id, resource.prefix] += 1 if isinstance(change, Create) else -1
+    return {place: number for place, number in more.items() if number}
+
+
 def claimed_key(change: Change) -> str | None:
     """The stable key that nobody else may have, if the change takes one."""
     match change:
@@ -87,6 +97,7 @@ def check_size(changes: Sequence[Change]) -> None:
     items += len(
         {each.flow_id for each in relisted(changes) if (Flow, each.flow_id) not in written}
     )
+    items += len(counted(changes))
     if items > limits.TRANSACTION_ITEMS:
         raise TooLargeError(
             f"it changes {items} stored items at once, and {limits.TRANSACTION_ITEMS} is the "

@@ -1,9 +1,6 @@
 """Models to and from what an item holds: JSON text, compressed where that saves write units."""
 
-import base64
-import binascii
 import gzip
-import json
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
@@ -11,13 +8,11 @@ from typing import Final
 from pydantic import BaseModel
 
 from millrace import limits
-from millrace.domain.errors import InvalidRequestError, TooLargeError
+from millrace.domain.errors import TooLargeError
 from millrace.domain.resource import Resource
-from millrace.storage import keys
 
 _COMPRESS_FROM_BYTES: Final = 4_096
 _NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
-_NO_CURSOR: Final = "the cursor is not one that a list gave"
 
 
 def pack(model: BaseModel) -> str | bytes:
@@ -49,20 +44,3 @@ def unpack[M: BaseModel](
     text = data if isinstance(data, str) else gzip.decompress(data).decode()
     more = "".join(f',"{name}":{value}' for name, value in beside.items())
     return kind.model_validate_json(f"{text[:-1]}{more}}}" if more else text)
-
-
-def encode_cursor(last_id: str) -> str:
-    """An opaque cursor for the caller: the list goes on after this id."""
-    return base64.urlsafe_b64encode(json.dumps({"id": last_id}).encode()).decode().rstrip("=")
-
-
-def decode_cursor(cursor: str) -> str:
-    """The id after which a list goes on. Raises InvalidRequestError for a cursor not of ours."""
-    try:
-        padded = cursor + "=" * (-len(cursor) % 4)
-        match json.loads(base64.b64decode(padded, altchars=b"-_", validate=True)):
-            case {"id": str(last_id)} if 0 < len(last_id.encode()) <= keys.SORT_KEY_BYTES:
-                return last_id
-    except (binascii.Error, ValueError) as error:
-        raise InvalidRequestError(_NO_CURSOR) from error
-    raise InvalidRequestError(_NO_CURSOR)

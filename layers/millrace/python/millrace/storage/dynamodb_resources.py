@@ -1,6 +1,7 @@
 """Editable resources in DynamoDB: one item each, changed only over the revision that was read."""
 
 import json
+import random
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,6 +15,7 @@ from pydantic.alias_generators import to_camel
 
 from millrace import limits
 from millrace.domain.base import rfc3339
+from millrace.domain.cursor import decode_cursor, encode_cursor
 from millrace.domain.errors import (
     ConflictError,
     DomainError,
@@ -22,24 +24,37 @@ from millrace.domain.errors import (
     UnavailableError,
 )
 from millrace.domain.flow import Flow
-from millrace.domain.ports import Change, Create, Delete, Found, Listing, Put, Ref, Replace
+from millrace.domain.ports import (
+    Browsed,
+    Change,
+    Create,
+    Delete,
+    Found,
+    Listing,
+    Order,
+    Put,
+    Ref,
+    Replace,
+)
 from millrace.domain.resource import Resource
 from millrace.domain.run import LatestRun
 from millrace.storage import keys
-from millrace.storage.attributes import Attributes, attributes, data, text
+from millrace.storage.attributes import Attributes, attributes, data, number, text
 from millrace.storage.changes import (
     Relisted,
     already_there,
     changed_meanwhile,
     check_size,
     claimed_key,
+    counted,
     flow_gone,
     key_taken,
     released_key,
     relisted,
     subject,
 )
-from millrace.storage.codec import decode_cursor, encode_cursor, pack, unpack
+from millrace.storage.codec import pack, unpack
+from millrace.storage.orders import order_keys, time_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,7 +65,8 @@ if TYPE_CHECKING:
 _IS_NEW = "attribute_not_exists(pk)"
 _IS_UNCHANGED = "revision = :revision"
 _IS_LATEST = "(attribute_not_exists(lastExecutedAt) OR lastExecutedAt <= :started)"
-# Before each further try of what a batched read left; about 1.5 s in all.
+# Before each further try of what a batched read left, or of a transaction that met another one
+# over a counter; about 1.5 s in all.
 _PAUSES: Final = (0.05, 0.1, 0.2, 0.4, 0.8)
 
 
@@ -59,7 +75,8 @@ class _Write:
     """One item of a transaction, and what it means if its condition fails."""
 
     item: "TransactWriteItemTypeDef"
-    refusal: DomainError
+    refusal: DomainError | None
+    """None: it has no condition, and may be tried again when it meets another transaction."""
 
 
 class DynamoResources:
@@ -116,9 +133,12 @@ class DynamoResources:
             answer = self._client.update_item(
                 TableName=self._table,
                 Key=attributes(**flow_key),
-                UpdateExpression="SET latestRun = :run, lastExecutedAt = :started",
+                UpdateExpression=(
+                    "SET latestRun = :run, lastExecutedAt = :started, executedKey = :key"
+                ),
                 ConditionExpression=f"attribute_exists(pk) AND {_IS_LATEST}",
-                ExpressionAttributeValues=_latest_values(run),
+                ExpressionAttributeValues=_latest_values(run)
+                | attributes(**{":key": time_key(run.start_date, flow_id)}),
                 ReturnValues="UPDATED_OLD",
             )
             displaced = _latest_run(answer.get("Attributes", {}))
@@ -175,22 +195,61 @@ class DynamoResources:
     ) -> Listing[R]:
         """One page of the collection by time of creation. Raises InvalidRequestError."""
         partition = keys.collection(workspace_id, kind.prefix, parent_id)
-        # ULIDs sort by creation, so a position is the last id seen; the partition is never taken
-        # from the cursor, which is the caller's to tamper with.
-        first = "~" if newest_first else " "  # sorts after, or before, every id
-        last = decode_cursor(cursor) if cursor else first
+        # The partition is never taken from the cursor, which is the caller's to tamper with.
+        after = decode_cursor(cursor) if cursor else None
+        browsed = self._by_id(kind, partition, limit, after, descending=newest_first)
+        return Listing(browsed.items, browsed.last and encode_cursor(browsed.last))
+
+    def browse[R: Resource](
+        self,
+        kind: type[R],
+        workspace_id: str,
+        order: Order,
+        *,
+        limit: int,
+        after: str | None = None,
+        skip: int = 0,
+    ) -> Browsed[R]:
+        """A part of a workspace's list, in one query if it is in the order of creation.
+
+        In another order, or with some to skip, a local index gives the keys of the part, and one
+        batched read the resources.
+        """
+        partition = keys.collection(workspace_id, kind.prefix, None)
+        if order == Order() and not skip:
+            return self._by_id(kind, partition, limit, after, descending=False)
+        found = self._keys(partition, order, skip + limit + 1, after)[skip:]
+        shown = found[:limit]
+        wanted = [(partition, id_) for _, id_ in shown]
+        if after is None:
+            wanted.append((partition, keys.COUNT))
+        items = {
+            text(item, "sk"): item
+            for batch in batched(wanted, limits.BATCH_READ_ITEMS, strict=False)
+            for item in self._read_batch(batch)
+        }
+        return Browsed(
+            # What was deleted between the two reads is left out.
+            tuple(_resource(kind, items[id_]) for _, id_ in shown if id_ in items),
+            tuple(position for position, id_ in shown if id_ in items),
+            shown[-1][0] if len(found) > limit else None,
+            _total(items.get(keys.COUNT)) if after is None else None,
+        )
+
+    def parent_of(self, workspace_id: str, id_: str) -> str | None:
+        """The parent of a resource of a kind that is found without it; a moment behind."""
+        lookup = keys.lookup(workspace_id, id_)
+        if not keys.is_possible({"gsi3pk": lookup}):
+            return None
         answer = self._client.query(
             TableName=self._table,
-            KeyConditionExpression=f"pk = :pk AND sk {'<' if newest_first else '>'} :last",
-            ExpressionAttributeValues=attributes(**{":pk": partition, ":last": last}),
-            ScanIndexForward=not newest_first,
-            ConsistentRead=True,
-            Limit=limit + 1,
+            IndexName="gsi3",
+            KeyConditionExpression="gsi3pk = :id",
+            ExpressionAttributeValues=attributes(**{":id": lookup}),
+            Limit=1,
         )
-        items = tuple(_resource(kind, item) for item in answer["Items"][:limit])
-        if "LastEvaluatedKey" not in answer and len(answer["Items"]) <= limit:
-            return Listing(items)
-        return Listing(items, encode_cursor(items[-1].id))
+        partitions = [text(item, "pk") for item in answer["Items"]]
+        return keys.parent_in(partitions[0]) if partitions else None
 
     def find_public[R: Resource](self, kind: type[R], id_: str) -> R | None:
         """The resource behind an id in a public address, whatever its workspace."""
@@ -212,16 +271,69 @@ class DynamoResources:
         writes = [*self._all_writes(changes)]
         if not writes:
             return
-        try:
-            self._client.transact_write_items(TransactItems=[write.item for write in writes])
-        except self._client.exceptions.TransactionCanceledException as error:
-            for write, reason in zip(writes, error.response["CancellationReasons"], strict=True):
-                if reason.get("Code") == "ConditionalCheckFailed":
-                    raise write.refusal from error
-                if reason.get("Code") == "TransactionConflict":
-                    # Another transaction over the same item is about to make the condition fail.
-                    raise write.refusal from error
-            raise
+        for pause in (*_PAUSES, None):
+            try:
+                self._client.transact_write_items(TransactItems=[write.item for write in writes])
+            except self._client.exceptions.TransactionCanceledException as error:
+                _raise_refusal(writes, error)
+                if pause is None:
+                    raise UnavailableError("others change the same list; try again") from error
+                # Two that met would meet again if they waited equally long.
+                time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - no secret
+            else:
+                return
+
+    def _by_id[R: Resource](
+        self, kind: type[R], partition: str, limit: int, after: str | None, *, descending: bool
+    ) -> Browsed[R]:
+        """A part of a collection by id, which is by time of creation, since ids are ULIDs."""
+        edge = "~" if descending else " "  # sorts after, or before, every id
+        answer = self._client.query(
+            TableName=self._table,
+            KeyConditionExpression=f"pk = :pk AND sk {'<' if descending else '>'} :last",
+            ExpressionAttributeValues=attributes(
+                **{":pk": partition, ":last": edge if after is None else after}
+            ),
+            ScanIndexForward=not descending,
+            ConsistentRead=True,
+            Limit=limit + 2,  # one more to know whether there are more, and the counter
+        )
+        found = [item for item in answer["Items"] if text(item, "sk") != keys.COUNT]
+        counters = [item for item in answer["Items"] if text(item, "sk") == keys.COUNT]
+        items = tuple(_resource(kind, item) for item in found[:limit])
+        # In descending order the counter, where there is one, is the last item of all.
+        is_cut = "LastEvaluatedKey" in answer and not (descending and counters)
+        has_more = bool(items) and (is_cut or len(found) > limit)
+        begins = after is None and not descending and bool(kind.orders)
+        return Browsed(
+            items,
+            tuple(item.id for item in items),
+            items[-1].id if has_more else None,
+            _total(counters[0] if counters else None) if begins else None,
+        )
+
+    def _keys(
+        self, partition: str, order: Order, limit: int, after: str | None
+    ) -> list[tuple[str, str]]:
+        """The first sort keys of a local index after a position, with the ids they belong to."""
+        index, attribute = keys.INDEXES[order.by]
+        found: list[tuple[str, str]] = []
+        while True:
+            values = {":pk": partition} | ({} if after is None else {":after": after})
+            beyond = f" AND {attribute} {'<' if order.descending else '>'} :after"
+            answer = self._client.query(
+                TableName=self._table,
+                IndexName=index,
+                KeyConditionExpression="pk = :pk" + ("" if after is None else beyond),
+                ExpressionAttributeValues=attributes(**values),
+                ScanIndexForward=not order.descending,
+                ConsistentRead=True,
+                Limit=limit - len(found),
+            )
+            found += [(text(item, attribute), text(item, "sk")) for item in answer["Items"]]
+            if len(found) == limit or "LastEvaluatedKey" not in answer:
+                return found
+            after = found[-1][0]
 
     def _read(self, key: keys.Key) -> dict[str, Any] | None:
         if not keys.is_possible(key):
@@ -260,6 +372,8 @@ class DynamoResources:
             yield from self._writes(change, own)
         for flow_lists in lists.values():
             yield self._relist(flow_lists)
+        for (workspace_id, prefix), more in counted(changes).items():
+            yield self._count(keys.count(workspace_id, prefix), more)
 
     def _writes(self, change: Change, lists: Sequence[Relisted]) -> Iterator[_Write]:
         match change:
@@ -298,6 +412,7 @@ class DynamoResources:
         """An update rather than a put, which would lose what is kept beside the resource."""
         item = _item(after, parent_id)
         key = {name: item.pop(name) for name in ("pk", "sk")}
+        item.pop("executedKey", None)  # follows the latest run, which is kept beside the flow
         names = {f"#{name}": name for name in item}
         values = {f":{name}": value for name, value in item.items()}
         sets = ", ".join(f"#{name} = :{name}" for name in item)
@@ -317,6 +432,19 @@ class DynamoResources:
                 }
             },
             RevisionMismatchError(changed_meanwhile(before)),
+        )
+
+    def _count(self, key: keys.Key, more: int) -> _Write:
+        return _Write(
+            {
+                "Update": {
+                    "TableName": self._table,
+                    "Key": attributes(**key),
+                    "UpdateExpression": "ADD members :more",
+                    "ExpressionAttributeValues": attributes(**{":more": more}),
+                }
+            },
+            refusal=None,
         )
 
     def _relist(self, lists: Sequence[Relisted]) -> _Write:
@@ -366,6 +494,24 @@ class DynamoResources:
         )
 
 
+def _raise_refusal(writes: Sequence[_Write], error: ClientError) -> None:
+    """Raise what a cancelled transaction means, unless it can be tried again."""
+    reasons: Any = error.response.get("CancellationReasons", [])
+    told = [
+        (write.refusal, reason.get("Code")) for write, reason in zip(writes, reasons, strict=True)
+    ]
+    for refusal, code in told:
+        # Another transaction over the same item is about to make the condition fail.
+        if refusal is not None and code in {"ConditionalCheckFailed", "TransactionConflict"}:
+            raise refusal from error
+    if (None, "TransactionConflict") not in told:
+        raise error
+
+
+def _total(item: dict[str, Any] | None) -> int:
+    return 0 if item is None else number(item, "members")
+
+
 def _latest_values(run: LatestRun) -> Attributes:
     written = run.model_dump_json(exclude_none=True)
     return attributes(**{":run": written, ":started": rfc3339(run.start_date)})
@@ -407,6 +553,9 @@ def _resource[R: Resource](kind: type[R], item: dict[str, Any]) -> R:
 def _item(resource: Resource, parent_id: str | None) -> Attributes:
     key = keys.resource(resource.workspace_id, resource.prefix, resource.id, parent_id)
     item: Attributes = attributes(**key, data=pack(resource), revision=resource.revision)
+    item |= attributes(**order_keys(resource))
+    if resource.found_without_parent:
+        item |= attributes(gsi3pk=keys.lookup(resource.workspace_id, resource.id))
     if resource.is_public:
         item |= attributes(gsi1pk=resource.id, gsi1sk=keys.PUBLIC)
     if resource.forgotten_at is not None:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from millrace import limits
 from millrace.domain import run_states
 from millrace.domain.base import rfc3339
+from millrace.domain.cursor import decode_cursor, encode_cursor
 from millrace.domain.errors import ConflictError, NotFoundError, UnavailableError
 from millrace.domain.metrics import Counted, Grain, grain_of
 from millrace.domain.ports import Listing
@@ -31,7 +32,7 @@ from millrace.domain.run import (
 )
 from millrace.storage import keys
 from millrace.storage.attributes import Attributes, attributes, data, number, text
-from millrace.storage.codec import decode_cursor, encode_cursor, pack, unpack
+from millrace.storage.codec import pack, unpack
 from millrace.storage.counters import additions, counted_of
 
 if TYPE_CHECKING:

@@ -3,6 +3,7 @@
 | what | pk | sk | gsi1pk | gsi1sk | gsi2pk | gsi2sk |
 |---|---|---|---|---|---|---|
 | resource | `ws#flow` | id | | | | |
+| number of them | `ws#flow` | `!count` | | | | |
 | request with a key | `ws#once` | SHA-256 of the key | | | | |
 | child resource | `ws#flow_1#ver`, `ws#flow_1#aud` | id | | | | |
 | public resource (webhook) | `ws#flow_1#hook` | id | id | `public` | | |
@@ -14,14 +15,21 @@
 | delivery | `ws#delivery#hash` | `delivery` | | | | |
 
 `gsi1` lists a flow's runs and finds what a public address names; `gsi2` is sparse and holds only
-unfinished runs, spread over a few partitions.
+unfinished runs, spread over a few partitions; `gsi3`, sparse and of keys only, finds a version
+without its flow by `ws#ver_1`.
+
+Four local indexes of keys only list a collection in other orders than that of ids (`INDEXES`), or
+skip in that one; what is sorted by ends in the id, so no two keys are alike. With local indexes a
+partition holds at most 10 GB, which is millions of flows.
 """
 
 import hashlib
 import zlib
 from typing import Final
 
+from millrace import limits
 from millrace.domain.metrics import Grain
+from millrace.domain.ports import OrderName
 from millrace.domain.run import RunKey
 
 RUN: Final = "run"
@@ -30,9 +38,19 @@ DELIVERY: Final = "delivery"
 PUBLIC: Final = "public"
 UNFINISHED_PARTITIONS: Final = 4
 
+COUNT: Final = "!count"
+"""Sorts before every id, so that the first page of a list reads it too."""
+
+INDEXES: Final[dict[OrderName, tuple[str, str]]] = {
+    "createdAt": ("byCreatedAt", "createdKey"),
+    "name": ("byName", "nameKey"),
+    "enabledAt": ("byEnabledAt", "enabledKey"),
+    "lastExecutedAt": ("byLastExecutedAt", "executedKey"),
+}
+"""The local index of each order of a list, and its sort key."""
+
 PARTITION_KEY_BYTES: Final = 2_048
-SORT_KEY_BYTES: Final = 1_024
-"""What DynamoDB takes as keys (developer guide, "Quotas"); none may be empty."""
+"""What DynamoDB takes as a partition key (developer guide, "Quotas"); none may be empty."""
 
 type Key = dict[str, str]
 
@@ -42,7 +60,7 @@ def is_possible(key: Key) -> bool:
 
     DynamoDB answers a key that could not be with an error; to a reader it means "not there".
     """
-    limit = {"pk": PARTITION_KEY_BYTES, "sk": SORT_KEY_BYTES}
+    limit = {"pk": PARTITION_KEY_BYTES, "sk": limits.SORT_KEY_BYTES}
     return all(
         0 < len(value.encode("utf-8", "surrogatepass")) <= limit.get(name, PARTITION_KEY_BYTES)
         for name, value in key.items()
@@ -57,6 +75,21 @@ def collection(workspace_id: str, prefix: str, parent_id: str | None) -> str:
 def resource(workspace_id: str, prefix: str, id_: str, parent_id: str | None) -> Key:
     """The key of a resource."""
     return {"pk": collection(workspace_id, prefix, parent_id), "sk": id_}
+
+
+def count(workspace_id: str, prefix: str) -> Key:
+    """The key of the item that counts a collection."""
+    return {"pk": collection(workspace_id, prefix, None), "sk": COUNT}
+
+
+def lookup(workspace_id: str, id_: str) -> str:
+    """The `gsi3` partition of a child that is found without its parent."""
+    return f"{workspace_id}#{id_}"
+
+
+def parent_in(partition: str) -> str:
+    """The parent in the partition of a child resource."""
+    return partition.split("#")[-2]
 
 
 def stable_key(workspace_id: str, prefix: str, key: str, parent_id: str | None) -> Key:

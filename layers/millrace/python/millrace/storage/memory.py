@@ -10,15 +10,18 @@ from datetime import datetime
 from typing import Any
 
 from millrace.domain import run_states
+from millrace.domain.cursor import decode_cursor, encode_cursor
 from millrace.domain.errors import ConflictError, NotFoundError, RevisionMismatchError
 from millrace.domain.flow import Flow, MachineKind
 from millrace.domain.metrics import Counted, Grain, counters_of, grain_of
 from millrace.domain.ports import (
+    Browsed,
     Change,
     Create,
     Delete,
     Found,
     Listing,
+    Order,
     Ref,
     Replace,
     Schedule,
@@ -45,7 +48,8 @@ from millrace.storage.changes import (
     relisted,
     subject,
 )
-from millrace.storage.codec import decode_cursor, encode_cursor, pack, unpack
+from millrace.storage.codec import pack, unpack
+from millrace.storage.orders import order_keys
 
 
 class MemoryResources:
@@ -122,6 +126,40 @@ class MemoryResources:
         if len(rest) <= limit:
             return Listing(tuple(rest))
         return Listing(tuple(rest[:limit]), encode_cursor(rest[limit - 1].id))
+
+    def browse[R: Resource](
+        self,
+        kind: type[R],
+        workspace_id: str,
+        order: Order,
+        *,
+        limit: int,
+        after: str | None = None,
+        skip: int = 0,
+    ) -> Browsed[R]:
+        """A part of a workspace's list of a kind that has this order."""
+        _, name = keys.INDEXES[order.by]
+        members = {
+            order_keys(item)[name]: item
+            for item in self._members(kind, keys.collection(workspace_id, kind.prefix, None))
+        }
+        found = sorted(members, reverse=order.descending)
+        if after is not None:
+            found = [key for key in found if (key < after if order.descending else key > after)]
+        shown = found[skip:][:limit]
+        return Browsed(
+            tuple(members[key] for key in shown),
+            tuple(shown),
+            shown[-1] if len(found) > skip + limit else None,
+            len(members) if after is None else None,
+        )
+
+    def parent_of(self, workspace_id: str, id_: str) -> str | None:
+        """The parent of a resource of a kind that is found without it."""
+        for (partition, sk), item in self._items.items():
+            if (sk, item.workspace_id) == (id_, workspace_id) and item.found_without_parent:
+                return keys.parent_in(partition)
+        return None
 
     def find_public[R: Resource](self, kind: type[R], id_: str) -> R | None:
         """The resource behind an id in a public address, whatever its workspace."""

@@ -1,15 +1,17 @@
 """Create, read, replace and delete: the one shape that all plain resources of a workspace share."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from millrace.domain.base import Model
 from millrace.domain.errors import Violation
-from millrace.domain.ports import Create, Delete, Listing, Replace
+from millrace.domain.orders import sort_text
+from millrace.domain.ports import Create, Delete, Ref, Replace
 from millrace.domain.resource import Resource, SecretHolder
 from millrace.domain.token import Caller
 from millrace.usecases.context import Context
+from millrace.usecases.lists import Asked, Part, Test, find_part
 from millrace.usecases.resources import born, changed, check_revision, fields_of, refuse
 from millrace.usecases.write_only import (
     changed_secrets,
@@ -86,11 +88,22 @@ class Crud[I: Model, R: Resource]:
         """A stored resource, without its secrets. Raises NotFoundError."""
         return context.resources.get(self.kind, caller.workspace_id, id_)
 
-    def page(
-        self, context: Context, caller: Caller, limit: int = 100, cursor: str | None = None
-    ) -> Listing[R]:
-        """One page of the workspace's resources of this kind, oldest first."""
-        return context.resources.page(self.kind, caller.workspace_id, limit=limit, cursor=cursor)
+    def find_part(
+        self, context: Context, asked: Asked[R], filters: Mapping[str, Sequence[str]]
+    ) -> Part[R]:
+        """The part of the workspace's resources of this kind that is asked for."""
+        tests: list[Test[R]] = []
+        if "name" in filters:
+            words = [word.casefold() for word in filters["name"]]
+            tests.append(
+                lambda resource: any(word in sort_text(resource, "name") for word in words)
+            )
+        among = None
+        if "id" in filters:
+            refs = [Ref(self.kind, id_) for id_ in dict.fromkeys(filters["id"])]
+            found = context.resources.get_many(asked.workspace_id, refs)
+            among = [resource for ref in refs if (resource := found.get(ref)) is not None]
+        return find_part(context.resources, replace(asked, tests=tests, among=among))
 
     def replace(
         self, context: Context, caller: Caller, id_: str, given: I, revision: int | None

@@ -249,16 +249,6 @@ def get_flow_with_steps(
     return flow, latest.steps
 
 
-def list_flows(
-    context: Context, caller: Caller, limit: int, cursor: str | None, stable_key: str | None
-) -> Listing[Flow]:
-    """One page of the workspace's flows, or the one that has a stable key."""
-    if stable_key is not None:
-        flow = find_flow(context, caller.workspace_id, stable_key)
-        return Listing(() if flow is None else (flow,))
-    return context.resources.page(Flow, caller.workspace_id, limit=limit, cursor=cursor)
-
-
 def find_flow(context: Context, workspace_id: str, name: str) -> Flow | None:
     """The flow of a stable key; of one in an integration, behind its id or key and a slash."""
     place, slash, key = name.rpartition("/")
@@ -274,13 +264,25 @@ def get_version(context: Context, caller: Caller, flow_id: str, version_id: str)
 
 
 def list_versions(
-    context: Context, caller: Caller, flow_id: str, limit: int, cursor: str | None
-) -> Listing[Version]:
-    """One page of a flow's versions, oldest first."""
+    context: Context,
+    caller: Caller,
+    flow_id: str,
+    limit: int,
+    cursor: str | None,
+    *,
+    newest_first: bool = False,
+) -> tuple[Flow, Listing[Version]]:
+    """A flow and one page of its versions."""
     flow = get_flow(context, caller, flow_id)
-    return context.resources.page(
-        Version, caller.workspace_id, parent_id=flow.id, limit=limit, cursor=cursor
+    listing = context.resources.page(
+        Version,
+        caller.workspace_id,
+        parent_id=flow.id,
+        limit=limit,
+        cursor=cursor,
+        newest_first=newest_first,
     )
+    return flow, listing
 
 
 def latest_version(context: Context, flow: Flow) -> Version:

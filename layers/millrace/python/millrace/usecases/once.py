@@ -18,11 +18,13 @@ from millrace.domain.errors import (
     Violation,
 )
 from millrace.domain.ports import (
+    Browsed,
     Change,
     Create,
     Delete,
     Found,
     Listing,
+    Order,
     Ref,
     Replace,
     Resources,
@@ -118,6 +120,25 @@ class Once:
             cursor=cursor,
             newest_first=newest_first,
         )
+
+    def browse[R: Resource](
+        self,
+        kind: type[R],
+        workspace_id: str,
+        order: Order,
+        *,
+        limit: int,
+        after: str | None = None,
+        skip: int = 0,
+    ) -> Browsed[R]:
+        """A part of a workspace's list of a kind that has this order."""
+        return self._resources.browse(
+            kind, workspace_id, order, limit=limit, after=after, skip=skip
+        )
+
+    def parent_of(self, workspace_id: str, id_: str) -> str | None:
+        """The parent of a resource of a kind that is found without it."""
+        return self._resources.parent_of(workspace_id, id_)
 
     def find_public[R: Resource](self, kind: type[R], id_: str) -> R | None:
         """The resource behind an id in a public address, whatever its workspace."""

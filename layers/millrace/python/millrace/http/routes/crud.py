@@ -7,26 +7,25 @@ the type parameters that mypy checks are replaced by one resource's own types th
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 from aws_lambda_powertools.event_handler import Response
-from aws_lambda_powertools.event_handler.openapi.params import Path
+from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 from pydantic import BaseModel
 
 from millrace.domain.base import Model
 from millrace.domain.errors import ConflictError, NotFoundError
-from millrace.domain.ports import Listing
 from millrace.domain.resource import Resource
+from millrace.http.body import JSON
 from millrace.http.documented import WITH_BODY, WITH_IF_MATCH, answers
+from millrace.http.pages import link_header, links_of
+from millrace.http.queries import ListQuery, asked_by
 from millrace.http.requests import (
-    Cursor,
     IfMatch,
-    Limit,
     Page,
     answer,
     caller_of,
-    page,
     revision_of,
 )
 from millrace.usecases.context import Context
@@ -83,10 +82,18 @@ def add_routes[I: Model, R: Resource, V: Model](
 
     @router.get(place.collection, tags=[place.name], responses=answers(HTTPStatus.OK))
     @_of_types(V=view)
-    def list_all(per_page: Limit = 25, cursor: Cursor = None) -> Page[V]:
-        listing = crud.page(context, caller_of(router.current_event), per_page, cursor)
-        views = tuple(show(resource) for resource in listing.items)
-        return page(place.collection, Listing(views, listing.cursor), per_page)
+    def list_all(query: Annotated[ListQuery, Query()]) -> Response[Page[V]]:
+        event = router.current_event.raw_event
+        asked = asked_by(query, crud.kind, caller_of(event))
+        part = crud.find_part(context, asked, query.filters)
+        links, meta = links_of(event, query, part)
+        views = tuple(show(resource) for resource in part.items)
+        return Response(
+            status_code=HTTPStatus.OK,
+            content_type=JSON,
+            body=Page(data=views, meta=meta, links=links),
+            headers=link_header(links),
+        )
 
     @router.get(place.member, tags=[place.name], responses=answers(HTTPStatus.OK, NotFoundError))
     @_of_types(V=view)
@@ -134,6 +141,9 @@ def _of_types[**P, A](**types: type[Model]) -> Callable[[Callable[P, A]], Callab
 def _filled(hint: Any, types: dict[str, type[Model]]) -> Any:  # noqa: ANN401 - any annotation
     if isinstance(hint, TypeVar):
         return types[hint.__name__]
+    if get_origin(hint) is Response:
+        (shown,) = get_args(hint)
+        return Response[_filled(shown, types)]  # type: ignore[misc] # computed when it runs
     if isinstance(hint, type) and issubclass(hint, BaseModel):
         parameters = hint.__pydantic_generic_metadata__["parameters"]
     else:

@@ -1,41 +1,24 @@
 """/v1/flows."""
 
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, Any
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Query
 from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 
-from millrace import limits
-from millrace.domain.errors import ConflictError, NotFoundError
-from millrace.domain.flow import FlowInput
+from millrace.domain.errors import ConflictError, NotFoundError, TooLargeError
+from millrace.domain.flow import Flow, FlowInput
 from millrace.domain.patch import Patch
-from millrace.domain.ports import Listing
 from millrace.http.documented import WITH_BODY, WITH_IF_MATCH, answers
-from millrace.http.requests import (
-    Cursor,
-    IfMatch,
-    Limit,
-    Page,
-    answer,
-    caller_of,
-    page,
-    revision_of,
-)
-from millrace.http.views import FlowDetail, FlowView
-from millrace.usecases import deploy, flows, patch
+from millrace.http.pages import link_header, links_of
+from millrace.http.queries import FlowShown, FlowsQuery, asked_by
+from millrace.http.requests import IfMatch, Page, answer, caller_of, etag_of, revision_of
+from millrace.http.shown import ShownFlow, chosen_answer, list_answer, show
+from millrace.http.views import FlowDetail
+from millrace.usecases import deploy, flow_lists, flows, patch
 from millrace.usecases.context import Context
-
-StableKeyFilter = Annotated[
-    str | None,
-    Query(
-        alias="filter[stableKey]",
-        pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]*/)?[A-Za-z0-9][A-Za-z0-9._-]*$",
-        max_length=2 * limits.STABLE_KEY_LENGTH + 1,
-        description="Only the flow of this key; in an integration, `integration/key`.",
-    ),
-]
+from millrace.usecases.includes.include import include_in_flow, include_in_flows
 
 
 def flows_router(context: Context) -> APIGatewayHttpRouter:
@@ -45,15 +28,16 @@ def flows_router(context: Context) -> APIGatewayHttpRouter:
     @router.get(
         "/v1/flows",
         tags=["flows"],
-        responses=answers(HTTPStatus.OK),
+        responses=answers(HTTPStatus.OK, TooLargeError, shows=Page[ShownFlow]),
     )
-    def list_flows(
-        per_page: Limit = 25, cursor: Cursor = None, stable_key: StableKeyFilter = None
-    ) -> Page[FlowView]:
-        caller = caller_of(router.current_event)
-        listing = flows.list_flows(context, caller, per_page, cursor, stable_key)
-        views = tuple(FlowView.of(flow, caller) for flow in listing.items)
-        return page("/v1/flows", Listing(views, listing.cursor), per_page)
+    def list_flows(query: Annotated[FlowsQuery, Query()]) -> Response[Any]:
+        event = router.current_event.raw_event
+        caller = caller_of(event)
+        part = flow_lists.list_flows(context, asked_by(query, Flow, caller), query.filters)
+        nodes = include_in_flows(context, caller, part.items, query.included)
+        links, meta = links_of(event, query, part)
+        shown = [show(node, caller, query.chosen) for node in nodes]
+        return list_answer(shown, links, meta, link_header(links))
 
     @router.post(
         "/v1/flows",
@@ -68,12 +52,15 @@ def flows_router(context: Context) -> APIGatewayHttpRouter:
     @router.get(
         "/v1/flows/<flow_id>",
         tags=["flows"],
-        responses=answers(HTTPStatus.OK, NotFoundError),
+        responses=answers(HTTPStatus.OK, NotFoundError, TooLargeError, shows=ShownFlow),
     )
-    def get_flow(flow_id: str) -> Response[FlowDetail]:
-        caller = caller_of(router.current_event)
+    def get_flow(flow_id: str, query: Annotated[FlowShown, Query()]) -> Response[Any]:
+        event = router.current_event.raw_event
+        caller = caller_of(event)
         flow, steps = flows.get_flow_with_steps(context, caller, flow_id)
-        return answer(FlowDetail.with_steps(flow, steps, caller), flow)
+        node = include_in_flow(context, caller, flow, query.included)
+        view = FlowDetail.with_steps(flow, steps, caller)
+        return chosen_answer(show(node, caller, query.chosen, view), etag_of(flow))
 
     @router.put(
         "/v1/flows/<flow_id>",

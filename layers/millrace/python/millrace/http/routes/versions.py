@@ -1,27 +1,30 @@
 """/v1/flows/{flowId}/versions."""
 
 from http import HTTPStatus
+from typing import Annotated, Any
 
 from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.openapi.params import Query
 from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 
 from millrace.domain.base import Model, Moment
-from millrace.domain.errors import ConflictError, NotFoundError, RevisionMismatchError
-from millrace.domain.ports import Listing
-from millrace.http.documented import WITH_BODY, WITH_IF_MATCH, answers
-from millrace.http.requests import (
-    Cursor,
-    IfMatch,
-    Limit,
-    Page,
-    answer,
-    caller_of,
-    page,
-    revision_of,
+from millrace.domain.errors import (
+    ConflictError,
+    NotFoundError,
+    RevisionMismatchError,
+    TooLargeError,
 )
+from millrace.http.documented import WITH_BODY, WITH_IF_MATCH, answers
+from millrace.http.pages import link_header, links_of
+from millrace.http.queries import VersionShown, VersionsQuery
+from millrace.http.requests import IfMatch, Page, answer, caller_of, etag_of, revision_of
+from millrace.http.shown import ShownVersion, chosen_answer, list_answer, show
 from millrace.http.views import VersionView
 from millrace.usecases import deploy, flows, versions
 from millrace.usecases.context import Context
+from millrace.usecases.includes.include import include_in_versions
+from millrace.usecases.includes.relation import Node
+from millrace.usecases.lists import Part
 
 
 class NewVersion(Model):
@@ -43,24 +46,41 @@ def versions_router(context: Context) -> APIGatewayHttpRouter:
     @router.get(
         "/v1/flows/<flow_id>/versions",
         tags=["versions"],
-        responses=answers(HTTPStatus.OK, NotFoundError),
+        responses=answers(HTTPStatus.OK, NotFoundError, TooLargeError, shows=Page[ShownVersion]),
     )
-    def list_versions(
-        flow_id: str, per_page: Limit = 25, cursor: Cursor = None
-    ) -> Page[VersionView]:
-        caller = caller_of(router.current_event)
-        listing = flows.list_versions(context, caller, flow_id, per_page, cursor)
-        views = tuple(VersionView.of(version) for version in listing.items)
-        return page(f"/v1/flows/{flow_id}/versions", Listing(views, listing.cursor), per_page)
+    def list_versions(flow_id: str, query: Annotated[VersionsQuery, Query()]) -> Response[Any]:
+        event = router.current_event.raw_event
+        caller = caller_of(event)
+        newest_first = bool(query.sorted_by) and query.sorted_by[0].descending
+        flow, listing = flows.list_versions(
+            context, caller, flow_id, query.per_page, query.cursor, newest_first=newest_first
+        )
+        nodes = include_in_versions(context, caller, flow, listing.items, query.included)
+        part = Part(listing.items, listing.cursor, flow.versions_count)
+        links, meta = links_of(event, query, part)
+        shown = [
+            show(node, caller, query.chosen, VersionView.of(version))
+            for node, version in zip(nodes, listing.items, strict=True)
+        ]
+        return list_answer(shown, links, meta, link_header(links))
 
     @router.get(
         "/v1/flows/<flow_id>/versions/<version_id>",
         tags=["versions"],
-        responses=answers(HTTPStatus.OK, NotFoundError),
+        responses=answers(HTTPStatus.OK, NotFoundError, TooLargeError, shows=ShownVersion),
     )
-    def get_version(flow_id: str, version_id: str) -> Response[VersionView]:
-        version = flows.get_version(context, caller_of(router.current_event), flow_id, version_id)
-        return answer(VersionView.of(version), version)
+    def get_version(
+        flow_id: str, version_id: str, query: Annotated[VersionShown, Query()]
+    ) -> Response[Any]:
+        event = router.current_event.raw_event
+        caller = caller_of(event)
+        version = flows.get_version(context, caller, flow_id, version_id)
+        node = Node(version)
+        if query.include is not None:
+            flow = flows.get_flow(context, caller, flow_id)
+            (node,) = include_in_versions(context, caller, flow, [version], query.included)
+        view = VersionView.of(version)
+        return chosen_answer(show(node, caller, query.chosen, view), etag_of(version))
 
     @router.put(
         "/v1/flows/<flow_id>/versions/<version_id>",

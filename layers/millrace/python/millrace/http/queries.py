@@ -1,0 +1,307 @@
+"""What the address of a list or of one thing asks for: page, order, filters, fields, relations.
+
+Powertools reads the models for the parameters of a route. What no route knows is found here,
+since Powertools hands over only what they know.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from typing import Annotated, Any, ClassVar, Final
+from urllib.parse import parse_qsl
+
+from pydantic import Field, ValidationInfo, field_validator
+from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
+
+from millrace import limits
+from millrace.domain.base import Model
+from millrace.domain.errors import Violation
+from millrace.domain.ports import Order, OrderName
+from millrace.domain.resource import Resource
+from millrace.domain.token import Caller
+from millrace.http.views import FlowDetail, FlowView, VersionView
+from millrace.usecases import flow_lists
+from millrace.usecases.includes.catalogue import FLOW, VERSION
+from millrace.usecases.includes.relation import Relation, Wanted, names_of, wanted
+from millrace.usecases.lists import Asked
+
+_STABLE_KEY: Final = r"([A-Za-z0-9][A-Za-z0-9._-]*/)?[A-Za-z0-9][A-Za-z0-9._-]*"
+_CURSOR_LENGTH: Final = 2_048
+_PARAMETER_LENGTH: Final = 4_096
+
+_SORTS: Final[Mapping[str, OrderName]] = {
+    "id": "createdAt",
+    "createdAt": "createdAt",
+    "name": "name",
+    "enabledAt": "enabledAt",
+    "lastExecutedAt": "lastExecutedAt",
+}
+"""What a caller calls the orders."""
+
+
+def _text(alias: str, description: str) -> Any:  # noqa: ANN401 - the default of a field
+    return Field(default=None, alias=alias, max_length=_PARAMETER_LENGTH, description=description)
+
+
+class Parameters(Model):
+    """The parameters of a route."""
+
+    @classmethod
+    def names(cls) -> list[str]:
+        """As they stand in an address."""
+        return [field.alias or to_camel(name) for name, field in cls.model_fields.items()]
+
+
+class CursorQuery(Parameters):
+    """A list that goes on by cursor."""
+
+    per_page: int = Field(
+        default=limits.PAGE_ITEMS,
+        alias="perPage",
+        ge=1,
+        le=limits.PAGE_ITEMS_MAX,
+        description="Items a page.",
+    )
+    cursor: str | None = Field(
+        default=None, max_length=_CURSOR_LENGTH, description="Where to go on, from `links.next`."
+    )
+    sort: str | None = _text(
+        "sort", "A comma list of what to sort by, `-` before what goes from high to low."
+    )
+
+    orders: ClassVar[tuple[str, ...]] = ("createdAt",)
+
+    @field_validator("sort")
+    @classmethod
+    def _known_sort(cls, sort: str | None) -> str | None:
+        known = [name for name, order in _SORTS.items() if order in cls.orders]
+        names = [name.removeprefix("-") for name in _listed(sort)]
+        _refuse_unknown("sort", [name for name in names if name not in known], known)
+        return sort
+
+    @property
+    def sorted_by(self) -> tuple[Order, ...]:
+        """The orders that are asked for."""
+        return tuple(
+            Order(_SORTS[name.removeprefix("-")], name.startswith("-"))
+            for name in _listed(self.sort)
+        )
+
+
+class ListQuery(CursorQuery):
+    """A list of plain resources."""
+
+    page: int | None = Field(default=None, ge=1, description="Which page, from 1.")
+    filter_name: str | None = _text("filter[name]", "What the name has in it, in either case.")
+    filter_id: str | None = _text("filter[id]", "Only those of these ids.")
+
+    orders: ClassVar[tuple[str, ...]] = ("createdAt", "name")
+
+    @field_validator("filter_id", check_fields=False)
+    @classmethod
+    def _few_values(cls, values: str | None) -> str | None:
+        _refuse_many(values, limits.PAGE_ITEMS_MAX)
+        return values
+
+    @field_validator("page")
+    @classmethod
+    def _no_cursor(cls, page: int | None, info: ValidationInfo) -> int | None:
+        if page is not None and info.data.get("cursor") is not None:
+            msg = "page and cursor contradict each other; send one of them"
+            raise ValueError(msg)
+        return page
+
+    @property
+    def filters(self) -> dict[str, list[str]]:
+        """The values of each filter that is given."""
+        return {
+            str(field.alias)[len("filter[") : -1]: _listed(value)
+            for name, field in type(self).model_fields.items()
+            if name.startswith("filter_") and (value := getattr(self, name)) is not None
+        }
+
+
+_Include = Annotated[
+    str | None,
+    Field(
+        max_length=_PARAMETER_LENGTH,
+        description="A comma list of relations to show, dotted where one belongs to another; of "
+        "each there is also its number, `labels_count`, and whether there is any, `labelsExists`.",
+    ),
+]
+
+
+class Shown(Parameters):
+    """What is shown of each thing."""
+
+    include: _Include = None
+
+    relations: ClassVar[Mapping[str, Relation]]
+    fields: ClassVar[Mapping[str, type[Model]]]
+    """The views whose fields may be chosen, by the parameter's own field."""
+
+    @field_validator("include")
+    @classmethod
+    def _known_relations(cls, include: str | None) -> str | None:
+        _, unknown = wanted(_listed(include), cls.relations)
+        _refuse_unknown("include", unknown, names_of(cls.relations))
+        return include
+
+    @property
+    def included(self) -> Wanted:
+        """The relations that are asked for."""
+        return wanted(_listed(self.include), self.relations)[0]
+
+    @property
+    def chosen(self) -> dict[str, set[str]]:
+        """The fields to show, by `flows` and `versions`; all of those that are absent."""
+        return {
+            name: set(_listed(value))
+            for name in self.fields
+            if (value := getattr(self, f"fields_{name}")) is not None
+        }
+
+
+def _check_fields(view: type[Model], value: str | None) -> str | None:
+    known = [to_camel(name) for name in view.model_fields]
+    _refuse_unknown("field", [name for name in _listed(value) if name not in known], known)
+    return value
+
+
+class VersionShown(Shown):
+    """What is shown of a version."""
+
+    fields_versions: str | None = _text("fields[versions]", "Only these fields of versions.")
+
+    relations: ClassVar[Mapping[str, Relation]] = VERSION
+    fields: ClassVar[Mapping[str, type[Model]]] = {"versions": VersionView}
+
+    @field_validator("fields_versions", check_fields=False)
+    @classmethod
+    def _known_version_fields(cls, value: str | None) -> str | None:
+        return _check_fields(VersionView, value)
+
+
+class FlowShown(VersionShown):
+    """What is shown of a flow."""
+
+    fields_flows: str | None = _text("fields[flows]", "Only these fields of flows.")
+
+    relations: ClassVar[Mapping[str, Relation]] = FLOW
+    fields: ClassVar[Mapping[str, type[Model]]] = {"flows": FlowDetail, "versions": VersionView}
+
+    @field_validator("fields_flows", check_fields=False)
+    @classmethod
+    def _known_flow_fields(cls, value: str | None) -> str | None:
+        return _check_fields(cls.fields["flows"], value)
+
+
+class VersionsQuery(VersionShown, CursorQuery):
+    """A list of versions."""
+
+
+class FlowsQuery(FlowShown, ListQuery):
+    """A list of flows."""
+
+    filter_stable_key: str | None = _text(
+        "filter[stableKey]", "Only the flow of this key; in an integration, `integration/key`."
+    )
+    filter_template_id: str | None = _text("filter[templateId]", "Made from one of these.")
+    filter_template_version: str | None = _text(
+        "filter[templateVersion]", "Made from one of these."
+    )
+    filter_integration_id: str | None = _text("filter[integrationId]", "In one of these.")
+    filter_labelled: str | None = _text(
+        "filter[labelled]", "`true`, `false`, or ids of labels, one of which it has."
+    )
+    filter_enabled: str | None = _text("filter[enabled]", "`true` or `false`.")
+    filter_deployed: str | None = _text("filter[deployed]", "`true` or `false`.")
+    filter_versions: str | None = _text("filter[versions]", "How many versions, or `none`.")
+    filter_version_ids: str | None = _text("filter[versions.id]", "Only those of these versions.")
+
+    orders: ClassVar[tuple[str, ...]] = ("createdAt", "name", "enabledAt", "lastExecutedAt")
+    fields: ClassVar[Mapping[str, type[Model]]] = {"flows": FlowView, "versions": VersionView}
+
+    @field_validator("filter_stable_key")
+    @classmethod
+    def _stable_keys(cls, values: str | None) -> str | None:
+        _refuse_many(values, flow_lists.values_allowed("stableKey"))
+        return _check_values(values, _STABLE_KEY, "a stable key, or integration/key")
+
+    @field_validator("filter_version_ids")
+    @classmethod
+    def _few_versions(cls, values: str | None) -> str | None:
+        _refuse_many(values, flow_lists.values_allowed("versions.id"))
+        return values
+
+    @field_validator("filter_enabled", "filter_deployed")
+    @classmethod
+    def _booleans(cls, values: str | None) -> str | None:
+        return _check_values(values, "true|false", "true or false")
+
+    @field_validator("filter_versions")
+    @classmethod
+    def _numbers(cls, values: str | None) -> str | None:
+        return _check_values(values, r"\d{1,9}|none", "a number, or none")
+
+
+def asked_by[R: Resource](query: ListQuery, kind: type[R], caller: Caller) -> Asked[R]:
+    """The part of a list that a query asks for, its filters apart."""
+    return Asked(
+        kind,
+        caller.workspace_id,
+        sort=query.sorted_by,
+        limit=query.per_page,
+        cursor=query.cursor,
+        page=query.page or 1,
+    )
+
+
+def strange_names(raw_query: str, known: Collection[str]) -> list[Violation]:
+    """The parameters of an address that a route does not know, and those given twice."""
+    given = Counter(name for name, _ in parse_qsl(raw_query, keep_blank_values=True))
+    remedy = f"Known are {', '.join(known)}." if known else "The route takes none."
+    found = [
+        Violation(_code_of(name), name, f"There is no parameter {name!r} here.", remedy)
+        for name in given
+        if name not in known
+    ]
+    found += [
+        Violation("repeatedParameter", name, "It is given twice.", "Send one, with commas.")
+        for name, times in given.items()
+        if name in known and times > 1
+    ]
+    return found
+
+
+def _code_of(name: str) -> str:
+    return "unknownFilter" if name.startswith("filter[") else "unknownParameter"
+
+
+def _listed(value: str | None) -> list[str]:
+    return [] if value is None else [part.strip() for part in value.split(",")]
+
+
+def _refuse_unknown(what: str, unknown: list[str], known: Iterable[str]) -> None:
+    if unknown:
+        told = " or ".join(repr(name) for name in unknown)
+        raise PydanticCustomError(
+            f"unknown_{what}",
+            "There is no {what} {told}.",
+            {"what": what, "told": told, "remedy": f"Known are {', '.join(known)}."},
+        )
+
+
+def _refuse_many(value: str | None, limit: int) -> None:
+    if len(_listed(value)) > limit:
+        msg = f"expected {limit} values at most"
+        raise ValueError(msg)
+
+
+def _check_values(values: str | None, pattern: str, expected: str) -> str | None:
+    for value in _listed(values):
+        if re.fullmatch(pattern, value) is None:
+            msg = f"{value!r} is not {expected}"
+            raise ValueError(msg)
+    return values
