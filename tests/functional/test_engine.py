@@ -53,6 +53,8 @@ class Shop:
     keys_seen: set[str] = field(default_factory=set)
     dies_after_receiving: int = 0
     """How many requests are taken in, and then the worker dies before it hears of it."""
+    fails_after: int | None = None
+    """After how many requests one is answered with an error that stays, once."""
 
     def exchange(self, request: HttpRequest) -> HttpResponse:
         """See Transport."""
@@ -74,6 +76,11 @@ class Shop:
         batch = records if isinstance(records, list) else [records]
         if any(record.get("id") in self.refused_ids for record in batch):
             return HttpResponse(422, {}, b"not wanted")
+        if self.fails_after == 0:
+            self.fails_after = None
+            return WRONG_TOKEN
+        if self.fails_after is not None:
+            self.fails_after -= 1
         key = request.headers["Idempotency-Key"]
         if key not in self.keys_seen:
             self.keys_seen.add(key)
@@ -388,7 +395,37 @@ def test_a_run_that_failed_is_run_again(engine: Engine) -> None:
     assert engine.shop.received["/second"] == [{"id": 7}]
     assert engine.client("GET", f"/v1/runs/{failed['id']}").body["retries"] == [run["id"]]
     refused = engine.client("POST", f"/v1/runs/{run['id']}/retry", {"from": "failedStep"})
-    assert (refused.status, {pointer for _, pointer in refused.errors}) == (422, {"/from"})
+    assert (refused.status, refused.errors) == (422, {("nothingFailed", "/from")})
+
+
+def test_a_run_goes_on_from_the_failed_step(engine: Engine) -> None:
+    """The source is not read again, and what the receiver had taken before is not taken twice."""
+    flow = engine.flow(read(), write(batch_size=2))
+    engine.shop.fails_after = 1
+    failed = engine.run(flow)
+    assert (failed["status"], len(engine.shop.received["/write"])) == ("failed", 2)
+    reads = engine.shop.requests.count("/orders")
+    path = f"/v1/runs/{failed['id']}/retry"
+    latest = engine.client("POST", path, {"from": "failedStep", "version": "latest"})
+    assert (latest.status, latest.errors) == (422, {("notWithLatest", "/version")})
+    started = engine.client("POST", path, {"from": "failedStep"})
+    run = engine.ended(started.body["runId"])
+    assert (run["status"], run["carriedOver"]) == ("succeeded", ["read"])
+    assert engine.shop.requests.count("/orders") == reads
+    assert steps_of(run)["read"]["counts"] == steps_of(failed)["read"]["counts"]
+    assert steps_of(run)["write"]["counts"]["recordsIn"] == 5
+    assert ids(engine.shop.received["/write"]) == ONCE
+
+
+def test_what_followed_a_failure_runs_again(engine: Engine) -> None:
+    """A step that succeeded with nothing to read has something to read now."""
+    flow = engine.flow(read(**CONTINUES), write())
+    engine.shop.trouble["/orders"] = [WRONG_TOKEN]
+    first = engine.run(flow)
+    started = engine.client("POST", f"/v1/runs/{first['id']}/retry", {"from": "failedStep"})
+    run = engine.ended(started.body["runId"])
+    assert (run["status"], run["carriedOver"]) == ("succeeded", [])
+    assert ids(engine.shop.received["/write"]) == ONCE
 
 
 def test_attempts_run_out(engine: Engine) -> None:

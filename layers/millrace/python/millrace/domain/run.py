@@ -168,6 +168,14 @@ class Run(Model):
     )
     virtual_environment_id: str | None = None
     retry_of: str | None = Field(default=None, description="The run that this one repeats.")
+    carried_over: tuple[str, ...] = Field(
+        default=(), description="Steps whose results are those that the repeated run has of them."
+    )
+    origin_id: str | None = Field(
+        default=None,
+        description="Of a run that goes on from where others failed: the first of them, by which "
+        "its outbound requests are named.",
+    )
     retries: tuple[str, ...] = Field(default=(), description="The runs that repeat this one.")
     connections: dict[str, str] = Field(
         default_factory=dict, description="Connections, and those that take their place."

@@ -145,6 +145,7 @@ class RunView(Model):
     steps_to_run: tuple[str, ...] | None
     virtual_environment_id: str | None
     retry_of: str | None
+    carried_over: tuple[str, ...]
     retries: tuple[str, ...]
     trigger: Trigger
     attempt: int

@@ -1,23 +1,30 @@
 """Running again what a run did, with its payload, as a run of its own."""
 
+from functools import cache
 from typing import Literal
 
 from pydantic import Field
 
 from millrace.domain.base import Model
-from millrace.domain.errors import ConflictError
-from millrace.domain.run import Run, RunKey, Trigger
+from millrace.domain.errors import ConflictError, Violation
+from millrace.domain.run import Run, RunKey, RunStatus, StepStatus, Trigger
 from millrace.domain.token import Caller
 from millrace.usecases.context import Context
 from millrace.usecases.deploy import deployed_version
 from millrace.usecases.flows import get_flow, get_version
-from millrace.usecases.runs import Manner, start_run
+from millrace.usecases.resources import refuse
+from millrace.usecases.runs import Manner, run_version, start_run
+from millrace.usecases.step_input import sources
 
 
 class RetryRequest(Model):
     """How to run again."""
 
-    from_: Literal["start"] = Field(default="start", alias="from")
+    from_: Literal["start", "failedStep"] = Field(
+        default="start",
+        alias="from",
+        description="`failedStep` keeps the results of the steps that succeeded.",
+    )
     version: Literal["original", "latest"] = Field(
         default="original", description="The run's own version, or the one deployed now."
     )
@@ -34,14 +41,42 @@ def retry_run(
     first = context.runs.get(RunKey(caller.workspace_id, run_id))
     if not first.status.is_terminal:
         raise ConflictError(f"run {run_id!r} is not over; wait for its end")
+    carried_over = _carried_over(context, first, asked) if asked.from_ == "failedStep" else ()
     flow = get_flow(context, caller, first.flow_id)
     if asked.version == "original":
         version = get_version(context, caller, flow.id, first.version_id)
     else:
         version = deployed_version(context, flow)
-    how = Manner(first.steps_to_run, first.virtual_environment_id, first.connections, first)
+    how = Manner(
+        steps_to_run=first.steps_to_run,
+        virtual_environment_id=first.virtual_environment_id,
+        connections=first.connections,
+        retry_of=first,
+        carried_over=carried_over,
+        origin_id=(first.origin_id or first.id) if asked.from_ == "failedStep" else None,
+    )
     trigger = Trigger(source="manual", triggered_by=caller.token_id)
     run, _ = start_run(
         context, flow, trigger, None, version=version, how=how, dedupe_key=dedupe_key
     )
     return run
+
+
+def _carried_over(context: Context, first: Run, asked: RetryRequest) -> tuple[str, ...]:
+    """The steps that succeeded on input that will not change: all they read is carried over too."""
+    if asked.version == "latest":
+        message = "The results of one version's steps say nothing of another version."
+        refuse([Violation("notWithLatest", "/version", message, "Retry from the start.")])
+    if first.status is RunStatus.SUCCEEDED:
+        message = f"No step of run {first.id!r} failed."
+        refuse([Violation("nothingFailed", "/from", message, "Retry from the start.")])
+    version = run_version(context, first)
+    records = context.runs.steps(first.key, first.attempt)
+    succeeded = {record.step_id for record in records if record.status is StepStatus.SUCCEEDED}
+    by_id = {step.id: step for step in version.steps}
+
+    @cache
+    def is_carried(step_id: str) -> bool:
+        return step_id in succeeded and all(map(is_carried, sources(version, by_id[step_id])))
+
+    return tuple(step.id for step in version.steps if is_carried(step.id))

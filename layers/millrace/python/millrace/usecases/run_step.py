@@ -90,9 +90,22 @@ def run_step(context: Context, task: StepTask, time_left: Callable[[], timedelta
     record = context.runs.claim_step(key, task.attempt, step.id, context.clock())
     if not record.status.is_terminal:
         progress = Progress(context, run, record, time_left)
-        record = _try(_Job(context, run, version, step, progress))
+        earlier = _earlier(context, run, step)
+        record = (
+            progress.take_over(earlier)
+            if earlier
+            else _try(_Job(context, run, version, step, progress))
+        )
     _raise_for(record, step)
     return record
+
+
+def _earlier(context: Context, run: Run, step: Step) -> StepRecord | None:
+    """The result that the run takes over from the run that it goes on from, if it does."""
+    if run.retry_of is None or step.id not in run.carried_over:
+        return None
+    first = context.runs.get(RunKey(run.workspace_id, run.retry_of))
+    return context.runs.step(first.key, first.attempt, step.id)
 
 
 def _not_run(context: Context, task: StepTask) -> StepRecord:
@@ -217,7 +230,7 @@ def _import(job: _Job, work: ImportAction) -> None:
     connection, secrets = job.connection(work.connection_id)
 
     def key(position: int, body: bytes) -> str:
-        return idempotency_key(job.run.id, job.step.id, position, body)
+        return idempotency_key(job.run.origin_id or job.run.id, job.step.id, position, body)
 
     importer = job.context.connectors.importer(work, connection, secrets, key)
     for page in job.pages(job.progress.checkpoint or 0):

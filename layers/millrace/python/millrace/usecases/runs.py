@@ -47,6 +47,8 @@ class Manner:
     virtual_environment_id: str | None = None
     connections: Mapping[str, str] = _NOTHING
     retry_of: Run | None = None
+    carried_over: tuple[str, ...] = ()
+    origin_id: str | None = None
 
 
 _AS_USUAL: Final = Manner()
@@ -87,6 +89,8 @@ def start_run(
                 else how.retry_of.payload
             ),
             retry_of=None if how.retry_of is None else how.retry_of.id,
+            carried_over=how.carried_over,
+            origin_id=how.origin_id,
             machine_arn=version.machine_arn,
             steps_to_run=how.steps_to_run,
             virtual_environment_id=how.virtual_environment_id,

@@ -94,6 +94,17 @@ class Progress:
         error = self._record.error if failed else None
         return self._save({"status": status, "error": error, "ended_at": self._context.clock()})
 
+    def take_over(self, earlier: StepRecord) -> StepRecord:
+        """Write as this step's result what it came to in another run."""
+        return self._write(
+            {
+                "status": earlier.status,
+                "counts": earlier.counts,
+                "output": earlier.output,
+                "ended_at": self._context.clock(),
+            }
+        )
+
     def fail(self, error: StepFailed) -> StepRecord:
         """Write the result of a step that cannot be helped."""
         return self._save(
@@ -105,7 +116,10 @@ class Progress:
         )
 
     def _save(self, update: dict[str, object]) -> StepRecord:
-        self._record = self._record.model_copy(update={"output": self._writer.pages(), **update})
+        return self._write({"output": self._writer.pages(), **update})
+
+    def _write(self, update: dict[str, object]) -> StepRecord:
+        self._record = self._record.model_copy(update=update)
         try:
             return self._context.runs.save_step(self._key, self._record)
         except ConflictError as error:
