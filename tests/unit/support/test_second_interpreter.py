@@ -22,7 +22,7 @@ def test_without_node_its_tests_are_told_missing_and_fail_in_ci(
 ) -> None:
     """Where Node is missing the summary says so, beside whatever else was run; CI goes red."""
     clean = {k: v for k, v in os.environ.items() if k != "CI" and not k.startswith("PYTEST_")}
-    done = subprocess.run(  # noqa: S603  our own tests
+    done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/functional/node"],
         cwd=ROOT,
         env=clean | environment | {"PATH": "/nowhere"},
