@@ -104,7 +104,8 @@ def _quantiles(*, known: bool) -> tuple[float, ...]:
 
 
 def _packed(raw: list[list[float]], scale: list[float]) -> list[int]:
+    """Scaled and rounded, but never to nothing."""
     return [
-        pack([max(1, round(value * by)) for value, by in zip(row, scale, strict=True)])
+        pack([int(value * by + 0.5) or 1 for value, by in zip(row, scale, strict=True)])
         for row in raw
     ]
