@@ -32,6 +32,8 @@ ROUTERS: Final = {
     "/v1/flows/*/versionMetrics": "metrics:metrics_router",
     "/v1/flows/*/versions": "versions:versions_router",
     "/v1/flows/*/webhooks": "webhooks:webhooks_router",
+    "/v1/flows/export": "transfer:transfer_router",
+    "/v1/flows/import": "transfer:transfer_router",
     "/v1/integrations": "collections:integrations_router",
     "/v1/labels": "collections:labels_router",
     "/v1/limits": "limits:limits_router",
