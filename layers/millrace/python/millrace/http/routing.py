@@ -29,6 +29,7 @@ ROUTERS: Final = {
     "/v1/flows/*/run": "start:start_router",
     "/v1/flows/*/runs": "runs:runs_router",
     "/v1/flows/*/start": "start:start_router",
+    "/v1/flows/*/template": "transfer:transfer_router",
     "/v1/flows/*/versionMetrics": "metrics:metrics_router",
     "/v1/flows/*/versions": "versions:versions_router",
     "/v1/flows/*/webhooks": "webhooks:webhooks_router",

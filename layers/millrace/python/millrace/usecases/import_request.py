@@ -2,7 +2,7 @@
 
 from typing import Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Base64Bytes, Field, ValidationError, model_validator
 
 from millrace.domain.base import Model
 from millrace.domain.errors import NotFoundError, Violation
@@ -12,6 +12,7 @@ from millrace.domain.template import Template, TemplateInput
 from millrace.domain.token import Caller
 from millrace.usecases.context import Context
 from millrace.usecases.export_flow import without_credentials
+from millrace.usecases.flow_zip import BadArchiveError, unpack_document
 from millrace.usecases.import_flow import (
     ImportChange,
     ImportedResource,
@@ -31,17 +32,25 @@ class ImportRequest(Model):
     template_id: str | None = Field(
         default=None, description="A stored template, the document of which is imported."
     )
+    template: Base64Bytes | None = Field(
+        default=None,
+        description="The zip that the flow's template address gives, as base64.",
+    )
     as_marketplace: bool = Field(
         default=False, description="Keep the document as a template, and make no flow of it yet."
     )
 
     @model_validator(mode="after")
     def _says_what(self) -> Self:
-        if (self.flow is None) == (self.template_id is None):
-            msg = "send flow, with its dependencies, or templateId"
+        sources = (self.flow, self.template, self.template_id)
+        if sum(source is not None for source in sources) != 1:
+            msg = "send flow, with its dependencies, or template, or templateId"
             raise ValueError(msg)
-        if self.flow is None and (self.as_marketplace or self.dependencies != Dependencies()):
-            msg = "dependencies and asMarketplace go with flow"
+        if self.flow is None and self.dependencies != Dependencies():
+            msg = "dependencies go with flow"
+            raise ValueError(msg)
+        if self.template_id is not None and self.as_marketplace:
+            msg = "what templateId names is a template already; leave out asMarketplace"
             raise ValueError(msg)
         return self
 
@@ -51,15 +60,25 @@ def import_request(context: Context, caller: Caller, asked: ImportRequest) -> Im
 
     Raises RuleViolationError with pointers into the request, or TooLargeError.
     """
-    if asked.flow is None:
-        template, document = _template(context, caller, asked.template_id or "")
+    if asked.template_id is not None:
+        template, document = _template(context, caller, asked.template_id)
         return import_flow(context, caller, document, template)
-    document = FlowDocument(
-        metadata=asked.metadata, flow=asked.flow, dependencies=asked.dependencies
-    )
+    document = _document(asked)
     if asked.as_marketplace:
         return _keep(context, caller, document)
     return import_flow(context, caller, document)
+
+
+def _document(asked: ImportRequest) -> FlowDocument:
+    if asked.flow is not None:
+        return FlowDocument(
+            metadata=asked.metadata, flow=asked.flow, dependencies=asked.dependencies
+        )
+    try:
+        return unpack_document(asked.template or b"", "/template")
+    except BadArchiveError as error:
+        refuse(error.faults)
+        raise
 
 
 def _keep(context: Context, caller: Caller, document: FlowDocument) -> ImportResult:
