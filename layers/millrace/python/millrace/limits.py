@@ -164,3 +164,9 @@ METRIC_ROWS: Final = 10_000
 IDEMPOTENCY_KEY_LENGTH: Final = 128
 IDEMPOTENCY_HOURS: Final = 24
 """How long the answer to a request with an Idempotency-Key is given again."""
+
+TEMPLATE_URL_SECONDS: Final = 3_600
+"""How long the address of a flow's template opens it."""
+
+TEMPLATE_BYTES: Final = 4_000_000
+"""What the files of a template take when they are unpacked, all together."""

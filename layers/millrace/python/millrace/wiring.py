@@ -41,7 +41,9 @@ def aws_context(config: Config) -> Context:
     """
     endpoint = config.endpoint_url or None
     dynamodb = cache(lambda: boto3.client("dynamodb", config=_CLIENT, endpoint_url=endpoint))
-    s3 = cache(lambda: boto3.client("s3", config=_CLIENT, endpoint_url=endpoint))
+    # Addresses are signed by version 4 everywhere; some regions take no other.
+    signed = _CLIENT.merge(ClientConfig(signature_version="s3v4"))
+    s3 = cache(lambda: boto3.client("s3", config=signed, endpoint_url=endpoint))
     ssm = cache(lambda: boto3.client("ssm", config=_CLIENT, endpoint_url=endpoint))
     step_functions = cache(
         lambda: boto3.client("stepfunctions", config=_CLIENT, endpoint_url=endpoint)

@@ -25,6 +25,7 @@ type AuditEvent = Literal[
     "cloned",
     "duplicated",
     "connectionReplaced",
+    "imported",
 ]
 
 

@@ -285,6 +285,10 @@ class Blobs(Protocol):
         """The bytes under a key. Raises NotFoundError."""
         ...
 
+    def url(self, key: str, expires_seconds: int, file_name: str) -> str:
+        """An address that gives whoever has it the bytes as a file, until it expires."""
+        ...
+
 
 class Secrets(Protocol):
     """Write-only values of resources, such as a connection's token.

@@ -1,0 +1,348 @@
+"""A flow leaves one workspace as a document and comes into another, without its credentials."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import SecretStr
+from tests.support.samples import ALICE, MALLORY, export_step, import_step, process_step
+from tests.support.world import World
+
+from millrace.domain.action import Action, ActionInput, ExportAction, HttpExport
+from millrace.domain.authentication import BearerAuth
+from millrace.domain.base import Json
+from millrace.domain.connection import Connection, ConnectionInput
+from millrace.domain.errors import (
+    ConflictError,
+    NotFoundError,
+    RuleViolationError,
+    TooLargeError,
+)
+from millrace.domain.flow import Flow, FlowInput
+from millrace.domain.flow_document import FlowDocument
+from millrace.domain.flow_parts import Alias, Trigger
+from millrace.domain.integration import FlowGroup, IntegrationInput
+from millrace.domain.label import Label, LabelInput
+from millrace.domain.notification_group import EmailTarget, NotificationGroupInput
+from millrace.domain.template import Template
+from millrace.domain.token import Caller
+from millrace.usecases.actions import ACTIONS
+from millrace.usecases.connections import CONNECTIONS
+from millrace.usecases.export_flow import ExportRequest, export_flow
+from millrace.usecases.flows import create_flow, get_flow, get_flow_with_steps
+from millrace.usecases.import_flow import ImportResult
+from millrace.usecases.import_request import ImportRequest, import_request
+from millrace.usecases.integrations import INTEGRATIONS
+from millrace.usecases.plain import LABELS, NOTIFICATION_GROUPS
+
+CANARY = "s3cret-canary"
+KEY = SecretStr(f"{CANARY}-{'k' * 16}")
+
+
+def rich_flow(world: World, key: str | None = "orders") -> Flow:
+    """A flow that uses one of everything, each secret of which holds the canary."""
+    context = world.context
+
+    def keyed(name: str) -> str | None:
+        return None if key is None else f"{key}-{name}"
+
+    connection = CONNECTIONS.create(
+        context,
+        ALICE,
+        ConnectionInput(
+            name="Shop",
+            stable_key=keyed("shop"),
+            base_url="https://shop.example",
+            auth=BearerAuth(type="bearer", token=SecretStr(CANARY)),
+        ),
+    )
+    integration = INTEGRATIONS.create(
+        context,
+        ALICE,
+        IntegrationInput(
+            name="ERP", stable_key=keyed("erp"), groups=(FlowGroup(id="nightly", name="Nightly"),)
+        ),
+    )
+    label = LABELS.create(context, ALICE, LabelInput(name="Finance", stable_key=keyed("finance")))
+    group = NOTIFICATION_GROUPS.create(
+        context,
+        ALICE,
+        NotificationGroupInput(
+            name="On call",
+            stable_key=keyed("call"),
+            targets=(EmailTarget(type="email", address=f"{CANARY}@shop.example"),),
+        ),
+    )
+    work = ExportAction(type="Export", connection_id=connection.id, http=HttpExport(path="/orders"))
+    action = ACTIONS.create(
+        context, ALICE, ActionInput(name="Read", stable_key=keyed("read"), work=work)
+    )
+    following = world.flow(name="Next", stable_key=keyed("next"))
+    flow, _ = create_flow(
+        context,
+        ALICE,
+        FlowInput(
+            name="Orders",
+            stable_key=key,
+            integration_id=integration.id,
+            flow_group_id="nightly",
+            labels=(label.id,),
+            notification_groups=(group.id,),
+            run_next_flow_ids=(following.id,),
+            aliases=(Alias(alias="shop", connection_id=connection.id),),
+            priority=1,
+            endpoint_security_type="organization",
+            organization_api_keys=(KEY,),
+            test_headers={"Authorization": CANARY},
+            test_payload=CANARY,
+            steps=(
+                export_step("read", action=None, referrer=action.id),
+                process_step("map", depends_on=("read",)),
+                import_step("write", connection.id, depends_on=("map",)),
+            ),
+        ),
+    )
+    return flow
+
+
+def exported(world: World, flow_id: str, caller: Caller = ALICE) -> FlowDocument:
+    """A flow's document."""
+    return export_flow(world.context, caller, ExportRequest(flow_id=flow_id))
+
+
+def imported(
+    world: World, document: FlowDocument, caller: Caller = MALLORY, **more: Json
+) -> ImportResult:
+    """What becomes of a document, sent as it was answered."""
+    asked = ImportRequest.model_validate(document.to_json() | more)
+    return import_request(world.context, caller, asked)
+
+
+def portable(document: FlowDocument) -> dict[str, Any]:
+    """A document without what tells of its export."""
+    return document.to_json() | {"metadata": None}
+
+
+def changes(result: ImportResult) -> dict[tuple[str, str | None], str]:
+    """What became of each resource."""
+    return {(each.type, each.key): each.change for each in result.resources}
+
+
+def test_a_flow_comes_over_whole(world: World) -> None:
+    """What it uses is made, a name stands for each id, and it is disabled with one draft."""
+    flow = rich_flow(world)
+    document = exported(world, flow.id)
+    assert document.flow.steps[0].referrer == "orders-read"
+    assert document.dependencies.actions["orders-read"].work.connection_id == "orders-shop"  # type: ignore[union-attr]  # an export
+    result = imported(world, document)
+    assert changes(result) == {
+        ("flow", None): "created",
+        ("integration", "orders-erp"): "created",
+        ("label", "orders-finance"): "created",
+        ("connection", "orders-shop"): "created",
+        ("action", "orders-read"): "created",
+    }
+    came, steps = get_flow_with_steps(world.context, MALLORY, result.resources[0].id)
+    assert (came.is_enabled, came.priority, came.deployed_version_id) == (False, 1, None)
+    assert came.flow_group_id == "nightly"
+    action = world.resources.get(Action, MALLORY.workspace_id, steps[0].referrer or "")
+    connection = world.resources.get(
+        Connection,
+        MALLORY.workspace_id,
+        action.work.connection_id,  # type: ignore[union-attr]  # an export
+    )
+    assert (connection.name, connection.secrets_key) == ("Shop", None)
+    assert came.aliases[0].connection_id == connection.id
+
+
+def test_what_could_not_come_over_is_told(world: World) -> None:
+    """Credentials, API keys, who is told, and flows that are not there."""
+    result = imported(world, exported(world, rich_flow(world).id))
+    told = {(each.type, each.field) for each in result.needs_configuring}
+    assert told == {
+        ("connection", "auth"),
+        ("flow", "organizationApiKeys"),
+        ("flow", "runNextFlowIds, aliases, steps"),
+        ("notificationGroup", "targets"),
+    }
+    came = get_flow(world.context, MALLORY, result.resources[0].id)
+    assert (came.run_next_flow_ids, came.notification_groups) == ((), ())
+
+
+def test_no_credential_is_in_a_document(world: World) -> None:
+    """Not in the document, not in what an import answers, not in a template."""
+    document = exported(world, rich_flow(world).id)
+    told = document.model_dump_json() + str(document)
+    told += imported(world, document).model_dump_json()
+    filled = document.to_json()
+    filled["dependencies"]["connections"]["orders-shop"]["auth"]["token"] = CANARY
+    asked = ImportRequest.model_validate(filled | {"asMarketplace": True})
+    result = import_request(world.context, MALLORY, asked)
+    kept = world.resources.get(Template, MALLORY.workspace_id, result.resources[0].id)
+    assert CANARY not in told + result.model_dump_json() + kept.model_dump_json()
+
+
+def test_credentials_that_are_filled_in_are_stored(world: World) -> None:
+    """Whoever imports may write them into the document; then nothing is left to set."""
+    filled = exported(world, rich_flow(world).id).to_json()
+    filled["dependencies"]["connections"]["orders-shop"]["auth"]["token"] = CANARY
+    result = import_request(world.context, MALLORY, ImportRequest.model_validate(filled))
+    assert "connection" not in {each.type for each in result.needs_configuring}
+    assert {"token": CANARY} in world.secrets.values.values()
+
+
+def test_importing_again_changes_nothing(world: World) -> None:
+    """What has a stable key is found again."""
+    document = exported(world, rich_flow(world).id)
+    first = imported(world, document)
+    again = imported(world, document)
+    assert set(changes(again).values()) == {"unchanged", "used"}
+    assert again.resources[0].id == first.resources[0].id
+
+
+def test_a_changed_document_changes_the_flow_in_place(world: World) -> None:
+    """The flow and its actions follow; the deployed version and the connections stay."""
+    flow = rich_flow(world)
+    document = exported(world, flow.id).to_json()
+    document["flow"]["name"] = "Renamed"
+    document["flow"]["steps"][1]["isSkipped"] = True
+    document["dependencies"]["actions"]["orders-read"]["name"] = "Read all"
+    document["dependencies"]["connections"]["orders-shop"]["baseUrl"] = "https://evil.example"
+    version = world.deploy(flow)
+    result = import_request(world.context, ALICE, ImportRequest.model_validate(document))
+    assert changes(result)["flow", None] == "updated"
+    assert changes(result)["action", "orders-read"] == "updated"
+    assert changes(result)["connection", "orders-shop"] == "used"
+    after, steps = get_flow_with_steps(world.context, ALICE, flow.id)
+    assert (after.name, after.is_enabled, steps[1].is_skipped) == ("Renamed", True, True)
+    assert after.deployed_version_id == version.id
+    assert after.test_payload == CANARY
+    assert after.organization_api_keys_count == 1
+    connection = world.resources.find(Connection, ALICE.workspace_id, "orders-shop")
+    assert connection is not None
+    assert connection.base_url == "https://shop.example"
+
+
+def test_importing_runs_nothing(world: World) -> None:
+    """No machine, no run, no schedule, whatever the document says."""
+    flow = world.flow(process_step(), schedule="rate(5 minutes)", trigger=Trigger(kind="schedule"))  # type: ignore[arg-type]  # read as an enum
+    imported(world, exported(world, flow.id))
+    assert not world.machines.deployed
+    assert not world.machines.started
+    assert not world.schedules.schedules
+
+
+@given(keyed=st.booleans(), skipped=st.booleans(), priority=st.integers(1, 5))
+def test_a_document_survives_the_round_trip(*, keyed: bool, skipped: bool, priority: int) -> None:
+    """Exported, imported elsewhere, exported again: the same but for what stays at home."""
+    world = World()
+    flow = rich_flow(world, "orders" if keyed else None)
+    document = exported(world, flow.id).to_json()
+    document["flow"]["priority"] = priority
+    document["flow"]["steps"][1]["isSkipped"] = skipped
+    # What no workspace but its own has.
+    document["flow"]["runNextFlowIds"] = document["flow"]["notificationGroups"] = []
+    document["dependencies"]["flows"] = document["dependencies"]["notificationGroups"] = {}
+    first = FlowDocument.model_validate(document)
+    there = imported(world, first).resources[0].id
+    assert portable(exported(world, there, MALLORY)) == portable(first)
+
+
+def test_all_faults_of_a_document_are_told_at_once(world: World) -> None:
+    """With pointers into the document; nothing is stored."""
+    document = exported(world, rich_flow(world).id).to_json()
+    document["flow"]["steps"][0]["referrer"] = "nowhere"
+    document["flow"]["steps"][1]["dependsOn"] = ["write"]
+    document["flow"]["steps"][2]["action"]["connectionId"] = "nothing"
+    document["flow"]["labels"] = ["no-label"]
+    document["flow"]["flowGroupId"] = "no-group"
+    groups = document["dependencies"]["integrations"]["orders-erp"]["groups"]
+    groups.append(groups[0])
+    action = document["dependencies"]["actions"]["orders-read"]
+    action["work"]["connectionId"] = "missing"
+    with pytest.raises(RuleViolationError) as raised:
+        import_request(world.context, MALLORY, ImportRequest.model_validate(document))
+    told = {(each.code, each.pointer) for each in raised.value.violations}
+    assert told >= {
+        ("unknownAction", "/flow/steps/0/referrer"),
+        ("unknownConnection", "/flow/steps/2/action/connectionId"),
+        ("unknownLabel", "/flow/labels/0"),
+        ("unknownGroup", "/flow/flowGroupId"),
+        ("groupTwice", "/dependencies/integrations/orders-erp/groups/1/id"),
+        ("unknownConnection", "/dependencies/actions/orders-read/work/connectionId"),
+    }
+    assert any(pointer.startswith("/flow/steps/1/dependsOn") for _, pointer in told)
+    assert not world.resources.page(Label, MALLORY.workspace_id).items
+
+
+def test_a_stable_key_stands_once(world: World) -> None:
+    """Of two actions with one key, one would be lost."""
+    document = exported(world, rich_flow(world).id).to_json()
+    actions = document["dependencies"]["actions"]
+    actions["second"] = actions["orders-read"]
+    with pytest.raises(RuleViolationError) as raised:
+        import_request(world.context, ALICE, ImportRequest.model_validate(document))
+    (fault,) = raised.value.violations
+    assert (fault.code, fault.pointer) == (
+        "stableKeyTwice",
+        "/dependencies/actions/second/stableKey",
+    )
+
+
+def test_ids_of_another_workspace_are_unknown(world: World) -> None:
+    """They are neither exported nor taken for one's own."""
+    flow = rich_flow(world)
+    with pytest.raises(NotFoundError):
+        exported(world, flow.id, MALLORY)
+    _, steps = get_flow_with_steps(world.context, ALICE, flow.id)
+    stolen = {"flow": {"name": "Mine", "steps": [steps[0].to_json()]}}
+    with pytest.raises(RuleViolationError) as raised:
+        import_request(world.context, MALLORY, ImportRequest.model_validate(stolen))
+    assert raised.value.violations[0].code == "unknownAction"
+
+
+def test_a_flow_that_needs_what_is_gone_is_not_exported(world: World) -> None:
+    """The document would be of no use; the fault points to the step."""
+    flow = rich_flow(world)
+    _, steps = get_flow_with_steps(world.context, ALICE, flow.id)
+    ACTIONS.delete(world.context, ALICE, steps[0].referrer or "", 1)
+    with pytest.raises(ConflictError) as raised:
+        exported(world, flow.id)
+    assert [each.pointer for each in raised.value.violations] == ["/steps/0"]
+
+
+def test_a_version_is_exported(world: World) -> None:
+    """That of the request instead of the latest."""
+    flow = world.deployed(process_step("old"))
+    world.change(flow, process_step("new"))
+    asked = ExportRequest(flow_id=flow.id, version_id=flow.deployed_version_id)
+    document = export_flow(world.context, ALICE, asked)
+    assert [step.id for step in document.flow.steps] == ["old"]
+    assert document.metadata.version_number == 1
+
+
+def test_too_much_for_one_transaction_is_refused(world: World) -> None:
+    """Rather than stored in parts."""
+    labels = {f"label-{number}": {"name": "Many"} for number in range(100)}
+    document = {"flow": {"name": "Orders"}, "dependencies": {"labels": labels}}
+    with pytest.raises(TooLargeError):
+        import_request(world.context, MALLORY, ImportRequest.model_validate(document))
+
+
+def test_flows_are_made_from_a_template(world: World) -> None:
+    """A document is kept, and kept again; what is made from it says so."""
+    document = exported(world, rich_flow(world).id)
+    kept = imported(world, document, asMarketplace=True)
+    assert changes(kept) == {("template", None): "created"}
+    assert changes(imported(world, document, asMarketplace=True)) == {
+        ("template", None): "unchanged"
+    }
+    renamed = document.model_copy(update={"flow": document.flow.model_copy(update={"priority": 5})})
+    assert changes(imported(world, renamed, asMarketplace=True)) == {("template", None): "updated"}
+    id_ = kept.resources[0].id
+    result = import_request(world.context, MALLORY, ImportRequest(template_id=id_))
+    flow = get_flow(world.context, MALLORY, result.resources[0].id)
+    assert (flow.template_id, flow.template_version, flow.priority) == (id_, "2", 5)
+    with pytest.raises(RuleViolationError, match="see errors"):
+        import_request(world.context, ALICE, ImportRequest(template_id=id_))
