@@ -11,11 +11,13 @@ from pydantic import Field, StringConstraints
 from millrace import limits
 from millrace.domain.action import ActionInput
 from millrace.domain.base import Model, Moment, Name, StableKey
+from millrace.domain.callback import CallbackInput
 from millrace.domain.connection import ConnectionInput
 from millrace.domain.flow import FlowSettings, Step
 from millrace.domain.integration import IntegrationInput
 from millrace.domain.label import LabelInput
 from millrace.domain.notification_group import Occasion
+from millrace.domain.webhook import WebhookInput
 
 NOT_EXPORTED: Final = ("test_payload", "test_content_type", "test_headers", "logging")
 """Settings that stay where they are: a saved test request may hold credentials."""
@@ -37,9 +39,11 @@ class Metadata(Model):
 
 
 class ExportedFlow(FlowSettings):
-    """A flow with the steps of one version."""
+    """A flow with the steps of one version, and its public addresses."""
 
     steps: tuple[Step, ...] = Field(default=(), max_length=limits.STEPS_PER_VERSION)
+    webhooks: tuple[WebhookInput, ...] = Field(default=(), max_length=limits.TRANSACTION_ITEMS)
+    callbacks: tuple[CallbackInput, ...] = Field(default=(), max_length=limits.TRANSACTION_ITEMS)
 
 
 class GroupReference(Model):

@@ -9,14 +9,30 @@ from millrace.usecases.flows import get_flow
 from millrace.usecases.resources import born, changed, check_revision, fields_of
 
 
+def new_callback(context: Context, caller: Caller, flow_id: str, given: CallbackInput) -> Callback:
+    """A callback not stored yet."""
+    return Callback(
+        **fields_of(given, Callback), **born(context, caller, Callback), flow_id=flow_id
+    )
+
+
+def changed_callback(
+    context: Context, caller: Caller, before: Callback, given: CallbackInput
+) -> Callback:
+    """A callback as it will be; `before` if nothing changes."""
+    if fields_of(before, CallbackInput) == fields_of(given, CallbackInput):
+        return before
+    return Callback(
+        **fields_of(given, Callback), **changed(context, caller, before), flow_id=before.flow_id
+    )
+
+
 def create_callback(
     context: Context, caller: Caller, flow_id: str, given: CallbackInput
 ) -> Callback:
     """Store a new callback of a flow."""
     flow = get_flow(context, caller, flow_id)
-    callback = Callback(
-        **fields_of(given, Callback), **born(context, caller, Callback), flow_id=flow.id
-    )
+    callback = new_callback(context, caller, flow.id, given)
     changes = [Create(callback, parent_id=flow.id)]
     context.resources.commit(*audited(context, caller, "callbackCreated", changes))
     return callback
@@ -48,11 +64,9 @@ def replace_callback(
     """Change a callback; its address stays."""
     before = get_callback(context, caller, flow_id, callback_id)
     check_revision(before, revision)
-    if fields_of(before, CallbackInput) == fields_of(given, CallbackInput):
+    after = changed_callback(context, caller, before, given)
+    if after is before:
         return before
-    after = Callback(
-        **fields_of(given, Callback), **changed(context, caller, before), flow_id=flow_id
-    )
     changes = [Replace(before, after, parent_id=flow_id)]
     context.resources.commit(*audited(context, caller, "callbackReplaced", changes))
     return after

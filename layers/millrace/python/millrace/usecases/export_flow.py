@@ -7,6 +7,7 @@ from pydantic import Field
 
 from millrace.domain.action import Action, ActionInput
 from millrace.domain.base import Model
+from millrace.domain.callback import Callback, CallbackInput
 from millrace.domain.connection import Connection, ConnectionInput
 from millrace.domain.errors import ConflictError, Violation
 from millrace.domain.flow import Flow, FlowSettings, Step
@@ -25,6 +26,7 @@ from millrace.domain.notification_group import NotificationGroup
 from millrace.domain.ports import Ref
 from millrace.domain.resource import Resource
 from millrace.domain.token import Caller
+from millrace.domain.webhook import Webhook, WebhookInput
 from millrace.usecases.context import Context
 from millrace.usecases.copies import connection_of, read_actions
 from millrace.usecases.flows import get_flow_with_steps, get_version
@@ -52,7 +54,7 @@ class ExportRequest(Model):
 
 
 def export_flow(context: Context, caller: Caller, asked: ExportRequest) -> FlowDocument:
-    """A flow with the steps of one version and what they use; five reads at most.
+    """A flow with the steps of one version and what they use; six reads at most.
 
     Raises ConflictError if a step names what was deleted; other references to what is gone are
     left out.
@@ -69,9 +71,12 @@ def export_flow(context: Context, caller: Caller, asked: ExportRequest) -> FlowD
     def rename(kind: type[Resource], id_: str) -> str | None:
         return keys.get(Ref(kind, id_))
 
+    webhooks, callbacks = _addresses(context, flow)
     exported = ExportedFlow(
         **fields_of(flow, FlowSettings) | renamed_settings(flow, rename),
         steps=tuple(_unstamped(renamed_step(step, rename)) for step in steps),
+        webhooks=webhooks,
+        callbacks=callbacks,
     )
     document = FlowDocument(
         metadata=Metadata(
@@ -92,7 +97,8 @@ def without_credentials(document: FlowDocument) -> FlowDocument:
         key: take_secrets(connection)[0]
         for key, connection in document.dependencies.connections.items()
     }
-    fields = {name: getattr(document.flow, name) for name in type(document.flow).model_fields}
+    fields = fields_of(document.flow, ExportedFlow)
+    fields["webhooks"] = tuple(take_secrets(webhook)[0] for webhook in document.flow.webhooks)
     flow = ExportedFlow(
         **{name: value for name, value in fields.items() if name not in NOT_EXPORTED}
     )
@@ -134,6 +140,23 @@ def _used_by(step: Step, actions: Mapping[str, Action]) -> Iterator[Ref[Any]]:
     for work in works:
         if (id_ := connection_of(work)) is not None:
             yield Ref(Connection, id_)
+
+
+def _addresses(
+    context: Context, flow: Flow
+) -> tuple[tuple[WebhookInput, ...], tuple[CallbackInput, ...]]:
+    """The flow's webhooks and callbacks, without the ids that make their addresses."""
+    webhooks = [Ref(Webhook, id_, flow.id) for id_ in flow.webhook_ids]
+    callbacks = [Ref(Callback, id_, flow.id) for id_ in flow.callback_ids]
+    refs = (*webhooks, *callbacks)
+    if not refs:
+        return (), ()
+    found = context.resources.get_many(flow.workspace_id, refs)
+    hooks, backs = map(found.get, webhooks), map(found.get, callbacks)
+    return (
+        tuple(WebhookInput(**fields_of(each, WebhookInput)) for each in hooks if each),
+        tuple(CallbackInput(**fields_of(each, CallbackInput)) for each in backs if each),
+    )
 
 
 def _refuse_gaps(steps: tuple[Step, ...], used: _Used) -> None:

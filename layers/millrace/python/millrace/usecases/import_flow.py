@@ -12,6 +12,7 @@ from typing import Any, Literal
 from millrace.domain.action import Action, ActionInput
 from millrace.domain.authentication import NoAuth
 from millrace.domain.base import Model
+from millrace.domain.callback import Callback
 from millrace.domain.connection import Connection
 from millrace.domain.errors import Violation
 from millrace.domain.flow import Flow, FlowInput, FlowSettings, Step, Version, flow_key
@@ -24,6 +25,7 @@ from millrace.domain.ports import Change, Create, Replace
 from millrace.domain.resource import Resource
 from millrace.domain.template import Template
 from millrace.domain.token import Caller
+from millrace.domain.webhook import Webhook
 from millrace.usecases.actions import ACTIONS
 from millrace.usecases.audit import audited
 from millrace.usecases.checks import (
@@ -40,6 +42,7 @@ from millrace.usecases.context import Context
 from millrace.usecases.crud import Crud
 from millrace.usecases.deploy import sync_schedule
 from millrace.usecases.flows import changed_flow, creation, find_flow, latest_version, new_flow
+from millrace.usecases.import_addresses import ImportedAddresses
 from millrace.usecases.integrations import INTEGRATIONS
 from millrace.usecases.plain import LABELS
 from millrace.usecases.references import ToCome, check_references
@@ -48,7 +51,15 @@ from millrace.usecases.resources import fields_of, refuse
 from millrace.usecases.write_only import changed_secrets, commit_with_secrets
 
 type Kind = Literal[
-    "flow", "connection", "action", "integration", "label", "notificationGroup", "template"
+    "flow",
+    "connection",
+    "action",
+    "integration",
+    "label",
+    "notificationGroup",
+    "template",
+    "webhook",
+    "callback",
 ]
 type ImportChange = Literal["created", "updated", "unchanged", "used"]
 
@@ -58,7 +69,7 @@ class ImportedResource(Model):
 
     type: Kind
     key: str | None = None
-    """Its key in the document; of the flow and of a template, none."""
+    """Its key in the document; only what stands under `dependencies` has one."""
     id: str
     name: str
     change: ImportChange
@@ -88,6 +99,7 @@ class _Plan:
 
     changes: list[Change] = field(default_factory=list)
     secrets: dict[str, dict[str, str]] = field(default_factory=dict)
+    obsolete_secrets: list[str] = field(default_factory=list)
     told: list[ImportedResource] = field(default_factory=list)
     unfinished: list[Unfinished] = field(default_factory=list)
 
@@ -138,8 +150,10 @@ class _Import:
             latest = latest_version(self._context, before)
             given = _with_what_stays(given, before)
         faults += self._flow_faults(given, before, () if latest is None else latest.steps)
+        addresses = ImportedAddresses(self._context, self._caller, self._flow, before)
+        faults += (_moved(fault, "/flow") for fault in addresses.faults())
         refuse(faults)
-        after = self._store(given, before, latest)
+        after = self._store(given, before, latest, addresses)
         if before is not None:
             sync_schedule(self._context, after)
         return ImportResult(
@@ -261,7 +275,13 @@ class _Import:
             message = f"The integration has no group {given.flow_group_id!r}."
             yield Violation("unknownGroup", "/flowGroupId", message, "Add it to its groups.")
 
-    def _store(self, given: FlowInput, before: Flow | None, latest: Version | None) -> Flow:
+    def _store(
+        self,
+        given: FlowInput,
+        before: Flow | None,
+        latest: Version | None,
+        addresses: ImportedAddresses,
+    ) -> Flow:
         find_action = self._lookup(Action)
         change: ImportChange = "created"
         if before is None or latest is None:
@@ -276,13 +296,40 @@ class _Import:
         told = ImportedResource(type="flow", id=after.id, name=after.name, change=change)
         self._plan.told.insert(0, told)
         self._see_to(after)
-        changes = [*self._plan.changes, *changes]
+        changes = [*self._plan.changes, *changes, *self._put_addresses(after, addresses)]
         commit_with_secrets(
             self._context,
             audited(self._context, self._caller, "imported", changes),
             self._plan.secrets,
+            self._plan.obsolete_secrets,
         )
         return after
+
+    def _put_addresses(self, flow: Flow, addresses: ImportedAddresses) -> Iterator[Change]:
+        for before, webhook, secrets, changes in addresses.webhooks(flow):
+            stored, obsolete = changed_secrets(before, webhook, secrets)
+            self._plan.secrets |= stored
+            self._plan.obsolete_secrets += obsolete
+            self._tell_address("webhook", before, webhook)
+            if webhook.hmac_algorithm is not None and webhook.secrets_key is None:
+                message = "Set the secret that its sender signs with; until then it lets nobody in."
+                self._leave("webhook", webhook.id, webhook.name, "hmacSecretKey", message)
+            yield from changes
+        for was, callback, changes in addresses.callbacks(flow):
+            self._tell_address("callback", was, callback)
+            yield from changes
+
+    def _tell_address(
+        self, type_: Kind, before: Resource | None, after: Webhook | Callback
+    ) -> None:
+        change: ImportChange = "updated"
+        if before is None:
+            change = "created"
+        elif before is after:
+            change = "unchanged"
+        self._plan.told.append(
+            ImportedResource(type=type_, id=after.id, name=after.name, change=change)
+        )
 
     def _origin(self) -> dict[str, Any]:
         if self._template is None:
@@ -298,7 +345,8 @@ class _Import:
         if flow.endpoint_security_type == "organization" and not keys:
             message = "Set the API keys that open its endpoint."
             self._leave("flow", flow.id, flow.name, "organizationApiKeys", message)
-        if flow.trigger.kind is TriggerKind.WEBHOOK and not flow.webhook_ids:
+        webhooks = flow.webhook_ids or self._flow.webhooks
+        if flow.trigger.kind is TriggerKind.WEBHOOK and not webhooks:
             message = "Create the webhook that starts it."
             self._leave("flow", flow.id, flow.name, "webhooks", message)
 
