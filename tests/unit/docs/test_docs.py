@@ -99,6 +99,8 @@ def test_the_limits_in_the_api_page_are_those_in_the_code() -> None:
         f"| `concurrency.limit` | {limits.CONCURRENCY_MAX:,} |",
         f"| {limits.MAPPED_FIELDS} fields, {limits.MAPPED_LISTS} lists |",
         f"| configured answer of a webhook | {limits.ANSWER_BODY_LENGTH:,} characters |",
+        f"| address of a template | valid {limits.TEMPLATE_URL_SECONDS // 3_600} h; "
+        f"its files at most {limits.TEMPLATE_BYTES // 1_000_000} MB unpacked |",
         f"| operations of a patch | {limits.PATCH_OPERATIONS} |",
         f"| wait for the end of a run | {limits.RUN_WAIT_SECONDS} s |",
         f"| intervals of metrics | {intervals:,}; {rows:,} rows with versions; {hourly} days of",
