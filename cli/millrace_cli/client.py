@@ -69,6 +69,14 @@ class ApiClient:
         body = {} if payload is None else {"payload": payload}
         return self._object("POST", f"/v1/flows/{_segment(flow_id)}/run", body)
 
+    def export_flow(self, flow_id: str) -> JsonObject:
+        """A flow and all it uses as a document, without credentials."""
+        return self._object("POST", "/v1/flows/export", {"flowId": flow_id})
+
+    def import_flow(self, document: Json) -> JsonObject:
+        """What became of a document: `{resources, needsConfiguring}`."""
+        return self._object("POST", "/v1/flows/import", document)
+
     def runs(self, flow_id: str) -> Iterator[JsonObject]:
         """A flow's runs, newest first."""
         return self._list(f"/v1/flows/{_segment(flow_id)}/runs", {})

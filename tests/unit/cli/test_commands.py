@@ -318,3 +318,22 @@ def test_the_installed_command_answers_without_an_api(tmp_path: Path) -> None:
     assert (lost.returncode, lost.stdout) == (1, "")
     assert lost.stderr.count("\n") == 1
     assert "make run" in lost.stderr
+
+
+def test_a_flow_is_exported_and_imported(millrace: Invoke, api: NonCallableMagicMock) -> None:
+    """What the one prints the other takes; what is left to do is told."""
+    api.flow.return_value = FLOW
+    api.export_flow.return_value = {"flow": {"name": "Größe"}}
+    printed = millrace("flows", "export", "flow_1")
+    assert json.loads(printed.stdout) == {"flow": {"name": "Größe"}}
+    shop = {"type": "connection", "name": "Shop"}
+    api.import_flow.return_value = {
+        "resources": [shop | {"id": "con_1", "key": "shop", "change": "created"}],
+        "needsConfiguring": [shop | {"field": "auth", "message": "Set its credentials."}],
+    }
+    result = millrace("flows", "import", "-", stdin=printed.stdout)
+    api.import_flow.assert_called_once_with({"flow": {"name": "Größe"}})
+    assert result.stdout.splitlines() == [
+        "created   connection Shop  con_1",
+        "to do: connection Shop, auth: Set its credentials.",
+    ]

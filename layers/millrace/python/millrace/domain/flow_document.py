@@ -64,7 +64,7 @@ class FlowReference(Model):
     )
 
 
-class Dependencies(Model):
+class UsedResources(Model):
     """What the flow uses, by the keys that it uses in the document."""
 
     integrations: Keyed[IntegrationInput] = Field(default_factory=dict)
@@ -80,4 +80,4 @@ class FlowDocument(Model):
 
     metadata: Metadata = Metadata()
     flow: ExportedFlow
-    dependencies: Dependencies = Dependencies()
+    dependencies: UsedResources = UsedResources()

@@ -13,12 +13,12 @@ from millrace.domain.errors import ConflictError, Violation
 from millrace.domain.flow import Flow, FlowSettings, Step
 from millrace.domain.flow_document import (
     NOT_EXPORTED,
-    Dependencies,
     ExportedFlow,
     FlowDocument,
     FlowReference,
     GroupReference,
     Metadata,
+    UsedResources,
 )
 from millrace.domain.integration import Integration, IntegrationInput
 from millrace.domain.label import Label, LabelInput
@@ -201,14 +201,14 @@ def _keys(used: _Used) -> dict[Ref[Any], str]:
 
 def _dependencies(
     flow: Flow, used: _Used, keys: Mapping[Ref[Any], str], rename: Rename
-) -> Dependencies:
+) -> UsedResources:
     def of[R: Resource](kind: type[R]) -> Iterable[tuple[str, R]]:
         return (
             (keys[ref], resource) for ref, resource in used.items() if isinstance(resource, kind)
         )
 
     own = dict(_integration_keys(used))
-    return Dependencies(
+    return UsedResources(
         integrations={
             key: IntegrationInput(**fields_of(each, IntegrationInput))
             for key, each in of(Integration)

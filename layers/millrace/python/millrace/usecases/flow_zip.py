@@ -16,14 +16,14 @@ from pydantic import ValidationError
 from millrace import limits
 from millrace.domain.base import Json
 from millrace.domain.errors import Violation
-from millrace.domain.flow_document import Dependencies, FlowDocument
+from millrace.domain.flow_document import FlowDocument, UsedResources
 from millrace.domain.json_text import parse_json
 
 _MANIFEST: Final = "manifest.json"
 _FLOW: Final = "flow.json"
 _USED: Final[Mapping[str, str]] = {
     f"{field.alias}.json": field.alias
-    for field in Dependencies.model_fields.values()
+    for field in UsedResources.model_fields.values()
     if field.alias is not None
 }
 """The file of each kind of resource that a flow may use, and the kind."""

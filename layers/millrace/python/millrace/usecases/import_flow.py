@@ -16,7 +16,7 @@ from millrace.domain.callback import Callback
 from millrace.domain.connection import Connection
 from millrace.domain.errors import Violation
 from millrace.domain.flow import Flow, FlowInput, FlowSettings, Step, Version, flow_key
-from millrace.domain.flow_document import NOT_EXPORTED, Dependencies, FlowDocument, FlowReference
+from millrace.domain.flow_document import NOT_EXPORTED, FlowDocument, FlowReference, UsedResources
 from millrace.domain.flow_parts import TriggerKind
 from millrace.domain.integration import Integration
 from millrace.domain.label import Label
@@ -396,7 +396,7 @@ _KINDS: dict[type[Resource], Kind] = {
 }
 
 
-def _key_faults(uses: Dependencies) -> Iterator[Violation]:
+def _key_faults(uses: UsedResources) -> Iterator[Violation]:
     """No two resources of a kind share a stable key: one of them would be lost."""
     for place in ("integrations", "connections", "actions", "labels"):
         seen: set[str] = set()

@@ -6,7 +6,7 @@ from pydantic import Base64Bytes, Field, ValidationError, model_validator
 
 from millrace.domain.base import Model
 from millrace.domain.errors import NotFoundError, Violation
-from millrace.domain.flow_document import Dependencies, ExportedFlow, FlowDocument, Metadata
+from millrace.domain.flow_document import ExportedFlow, FlowDocument, Metadata, UsedResources
 from millrace.domain.ports import Change, Create, Replace
 from millrace.domain.template import Template, TemplateInput
 from millrace.domain.token import Caller
@@ -28,7 +28,7 @@ class ImportRequest(Model):
 
     metadata: Metadata = Metadata()
     flow: ExportedFlow | None = None
-    dependencies: Dependencies = Dependencies()
+    dependencies: UsedResources = UsedResources()
     template_id: str | None = Field(
         default=None, description="A stored template, the document of which is imported."
     )
@@ -46,7 +46,7 @@ class ImportRequest(Model):
         if sum(source is not None for source in sources) != 1:
             msg = "send flow, with its dependencies, or template, or templateId"
             raise ValueError(msg)
-        if self.flow is None and self.dependencies != Dependencies():
+        if self.flow is None and self.dependencies != UsedResources():
             msg = "dependencies go with flow"
             raise ValueError(msg)
         if self.template_id is not None and self.as_marketplace:

@@ -26,7 +26,7 @@ def transfer_router(context: Context) -> APIGatewayHttpRouter:
         tags=["flows"],
         responses=answers(HTTPStatus.OK, *WITH_BODY, NotFoundError, ConflictError),
     )
-    def export(given: ExportRequest) -> FlowDocument:
+    def export_document(given: ExportRequest) -> FlowDocument:
         return export_flow(context, caller_of(router.current_event), given)
 
     @router.post(
@@ -34,7 +34,7 @@ def transfer_router(context: Context) -> APIGatewayHttpRouter:
         tags=["flows"],
         responses=answers(HTTPStatus.OK, *WITH_BODY, ConflictError, RevisionMismatchError),
     )
-    def import_(given: ImportRequest) -> ImportResult:
+    def import_document(given: ImportRequest) -> ImportResult:
         return import_request(context, caller_of(router.current_event), given)
 
     @router.get(
@@ -42,7 +42,7 @@ def transfer_router(context: Context) -> APIGatewayHttpRouter:
         tags=["flows"],
         responses=answers(HTTPStatus.OK, NotFoundError, ConflictError),
     )
-    def get_template(flow_id: str) -> Response[TemplateAddress]:
+    def get_flow_template(flow_id: str) -> Response[TemplateAddress]:
         return _address(template_of(context, caller_of(router.current_event), flow_id))
 
     @router.post(
@@ -50,7 +50,7 @@ def transfer_router(context: Context) -> APIGatewayHttpRouter:
         tags=["flows"],
         responses=answers(HTTPStatus.OK, *WITH_BODY, NotFoundError, ConflictError),
     )
-    def post_template(flow_id: str) -> Response[TemplateAddress]:
+    def make_flow_template(flow_id: str) -> Response[TemplateAddress]:
         return _address(template_of(context, caller_of(router.current_event), flow_id))
 
     return router
