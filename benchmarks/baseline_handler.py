@@ -49,7 +49,7 @@ def list_items(pk: str) -> list[Item]:
         ExpressionAttributeValues={":pk": {"S": unquote(pk)}},
         Limit=100,
     )
-    return [Item(data=json.loads(item["data"]["S"])) for item in answer["Items"]]
+    return [Item(data=json.loads(item["data"]["S"])) for item in answer["Items"] if "data" in item]
 
 
 @app.post("/items/<pk>/<sk>")
