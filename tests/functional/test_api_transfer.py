@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 import boto3
 from tests.functional.test_api_copies import connection, made, reading_flow
 from tests.support.app import Client
-from tests.support.aws import BUCKET
+from tests.support.aws import BUCKET, REGION
 
 CANARY = "s3cret-canary"
 
@@ -58,6 +58,7 @@ def test_a_template_is_fetched_and_sent_back(alice: Client, mallory: Client) -> 
         told = alice(method, path)
         assert (told.status, told.headers["cache-control"]) == (200, "no-store")
     url = urlsplit(told.body["signedURL"])
+    assert url.hostname == f"{BUCKET}.s3.{REGION}.amazonaws.com"
     query = parse_qs(url.query)
     assert query["X-Amz-Expires"] == ["3600"]
     assert query["X-Amz-Algorithm"] == ["AWS4-HMAC-SHA256"]

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from functools import cache
+from typing import Literal
 
 import boto3
 from botocore.config import Config as ClientConfig
@@ -42,7 +43,9 @@ def aws_context(config: Config) -> Context:
     endpoint = config.endpoint_url or None
     dynamodb = cache(lambda: boto3.client("dynamodb", config=_CLIENT, endpoint_url=endpoint))
     # Addresses are signed by version 4 everywhere; some regions take no other.
-    signed = _CLIENT.merge(ClientConfig(signature_version="s3v4"))
+    # They name the bucket's region: a global name is redirected, and the signature is of one host.
+    style: Literal["auto", "virtual"] = "virtual" if endpoint is None else "auto"
+    signed = _CLIENT.merge(ClientConfig(signature_version="s3v4", s3={"addressing_style": style}))
     s3 = cache(lambda: boto3.client("s3", config=signed, endpoint_url=endpoint))
     ssm = cache(lambda: boto3.client("ssm", config=_CLIENT, endpoint_url=endpoint))
     step_functions = cache(
