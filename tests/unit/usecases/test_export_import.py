@@ -31,8 +31,8 @@ from millrace.usecases.actions import ACTIONS
 from millrace.usecases.connections import CONNECTIONS
 from millrace.usecases.export_flow import ExportRequest, export_flow
 from millrace.usecases.flows import create_flow, get_flow, get_flow_with_steps
-from millrace.usecases.import_flow import ImportResult
 from millrace.usecases.import_request import ImportRequest, import_request
+from millrace.usecases.import_result import ImportResult
 from millrace.usecases.integrations import INTEGRATIONS
 from millrace.usecases.plain import LABELS, NOTIFICATION_GROUPS
 
@@ -159,12 +159,12 @@ def test_a_flow_comes_over_whole(world: World) -> None:
 def test_what_could_not_come_over_is_told(world: World) -> None:
     """Credentials, API keys, who is told, and flows that are not there."""
     result = imported(world, exported(world, rich_flow(world).id))
-    told = {(each.type, each.field) for each in result.needs_configuring}
+    told = {(each.type, each.name, each.field) for each in result.needs_configuring}
     assert told == {
-        ("connection", "auth"),
-        ("flow", "organizationApiKeys"),
-        ("flow", "runNextFlowIds, aliases, steps"),
-        ("notificationGroup", "targets"),
+        ("connection", "Shop", "auth"),
+        ("flow", "Orders", "organizationApiKeys"),
+        ("flow", "Orders", "runNextFlowIds"),
+        ("flow", "Orders", "notificationGroups"),
     }
     came = get_flow(world.context, MALLORY, result.resources[0].id)
     assert (came.run_next_flow_ids, came.notification_groups) == ((), ())

@@ -1,16 +1,22 @@
 """A template is the same bytes each time, and an archive from elsewhere is read without trust."""
 
+import hashlib
 import io
+import json
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.support.samples import process_step
 
 from millrace import limits
+from millrace.domain.errors import RuleViolationError, TooLargeError
 from millrace.domain.flow_document import ExportedFlow, FlowDocument
 from millrace.domain.label import LabelInput
-from millrace.usecases.flow_zip import BadArchiveError, pack_document, unpack_document
+from millrace.usecases.flow_zip import pack_document, unpack_document
 
 DOCUMENT = FlowDocument.model_validate(
     {
@@ -18,13 +24,22 @@ DOCUMENT = FlowDocument.model_validate(
         "dependencies": {"labels": {"a": LabelInput(name="A")}},
     }
 )
-GOOD = [("manifest.json", b"{}"), ("flow.json", b'{"name": "Orders"}')]
+FLOW = b'{"name": "Orders"}'
 
 
-def archive(files: Iterable[tuple[str, bytes]]) -> bytes:
+def manifest(files: Mapping[str, bytes]) -> bytes:
+    """What names these files."""
+    digests = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+    return json.dumps({"metadata": {}, "sha256": digests}).encode()
+
+
+GOOD = [("manifest.json", manifest({"flow.json": FLOW})), ("flow.json", FLOW)]
+
+
+def archive(files: Iterable[tuple[str, bytes]], compression: int = zipfile.ZIP_DEFLATED) -> bytes:
     """A zip of these files."""
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as made:
+    with zipfile.ZipFile(buffer, "w", compression) as made:
         for name, data in files:
             made.writestr(name, data)
     return buffer.getvalue()
@@ -32,22 +47,23 @@ def archive(files: Iterable[tuple[str, bytes]]) -> bytes:
 
 def faults(data: bytes) -> list[str]:
     """What is said of an archive that is refused."""
-    with pytest.raises(BadArchiveError) as raised:
+    with pytest.raises(RuleViolationError) as raised:
         unpack_document(data, "/template")
-    assert {each.pointer for each in raised.value.faults} == {"/template"}
-    return [each.message for each in raised.value.faults]
+    told = raised.value.violations
+    assert {(each.code, each.pointer) for each in told} == {("badTemplate", "/template")}
+    return [each.message for each in told]
 
 
 def test_a_document_comes_back_from_its_zip() -> None:
     """The same document gives the same bytes, and these the document."""
     data = pack_document(DOCUMENT)
     assert pack_document(DOCUMENT.model_copy()) == data
-    assert unpack_document(data, "/template") == DOCUMENT
+    assert FlowDocument.model_validate(unpack_document(data, "/template")) == DOCUMENT
 
 
 def test_the_files_that_a_flow_can_do_without_may_be_missing() -> None:
     """A manifest and a flow are enough."""
-    assert unpack_document(archive(GOOD), "/template").flow.name == "Orders"
+    assert unpack_document(archive(GOOD), "/template")["flow"] == {"name": "Orders"}
 
 
 @pytest.mark.parametrize(
@@ -62,8 +78,17 @@ def test_the_files_that_a_flow_can_do_without_may_be_missing() -> None:
         ([], "no manifest.json"),
         ([GOOD[0], ("flow.json", b"{")], "flow.json is no JSON"),
         ([GOOD[0], ("flow.json", b'{"name": "a", "name": "b"}')], "twice in one object"),
-        ([GOOD[0], ("flow.json", b'{"nmae": "Orders"}')], "flow/nmae"),
-        ([("manifest.json", b'{"formatVersion": 2}'), GOOD[1]], "metadata/formatVersion"),
+        (
+            [("manifest.json", b"{}"), GOOD[1]],
+            "not as it should be: metadata, sha256",
+        ),
+        ([("manifest.json", b"[]"), GOOD[1]], "not as it should be: all of it"),
+        ([GOOD[0], ("flow.json", b'{"name": "Evil"}')], "flow.json is not what it was"),
+        ([*GOOD, ("labels.json", b"{}")], "manifest.json does not name labels.json"),
+        (
+            [("manifest.json", manifest({"flow.json": FLOW, "labels.json": b"{}"})), GOOD[1]],
+            "It has no 'labels.json', which its manifest.json names",
+        ),
     ],
     ids=lambda given: given if isinstance(given, str) else "",
 )
@@ -90,6 +115,55 @@ def test_a_bomb_does_not_go_off() -> None:
     assert len(bomb) < 10_000
     (fault,) = faults(bomb)
     assert "more than 4,000,000 bytes" in fault
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_bomb_that_cannot_be_counted_is_not_touched(compression: int) -> None:
+    """By bzip2 half a kilobyte becomes 400 megabytes before the first byte can be counted."""
+    bomb = archive([GOOD[0], ("flow.json", b" " * 5_000_000)], compression)
+    assert len(bomb) < 2_000
+    assert faults(bomb) == [
+        "manifest.json is packed in a way that is not taken.",
+        "flow.json is packed in a way that is not taken.",
+    ]
+
+
+@given(
+    where=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=4),
+    compression=st.sampled_from([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA]),
+)
+def test_whatever_is_broken_in_an_archive_is_told(
+    where: list[tuple[float, int]], compression: int
+) -> None:
+    """Bytes that were changed on the way give the same document, or a fault that says so."""
+    data = bytearray(archive(GOOD, compression))
+    for place, byte in where:
+        data[int(place * len(data))] = byte
+    told: object = None
+    with suppress(RuleViolationError):
+        told = unpack_document(bytes(data), "/template")["flow"]
+    assert told in (None, {"name": "Orders"})
+
+
+def test_a_template_that_could_not_be_taken_back_is_not_made() -> None:
+    """It is refused with the figures, not given to be found useless later."""
+    steps = tuple(process_step(f"s{n}") for n in range(200))
+    label = LabelInput(name="A")
+    big = FlowDocument.model_validate(
+        {
+            "flow": ExportedFlow(name="Big", steps=steps, settings={"text": "x" * 60_000}),
+            "dependencies": {"labels": {f"{n:->100}": label for n in range(100)}},
+        }
+    )
+    assert unpack_document(pack_document(big), "/template")["flow"]["name"] == "Big"
+    action = {"name": "A", "work": process_step().to_json()["action"]}
+    long = "x" * 10_000
+    actions = {f"a{n}": action | {"description": long} for n in range(400)}
+    too_big = big.model_copy(
+        update={"dependencies": big.dependencies.model_validate({"actions": actions})}
+    )
+    with pytest.raises(TooLargeError, match="template holds 4,000,000"):
+        pack_document(too_big)
 
 
 def test_the_size_that_an_archive_claims_is_not_believed() -> None:

@@ -15,8 +15,8 @@ from millrace.usecases.audit import list_audit
 from millrace.usecases.callbacks import create_callback
 from millrace.usecases.export_flow import ExportRequest, export_flow
 from millrace.usecases.flows import get_flow
-from millrace.usecases.import_flow import ImportResult
 from millrace.usecases.import_request import ImportRequest, import_request
+from millrace.usecases.import_result import ImportResult
 from millrace.usecases.webhooks import Delivery, create_webhook, receive_delivery
 
 CANARY = "s3cret-canary"

@@ -165,6 +165,9 @@ IDEMPOTENCY_KEY_LENGTH: Final = 128
 IDEMPOTENCY_HOURS: Final = 24
 """How long the answer to a request with an Idempotency-Key is given again."""
 
+DOCUMENT_RESOURCES: Final = 400
+"""Of one kind in a flow's document; its 200 steps and 100 aliases name no more."""
+
 TEMPLATE_URL_SECONDS: Final = 3_600
 """How long the address of a flow's template opens it."""
 

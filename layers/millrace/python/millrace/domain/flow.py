@@ -203,6 +203,10 @@ def _countable(steps: object) -> object:
     return steps
 
 
+Steps = Annotated[
+    tuple[Step, ...], Field(max_length=limits.STEPS_READ), BeforeValidator(_countable)
+]
+
 ApiKey = Annotated[SecretStr, Field(min_length=16, max_length=128)]
 
 
@@ -222,9 +226,7 @@ class FlowInput(FlowSettings):
         max_length=limits.API_KEYS_PER_FLOW,
         description="Write-only; left out, those that are there stay.",
     )
-    steps: Annotated[
-        tuple[Step, ...], Field(max_length=limits.STEPS_READ), BeforeValidator(_countable)
-    ] = ()
+    steps: Steps = ()
 
     @model_validator(mode="before")
     @classmethod

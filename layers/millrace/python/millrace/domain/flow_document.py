@@ -13,7 +13,7 @@ from millrace.domain.action import ActionInput
 from millrace.domain.base import Model, Moment, Name, StableKey
 from millrace.domain.callback import CallbackInput
 from millrace.domain.connection import ConnectionInput
-from millrace.domain.flow import FlowSettings, Step
+from millrace.domain.flow import FlowSettings, Steps
 from millrace.domain.integration import IntegrationInput
 from millrace.domain.label import LabelInput
 from millrace.domain.notification_group import Occasion
@@ -24,7 +24,7 @@ NOT_EXPORTED: Final = ("test_payload", "test_content_type", "test_headers", "log
 
 Key = Annotated[str, StringConstraints(min_length=1, max_length=limits.NAME_LENGTH)]
 
-type Keyed[M: Model] = Annotated[dict[Key, M], Field(max_length=limits.TRANSACTION_ITEMS)]
+type Keyed[M: Model] = Annotated[dict[Key, M], Field(max_length=limits.DOCUMENT_RESOURCES)]
 
 
 class Metadata(Model):
@@ -41,9 +41,9 @@ class Metadata(Model):
 class ExportedFlow(FlowSettings):
     """A flow with the steps of one version, and its public addresses."""
 
-    steps: tuple[Step, ...] = Field(default=(), max_length=limits.STEPS_PER_VERSION)
-    webhooks: tuple[WebhookInput, ...] = Field(default=(), max_length=limits.TRANSACTION_ITEMS)
-    callbacks: tuple[CallbackInput, ...] = Field(default=(), max_length=limits.TRANSACTION_ITEMS)
+    steps: Steps = ()
+    webhooks: tuple[WebhookInput, ...] = Field(default=(), max_length=limits.DOCUMENT_RESOURCES)
+    callbacks: tuple[CallbackInput, ...] = Field(default=(), max_length=limits.DOCUMENT_RESOURCES)
 
 
 class GroupReference(Model):

@@ -65,13 +65,22 @@ class Ref[R: Resource]:
     parent_id: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class KeyRef[R: Resource]:
+    """Which stable key a resource has, and in which collection."""
+
+    kind: type[R]
+    stable_key: str
+    parent_id: str | None = None
+
+
 class Found:
     """What was there of several resources read at once."""
 
-    def __init__(self, by_ref: Mapping[Ref[Any], Resource]) -> None:
+    def __init__(self, by_ref: Mapping[Ref[Any] | KeyRef[Any], Resource]) -> None:
         self._by_ref = by_ref
 
-    def get[R: Resource](self, ref: Ref[R]) -> R | None:
+    def get[R: Resource](self, ref: Ref[R] | KeyRef[R]) -> R | None:
         """The resource, if there is one."""
         found = self._by_ref.get(ref)
         return found if isinstance(found, ref.kind) else None
@@ -136,6 +145,10 @@ class Resources(Protocol):
         self, kind: type[R], workspace_id: str, stable_key: str, *, parent_id: str | None = None
     ) -> R | None:
         """The resource of the collection that has this stable key, if there is one."""
+        ...
+
+    def find_many(self, workspace_id: str, refs: Iterable[KeyRef[Any]]) -> Found:
+        """Several resources by stable key in two reads (two for each 100)."""
         ...
 
     def page[R: Resource](

@@ -30,6 +30,7 @@ from millrace.domain.ports import (
     Create,
     Delete,
     Found,
+    KeyRef,
     Listing,
     Order,
     Put,
@@ -109,7 +110,7 @@ class DynamoResources:
                 key := keys.resource(workspace_id, ref.kind.prefix, ref.id, ref.parent_id)
             )
         }
-        found: dict[Ref[Any], Resource] = {}
+        found: dict[Ref[Any] | KeyRef[Any], Resource] = {}
         for batch in batched(wanted, limits.BATCH_READ_ITEMS, strict=False):
             for item in self._read_batch(batch):
                 ref = wanted[text(item, "pk"), text(item, "sk")]
@@ -182,6 +183,25 @@ class DynamoResources:
         if item is None:
             return None
         return self.get(kind, workspace_id, text(item, "id"), parent_id=parent_id)
+
+    def find_many(self, workspace_id: str, refs: Iterable[KeyRef[Any]]) -> Found:
+        """Several resources by stable key in two reads (two for each 100)."""
+        wanted = {
+            (key["pk"], key["sk"]): ref
+            for ref in refs
+            if keys.is_possible(
+                key := keys.stable_key(workspace_id, ref.kind.prefix, ref.stable_key, ref.parent_id)
+            )
+        }
+        places: dict[KeyRef[Any], Ref[Any]] = {}
+        for batch in batched(wanted, limits.BATCH_READ_ITEMS, strict=False):
+            for item in self._read_batch(batch):
+                ref = wanted[text(item, "pk"), text(item, "sk")]
+                places[ref] = Ref(ref.kind, text(item, "id"), ref.parent_id)
+        there = self.get_many(workspace_id, places.values())
+        return Found(
+            {ref: found for ref, place in places.items() if (found := there.get(place)) is not None}
+        )
 
     def page[R: Resource](
         self,

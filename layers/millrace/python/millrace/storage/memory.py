@@ -21,6 +21,7 @@ from millrace.domain.ports import (
     Create,
     Delete,
     Found,
+    KeyRef,
     Listing,
     Order,
     Ref,
@@ -71,7 +72,7 @@ class MemoryResources:
 
     def get_many(self, workspace_id: str, refs: Iterable[Ref[Any]]) -> Found:
         """Several resources in one read; what is not there is left out."""
-        found: dict[Ref[Any], Resource] = {}
+        found: dict[Ref[Any] | KeyRef[Any], Resource] = {}
         for ref in refs:
             address = (keys.collection(workspace_id, ref.kind.prefix, ref.parent_id), ref.id)
             if address in self._items:
@@ -106,6 +107,15 @@ class MemoryResources:
         """The resource of the collection that has this stable key, if there is one."""
         members = self._members(kind, keys.collection(workspace_id, kind.prefix, parent_id))
         return next((item for item in members if item.unique_key == stable_key), None)
+
+    def find_many(self, workspace_id: str, refs: Iterable[KeyRef[Any]]) -> Found:
+        """Several resources by stable key; what is not there is left out."""
+        found: dict[Ref[Any] | KeyRef[Any], Resource] = {}
+        for ref in refs:
+            there = self.find(ref.kind, workspace_id, ref.stable_key, parent_id=ref.parent_id)
+            if there is not None:
+                found[ref] = there
+        return Found(found)
 
     def page[R: Resource](
         self,

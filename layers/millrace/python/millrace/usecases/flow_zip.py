@@ -1,9 +1,11 @@
 """A flow document as a zip of JSON files: the same document always gives the same bytes.
 
 An archive from elsewhere is read without trust: only the files that we write are taken, each once,
-in memory, by what they hold and not by what the archive says of them.
+in memory, by what they hold and not by what the archive says of them. Its manifest names the
+SHA-256 of every other file, so what was damaged or changed on the way is not taken for the flow.
 """
 
+import hashlib
 import io
 import json
 import zipfile
@@ -14,10 +16,11 @@ from typing import Final
 from pydantic import ValidationError
 
 from millrace import limits
-from millrace.domain.base import Json
-from millrace.domain.errors import Violation
+from millrace.domain.base import Json, Model
+from millrace.domain.errors import TooLargeError, Violation
 from millrace.domain.flow_document import FlowDocument, UsedResources
 from millrace.domain.json_text import parse_json
+from millrace.usecases.resources import refuse
 
 _MANIFEST: Final = "manifest.json"
 _FLOW: Final = "flow.json"
@@ -32,39 +35,49 @@ _EPOCH: Final = (1980, 1, 1, 0, 0, 0)
 """The earliest time that a zip can hold."""
 _FILE_MODE: Final = 0o644 << 16
 _ENCRYPTED: Final = 0x1
+_PACKED_BY: Final = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
+"""Others unpack a few bytes to hundreds of megabytes before they let anybody count."""
 
 
-class BadArchiveError(Exception):
-    """What is wrong with an archive, all of it."""
+class _Manifest(Model):
+    """What the archive holds: where the document is from, and the digest of each other file."""
 
-    def __init__(self, faults: tuple[Violation, ...]) -> None:
-        super().__init__("the archive is no template of a flow")
-        self.faults = faults
+    metadata: dict[str, Json]
+    sha256: dict[str, str]
 
 
 def pack_document(document: FlowDocument) -> bytes:
-    """The document as a zip."""
+    """The document as a zip. Raises TooLargeError for one that could not be taken back."""
     told = document.to_json()
-    files = {_MANIFEST: told["metadata"], _FLOW: told["flow"]}
-    files |= {name: told["dependencies"][kind] for name, kind in _USED.items()}
+    contents = {_FLOW: told["flow"]}
+    contents |= {name: told["dependencies"][kind] for name, kind in _USED.items()}
+    files = {name: _text(content) for name, content in contents.items()}
+    digests = {name: _digest(data) for name, data in files.items()}
+    manifest = _Manifest(metadata=told["metadata"], sha256=digests)
+    files = {_MANIFEST: _text(manifest.to_json()), **files}
+    size = sum(map(len, files.values()))
+    if size > limits.TEMPLATE_BYTES:
+        raise TooLargeError(
+            f"the flow and what it uses take {size:,} bytes, and a template holds "
+            f"{limits.TEMPLATE_BYTES:,}; move parts of it into flows of their own"
+        )
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in files.items():
+        for name, data in files.items():
             info = zipfile.ZipInfo(name, _EPOCH)
             info.compress_type = zipfile.ZIP_DEFLATED
             info.external_attr = _FILE_MODE
-            text = json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False)
-            archive.writestr(info, f"{text}\n".encode())
+            archive.writestr(info, data)
     return buffer.getvalue()
 
 
-def unpack_document(data: bytes, pointer: str) -> FlowDocument:
-    """The document of a zip. Raises BadArchiveError, with violations at `pointer`."""
+def unpack_document(data: bytes, pointer: str) -> dict[str, Json]:
+    """The document of a zip, as JSON. Raises RuleViolationError, with violations at `pointer`."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            _refuse(_strange_files(archive, pointer))
-            contents = dict(_contents(archive, pointer))
-    # RuntimeError and NotImplementedError: an unknown way of packing; the rest: bytes that lie.
+            refuse(_strange_files(archive, pointer))
+            files = _unpacked(archive, pointer)
+    # RuntimeError and NotImplementedError: what zipfile cannot do; the rest: bytes that lie.
     except (
         zipfile.BadZipFile,
         zlib.error,
@@ -74,20 +87,16 @@ def unpack_document(data: bytes, pointer: str) -> FlowDocument:
         OSError,
         ValueError,
     ) as error:
-        raise BadArchiveError((_fault(pointer, f"It cannot be unpacked: {error}."),)) from error
-    given: dict[str, Json] = {
-        "metadata": contents[_MANIFEST],
+        refuse([_fault(pointer, f"It cannot be unpacked: {error}.")])
+        raise
+    contents = {name: _read(name, text, pointer) for name, text in files.items()}
+    manifest = _manifest(contents.pop(_MANIFEST), pointer)
+    refuse(_changed_files(files, manifest, pointer))
+    return {
+        "metadata": manifest.metadata,
         "flow": contents[_FLOW],
         "dependencies": {kind: contents[name] for name, kind in _USED.items() if name in contents},
     }
-    try:
-        return FlowDocument.model_validate(given)
-    except ValidationError as error:
-        faults = tuple(
-            _fault(pointer, f"{'/'.join(map(str, each['loc']))}: {each['msg']}.")
-            for each in error.errors(include_url=False, include_input=False)
-        )
-        raise BadArchiveError(faults[: limits.ERRORS_SHOWN]) from error
 
 
 def _strange_files(archive: zipfile.ZipFile, pointer: str) -> Iterator[Violation]:
@@ -105,13 +114,17 @@ def _strange_files(archive: zipfile.ZipFile, pointer: str) -> Iterator[Violation
             yield _fault(pointer, f"It holds {entry.filename} twice.")
         elif entry.flag_bits & _ENCRYPTED:
             yield _fault(pointer, f"{entry.filename} is encrypted.")
+        elif entry.compress_type not in _PACKED_BY:
+            yield _fault(pointer, f"{entry.filename} is packed in a way that is not taken.")
         seen.add(entry.filename)
     for name in (_MANIFEST, _FLOW):
         if name not in seen:
             yield _fault(pointer, f"It has no {name}.")
 
 
-def _contents(archive: zipfile.ZipFile, pointer: str) -> Iterator[tuple[str, Json]]:
+def _unpacked(archive: zipfile.ZipFile, pointer: str) -> dict[str, bytes]:
+    """The bytes of each file, which are counted as they come out."""
+    files: dict[str, bytes] = {}
     left = limits.TEMPLATE_BYTES
     for entry in archive.infolist():
         with archive.open(entry) as file:
@@ -119,17 +132,48 @@ def _contents(archive: zipfile.ZipFile, pointer: str) -> Iterator[tuple[str, Jso
         left -= len(data)
         if left < 0:
             limit = f"{limits.TEMPLATE_BYTES:,}"
-            _refuse([_fault(pointer, f"Unpacked it has more than {limit} bytes.")])
-        try:
-            yield entry.filename, parse_json(data, strict=True)
-        except ValueError as error:
-            _refuse([_fault(pointer, f"{entry.filename} is no JSON: {error}.")])
+            refuse([_fault(pointer, f"Unpacked it has more than {limit} bytes.")])
+        files[entry.filename] = data
+    return files
 
 
-def _refuse(faults: Iterator[Violation] | list[Violation]) -> None:
-    found = tuple(faults)
-    if found:
-        raise BadArchiveError(found)
+def _read(name: str, data: bytes, pointer: str) -> Json:
+    try:
+        return parse_json(data, strict=True)
+    except ValueError as error:
+        refuse([_fault(pointer, f"{name} is no JSON: {error}.")])
+        raise
+
+
+def _manifest(given: Json, pointer: str) -> _Manifest:
+    try:
+        return _Manifest.model_validate(given)
+    except ValidationError as error:
+        places = ("/".join(map(str, each["loc"])) or "all of it" for each in error.errors())
+        refuse([_fault(pointer, f"{_MANIFEST} is not as it should be: {', '.join(places)}.")])
+        raise
+
+
+def _changed_files(
+    files: Mapping[str, bytes], manifest: _Manifest, pointer: str
+) -> Iterator[Violation]:
+    """The files that are not those of the manifest."""
+    there = {name: _digest(data) for name, data in files.items() if name != _MANIFEST}
+    for name in sorted(there.keys() | manifest.sha256.keys()):
+        if name not in there:
+            yield _fault(pointer, f"It has no {name[:128]!r}, which its {_MANIFEST} names.")
+        elif name not in manifest.sha256:
+            yield _fault(pointer, f"Its {_MANIFEST} does not name {name}.")
+        elif there[name] != manifest.sha256[name]:
+            yield _fault(pointer, f"{name} is not what it was when the template was made.")
+
+
+def _text(content: Json) -> bytes:
+    return f"{json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False)}\n".encode()
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def _fault(pointer: str, message: str) -> Violation:

@@ -5,16 +5,18 @@ One without a stable key comes with a new flow only: otherwise each import would
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 from millrace.domain.callback import Callback, CallbackInput
 from millrace.domain.errors import Violation
 from millrace.domain.flow import Flow
 from millrace.domain.flow_document import ExportedFlow
-from millrace.domain.ports import Change, Create, Replace
+from millrace.domain.ports import KeyRef
 from millrace.domain.token import Caller
 from millrace.domain.webhook import Webhook, WebhookInput
 from millrace.usecases.callbacks import changed_callback, new_callback
 from millrace.usecases.context import Context
+from millrace.usecases.import_result import ImportPlan
 from millrace.usecases.webhooks import changed_webhook, new_webhook, webhook_violations
 
 
@@ -28,8 +30,12 @@ class ImportedAddresses:
         self._caller = caller
         self._given = given
         self._before = before
-        self._webhooks = [self._find(Webhook, each) for each in given.webhooks]
-        self._callbacks = [self._find(Callback, each) for each in given.callbacks]
+        webhooks = [self._ref(Webhook, each) for each in given.webhooks]
+        callbacks = [self._ref(Callback, each) for each in given.callbacks]
+        refs: list[KeyRef[Any]] = [ref for ref in (*webhooks, *callbacks) if ref is not None]
+        found = context.resources.find_many(caller.workspace_id, refs)
+        self._webhooks = [None if ref is None else found.get(ref) for ref in webhooks]
+        self._callbacks = [None if ref is None else found.get(ref) for ref in callbacks]
 
     def faults(self) -> Iterator[Violation]:
         """All that is wrong with them, but for secrets, which no document holds."""
@@ -42,43 +48,37 @@ class ImportedAddresses:
                 if fault.code != "secretMissing":
                     yield replace(fault, pointer=f"/webhooks/{number}{fault.pointer}")
 
-    def webhooks(
-        self, flow: Flow
-    ) -> Iterator[tuple[Webhook | None, Webhook, dict[str, str], list[Change]]]:
-        """Each webhook before and after, its secrets if they change, and what stores it."""
+    def plan(self, flow: Flow, plan: ImportPlan) -> None:
+        """Plan what becomes of them, and tell what they lack."""
         for given, before in zip(self._given.webhooks, self._webhooks, strict=True):
             if before is not None:
-                after, secrets = changed_webhook(self._context, self._caller, before, given)
-                yield before, after, secrets, _change(before, after, flow)
+                webhook, secrets = changed_webhook(self._context, self._caller, before, given)
             elif self._is_made(given):
-                after, secrets = new_webhook(self._context, self._caller, flow.id, given)
-                yield None, after, secrets, [Create(after, parent_id=flow.id)]
-
-    def callbacks(self, flow: Flow) -> Iterator[tuple[Callback | None, Callback, list[Change]]]:
-        """Each callback before and after, and what stores it."""
-        for given, before in zip(self._given.callbacks, self._callbacks, strict=True):
-            if before is not None:
-                after = changed_callback(self._context, self._caller, before, given)
-                yield before, after, _change(before, after, flow)
-            elif self._is_made(given):
-                after = new_callback(self._context, self._caller, flow.id, given)
-                yield None, after, [Create(after, parent_id=flow.id)]
+                webhook, secrets = new_webhook(self._context, self._caller, flow.id, given)
+            else:
+                continue
+            plan.put(before, webhook, secrets=secrets, parent_id=flow.id)
+            if webhook.hmac_algorithm is not None and webhook.secrets_key is None:
+                message = "Set the secret that its sender signs with; until then it lets nobody in."
+                plan.leave(webhook, "hmacSecretKey", message)
+        for sent, was in zip(self._given.callbacks, self._callbacks, strict=True):
+            if was is not None:
+                callback = changed_callback(self._context, self._caller, was, sent)
+            elif self._is_made(sent):
+                callback = new_callback(self._context, self._caller, flow.id, sent)
+            else:
+                continue
+            plan.put(was, callback, parent_id=flow.id)
 
     def _is_made(self, given: WebhookInput | CallbackInput) -> bool:
         return self._before is None or given.stable_key is not None
 
-    def _find[R: (Webhook, Callback)](
+    def _ref[R: (Webhook, Callback)](
         self, kind: type[R], given: WebhookInput | CallbackInput
-    ) -> R | None:
+    ) -> KeyRef[R] | None:
         if self._before is None or given.stable_key is None:
             return None
-        return self._context.resources.find(
-            kind, self._caller.workspace_id, given.stable_key, parent_id=self._before.id
-        )
-
-
-def _change[R: (Webhook, Callback)](before: R, after: R, flow: Flow) -> list[Change]:
-    return [] if after is before else [Replace(before, after, parent_id=flow.id)]
+        return KeyRef(kind, given.stable_key, self._before.id)
 
 
 def _keys_used_twice(

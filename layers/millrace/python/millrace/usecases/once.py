@@ -23,6 +23,7 @@ from millrace.domain.ports import (
     Create,
     Delete,
     Found,
+    KeyRef,
     Listing,
     Order,
     Ref,
@@ -100,6 +101,10 @@ class Once:
     ) -> R | None:
         """The resource of the collection that has this stable key, if there is one."""
         return self._resources.find(kind, workspace_id, stable_key, parent_id=parent_id)
+
+    def find_many(self, workspace_id: str, refs: Iterable[KeyRef[Any]]) -> Found:
+        """Several resources by stable key; what is not there is left out."""
+        return self._resources.find_many(workspace_id, refs)
 
     def page[R: Resource](
         self,

@@ -13,8 +13,8 @@ from millrace.http.requests import caller_of
 from millrace.usecases.context import Context
 from millrace.usecases.export_flow import ExportRequest, export_flow
 from millrace.usecases.flow_template import TemplateAddress, template_of
-from millrace.usecases.import_flow import ImportResult
 from millrace.usecases.import_request import ImportRequest, import_request
+from millrace.usecases.import_result import ImportResult
 
 
 def transfer_router(context: Context) -> APIGatewayHttpRouter:
