@@ -26,7 +26,7 @@ from millrace.domain.errors import (
     TooLargeError,
 )
 from millrace.domain.flow import Flow, Step, Version
-from millrace.domain.ports import Create, Delete, Put, Ref, Replace, Resources
+from millrace.domain.ports import Create, Delete, KeyRef, Put, Ref, Replace, Resources
 from millrace.domain.run import LatestRun, RunStatus
 from millrace.domain.webhook import Webhook
 
@@ -91,6 +91,27 @@ def test_a_stable_key_finds_its_resource_in_its_workspace_only(resources: Resour
 def test_a_stable_key_that_cannot_be_finds_nothing(resources: Resources, key: str) -> None:
     """References are free text, so any text may be asked for."""
     assert resources.find(Connection, WS, key) is None
+
+
+def test_several_stable_keys_are_found_at_once(resources: Resources) -> None:
+    """In one collection or several, more than a batch holds; what is not there is left out."""
+    many = [connection(f"con_{n:03}", stable_key=f"shop-{n}") for n in range(105)]
+    for first in range(0, 105, 40):
+        resources.commit(*map(Create, many[first : first + 40]))
+    resources.commit(Create(flow()))
+    hook = webhook(stable_key="shop-1")
+    resources.commit(Create(hook, parent_id="flow_1"))
+    refs = [KeyRef(Connection, f"shop-{n}") for n in range(105)]
+    of_flow = KeyRef(Webhook, "shop-1", "flow_1")
+    nowhere = [KeyRef(Webhook, "shop-1", "flow_2"), KeyRef(Connection, ""), KeyRef(Flow, "shop-1")]
+    found = resources.find_many(WS, [*refs, of_flow, *nowhere])
+    assert [found.get(ref) for ref in refs] == many
+    there = found.get(of_flow)
+    assert there is not None
+    assert there.id == hook.id
+    assert [found.get(ref) for ref in nowhere] == [None, None, None]
+    elsewhere = resources.find_many(MALLORY.workspace_id, refs)
+    assert {elsewhere.get(ref) for ref in refs} == {None}
 
 
 def test_a_stable_key_is_unique_in_its_collection(resources: Resources) -> None:

@@ -9,9 +9,11 @@ from pydantic import SecretStr
 from tests.support.samples import ALICE, MALLORY, export_step, import_step, process_step
 from tests.support.world import World
 
+from millrace import limits
 from millrace.domain.action import Action, ActionInput, ExportAction, HttpExport
 from millrace.domain.authentication import BearerAuth
 from millrace.domain.base import Json
+from millrace.domain.callback import CallbackInput
 from millrace.domain.connection import Connection, ConnectionInput
 from millrace.domain.errors import (
     ConflictError,
@@ -19,22 +21,24 @@ from millrace.domain.errors import (
     RuleViolationError,
     TooLargeError,
 )
-from millrace.domain.flow import Flow, FlowInput
+from millrace.domain.flow import Flow, FlowInput, FlowSettings
 from millrace.domain.flow_document import FlowDocument
-from millrace.domain.flow_parts import Alias, Trigger
+from millrace.domain.flow_parts import Alias, Trigger, TriggerKind
 from millrace.domain.integration import FlowGroup, IntegrationInput
 from millrace.domain.label import Label, LabelInput
 from millrace.domain.notification_group import EmailTarget, NotificationGroupInput
-from millrace.domain.template import Template
+from millrace.domain.template import Template, TemplateInput
 from millrace.domain.token import Caller
 from millrace.usecases.actions import ACTIONS
+from millrace.usecases.callbacks import create_callback
 from millrace.usecases.connections import CONNECTIONS
 from millrace.usecases.export_flow import ExportRequest, export_flow
-from millrace.usecases.flows import create_flow, get_flow, get_flow_with_steps
+from millrace.usecases.flows import create_flow, get_flow, get_flow_with_steps, replace_flow
 from millrace.usecases.import_request import ImportRequest, import_request
 from millrace.usecases.import_result import ImportResult
 from millrace.usecases.integrations import INTEGRATIONS
-from millrace.usecases.plain import LABELS, NOTIFICATION_GROUPS
+from millrace.usecases.plain import LABELS, NOTIFICATION_GROUPS, TEMPLATES
+from millrace.usecases.resources import fields_of
 
 CANARY = "s3cret-canary"
 KEY = SecretStr(f"{CANARY}-{'k' * 16}")
@@ -346,3 +350,131 @@ def test_flows_are_made_from_a_template(world: World) -> None:
     assert (flow.template_id, flow.template_version, flow.priority) == (id_, "2", 5)
     with pytest.raises(RuleViolationError, match="see errors"):
         import_request(world.context, ALICE, ImportRequest(template_id=id_))
+
+
+def test_what_is_not_configured_yet_is_told_each_time(world: World) -> None:
+    """Until somebody sets the credentials of the connection, which is used as it is by now."""
+    document = exported(world, rich_flow(world).id)
+    first = imported(world, document)
+    again = imported(world, document)
+    assert again.needs_configuring == first.needs_configuring
+    (id_,) = {each.id for each in again.needs_configuring if each.type == "connection"}
+    given = document.dependencies.connections["orders-shop"]
+    auth = BearerAuth(type="bearer", token=SecretStr(CANARY))
+    CONNECTIONS.replace(
+        world.context, MALLORY, id_, given.model_copy(update={"auth": auth}), revision=1
+    )
+    third = imported(world, document)
+    assert {each.type for each in third.needs_configuring} == {"flow"}
+
+
+def test_what_was_missing_and_is_set_by_now_stays(world: World) -> None:
+    """An import that cannot say who is told takes away nobody who was set here."""
+    document = exported(world, rich_flow(world).id)
+    came = imported(world, document).resources[0]
+    target = EmailTarget(type="email", address="m@mallory.example")
+    given = NotificationGroupInput(name="Ours", targets=(target,))
+    group = NOTIFICATION_GROUPS.create(world.context, MALLORY, given)
+    before, steps = get_flow_with_steps(world.context, MALLORY, came.id)
+    settings = fields_of(before, FlowSettings) | {"notification_groups": (group.id,)}
+    keys = FlowInput(**settings, enabled=False, steps=steps, organization_api_keys=(KEY,))
+    replace_flow(world.context, MALLORY, came.id, keys, before.revision)
+    assert changes(imported(world, document))["flow", None] == "unchanged"
+    after = get_flow(world.context, MALLORY, came.id)
+    assert after.notification_groups == (group.id,)
+
+
+def test_a_flow_of_the_same_key_in_another_place_is_not_meant(world: World) -> None:
+    """A flow in an integration without a key cannot be named, and is not mistaken for another."""
+    integration = INTEGRATIONS.create(world.context, ALICE, IntegrationInput(name="ERP"))
+    following = world.flow(name="Next", stable_key="next", integration_id=integration.id)
+    flow = world.flow(process_step(), run_next_flow_ids=(following.id,), stable_key="orders")
+    world.flow(name="Another", stable_key="next")
+    result = imported(world, exported(world, flow.id), ALICE)
+    assert get_flow(world.context, ALICE, flow.id).run_next_flow_ids == (following.id,)
+    assert [each.field for each in result.needs_configuring] == ["runNextFlowIds"]
+
+
+def test_a_flow_follows_its_template(world: World) -> None:
+    """It says which version it is of, also if that is all that changed."""
+    document = exported(world, rich_flow(world).id)
+    id_ = imported(world, document, asMarketplace=True).resources[0].id
+    asked = ImportRequest(template_id=id_)
+    flow_id = import_request(world.context, MALLORY, asked).resources[0].id
+    metadata = document.metadata.model_copy(update={"version_number": 7})
+    imported(world, document.model_copy(update={"metadata": metadata}), asMarketplace=True)
+    result = import_request(world.context, MALLORY, asked)
+    flow = get_flow(world.context, MALLORY, flow_id)
+    assert (result.resources[0].change, result.revision) == ("updated", flow.revision)
+    assert (flow.template_id, flow.template_version, flow.revision) == (id_, "2", 2)
+    assert import_request(world.context, MALLORY, asked).resources[0].change == "unchanged"
+
+
+@pytest.mark.parametrize(
+    ("kind", "field"), [(TriggerKind.WEBHOOK, "webhooks"), (TriggerKind.CALLBACK, "callbacks")]
+)
+def test_an_address_that_the_trigger_needs_is_told(
+    world: World, kind: TriggerKind, field: str
+) -> None:
+    """Without it nothing can start the flow."""
+    flow = world.flow(process_step(), trigger=Trigger(kind=kind))
+    result = imported(world, exported(world, flow.id))
+    assert [each.field for each in result.needs_configuring] == [field]
+
+
+def test_a_group_that_the_integration_here_lacks_is_told(world: World) -> None:
+    """The integration is used as it is, so it may have other groups than the document's."""
+    document = exported(world, rich_flow(world).id)
+    given = IntegrationInput(name="Our ERP", stable_key="orders-erp")
+    INTEGRATIONS.create(world.context, MALLORY, given)
+    with pytest.raises(RuleViolationError) as raised:
+        imported(world, document)
+    (fault,) = raised.value.violations
+    assert (fault.code, fault.pointer) == ("unknownGroup", "/flow/flowGroupId")
+
+
+def test_a_template_that_is_no_flow_is_told_what_it_lacks(world: World) -> None:
+    """All of it, with pointers into the template's document."""
+    document: dict[str, Json] = {"flow": {"nmae": "Orders", "steps": [{"id": "a"}]}}
+    given = TemplateInput(name="Odd", document=document)
+    template = TEMPLATES.create(world.context, ALICE, given)
+    with pytest.raises(RuleViolationError) as raised:
+        import_request(world.context, ALICE, ImportRequest(template_id=template.id))
+    assert {(each.code, each.pointer) for each in raised.value.violations} == {
+        ("unknownField", "/flow/nmae"),
+        ("missingField", "/flow/name"),
+        ("missingField", "/flow/steps/0/type"),
+    }
+
+
+def many_actions(world: World, count: int) -> Flow:
+    """A flow of which every step has an action of its own."""
+    connection = world.connection()
+    work = ExportAction(type="Export", connection_id=connection.id, http=HttpExport(path="/o"))
+    actions = [
+        ACTIONS.create(world.context, ALICE, ActionInput(name=f"Read {number}", work=work))
+        for number in range(count)
+    ]
+    steps = [
+        export_step(f"s{number}", action=None, referrer=action.id)
+        for number, action in enumerate(actions)
+    ]
+    return world.flow(*steps)
+
+
+def test_a_flow_of_very_many_actions_is_exported(world: World) -> None:
+    """200 steps may have as many; that they do not fit one transaction is told when they come."""
+    document = exported(world, many_actions(world, 200).id)
+    assert len(document.dependencies.actions) == 200
+    with pytest.raises(TooLargeError, match="100 is the limit"):
+        imported(world, document)
+    assert not world.resources.page(Action, MALLORY.workspace_id).items
+
+
+def test_a_flow_with_more_addresses_than_a_document_holds_is_not_exported(world: World) -> None:
+    """It is refused in words."""
+    flow = world.flow(process_step())
+    for _ in range(limits.DOCUMENT_RESOURCES + 1):
+        create_callback(world.context, ALICE, flow.id, CallbackInput())
+    with pytest.raises(TooLargeError, match="401 callbacks, and a document holds 400"):
+        exported(world, flow.id)

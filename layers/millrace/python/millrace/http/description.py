@@ -107,7 +107,7 @@ def _describe_answers(operation: dict[str, Any], schemas: dict[str, Any]) -> Non
     for status, answer in answers.items():
         reference = answer.get("content", {}).get(JSON, {}).get("schema", {}).get("$ref", "")
         shown = schemas.get(reference.rpartition("/")[2], {})
-        headers = {}
+        headers = {name: _LOCATION | told for name, told in answer.get("headers", {}).items()}
         if "revision" in shown.get("properties", {}):
             headers["ETag"] = _ETAG
         if status == "202":

@@ -5,11 +5,12 @@ from typing import Any, Final
 
 from pydantic import Field
 
+from millrace import limits
 from millrace.domain.action import Action, ActionInput
 from millrace.domain.base import Model
 from millrace.domain.callback import Callback, CallbackInput
 from millrace.domain.connection import Connection, ConnectionInput
-from millrace.domain.errors import ConflictError, Violation
+from millrace.domain.errors import ConflictError, TooLargeError, Violation
 from millrace.domain.flow import Flow, FlowSettings, Step
 from millrace.domain.flow_document import (
     NOT_EXPORTED,
@@ -54,10 +55,13 @@ class ExportRequest(Model):
 
 
 def export_flow(context: Context, caller: Caller, asked: ExportRequest) -> FlowDocument:
-    """A flow with the steps of one version and what they use; six reads at most.
+    """A flow with the steps of one version and what they use, in six reads (more beyond 100).
 
-    Raises ConflictError if a step names what was deleted; other references to what is gone are
-    left out.
+    What is gone and is not needed by a step is left out.
+
+    Raises:
+        ConflictError: a step names what was deleted.
+        TooLargeError: it is more than a document holds, or an answer.
     """
     flow, steps = get_flow_with_steps(context, caller, asked.flow_id)
     number = flow.latest_version_number
@@ -88,7 +92,14 @@ def export_flow(context: Context, caller: Caller, asked: ExportRequest) -> FlowD
         flow=exported,
         dependencies=_dependencies(flow, used, keys, rename),
     )
-    return without_credentials(document)
+    document = without_credentials(document)
+    size = len(document.model_dump_json(exclude_none=True).encode())
+    if size > limits.ANSWER_BYTES:
+        raise TooLargeError(
+            f"the flow and what it uses take {size:,} bytes, and an answer may have "
+            f"{limits.ANSWER_BYTES:,}; move parts of it into flows of their own"
+        )
+    return document
 
 
 def without_credentials(document: FlowDocument) -> FlowDocument:
@@ -151,6 +162,12 @@ def _addresses(
     refs = (*webhooks, *callbacks)
     if not refs:
         return (), ()
+    for noun, ids in (("webhooks", flow.webhook_ids), ("callbacks", flow.callback_ids)):
+        if len(ids) > limits.DOCUMENT_RESOURCES:
+            raise TooLargeError(
+                f"the flow has {len(ids):,} {noun}, and a document holds "
+                f"{limits.DOCUMENT_RESOURCES}; delete those that nobody uses"
+            )
     found = context.resources.get_many(flow.workspace_id, refs)
     hooks, backs = map(found.get, webhooks), map(found.get, callbacks)
     return (
@@ -207,7 +224,9 @@ def _dependencies(
             (keys[ref], resource) for ref, resource in used.items() if isinstance(resource, kind)
         )
 
-    own = dict(_integration_keys(used))
+    integration_keys = {
+        each.id: each.stable_key for each in used.values() if isinstance(each, Integration)
+    }
     return UsedResources(
         integrations={
             key: IntegrationInput(**fields_of(each, IntegrationInput))
@@ -229,18 +248,20 @@ def _dependencies(
             for key, each in of(NotificationGroup)
         },
         flows={
-            key: FlowReference(
-                **fields_of(each, FlowReference), integration_key=own.get(each.integration_id)
-            )
+            key: _flow_reference(each, integration_keys.get(each.integration_id or ""))
             for key, each in of(Flow)
         },
     )
 
 
-def _integration_keys(used: _Used) -> Iterator[tuple[str | None, str]]:
-    for resource in used.values():
-        if isinstance(resource, Integration) and resource.stable_key is not None:
-            yield resource.id, resource.stable_key
+def _flow_reference(flow: Flow, integration_key: str | None) -> FlowReference:
+    # In an integration without a key it cannot be found, and its own key alone names another flow.
+    is_found = flow.integration_id is None or integration_key is not None
+    return FlowReference(
+        name=flow.name,
+        stable_key=flow.stable_key if is_found else None,
+        integration_key=integration_key,
+    )
 
 
 def _unstamped(step: Step) -> Step:

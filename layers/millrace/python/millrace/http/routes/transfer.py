@@ -1,11 +1,17 @@
 """Flows as documents: exported from one workspace, imported into another."""
 
 from http import HTTPStatus
+from typing import Any
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 
-from millrace.domain.errors import ConflictError, NotFoundError, RevisionMismatchError
+from millrace.domain.errors import (
+    ConflictError,
+    NotFoundError,
+    RevisionMismatchError,
+    TooLargeError,
+)
 from millrace.domain.flow_document import FlowDocument
 from millrace.http.body import JSON
 from millrace.http.documented import WITH_BODY, answers
@@ -24,23 +30,34 @@ def transfer_router(context: Context) -> APIGatewayHttpRouter:
     @router.post(
         "/v1/flows/export",
         tags=["flows"],
-        responses=answers(HTTPStatus.OK, *WITH_BODY, NotFoundError, ConflictError),
+        responses=answers(
+            HTTPStatus.OK, *WITH_BODY, NotFoundError, ConflictError, shows=FlowDocument
+        ),
     )
-    def export_document(given: ExportRequest) -> FlowDocument:
-        return export_flow(context, caller_of(router.current_event), given)
+    def export_document(given: ExportRequest) -> Response[Any]:
+        document = export_flow(context, caller_of(router.current_event), given)
+        # Without nulls, so that it is small enough to be sent back.
+        text = document.model_dump_json(exclude_none=True)
+        return Response(status_code=HTTPStatus.OK, content_type=JSON, body=text)
 
     @router.post(
         "/v1/flows/import",
         tags=["flows"],
-        responses=answers(HTTPStatus.OK, *WITH_BODY, ConflictError, RevisionMismatchError),
+        responses=answers(
+            HTTPStatus.OK, *WITH_BODY, ConflictError, RevisionMismatchError, located=True
+        ),
     )
-    def import_document(given: ImportRequest) -> ImportResult:
-        return import_request(context, caller_of(router.current_event), given)
+    def import_document(given: ImportRequest) -> Response[ImportResult]:
+        result = import_request(context, caller_of(router.current_event), given)
+        made = result.resources[0]
+        place = "templates" if made.type == "template" else "flows"
+        headers = {"ETag": f'"{result.revision}"', "Location": f"/v1/{place}/{made.id}"}
+        return Response(status_code=HTTPStatus.OK, content_type=JSON, body=result, headers=headers)
 
     @router.get(
         "/v1/flows/<flow_id>/template",
         tags=["flows"],
-        responses=answers(HTTPStatus.OK, NotFoundError, ConflictError),
+        responses=answers(HTTPStatus.OK, NotFoundError, ConflictError, TooLargeError),
     )
     def get_flow_template(flow_id: str) -> Response[TemplateAddress]:
         return _address(template_of(context, caller_of(router.current_event), flow_id))
