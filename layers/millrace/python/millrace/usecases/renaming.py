@@ -18,12 +18,14 @@ type Rename = Callable[[type[Resource], str], str | None]
 
 def renamed_settings(settings: FlowSettings, rename: Rename) -> dict[str, Any]:
     """Those fields of a flow that refer to others; what has no name any more is left out."""
-    integration_id = settings.integration_id
+    integration_id, group_id = settings.integration_id, settings.flow_group_id
     if integration_id is not None:
         integration_id = rename(Integration, integration_id)
+        if integration_id is None:
+            group_id = None
     return {
         "integration_id": integration_id,
-        "flow_group_id": None if integration_id is None else settings.flow_group_id,
+        "flow_group_id": group_id,
         "labels": _all(Label, settings.labels, rename),
         "notification_groups": _all(NotificationGroup, settings.notification_groups, rename),
         "run_next_flow_ids": _all(Flow, settings.run_next_flow_ids, rename),
