@@ -7,7 +7,9 @@ from urllib.parse import parse_qs, urlsplit
 import boto3
 from tests.functional.test_api_copies import connection, made, reading_flow
 from tests.support.app import Client
-from tests.support.aws import BUCKET, REGION
+from tests.support.aws import BUCKET, REGION, template
+
+from millrace import limits
 
 CANARY = "s3cret-canary"
 
@@ -63,11 +65,37 @@ def test_a_template_is_fetched_and_sent_back(alice: Client, mallory: Client) -> 
     assert query["X-Amz-Expires"] == ["3600"]
     assert query["X-Amz-Algorithm"] == ["AWS4-HMAC-SHA256"]
     (stored,) = boto3.client("s3").list_objects_v2(Bucket=BUCKET)["Contents"]
-    assert url.path.endswith(stored["Key"])
+    assert url.path == f"/{stored['Key']}"
     data = boto3.client("s3").get_object(Bucket=BUCKET, Key=stored["Key"])["Body"].read()
     assert CANARY.encode() not in data
     result = mallory("POST", "/v1/flows/import", {"template": b64encode(data).decode()})
     assert (result.status, result.body["resources"][0]["change"]) == (200, "created")
+
+
+def test_a_template_outlives_its_address_and_no_more(alice: Client) -> None:
+    """The bucket's one rule sweeps zips away, and nothing that runs left there."""
+    flow = shop_flow(alice)
+    alice("GET", f"/v1/flows/{flow['id']}/template")
+    (stored,) = boto3.client("s3").list_objects_v2(Bucket=BUCKET)["Contents"]
+    declared = template()["Resources"]["Bucket"]["Properties"]["LifecycleConfiguration"]
+    (rule,) = declared["Rules"]
+    assert (rule["Status"], rule["Prefix"]) == ("Enabled", "templates/")
+    assert stored["Key"].startswith(rule["Prefix"])
+    # Keys of payloads and of output pages begin with the workspace.
+    assert not flow["workspaceId"].startswith("templates")
+    assert rule["ExpirationInDays"] * 86_400 > limits.TEMPLATE_URL_SECONDS
+
+
+def test_the_function_may_do_what_its_addresses_do() -> None:
+    """An address is signed by the function: it opens only what the function may read."""
+    policies = template()["Resources"]["ApiFunction"]["Properties"]["Policies"]
+    allowed = {
+        action
+        for statement in policies[0]["Statement"]
+        if statement["Resource"] == "${Bucket.Arn}/*"
+        for action in statement["Action"]
+    }
+    assert allowed == {"s3:GetObject", "s3:PutObject"}
 
 
 def test_what_is_another_workspaces_is_not_there(alice: Client, mallory: Client) -> None:

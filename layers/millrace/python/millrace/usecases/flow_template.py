@@ -23,13 +23,15 @@ class TemplateAddress(Model):
 def template_of(context: Context, caller: Caller, flow_id: str) -> TemplateAddress:
     """Store the flow's latest version and all it uses as a zip; whoever has the address gets it.
 
-    The same flow gives the same zip, which is kept once.
+    The same flow gives the same zip, which is kept once, until a day after it was last asked for.
+    Raises ConflictError and TooLargeError as an export does.
     """
     document = export_flow(context, caller, ExportRequest(flow_id=flow_id))
     metadata = document.metadata.model_copy(update={"exported_at": None, "exported_by": None})
     data = pack_document(document.model_copy(update={"metadata": metadata}))
     digest = hashlib.sha256(data).hexdigest()
-    key = f"{caller.workspace_id}/templates/{flow_id}/{digest}.zip"
+    # The bucket's lifecycle rule knows them by how their keys begin.
+    key = f"templates/{caller.workspace_id}/{flow_id}/{digest}.zip"
     context.blobs.put(key, data)
     expires = timedelta(seconds=limits.TEMPLATE_URL_SECONDS)
     return TemplateAddress(
