@@ -101,7 +101,7 @@ def check_size(changes: Sequence[Change]) -> None:
     if items > limits.TRANSACTION_ITEMS:
         raise TooLargeError(
             f"it changes {items} stored items at once, and {limits.TRANSACTION_ITEMS} is the "
-            "limit; apply it in parts"
+            "limit; send it in parts"
         )
 
 
