@@ -272,6 +272,7 @@ def test_a_flow_that_is_too_big_is_refused_in_words(alice: Client) -> None:
 def test_the_reads_of_an_import_do_not_grow_with_the_document(alice: Client) -> None:
     """Nor does the second import, which finds everything, read more than a few times."""
     calls_of: dict[int, list[dict[str, int]]] = {}
+    alice("GET", "/v1/flows")  # makes the authorizer's own client, which is not counted
     for count in (2, 12):
         work = {"type": "Export", "connectionId": "c0", "http": {"path": "/o"}}
         body = {
