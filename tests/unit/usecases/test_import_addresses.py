@@ -84,6 +84,17 @@ def test_a_flow_comes_over_with_addresses_of_its_own(world: World) -> None:
     assert told >= {"flow", "webhook", "callback"}
 
 
+def test_addresses_are_in_the_order_of_their_names(world: World) -> None:
+    """Ids of one moment are in no order, and the same flow is to be the same document."""
+    flow = world.flow(process_step())
+    for name in ("b", "c", "a"):
+        create_webhook(world.context, ALICE, flow.id, WebhookInput(name=name))
+        create_callback(world.context, ALICE, flow.id, CallbackInput(name=name))
+    document = export_flow(world.context, ALICE, ExportRequest(flow_id=flow.id))
+    assert [each.name for each in document.flow.webhooks] == ["a", "b", "c"]
+    assert [each.name for each in document.flow.callbacks] == ["a", "b", "c"]
+
+
 def test_a_signed_webhook_without_its_secret_lets_nobody_in(world: World) -> None:
     """Whatever is presented, the answer is that of a wrong signature."""
     result = imported(world, document_of(world, flow_with_addresses(world)))

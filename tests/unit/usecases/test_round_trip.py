@@ -57,14 +57,14 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
     labels = resources("label", colour=st.sampled_from(["#000000", "#AbCdEf"]))
     steps: list[dict[str, Any]] = []
     for number in range(draw(st.integers(0, 4))):
-        is_skipped = draw(st.booleans())
+        is_skipped, is_shared = draw(st.booleans()), draw(st.booleans())
         step: dict[str, Any] = {
             "id": f"s{number}",
             "type": "Export",
             "isSkipped": number > 0 and is_skipped,
             "position": draw(st.none() | st.just({"x": 0.5, "y": -1.0})),
         }
-        if actions and draw(st.booleans()):
+        if actions and is_shared:
             step["referrer"] = draw(st.sampled_from(sorted(actions)))
         else:
             step["action"] = draw(work)

@@ -171,9 +171,14 @@ def _addresses(
     found = context.resources.get_many(flow.workspace_id, refs)
     hooks, backs = map(found.get, webhooks), map(found.get, callbacks)
     return (
-        tuple(WebhookInput(**fields_of(each, WebhookInput)) for each in hooks if each),
-        tuple(CallbackInput(**fields_of(each, CallbackInput)) for each in backs if each),
+        _by_name(WebhookInput(**fields_of(each, WebhookInput)) for each in hooks if each),
+        _by_name(CallbackInput(**fields_of(each, CallbackInput)) for each in backs if each),
     )
+
+
+def _by_name[A: (WebhookInput, CallbackInput)](addresses: Iterable[A]) -> tuple[A, ...]:
+    """Their ids say little of their order, and the same flow is to be the same document."""
+    return tuple(sorted(addresses, key=lambda each: (each.name, each.stable_key or "")))
 
 
 def _refuse_gaps(steps: tuple[Step, ...], used: _Used) -> None:
