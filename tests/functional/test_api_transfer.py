@@ -248,6 +248,22 @@ def test_a_big_flow_moves(alice: Client, mallory: Client) -> None:
     assert kept.status == 200
 
 
+def test_a_document_larger_than_a_request_moves_as_a_zip(alice: Client, mallory: Client) -> None:
+    """With all its defaults a flow is longer than it was sent; packed it is much shorter."""
+    steps = inline_steps(200, 100)
+    for step in steps:
+        step["action"]["operations"][0]["expression"] = "$ /* " + "a remark " * 480 + "*/"
+    created = made(alice, "/v1/flows", {"name": "Long", "steps": steps})
+    document = alice("POST", "/v1/flows/export", {"flowId": created["id"]}).body
+    answer = mallory("POST", "/v1/flows/import", document)
+    assert (answer.status, answer.body["code"]) == (413, "tooLarge")
+    assert alice("GET", f"/v1/flows/{created['id']}/template").status == 200
+    (stored,) = boto3.client("s3").list_objects_v2(Bucket=BUCKET)["Contents"]
+    data = boto3.client("s3").get_object(Bucket=BUCKET, Key=stored["Key"])["Body"].read()
+    answer = mallory("POST", "/v1/flows/import", {"template": b64encode(data).decode()})
+    assert (answer.status, answer.body["resources"][0]["change"]) == (200, "created")
+
+
 def test_a_flow_that_is_too_big_is_refused_in_words(alice: Client) -> None:
     """More than an item, more than a request, more steps than a version: each says so."""
     too_big = {"flow": {"name": "Big", "steps": inline_steps(200, 4_500)}}

@@ -68,6 +68,8 @@ def test_the_limits_in_the_api_page_are_those_in_the_code() -> None:
         limits.HOURLY_METRICS_DAYS,
     )
     api_keys = limits.API_KEYS_PER_FLOW
+    stored = limits.TRANSACTION_ITEMS
+    document = f"{limits.DOCUMENT_RESOURCES}; an import makes or changes at most {stored} stored"
     hours, unpacked = limits.TEMPLATE_URL_SECONDS // 3_600, limits.TEMPLATE_BYTES // 1_000_000
     key_length = limits.IDEMPOTENCY_KEY_LENGTH
     for row in (
@@ -100,6 +102,7 @@ def test_the_limits_in_the_api_page_are_those_in_the_code() -> None:
         f"| `concurrency.limit` | {limits.CONCURRENCY_MAX:,} |",
         f"| {limits.MAPPED_FIELDS} fields, {limits.MAPPED_LISTS} lists |",
         f"| configured answer of a webhook | {limits.ANSWER_BODY_LENGTH:,} characters |",
+        f"| resources of a kind in a document | {document} items |",
         f"| address of a template | valid {hours} h; its files at most {unpacked} MB unpacked |",
         f"| operations of a patch | {limits.PATCH_OPERATIONS} |",
         f"| wait for the end of a run | {limits.RUN_WAIT_SECONDS} s |",

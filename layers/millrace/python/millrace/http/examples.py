@@ -25,6 +25,36 @@ _STEPS: Final = [
     },
 ]
 
+_DOCUMENT: Final = {
+    "metadata": {"format": "millrace.flow", "formatVersion": 1, "flowName": "Late orders"},
+    "flow": {
+        "name": "Late orders",
+        "stableKey": "late-orders",
+        "steps": [
+            {
+                "id": "read",
+                "type": "Export",
+                "action": {
+                    "type": "Export",
+                    "connectionId": "shop",
+                    "http": {"path": "/orders"},
+                },
+            },
+            {**_STEPS[0], "dependsOn": ["read"]},
+        ],
+    },
+    "dependencies": {
+        "connections": {
+            "shop": {
+                "name": "Shop",
+                "stableKey": "shop",
+                "baseUrl": "https://shop.example/api",
+                "auth": {"type": "bearer"},
+            },
+        },
+    },
+}
+
 EXAMPLES: Final[dict[tuple[str, str], dict[str, Json]]] = {
     ("POST", "/v1/flows"): {
         "by hand": {"name": "Late orders", "steps": _STEPS},
@@ -63,6 +93,12 @@ EXAMPLES: Final[dict[tuple[str, str], dict[str, Json]]] = {
     },
     ("POST", "/v1/actions"): {
         "filter and map": {"name": "Late orders", "work": _STEPS[0]["action"]},
+    },
+    ("POST", "/v1/flows/import"): {
+        "what an export answered": _DOCUMENT,
+        "under another name and key": _DOCUMENT
+        | {"metadata": {"name": "Late orders of Paris", "stableKey": "late-orders-paris"}},
+        "kept as a template": _DOCUMENT | {"asMarketplace": True},
     },
     ("POST", "/v1/apply"): {
         "a flow": {"flows": [{"name": "Late orders", "stableKey": "late-orders", "steps": _STEPS}]},

@@ -50,7 +50,7 @@ _STAMPS: Final = ("created_by", "created_date", "modified_by", "modified_date")
 class ExportRequest(Model):
     """Which flow to export, and which version of it."""
 
-    flow_id: str
+    flow_id: str = Field(examples=["flow_01K0D3V4E8Q5J7Z9M2N6P1R4T8"])
     version_id: str | None = Field(default=None, description="Absent: the latest.")
 
 

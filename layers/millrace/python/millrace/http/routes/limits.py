@@ -34,6 +34,7 @@ _SHOWN: Final[dict[str, float]] = {
     "outboundAnswerBytes": limits.OUTBOUND_BODY_BYTES,
     "retryAfterSeconds": limits.RETRY_AFTER_SECONDS_MAX,
     "deliveryMemoryDays": limits.DELIVERY_MEMORY_DAYS,
+    "documentResources": limits.DOCUMENT_RESOURCES,
     "templateUrlSeconds": limits.TEMPLATE_URL_SECONDS,
     "templateBytes": limits.TEMPLATE_BYTES,
     "patchOperations": limits.PATCH_OPERATIONS,
