@@ -252,7 +252,7 @@ def test_a_document_larger_than_a_request_moves_as_a_zip(alice: Client, mallory:
     """With all its defaults a flow is longer than it was sent; packed it is much shorter."""
     steps = inline_steps(200, 100)
     for step in steps:
-        step["action"]["operations"][0]["expression"] = "$ /* " + "a remark " * 480 + "*/"
+        step["action"]["operations"][0]["expression"] = "$ /* " + "a remark " * 520 + "*/"
     created = made(alice, "/v1/flows", {"name": "Long", "steps": steps})
     document = alice("POST", "/v1/flows/export", {"flowId": created["id"]}).body
     answer = mallory("POST", "/v1/flows/import", document)
