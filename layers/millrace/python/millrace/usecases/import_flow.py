@@ -71,7 +71,7 @@ class _Missing:
 
     @property
     def message(self) -> str:
-        return f"The {self.noun} {self.name!r} is not there: bring it here, and name it again."
+        return f"There is no {self.noun} {self.name!r} here: make it, and name it in this field."
 
 
 class _Import:
