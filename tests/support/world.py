@@ -80,6 +80,10 @@ class World:
         self.deploy(flow)
         return get_flow(self.context, ALICE, flow.id)
 
+    def flow_of(self, run: Run) -> Flow:
+        """The flow of a run as it is now."""
+        return get_flow(self.context, ALICE, run.flow_id)
+
     def deploy(self, flow: Flow) -> Version:
         """Deploy the latest version of a flow."""
         version = latest_version(self.context, get_flow(self.context, ALICE, flow.id))

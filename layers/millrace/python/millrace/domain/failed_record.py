@@ -11,7 +11,8 @@ from millrace.domain.base import Model, Moment, Record
 from millrace.domain.records import Origin
 from millrace.domain.run import Run
 
-type ErrorSource = Literal["export", "filter", "process", "import"]
+ErrorSource = Literal["export", "filter", "process", "import"]
+"""What a record failed in."""
 
 _POSITION_DIGITS: Final = 12
 
@@ -106,6 +107,8 @@ class FailedRecord(Model):
         default=None, description="Absent: it cannot be retried, for nothing was kept."
     )
     virtual_environment_id: str | None = None
+    edited_at: Moment | None = Field(default=None, description="When the record was replaced.")
+    edited_by: str | None = None
     resolved_at: Moment | None = None
     resolved_by: str | None = None
     assigned_to: str | None = None
