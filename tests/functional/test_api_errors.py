@@ -330,7 +330,9 @@ BODIES: dict[tuple[str, str], object] = {
     **{
         ("PUT", f"/v1/{sample.collection}/{{{sample.id_name}}}"): sample.given for sample in SAMPLES
     },
+    **{("PATCH", f"/v1/{sample.collection}/{{{sample.id_name}}}"): PATCH for sample in SAMPLES},
     ("PUT", "/v1/tokens/{token_id}"): {"name": "mine", "role": "admin"},
+    ("PATCH", "/v1/tokens/{token_id}"): PATCH,
     ("PUT", "/v1/flows/{flow_id}"): {"name": "mine"},
     ("PATCH", "/v1/flows/{flow_id}"): PATCH,
     ("PUT", "/v1/flows/{flow_id}/versions/{version_id}"): {"deployedAt": None},

@@ -1,16 +1,18 @@
-"""Create, read, replace and delete: the one shape that all plain resources of a workspace share."""
+"""The one shape that all plain resources share: create, read, replace, patch and delete."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from millrace.domain.base import Model
 from millrace.domain.errors import Violation
 from millrace.domain.orders import sort_text
+from millrace.domain.patch import PatchOperation
 from millrace.domain.ports import Create, Delete, Ref, Replace
 from millrace.domain.resource import Resource, SecretHolder
 from millrace.domain.token import Caller
 from millrace.usecases.context import Context
+from millrace.usecases.json_patch import patched, reads_of, settable, unpatchable
 from millrace.usecases.lists import Asked, Part, Test, find_part
 from millrace.usecases.resources import born, changed, check_revision, fields_of, refuse
 from millrace.usecases.write_only import (
@@ -18,6 +20,7 @@ from millrace.usecases.write_only import (
     commit_with_secrets,
     secrets_of,
     take_secrets,
+    write_only_places,
 )
 
 
@@ -27,6 +30,10 @@ def _no_rules(*_: object) -> Iterable[Violation]:
 
 def _kept(*_: object) -> bool:
     return True
+
+
+def _nothing(*_: object) -> Collection[str]:
+    return ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +51,8 @@ class Crud[I: Model, R: Resource]:
     """Parts the input from its secrets."""
     keeps_secrets: Callable[[R, I], bool] = _kept
     """Whether secrets that the input leaves out stay as they are."""
+    hides: Callable[[R], Collection[str]] = _nothing
+    """The pointers of values that are write-only by what the resource says, not by their type."""
 
     def new(self, context: Context, caller: Caller, given: I) -> tuple[R, dict[str, str]]:
         """A resource not stored yet, and its secrets."""
@@ -112,6 +121,31 @@ class Crud[I: Model, R: Resource]:
         before = self.get(context, caller, id_)
         check_revision(before, revision)
         refuse(self.check(context, caller, given, before))
+        return self._store(context, caller, before, given)
+
+    def patch(
+        self,
+        context: Context,
+        caller: Caller,
+        id_: str,
+        patch: Sequence[PatchOperation],
+        revision: int | None,
+    ) -> R:
+        """Change what a patch names, all or nothing, over the revision that the caller read.
+
+        Write-only values can be set, and stay otherwise. Raises ConflictError if a test fails, and
+        RuleViolationError with pointers into the patch for everything else that is wrong with it.
+        """
+        before = self.get(context, caller, id_)
+        check_revision(before, revision)
+        hidden = {*write_only_places(self.input), *self.hides(before)}
+        refuse([*unpatchable(self.input, patch), *reads_of(patch, hidden)])
+        shown = self.input(**fields_of(before, self.input)).model_dump(mode="json", by_alias=True)
+        made = patched(self.input, shown, settable(patch, hidden))
+        refuse(map(made.blame, self.check(context, caller, made.given, before)))
+        return self._store(context, caller, before, made.given)
+
+    def _store(self, context: Context, caller: Caller, before: R, given: I) -> R:
         after, secrets = self.changed(context, caller, before, given)
         if after is before:
             return before

@@ -1,4 +1,4 @@
-"""The five routes that all plain resources of a workspace share, written once.
+"""The six routes that all plain resources of a workspace share, written once.
 
 Powertools reads the types of a route when it runs, for validation and for the OpenAPI document; so
 the type parameters that mypy checks are replaced by one resource's own types then.
@@ -16,6 +16,7 @@ from pydantic import BaseModel
 
 from millrace.domain.base import Model
 from millrace.domain.errors import ConflictError, NotFoundError
+from millrace.domain.patch import Patch
 from millrace.domain.resource import Resource
 from millrace.http.body import JSON
 from millrace.http.documented import WITH_BODY, WITH_IF_MATCH, answers
@@ -78,7 +79,7 @@ def add_routes[I: Model, R: Resource, V: Model](
     view: type[V],
     show: Callable[[R], V],
 ) -> None:
-    """List, read, replace and delete, by answers that show a view of what is stored."""
+    """List, read, replace, patch and delete, by answers that show a view of what is stored."""
 
     @router.get(place.collection, tags=[place.name], responses=answers(HTTPStatus.OK))
     @_of_types(V=view)
@@ -112,6 +113,19 @@ def add_routes[I: Model, R: Resource, V: Model](
     ) -> Response[V]:
         caller = caller_of(router.current_event)
         resource = crud.replace(context, caller, id_, given, revision_of(if_match))
+        return answer(show(resource), resource)
+
+    @router.patch(
+        place.member,
+        tags=[place.name],
+        responses=answers(HTTPStatus.OK, *WITH_BODY, *WITH_IF_MATCH, ConflictError),
+    )
+    @_of_types(V=view)
+    def patch(
+        id_: Annotated[str, Path(alias=place.id_name)], given: Patch, if_match: IfMatch = None
+    ) -> Response[V]:
+        caller = caller_of(router.current_event)
+        resource = crud.patch(context, caller, id_, given.root, revision_of(if_match))
         return answer(show(resource), resource)
 
     @router.delete(
