@@ -340,6 +340,8 @@ BODIES: dict[tuple[str, str], object] = {
     ("PUT", "/v1/flows/{flow_id}/webhooks/{webhook_id}"): {},
     ("POST", "/v1/flows/{flow_id}/callbacks"): {},
     ("PUT", "/v1/flows/{flow_id}/callbacks/{callback_id}"): {},
+    ("PATCH", "/v1/flows/{flow_id}/webhooks/{webhook_id}"): PATCH,
+    ("PATCH", "/v1/flows/{flow_id}/callbacks/{callback_id}"): PATCH,
     ("POST", "/v1/flows/{flow_id}/run"): {"payload": None},
     ("POST", "/v1/flows/{flow_id}/clone"): {},
     ("PUT", "/v1/flows/{flow_id}/replaceConnection"): {

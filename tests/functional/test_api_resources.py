@@ -371,6 +371,44 @@ def test_a_callback_lives(alice: Client) -> None:
     assert events == ["callbackDeleted", "callbackReplaced", "callbackCreated", "created"]
 
 
+def test_addresses_are_patched(alice: Client) -> None:
+    """Over their revision, in the trail of the flow; a webhook's secret is nowhere in it."""
+    path = f"/v1/flows/{deployed(alice)['id']}"
+    signed = {"hmacAlgorithm": "sha256", "hmacSecretKey": "s3cret-old"}
+    hook = alice("POST", f"{path}/webhooks", signed)
+    place = f"{path}/webhooks/{hook.body['id']}"
+    patch = [
+        {"op": "test", "path": "/hmacAlgorithm", "value": "sha256"},
+        {"op": "replace", "path": "/hmacSecretKey", "value": "s3cret-new"},
+        {"op": "replace", "path": "/status", "value": 200},
+    ]
+    assert alice("PATCH", place, patch).status == 428
+    changed = alice("PATCH", place, patch, headers=hook.etag)
+    assert (changed.status, changed.body["status"], changed.headers["etag"]) == (200, 200, '"2"')
+    assert changed.body == alice("GET", place).body
+    unsigned = [{"op": "remove", "path": "/hmacSecretKey"}]
+    refused = alice("PATCH", place, unsigned, headers=changed.etag)
+    assert (refused.status, refused.errors) == (422, {("writeOnly", "/0/path")})
+    bad = [{"op": "remove", "path": "/hmacAlgorithm"}, patch[1]]
+    refused = alice("PATCH", place, bad, headers=changed.etag)
+    assert (refused.status, refused.errors) == (422, {("algorithmMissing", "/0/path")})
+
+    callback = alice("POST", f"{path}/callbacks", {})
+    place = f"{path}/callbacks/{callback.body['id']}"
+    patch = [{"op": "replace", "path": "/format", "value": "xml"}]
+    changed = alice("PATCH", place, patch, headers=callback.etag)
+    assert (changed.status, alice("GET", place).body["format"]) == (200, "xml")
+    trail = alice("GET", f"{path}/audit").body["data"]
+    assert [entry["event"] for entry in trail[:4]] == [
+        "callbackPatched",
+        "callbackCreated",
+        "webhookPatched",
+        "webhookCreated",
+    ]
+    assert trail[2]["changes"][0]["after"].keys() == {"status", "secretsVersion"}
+    assert "s3cret" not in json.dumps(trail)
+
+
 def test_a_deleted_flow_takes_its_callbacks_along(alice: Client) -> None:
     """And its webhooks, and every secret."""
     key = {"organizationApiKeys": ["k3y-of-sixteen-or-more"]}

@@ -11,6 +11,7 @@ import pytest
 from botocore.model import OperationModel
 from tests.functional.conftest import Stack
 from tests.support.app import Answer, Client, load_handler
+from tests.support.collections import SAMPLES, Sample
 from tests.support.samples import flow
 
 from millrace import limits
@@ -339,6 +340,54 @@ def test_fields_choose_what_is_shown(five: Client) -> None:
     one = five("GET", path, query={"fields[flows]": "name,steps"})
     assert (one.body, one.headers["etag"]) == ({"name": "b", "steps": []}, '"1"')
     assert five("GET", "/v1/flows", query={"fields[flows]": "steps"}).status == 400
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.collection)
+def test_fields_choose_what_is_shown_of_plain_resources(alice: Client, sample: Sample) -> None:
+    """In their lists and of one; what is not a field is refused by name, so is another kind's."""
+    path = f"/v1/{sample.collection}"
+    made = alice("POST", path, sample.given)
+    field = f"fields[{sample.collection}]"
+    query = {field: f"id,{sample.key}", "sort": "-createdAt"}
+    shown = {name: made.body[name] for name in ("id", sample.key)}
+    listed = alice("GET", path, query=query)
+    assert (listed.body["data"], listed.body["meta"]["total"]) == ([shown], 1)
+    one = alice("GET", f"{path}/{made.body['id']}", query={field: f"id,{sample.key}"})
+    assert (one.body, one.headers["etag"]) == (shown, '"1"')
+    for place in (path, f"{path}/{made.body['id']}"):
+        refused = alice("GET", place, query={field: "id,colr"})
+        assert (refused.status, refused.errors) == (400, {("unknownField", field)})
+        refused = alice("GET", place, query={"fields[flows]": "id"})
+        assert (refused.status, refused.errors) == (400, {("unknownParameter", "fields[flows]")})
+
+
+def test_nothing_hidden_can_be_chosen(alice: Client) -> None:
+    """Neither the hash of a token, nor a secret that a field's name stands for."""
+    alice("POST", "/v1/tokens", {"name": "laptop", "role": "viewer"})
+    refused = alice("GET", "/v1/tokens", query={"fields[tokens]": "secretHash"})
+    assert (refused.status, refused.errors) == (400, {("unknownField", "fields[tokens]")})
+    group = {"name": "n", "targets": [{"type": "email", "address": "a@b.example"}]}
+    alice("POST", "/v1/notificationGroups", {**group, "signingSecret": "s3cret"})
+    query = {"fields[notificationGroups]": "name,signingSecret"}
+    assert alice("GET", "/v1/notificationGroups", query=query).body["data"] == [{"name": "n"}]
+
+
+@pytest.mark.parametrize("kind", ["webhooks", "callbacks"])
+def test_addresses_are_listed_like_anything_else(alice: Client, kind: str) -> None:
+    """By cursor, with their total, in either direction, as much of them as is wanted."""
+    (flow_id,) = make(alice, "a")
+    path = f"/v1/flows/{flow_id}/{kind}"
+    made = [alice("POST", path, {"name": name}).body for name in "abc"]
+    first = alice("GET", path, query={"perPage": "2"})
+    rest = follow(alice, link(first, "next"))
+    assert [*first.body["data"], *rest.body["data"]] == made
+    assert (first.body["meta"]["total"], 'rel="next"' in first.headers["link"]) == (3, True)
+    query = {"sort": "-createdAt", f"fields[{kind}]": "name"}
+    assert alice("GET", path, query=query).body["data"] == [{"name": name} for name in "cba"]
+    one = alice("GET", f"{path}/{made[0]['id']}", query={f"fields[{kind}]": "flowId"})
+    assert (one.body, one.headers["etag"]) == ({"flowId": flow_id}, '"1"')
+    assert alice("GET", path, query={f"fields[{kind}]": "nmae"}).status == 400
+    assert alice("GET", path, query={"filter[name]": "a"}).status == 400
 
 
 def a_whole_flow(client: Client) -> tuple[str, str]:

@@ -7,10 +7,11 @@ since Powertools hands over only what they know.
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
+from functools import partial
 from typing import Annotated, Any, ClassVar, Final
 from urllib.parse import parse_qsl
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, ValidationInfo, create_model, field_validator
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
@@ -81,6 +82,11 @@ class CursorQuery(Parameters):
         return sort
 
     @property
+    def newest_first(self) -> bool:
+        """Whether a list that has one order is to go the other way round."""
+        return bool(self.sorted_by) and self.sorted_by[0].descending
+
+    @property
     def sorted_by(self) -> tuple[Order, ...]:
         """The orders that are asked for."""
         return tuple(
@@ -120,6 +126,36 @@ class ListQuery(CursorQuery):
             for name, field in type(self).model_fields.items()
             if name.startswith("filter_") and (value := getattr(self, name)) is not None
         }
+
+
+class PlainShown(Parameters):
+    """What is shown of a plain resource: `with_fields` says of which."""
+
+    only: str | None = None
+
+    @property
+    def chosen(self) -> set[str] | None:
+        """The fields to show; None: all of them."""
+        return None if self.only is None else set(_listed(self.only))
+
+
+class PlainQuery(PlainShown, ListQuery):
+    """A list of plain resources of a workspace."""
+
+
+class AddressesQuery(PlainShown, CursorQuery):
+    """A list of the public addresses of a flow."""
+
+
+def with_fields[Q: PlainShown](query: type[Q], collection: str, view: type[Model]) -> type[Q]:
+    """The query whose `fields[collection]` are those of a view."""
+    name = f"fields[{collection}]"
+    only = Annotated[str | None, AfterValidator(partial(_check_fields, view))]
+    return create_model(
+        f"{query.__name__}_{collection}",
+        __base__=query,
+        only=(only, _text(name, f"Only these fields of {collection}.")),
+    )
 
 
 _Include = Annotated[
