@@ -477,13 +477,16 @@ def test_a_file_is_applied(alice: Client) -> None:
     """Connections, actions and flows at once; the second time nothing changes."""
     document = {
         "connections": [CONNECTION],
-        "flows": [FLOW | {"webhooks": [{"stableKey": "github"}]}],
+        "flows": [
+            FLOW | {"webhooks": [{"stableKey": "github"}], "callbacks": [{"stableKey": "till"}]}
+        ],
     }
     first = alice("POST", "/v1/apply", document)
     assert first.status == 200
     (flow,) = first.body["flows"]
     assert (flow["change"], flow["deployed"], flow["versionNumber"]) == ("created", True, 1)
     assert flow["webhooks"][0]["path"].startswith("/hooks/hook_")
+    assert flow["callbacks"][0]["path"].startswith("/callbacks/cb_")
     second = alice("POST", "/v1/apply", document)
     assert [each["change"] for each in second.body["connections"] + second.body["flows"]] == [
         "unchanged",
