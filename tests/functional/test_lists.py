@@ -499,6 +499,37 @@ def test_versions_include_what_belongs_to_them(alice: Client) -> None:
     assert [each["id"] for each in (*paged.body["data"], *rest.body["data"])] == [version, draft]
 
 
+def test_versions_have_numbered_pages(alice: Client) -> None:
+    """With totals and links, forwards and backwards, and on by cursor."""
+    (flow_id,) = make(alice, "a", steps=[{"id": "s", "type": "Process", "action": MAP}])
+    path = f"/v1/flows/{flow_id}/versions"
+    for _ in range(4):
+        latest = alice("GET", path, query={"sort": "-createdAt", "perPage": "1"}).body["data"][0]
+        etag = alice("GET", f"{path}/{latest['id']}").etag
+        alice("PUT", f"{path}/{latest['id']}", {"deployedAt": "2026-01-31T09:00:00Z"}, headers=etag)
+        alice("POST", path)
+
+    def numbers(answer: Answer) -> list[int]:
+        return [each["number"] for each in answer.body["data"]]
+
+    pages = [alice("GET", path, query={"perPage": "2", "page": n}) for n in "1234"]
+    assert [numbers(each) for each in pages] == [[1, 2], [3, 4], [5], []]
+    assert pages[1].body["meta"] == {"total": 5, "page": 2, "perPage": 2, "pages": 3}
+    assert link(pages[1], "prev") == f"{path}?perPage=2&page=1"
+    assert numbers(follow(alice, link(pages[1], "next"))) == [5]
+    assert numbers(follow(alice, link(pages[1], "last"))) == [5]
+    assert link(pages[2], "next") is None
+    newest = alice("GET", path, query={"perPage": "2", "page": "2", "sort": "-createdAt"})
+    assert numbers(newest) == [3, 2]
+    shown = alice("GET", path, query={"perPage": "2", "page": "3", "fields[versions]": "number"})
+    assert shown.body["data"] == [{"number": 5}]
+    assert alice("GET", path, query={"perPage": "100", "page": "101"}).status == 400
+    assert alice("GET", path, query={"page": "0"}).status == 400
+    with counted(alice) as (client, calls):
+        client("GET", path, query={"page": "3", "perPage": "2"})
+    assert calls == {"GetItem": 1, "Query": 1, "BatchGetItem": 1}
+
+
 def test_a_list_includes_the_newest_versions(alice: Client) -> None:
     """Of one flow all of them, as many as a page has."""
     (flow_id,) = make(alice, "a", steps=[{"id": "s", "type": "Process", "action": MAP}])

@@ -147,8 +147,12 @@ class Resources(Protocol):
         limit: int = 100,
         cursor: str | None = None,
         newest_first: bool = False,
+        skip: int = 0,
     ) -> Listing[R]:
-        """One page of the collection by time of creation. Raises InvalidRequestError."""
+        """One page of the collection by time of creation. Raises InvalidRequestError.
+
+        Some can be skipped where it begins, if the kind has this order.
+        """
         ...
 
     def browse[R: Resource](

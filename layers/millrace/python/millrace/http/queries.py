@@ -95,10 +95,23 @@ class CursorQuery(Parameters):
         )
 
 
-class ListQuery(CursorQuery):
-    """A list of plain resources."""
+class NumberedQuery(CursorQuery):
+    """A list whose pages have numbers as well."""
 
     page: int | None = Field(default=None, ge=1, description="Which page, from 1.")
+
+    @field_validator("page")
+    @classmethod
+    def _no_cursor(cls, page: int | None, info: ValidationInfo) -> int | None:
+        if page is not None and info.data.get("cursor") is not None:
+            msg = "page and cursor contradict each other; send one of them"
+            raise ValueError(msg)
+        return page
+
+
+class ListQuery(NumberedQuery):
+    """A list of plain resources."""
+
     filter_name: str | None = _text("filter[name]", "What the name has in it, in either case.")
     filter_id: str | None = _text("filter[id]", "Only those of these ids.")
 
@@ -109,14 +122,6 @@ class ListQuery(CursorQuery):
     def _few_values(cls, values: str | None) -> str | None:
         _refuse_many(values, limits.PAGE_ITEMS_MAX)
         return values
-
-    @field_validator("page")
-    @classmethod
-    def _no_cursor(cls, page: int | None, info: ValidationInfo) -> int | None:
-        if page is not None and info.data.get("cursor") is not None:
-            msg = "page and cursor contradict each other; send one of them"
-            raise ValueError(msg)
-        return page
 
     @property
     def filters(self) -> dict[str, list[str]]:
@@ -233,7 +238,7 @@ class FlowShown(VersionShown):
         return _check_fields(cls.fields["flows"], value)
 
 
-class VersionsQuery(VersionShown, CursorQuery):
+class VersionsQuery(VersionShown, NumberedQuery):
     """A list of versions."""
 
 

@@ -192,12 +192,17 @@ class DynamoResources:
         limit: int = 100,
         cursor: str | None = None,
         newest_first: bool = False,
+        skip: int = 0,
     ) -> Listing[R]:
         """One page of the collection by time of creation. Raises InvalidRequestError."""
         partition = keys.collection(workspace_id, kind.prefix, parent_id)
         # The partition is never taken from the cursor, which is the caller's to tamper with.
         after = decode_cursor(cursor) if cursor else None
-        browsed = self._by_id(kind, partition, limit, after, descending=newest_first)
+        if skip:
+            order = Order(descending=newest_first)
+            browsed = self._by_index(kind, partition, order, limit, after, skip)
+        else:
+            browsed = self._by_id(kind, partition, limit, after, descending=newest_first)
         return Listing(browsed.items, browsed.last and encode_cursor(browsed.last))
 
     def browse[R: Resource](
@@ -218,23 +223,7 @@ class DynamoResources:
         partition = keys.collection(workspace_id, kind.prefix, None)
         if order == Order() and not skip:
             return self._by_id(kind, partition, limit, after, descending=False)
-        found = self._keys(partition, order, skip + limit + 1, after)[skip:]
-        shown = found[:limit]
-        wanted = [(partition, id_) for _, id_ in shown]
-        if after is None:
-            wanted.append((partition, keys.COUNT))
-        items = {
-            text(item, "sk"): item
-            for batch in batched(wanted, limits.BATCH_READ_ITEMS, strict=False)
-            for item in self._read_batch(batch)
-        }
-        return Browsed(
-            # What was deleted between the two reads is left out.
-            tuple(_resource(kind, items[id_]) for _, id_ in shown if id_ in items),
-            tuple(position for position, id_ in shown if id_ in items),
-            shown[-1][0] if len(found) > limit else None,
-            _total(items.get(keys.COUNT)) if after is None else None,
-        )
+        return self._by_index(kind, partition, order, limit, after, skip)
 
     def parent_of(self, workspace_id: str, id_: str) -> str | None:
         """The parent of a resource of a kind that is found without it; a moment behind."""
@@ -282,6 +271,34 @@ class DynamoResources:
                 time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - no secret
             else:
                 return
+
+    def _by_index[R: Resource](
+        self,
+        kind: type[R],
+        partition: str,
+        order: Order,
+        limit: int,
+        after: str | None,
+        skip: int,
+    ) -> Browsed[R]:
+        """A part of a collection in the order of a local index."""
+        found = self._keys(partition, order, skip + limit + 1, after)[skip:]
+        shown = found[:limit]
+        wanted = [(partition, id_) for _, id_ in shown]
+        if after is None:
+            wanted.append((partition, keys.COUNT))
+        items = {
+            text(item, "sk"): item
+            for batch in batched(wanted, limits.BATCH_READ_ITEMS, strict=False)
+            for item in self._read_batch(batch)
+        }
+        return Browsed(
+            # What was deleted between the two reads is left out.
+            tuple(_resource(kind, items[id_]) for _, id_ in shown if id_ in items),
+            tuple(position for position, id_ in shown if id_ in items),
+            shown[-1][0] if len(found) > limit else None,
+            _total(items.get(keys.COUNT)) if after is None else None,
+        )
 
     def _by_id[R: Resource](
         self, kind: type[R], partition: str, limit: int, after: str | None, *, descending: bool

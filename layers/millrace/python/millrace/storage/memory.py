@@ -115,6 +115,7 @@ class MemoryResources:
         limit: int = 100,
         cursor: str | None = None,
         newest_first: bool = False,
+        skip: int = 0,
     ) -> Listing[R]:
         """One page of the collection by time of creation. Raises InvalidRequestError."""
         last = decode_cursor(cursor) if cursor else None
@@ -123,6 +124,7 @@ class MemoryResources:
             rest = [item for item in reversed(rest) if last is None or item.id < last]
         else:
             rest = [item for item in rest if last is None or item.id > last]
+        rest = rest[skip:]
         if len(rest) <= limit:
             return Listing(tuple(rest))
         return Listing(tuple(rest[:limit]), encode_cursor(rest[limit - 1].id))

@@ -52,7 +52,13 @@ def versions_router(context: Context) -> APIGatewayHttpRouter:
         event = router.current_event.raw_event
         caller = caller_of(event)
         flow, listing = flows.list_versions(
-            context, caller, flow_id, query.per_page, query.cursor, newest_first=query.newest_first
+            context,
+            caller,
+            flow_id,
+            query.per_page,
+            query.cursor,
+            newest_first=query.newest_first,
+            page=query.page or 1,
         )
         nodes = include_in_versions(context, caller, flow, listing.items, query.included)
         part = Part(listing.items, listing.cursor, flow.versions_count)
