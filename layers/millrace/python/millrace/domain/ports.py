@@ -239,6 +239,10 @@ class Runs(Protocol):
         """Runs of all workspaces that were created before then and are not over."""
         ...
 
+    def unfinished_of(self, workspace_id: str, flow_id: str) -> tuple[Run, ...]:
+        """A flow's runs that are not over; one that began this moment may be left out."""
+        ...
+
     def claim_step(self, key: RunKey, attempt: int, step_id: str, now: datetime) -> StepRecord:
         """Begin a step, or take up one that was interrupted.
 

@@ -282,6 +282,15 @@ class MemoryRuns:
             if not run.status.is_terminal and run.created_at < created_before
         )
 
+    def unfinished_of(self, workspace_id: str, flow_id: str) -> tuple[Run, ...]:
+        """A flow's runs that are not over."""
+        return tuple(
+            run
+            for run in self._runs.values()
+            if (run.workspace_id, run.flow_id) == (workspace_id, flow_id)
+            and not run.status.is_terminal
+        )
+
     def claim_step(self, key: RunKey, attempt: int, step_id: str, now: datetime) -> StepRecord:
         """Begin a step, or take up one that was interrupted."""
         run_states.check_attempt(self.get(key), attempt)

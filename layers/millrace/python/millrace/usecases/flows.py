@@ -57,6 +57,7 @@ def check_flow(
         given.steps,
         find_action or lookup(context, Action, workspace_id),
         lookup(context, Connection, workspace_id),
+        old_steps,
     )
 
 
