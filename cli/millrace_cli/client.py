@@ -45,11 +45,11 @@ class ApiClient:
         self._http = http or urllib3.PoolManager(retries=False, timeout=_TIMEOUT)
 
     def apply(self, document: Json) -> JsonObject:
-        """Bring the workspace in line with a file; each webhook is given its whole address."""
+        """Bring the workspace in line with a file; public addresses are given as a whole."""
         answer = self._object("POST", "/v1/apply", document)
         for flow in answer["flows"]:
-            for webhook in flow["webhooks"]:
-                webhook["url"] = self._url + webhook["path"]
+            for address in (*flow["webhooks"], *flow["callbacks"]):
+                address["url"] = self._url + address["path"]
         return answer
 
     def flows(self, stable_key: str | None = None) -> Iterator[JsonObject]:

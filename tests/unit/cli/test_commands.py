@@ -74,6 +74,7 @@ def test_apply_sends_the_document_and_lists_the_changes(
                 "versionNumber": 2,
                 "deployed": True,
                 "webhooks": [{"stableKey": "w", "change": "unchanged", "url": URL}],
+                "callbacks": [{"stableKey": "c", "change": "created", "url": URL}],
             }
         ],
     }
@@ -85,6 +86,7 @@ def test_apply_sends_the_document_and_lists_the_changes(
         ["created", "connection", "c"],
         ["updated", "flow", "f", "v2,", "deployed"],
         ["unchanged", "webhook", "w", URL],
+        ["created", "callback", "c", URL],
     ]
     assert json.loads(millrace("apply", str(file), "--json").stdout) == api.apply.return_value
 

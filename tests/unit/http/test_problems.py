@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from millrace.domain.json_text import parse_json
-from millrace.domain.shape import json_pointer
+from millrace.domain.pointers import json_pointer
 from millrace.http.body import raw_body
 
 DOCUMENT: dict[str, Any] = {

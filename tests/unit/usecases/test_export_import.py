@@ -26,7 +26,7 @@ from millrace.domain.notification_group import EmailTarget, NotificationGroupInp
 from millrace.domain.template import Template, TemplateInput
 from millrace.domain.token import Caller
 from millrace.usecases.actions import ACTIONS
-from millrace.usecases.callbacks import create_callback
+from millrace.usecases.callbacks import CALLBACKS
 from millrace.usecases.connections import CONNECTIONS
 from millrace.usecases.export_flow import ExportRequest, export_flow
 from millrace.usecases.flows import create_flow, get_flow, get_flow_with_steps, replace_flow
@@ -455,6 +455,6 @@ def test_a_flow_with_more_addresses_than_a_document_holds_is_not_exported(world:
     """It is refused in words."""
     flow = world.flow(process_step())
     for _ in range(limits.DOCUMENT_RESOURCES + 1):
-        create_callback(world.context, ALICE, flow.id, CallbackInput())
+        CALLBACKS.create(world.context, ALICE, CallbackInput(), flow_id=flow.id)
     with pytest.raises(TooLargeError, match="401 callbacks, and a document holds 400"):
         exported(world, flow.id)

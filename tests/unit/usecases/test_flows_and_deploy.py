@@ -35,7 +35,7 @@ from millrace.usecases.flows import (
     replace_flow,
 )
 from millrace.usecases.lists import Asked
-from millrace.usecases.webhooks import create_webhook
+from millrace.usecases.webhooks import WEBHOOKS
 
 READ = process_step("read")
 WRITE = process_step("write", depends_on=("read",))
@@ -267,7 +267,7 @@ def test_a_deleted_flow_leaves_nothing_behind(world: World) -> None:
     """Versions, machines, webhooks and their secrets go with it."""
     flow = world.deployed(READ)
     given = WebhookInput.model_validate({"hmacAlgorithm": "sha256", "hmacSecretKey": "s3cret"})
-    hook = create_webhook(world.context, ALICE, flow.id, given)
+    hook = WEBHOOKS.create(world.context, ALICE, given, flow_id=flow.id)
     (version,) = versions(world, flow)
     undeploy_version(world.context, ALICE, flow.id, version.id, version.revision)
     delete_flow(world.context, ALICE, flow.id, flow.revision + 1)

@@ -12,12 +12,12 @@ from millrace.domain.flow import Flow
 from millrace.domain.template import Template
 from millrace.domain.webhook import Webhook, WebhookInput
 from millrace.usecases.audit import list_audit
-from millrace.usecases.callbacks import create_callback
+from millrace.usecases.callbacks import CALLBACKS
 from millrace.usecases.export_flow import ExportRequest, export_flow
 from millrace.usecases.flows import get_flow
 from millrace.usecases.import_request import ImportRequest, import_request
 from millrace.usecases.import_result import ImportResult
-from millrace.usecases.webhooks import Delivery, create_webhook, receive_delivery
+from millrace.usecases.webhooks import WEBHOOKS, Delivery, receive_delivery
 
 CANARY = "s3cret-canary"
 
@@ -33,9 +33,11 @@ def flow_with_addresses(world: World) -> Flow:
         hmac_algorithm="sha256",
         hmac_secret_key=SecretStr(CANARY),
     )
-    create_webhook(world.context, ALICE, flow.id, signed)
-    create_webhook(world.context, ALICE, flow.id, WebhookInput(name="Plain"))
-    create_callback(world.context, ALICE, flow.id, CallbackInput(name="Ask", stable_key="ask"))
+    WEBHOOKS.create(world.context, ALICE, signed, flow_id=flow.id)
+    WEBHOOKS.create(world.context, ALICE, WebhookInput(name="Plain"), flow_id=flow.id)
+    CALLBACKS.create(
+        world.context, ALICE, CallbackInput(name="Ask", stable_key="ask"), flow_id=flow.id
+    )
     return get_flow(world.context, ALICE, flow.id)
 
 
@@ -88,8 +90,8 @@ def test_addresses_are_in_the_order_of_their_names(world: World) -> None:
     """Ids of one moment are in no order, and the same flow is to be the same document."""
     flow = world.flow(process_step())
     for name in ("b", "c", "a"):
-        create_webhook(world.context, ALICE, flow.id, WebhookInput(name=name))
-        create_callback(world.context, ALICE, flow.id, CallbackInput(name=name))
+        WEBHOOKS.create(world.context, ALICE, WebhookInput(name=name), flow_id=flow.id)
+        CALLBACKS.create(world.context, ALICE, CallbackInput(name=name), flow_id=flow.id)
     document = export_flow(world.context, ALICE, ExportRequest(flow_id=flow.id))
     assert [each.name for each in document.flow.webhooks] == ["a", "b", "c"]
     assert [each.name for each in document.flow.callbacks] == ["a", "b", "c"]

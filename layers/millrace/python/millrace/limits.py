@@ -90,6 +90,10 @@ ERRORS_SHOWN: Final = 1_000
 REQUEST_BYTES: Final = 1_000_000
 """Control-plane request body."""
 
+REQUEST_LEVELS: Final = 100
+"""Objects and arrays of a request within one another: pydantic reads back 200 levels, and an entry
+of the audit trail has some above what it tells of."""
+
 WEBHOOK_BYTES: Final = 4_000_000
 """Webhook body: a Lambda event holds 6 MB, base64 included."""
 

@@ -325,6 +325,7 @@ class Version(Resource):
     """A numbered snapshot of a flow's steps: editable while a draft, immutable once deployed."""
 
     prefix: ClassVar[str] = "ver"
+    orders: ClassVar[tuple[str, ...]] = ("createdAt",)
     found_without_parent: ClassVar[bool] = True
 
     flow_id: str

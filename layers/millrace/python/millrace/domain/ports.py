@@ -161,8 +161,12 @@ class Resources(Protocol):
         limit: int = 100,
         cursor: str | None = None,
         newest_first: bool = False,
+        skip: int = 0,
     ) -> Listing[R]:
-        """One page of the collection by time of creation. Raises InvalidRequestError."""
+        """One page of the collection by time of creation. Raises InvalidRequestError.
+
+        Some can be skipped where it begins, if the kind has this order.
+        """
         ...
 
     def browse[R: Resource](
@@ -247,6 +251,10 @@ class Runs(Protocol):
 
     def unfinished(self, created_before: datetime) -> tuple[Run, ...]:
         """Runs of all workspaces that were created before then and are not over."""
+        ...
+
+    def unfinished_of(self, workspace_id: str, flow_id: str) -> tuple[Run, ...]:
+        """A flow's runs that are not over; one that began this moment may be left out."""
         ...
 
     def claim_step(self, key: RunKey, attempt: int, step_id: str, now: datetime) -> StepRecord:

@@ -67,7 +67,7 @@ _REFUSED: Final = {
         JSON: {"schema": {"type": "object", "properties": {"message": {"type": "string"}}}}
     },
 }
-_SHARED_NAMES: Final = {"create", "delete", "get", "list_all", "ping", "replace"}
+_SHARED_NAMES: Final = {"create", "delete", "get", "list_all", "patch", "ping", "replace"}
 
 
 def describe(document: dict[str, Any]) -> None:

@@ -98,6 +98,18 @@ EXAMPLES: Final[dict[tuple[str, str], dict[str, Json]]] = {
             "auth": {"type": "bearer", "token": "the shop's token"},
         },
     },
+    ("PATCH", "/v1/connections/{connection_id}"): {
+        "a new address": [
+            {"op": "replace", "path": "/baseUrl", "value": "https://shop.example/v2"}
+        ],
+        "a new token": [
+            {
+                "op": "replace",
+                "path": "/auth",
+                "value": {"type": "bearer", "token": "the shop's new token"},
+            }
+        ],
+    },
     ("POST", "/v1/actions"): {
         "filter and map": {"name": "Late orders", "work": _STEPS[0]["action"]},
     },

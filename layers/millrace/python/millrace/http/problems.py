@@ -23,7 +23,8 @@ from millrace.domain.errors import (
     UnsupportedMediaTypeError,
     Violation,
 )
-from millrace.domain.shape import json_pointer, shape_violation
+from millrace.domain.pointers import json_pointer
+from millrace.domain.shape import shape_violation
 
 CONTENT_TYPE: Final = "application/problem+json"
 

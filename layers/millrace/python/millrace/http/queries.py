@@ -7,10 +7,11 @@ since Powertools hands over only what they know.
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
+from functools import partial
 from typing import Annotated, Any, ClassVar, Final, get_args
 from urllib.parse import parse_qsl
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, ValidationInfo, create_model, field_validator
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
@@ -89,6 +90,11 @@ class CursorQuery(PagedQuery):
         return sort
 
     @property
+    def newest_first(self) -> bool:
+        """Whether a list that has one order is to go the other way round."""
+        return bool(self.sorted_by) and self.sorted_by[0].descending
+
+    @property
     def sorted_by(self) -> tuple[Order, ...]:
         """The orders that are asked for."""
         return tuple(
@@ -97,10 +103,23 @@ class CursorQuery(PagedQuery):
         )
 
 
-class ListQuery(CursorQuery):
-    """A list of plain resources."""
+class NumberedQuery(CursorQuery):
+    """A list whose pages have numbers as well."""
 
     page: int | None = Field(default=None, ge=1, description="Which page, from 1.")
+
+    @field_validator("page")
+    @classmethod
+    def _no_cursor(cls, page: int | None, info: ValidationInfo) -> int | None:
+        if page is not None and info.data.get("cursor") is not None:
+            msg = "page and cursor contradict each other; send one of them"
+            raise ValueError(msg)
+        return page
+
+
+class ListQuery(NumberedQuery):
+    """A list of plain resources."""
+
     filter_name: str | None = _text("filter[name]", "What the name has in it, in either case.")
     filter_id: str | None = _text("filter[id]", "Only those of these ids.")
 
@@ -112,14 +131,6 @@ class ListQuery(CursorQuery):
         _refuse_many(values, limits.PAGE_ITEMS_MAX)
         return values
 
-    @field_validator("page")
-    @classmethod
-    def _no_cursor(cls, page: int | None, info: ValidationInfo) -> int | None:
-        if page is not None and info.data.get("cursor") is not None:
-            msg = "page and cursor contradict each other; send one of them"
-            raise ValueError(msg)
-        return page
-
     @property
     def filters(self) -> dict[str, list[str]]:
         """The values of each filter that is given."""
@@ -128,6 +139,36 @@ class ListQuery(CursorQuery):
             for name, field in type(self).model_fields.items()
             if name.startswith("filter_") and (value := getattr(self, name)) is not None
         }
+
+
+class PlainShown(Parameters):
+    """What is shown of a plain resource: `with_fields` says of which."""
+
+    only: str | None = None
+
+    @property
+    def chosen(self) -> set[str] | None:
+        """The fields to show; None: all of them."""
+        return None if self.only is None else set(_listed(self.only))
+
+
+class PlainQuery(PlainShown, ListQuery):
+    """A list of plain resources of a workspace."""
+
+
+class AddressesQuery(PlainShown, CursorQuery):
+    """A list of the public addresses of a flow."""
+
+
+def with_fields[Q: PlainShown](query: type[Q], collection: str, view: type[Model]) -> type[Q]:
+    """The query whose `fields[collection]` are those of a view."""
+    name = f"fields[{collection}]"
+    only = Annotated[str | None, AfterValidator(partial(_check_fields, view))]
+    return create_model(
+        f"{query.__name__}_{collection}",
+        __base__=query,
+        only=(only, _text(name, f"Only these fields of {collection}.")),
+    )
 
 
 _Include = Annotated[
@@ -205,7 +246,7 @@ class FlowShown(VersionShown):
         return _check_fields(cls.fields["flows"], value)
 
 
-class VersionsQuery(VersionShown, CursorQuery):
+class VersionsQuery(VersionShown, NumberedQuery):
     """A list of versions."""
 
 

@@ -126,6 +126,7 @@ class MemoryResources:
         limit: int = 100,
         cursor: str | None = None,
         newest_first: bool = False,
+        skip: int = 0,
     ) -> Listing[R]:
         """One page of the collection by time of creation. Raises InvalidRequestError."""
         last = decode_cursor(cursor) if cursor else None
@@ -134,6 +135,7 @@ class MemoryResources:
             rest = [item for item in reversed(rest) if last is None or item.id < last]
         else:
             rest = [item for item in rest if last is None or item.id > last]
+        rest = rest[skip:]
         if len(rest) <= limit:
             return Listing(tuple(rest))
         return Listing(tuple(rest[:limit]), encode_cursor(rest[limit - 1].id))
@@ -289,6 +291,15 @@ class MemoryRuns:
             run
             for run in self._runs.values()
             if not run.status.is_terminal and run.created_at < created_before
+        )
+
+    def unfinished_of(self, workspace_id: str, flow_id: str) -> tuple[Run, ...]:
+        """A flow's runs that are not over."""
+        return tuple(
+            run
+            for run in self._runs.values()
+            if (run.workspace_id, run.flow_id) == (workspace_id, flow_id)
+            and not run.status.is_terminal
         )
 
     def claim_step(self, key: RunKey, attempt: int, step_id: str, now: datetime) -> StepRecord:

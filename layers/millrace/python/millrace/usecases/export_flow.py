@@ -28,8 +28,9 @@ from millrace.domain.ports import Ref
 from millrace.domain.resource import Resource
 from millrace.domain.token import Caller
 from millrace.domain.webhook import Webhook, WebhookInput
+from millrace.usecases.checks import connection_of
 from millrace.usecases.context import Context
-from millrace.usecases.copies import connection_of, read_actions
+from millrace.usecases.copies import read_actions
 from millrace.usecases.flows import get_flow_with_steps, get_version
 from millrace.usecases.references import references_of
 from millrace.usecases.renaming import Rename, renamed_settings, renamed_step, renamed_work

@@ -25,6 +25,7 @@ from millrace.usecases.checks import (
     lookup,
 )
 from millrace.usecases.context import Context
+from millrace.usecases.lists import check_page
 from millrace.usecases.references import check_references
 from millrace.usecases.resources import born, changed, check_revision, fields_of, refuse
 from millrace.usecases.stamps import stamped
@@ -56,6 +57,7 @@ def check_flow(
         given.steps,
         find_action or lookup(context, Action, workspace_id),
         lookup(context, Connection, workspace_id),
+        old_steps,
     )
 
 
@@ -271,8 +273,11 @@ def list_versions(
     cursor: str | None,
     *,
     newest_first: bool = False,
+    page: int = 1,
 ) -> tuple[Flow, Listing[Version]]:
-    """A flow and one page of its versions."""
+    """A flow and one page of its versions: that of a cursor, or of a number from 1."""
+    if cursor is None:
+        check_page(page, limit)
     flow = get_flow(context, caller, flow_id)
     listing = context.resources.page(
         Version,
@@ -281,6 +286,7 @@ def list_versions(
         limit=limit,
         cursor=cursor,
         newest_first=newest_first,
+        skip=(page - 1) * limit if cursor is None else 0,
     )
     return flow, listing
 

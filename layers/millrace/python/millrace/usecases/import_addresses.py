@@ -14,10 +14,10 @@ from millrace.domain.flow_document import ExportedFlow
 from millrace.domain.ports import KeyRef
 from millrace.domain.token import Caller
 from millrace.domain.webhook import Webhook, WebhookInput
-from millrace.usecases.callbacks import changed_callback, new_callback
+from millrace.usecases.callbacks import CALLBACKS
 from millrace.usecases.context import Context
 from millrace.usecases.import_result import ImportPlan
-from millrace.usecases.webhooks import changed_webhook, new_webhook, webhook_violations
+from millrace.usecases.webhooks import WEBHOOKS
 
 
 class ImportedAddresses:
@@ -44,7 +44,7 @@ class ImportedAddresses:
         for number, (given, before) in enumerate(
             zip(self._given.webhooks, self._webhooks, strict=True)
         ):
-            for fault in webhook_violations(given, before=before):
+            for fault in WEBHOOKS.check(self._context, self._caller, given, before):
                 if fault.code != "secretMissing":
                     yield replace(fault, pointer=f"/webhooks/{number}{fault.pointer}")
 
@@ -52,9 +52,9 @@ class ImportedAddresses:
         """Plan what becomes of them, and tell what they lack."""
         for given, before in zip(self._given.webhooks, self._webhooks, strict=True):
             if before is not None:
-                webhook, secrets = changed_webhook(self._context, self._caller, before, given)
+                webhook, secrets = WEBHOOKS.changed(self._context, self._caller, before, given)
             elif self._is_made(given):
-                webhook, secrets = new_webhook(self._context, self._caller, flow.id, given)
+                webhook, secrets = WEBHOOKS.new(self._context, self._caller, given, flow.id)
             else:
                 continue
             plan.put(before, webhook, secrets=secrets, parent_id=flow.id)
@@ -63,9 +63,9 @@ class ImportedAddresses:
                 plan.leave(webhook, "hmacSecretKey", message)
         for sent, was in zip(self._given.callbacks, self._callbacks, strict=True):
             if was is not None:
-                callback = changed_callback(self._context, self._caller, was, sent)
+                callback, _ = CALLBACKS.changed(self._context, self._caller, was, sent)
             elif self._is_made(sent):
-                callback = new_callback(self._context, self._caller, flow.id, sent)
+                callback, _ = CALLBACKS.new(self._context, self._caller, sent, flow.id)
             else:
                 continue
             plan.put(was, callback, parent_id=flow.id)

@@ -7,7 +7,8 @@ from pydantic import Base64Bytes, Field, ValidationError, model_validator
 from millrace.domain.base import Json, Model
 from millrace.domain.errors import NotFoundError, RuleViolationError, Violation
 from millrace.domain.flow_document import ExportedFlow, FlowDocument, Metadata, UsedResources
-from millrace.domain.shape import json_pointer, shape_violation
+from millrace.domain.pointers import json_pointer
+from millrace.domain.shape import shape_violation
 from millrace.domain.template import Template, TemplateInput
 from millrace.domain.token import Caller
 from millrace.usecases.context import Context

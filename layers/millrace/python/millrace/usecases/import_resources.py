@@ -21,10 +21,9 @@ from millrace.domain.ports import KeyRef, Ref
 from millrace.domain.resource import Resource
 from millrace.domain.token import Caller
 from millrace.usecases.actions import ACTIONS
-from millrace.usecases.checks import check_work, pointer_token, unknown_connection
+from millrace.usecases.checks import check_work, connection_of, pointer_token, unknown_connection
 from millrace.usecases.connections import CONNECTIONS
 from millrace.usecases.context import Context
-from millrace.usecases.copies import connection_of
 from millrace.usecases.crud import Crud
 from millrace.usecases.import_result import Imported, ImportPlan
 from millrace.usecases.integrations import INTEGRATIONS

@@ -115,6 +115,7 @@ class Once:
         limit: int = 100,
         cursor: str | None = None,
         newest_first: bool = False,
+        skip: int = 0,
     ) -> Listing[R]:
         """One page of the collection by time of creation. Raises InvalidRequestError."""
         return self._resources.page(
@@ -124,6 +125,7 @@ class Once:
             limit=limit,
             cursor=cursor,
             newest_first=newest_first,
+            skip=skip,
         )
 
     def browse[R: Resource](
