@@ -10,7 +10,7 @@ from tests.support.app import event
 from tests.support.aws import ENVIRONMENT, ROOT
 from tests.support.world import World
 
-from millrace.http.routing import ROUTERS, make_router, router_of
+from millrace.http.routing import CHANGING, ROUTERS, make_router, router_of
 
 ASK = """
 import json, sys
@@ -27,19 +27,19 @@ print(json.dumps([before, answer["statusCode"], loaded()]))
 """
 
 
-@pytest.mark.parametrize("name", dict.fromkeys(ROUTERS.values()))
+@pytest.mark.parametrize("name", dict.fromkeys([*ROUTERS.values(), *CHANGING.values()]))
 def test_each_route_is_found_by_its_path(name: str) -> None:
     """A route that the table leads elsewhere would be documented, and answered 404."""
     router = make_router(name, World().context)
     assert router._routes
-    for rule, *_ in cast("list[tuple[str]]", list(router._routes)):
-        assert router_of(rule) == name, rule
+    for rule, methods, *_ in cast("list[tuple[str, tuple[str]]]", list(router._routes)):
+        assert {router_of(method, rule) for method in methods} == {name}, rule
 
 
 @pytest.mark.parametrize("path", ["/", "/v1", "/v1/", "/v1/nothing", "/v2/flows", "/hooks/wh_1"])
 def test_a_path_that_begins_like_no_row_has_no_router(path: str) -> None:
     """So nothing is built to answer 404."""
-    assert router_of(path) is None
+    assert router_of("GET", path) is None
 
 
 def test_a_cold_start_builds_the_router_of_its_request_alone() -> None:

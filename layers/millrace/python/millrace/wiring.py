@@ -7,9 +7,9 @@ import boto3
 from botocore.config import Config as ClientConfig
 from ulid import ULID
 
-from millrace.compiler import Targets
 from millrace.config import Config
 from millrace.connectors.registry import HttpConnectors
+from millrace.domain.targets import Targets
 from millrace.orchestration.scheduler import EventBridgeSchedules
 from millrace.orchestration.step_functions import StepFunctions
 from millrace.storage.dynamodb_resources import DynamoResources

@@ -37,7 +37,8 @@ from millrace.usecases.context import Context
 from millrace.usecases.crud import Crud
 from millrace.usecases.deploy import deploy_version, sync_schedule
 from millrace.usecases.file_references import FileReferences
-from millrace.usecases.flows import changed_flow, creation, latest_version, new_flow
+from millrace.usecases.flow_changes import changed_flow, creation, new_flow
+from millrace.usecases.flows import latest_version
 from millrace.usecases.references import ToCome, check_references
 from millrace.usecases.resources import refuse
 from millrace.usecases.webhooks import changed_webhook, new_webhook, webhook_violations

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from millrace.compiler import Targets
 from millrace.domain.base import Clock, IdFactory
 from millrace.domain.ports import Blobs, Connectors, Machines, Resources, Runs, Schedules, Secrets
+from millrace.domain.targets import Targets
 
 
 @dataclass(frozen=True, slots=True)
