@@ -5,7 +5,6 @@ from functools import cache
 
 import boto3
 from botocore.config import Config as ClientConfig
-from ulid import ULID
 
 from millrace.config import Config
 from millrace.connectors.registry import HttpConnectors
@@ -30,6 +29,8 @@ def now() -> datetime:
 
 def new_id(prefix: str) -> str:
     """The id factory: a ULID, which sorts by the time of its making, behind a type prefix."""
+    from ulid import ULID  # noqa: PLC0415 - most requests make no id
+
     return f"{prefix}_{ULID()}"
 
 

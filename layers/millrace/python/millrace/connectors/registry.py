@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from millrace import limits
 from millrace.domain.action import ExportAction, ImportAction, ProcessAction
 from millrace.domain.base import Record
-from millrace.domain.connection import Connection, PingMethod
 from millrace.domain.ports import Pong
 
 if TYPE_CHECKING:
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from millrace.connectors.http_import import HttpImporter
     from millrace.connectors.oauth2 import AccessTokens
     from millrace.connectors.process import Pipeline
+    from millrace.domain.connection import Connection, PingMethod
 
 
 class HttpConnectors:
@@ -43,7 +43,7 @@ class HttpConnectors:
 
         return AccessTokens(self._http.clock)
 
-    def _client(self, connection: Connection, secrets: Mapping[str, str]) -> "ConnectionClient":
+    def _client(self, connection: "Connection", secrets: Mapping[str, str]) -> "ConnectionClient":
         from millrace.connectors.connection_client import ConnectionClient
 
         return ConnectionClient(connection, secrets, self._http, self._tokens)
@@ -65,7 +65,7 @@ class HttpConnectors:
         return matches(expression, record)
 
     def exporter(
-        self, work: ExportAction, connection: Connection, secrets: Mapping[str, str]
+        self, work: ExportAction, connection: "Connection", secrets: Mapping[str, str]
     ) -> "HttpExporter":
         """The reader of an export."""
         from millrace.connectors.http_export import HttpExporter
@@ -75,7 +75,7 @@ class HttpConnectors:
     def importer(
         self,
         work: ImportAction,
-        connection: Connection,
+        connection: "Connection",
         secrets: Mapping[str, str],
         request_key: Callable[[int, bytes], str],
     ) -> "HttpImporter":
@@ -91,7 +91,7 @@ class HttpConnectors:
         return Pipeline(work.operations)
 
     def ping(
-        self, connection: Connection, secrets: Mapping[str, str], method: PingMethod, path: str
+        self, connection: "Connection", secrets: Mapping[str, str], method: "PingMethod", path: str
     ) -> Pong:
         """What became of one request, tried once and with little patience."""
         from millrace.connectors.http_client import HttpClient

@@ -6,16 +6,19 @@ Each port has an adapter for AWS and one in memory; both pass the same contract 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from millrace.domain.action import ExportAction, ImportAction, ProcessAction
 from millrace.domain.base import Json, Record
-from millrace.domain.connection import Connection, PingMethod
 from millrace.domain.flow import MachineKind
-from millrace.domain.metrics import Counted, Grain
-from millrace.domain.records import Batch, ExportPage, RecordFailure
 from millrace.domain.resource import Resource
 from millrace.domain.run import LatestRun, Run, RunError, RunKey, RunOutcome, StepRecord
+
+if TYPE_CHECKING:
+    # Everything imports the ports, and few requests need these.
+    from millrace.domain.connection import Connection, PingMethod
+    from millrace.domain.metrics import Counted, Grain
+    from millrace.domain.records import Batch, ExportPage, RecordFailure
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,8 +263,8 @@ class Runs(Protocol):
         ...
 
     def counted(
-        self, workspace_id: str, flow_id: str, grain: Grain, start: datetime, end: datetime
-    ) -> tuple[Counted, ...]:
+        self, workspace_id: str, flow_id: str, grain: "Grain", start: datetime, end: datetime
+    ) -> "tuple[Counted, ...]":
         """What was counted of a flow's runs in the hours or days from `start` to before `end`."""
         ...
 
@@ -346,7 +349,7 @@ class Machines(Protocol):
 class Exporter(Protocol):
     """Reads the records of one export."""
 
-    def pages(self, cursor: Json) -> Iterator[ExportPage]:
+    def pages(self, cursor: Json) -> "Iterator[ExportPage]":
         """Page by page from a page's `next_cursor`, or from the start for None.
 
         Raises StepFailed, StepTransient or StepThrottled.
@@ -362,7 +365,7 @@ class Importer(Protocol):
         """Records to give to one call of `write`, at most."""
         ...
 
-    def write(self, records: Sequence[Record], position: int) -> list[RecordFailure]:
+    def write(self, records: Sequence[Record], position: int) -> "list[RecordFailure]":
         """Send one request. `position` is that of its first record in the step's input.
 
         Raises StepFailed, StepTransient or StepThrottled.
@@ -373,11 +376,11 @@ class Importer(Protocol):
 class Process(Protocol):
     """Applies operations to records as they stream by."""
 
-    def feed(self, records: Sequence[Record]) -> Batch:
+    def feed(self, records: Sequence[Record]) -> "Batch":
         """What comes out for these records so far."""
         ...
 
-    def finish(self) -> Batch:
+    def finish(self) -> "Batch":
         """What comes out once there are no more."""
         ...
 
@@ -411,7 +414,7 @@ class Connectors(Protocol):
         ...
 
     def exporter(
-        self, work: ExportAction, connection: Connection, secrets: Mapping[str, str]
+        self, work: ExportAction, connection: "Connection", secrets: Mapping[str, str]
     ) -> Exporter:
         """The reader of an export."""
         ...
@@ -419,7 +422,7 @@ class Connectors(Protocol):
     def importer(
         self,
         work: ImportAction,
-        connection: Connection,
+        connection: "Connection",
         secrets: Mapping[str, str],
         request_key: Callable[[int, bytes], str],
     ) -> Importer:
@@ -431,7 +434,7 @@ class Connectors(Protocol):
         ...
 
     def ping(
-        self, connection: Connection, secrets: Mapping[str, str], method: PingMethod, path: str
+        self, connection: "Connection", secrets: Mapping[str, str], method: "PingMethod", path: str
     ) -> Pong:
         """Send one request with the connection's credentials, within `limits.PING_SECONDS`."""
         ...
