@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from itertools import batched
 from typing import TYPE_CHECKING, Any, Final
 
@@ -538,10 +539,16 @@ def _list_changes(lists: Sequence[Relisted]) -> tuple[str, Attributes]:
     return "".join(told), values
 
 
+@cache
+def _names_beside(kind: type[Resource]) -> tuple[str, ...]:
+    """The attributes of what is kept beside a resource."""
+    return tuple(map(to_camel, kind.beside))
+
+
 def _resource[R: Resource](kind: type[R], item: dict[str, Any]) -> R:
     """The model of an item, with what is kept beside it."""
     beside: dict[str, str] = {}
-    for name in map(to_camel, kind.beside):
+    for name in _names_beside(kind):
         match item.get(name):
             case {"SS": ids}:
                 beside[name] = json.dumps(sorted(ids))
