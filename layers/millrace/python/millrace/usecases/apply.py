@@ -35,7 +35,7 @@ from millrace.usecases.checks import (
 from millrace.usecases.connections import CONNECTIONS
 from millrace.usecases.context import Context
 from millrace.usecases.crud import Crud
-from millrace.usecases.deploy import deploy_version, sync_schedule
+from millrace.usecases.deploy import deploy_version, reschedule
 from millrace.usecases.file_references import FileReferences
 from millrace.usecases.flow_changes import changed_flow, creation, new_flow
 from millrace.usecases.flows import latest_version
@@ -332,13 +332,13 @@ class _Apply:
     def _deploy(self, given: AppliedFlow, result: AppliedFlowResult) -> AppliedFlowResult:
         flow = self._context.resources.get(Flow, self._caller.workspace_id, result.id)
         if not given.deploy or not given.steps:
-            sync_schedule(self._context, flow)
+            reschedule(self._context, flow)
             return result
         version = self._context.resources.get(
             Version, self._caller.workspace_id, result.version_id, parent_id=flow.id
         )
         if result.deployed:
-            sync_schedule(self._context, flow)
+            reschedule(self._context, flow)
         # A version that is live stays as it is, unless the flow became synchronous or ceased to be.
         deploy_version(self._context, self._caller, flow.id, version.id, version.revision)
         return result.model_copy(update={"deployed": True})

@@ -41,7 +41,7 @@ def flow_changes_router(context: Context) -> APIGatewayHttpRouter:
         flow, steps = flow_changes.replace_flow(
             context, caller, flow_id, given, revision_of(if_match)
         )
-        deploy.sync_schedule(context, flow)
+        deploy.reschedule(context, flow)
         return answer(FlowDetail.with_steps(flow, steps, caller), flow)
 
     @router.patch(
@@ -52,7 +52,7 @@ def flow_changes_router(context: Context) -> APIGatewayHttpRouter:
     def patch_flow(flow_id: str, given: Patch, if_match: IfMatch = None) -> Response[FlowDetail]:
         caller = caller_of(router.current_event)
         flow, steps = patch.patch_flow(context, caller, flow_id, given.root, revision_of(if_match))
-        deploy.sync_schedule(context, flow)
+        deploy.reschedule(context, flow)
         return answer(FlowDetail.with_steps(flow, steps, caller), flow)
 
     @router.delete(
