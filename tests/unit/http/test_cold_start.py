@@ -17,10 +17,10 @@ from millrace.domain.flow import LatestSteps
 from millrace.storage.dynamodb_resources import _item
 
 AT_IMPORT: Final = {
-    "": "config limits wiring",
+    "": "config limits targets wiring",
     "connectors": "registry",
     "domain": "action base cursor errors flow flow_parts json_text metrics orders ports remembered "
-    "resource run run_states schedule targets token",
+    "resource run run_states schedule token",
     "http": "api app body idempotency parameters problems requests routing",
     "orchestration": "scheduler step_functions",
     "storage": "attributes changes codec counters dynamodb_resources dynamodb_runs keys orders "

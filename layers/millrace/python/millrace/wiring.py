@@ -8,13 +8,13 @@ from botocore.config import Config as ClientConfig
 
 from millrace.config import Config
 from millrace.connectors.registry import HttpConnectors
-from millrace.domain.targets import Targets
 from millrace.orchestration.scheduler import EventBridgeSchedules
 from millrace.orchestration.step_functions import StepFunctions
 from millrace.storage.dynamodb_resources import DynamoResources
 from millrace.storage.dynamodb_runs import DynamoRuns
 from millrace.storage.s3_blobs import S3Blobs
 from millrace.storage.ssm_secrets import SsmSecrets
+from millrace.targets import Targets
 from millrace.usecases.context import Context
 
 _CLIENT = ClientConfig(

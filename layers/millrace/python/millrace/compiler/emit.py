@@ -32,7 +32,7 @@ from millrace.compiler.states import (
     State,
     Task,
 )
-from millrace.domain.targets import Targets
+from millrace.targets import Targets
 
 INVOKE = "arn:aws:states:::lambda:invoke"
 INVOKE_AND_WAIT = "arn:aws:states:::lambda:invoke.waitForTaskToken"

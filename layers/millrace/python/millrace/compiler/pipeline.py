@@ -14,7 +14,7 @@ from millrace.compiler.plan import Plan, make_plan
 from millrace.compiler.rules import check
 from millrace.compiler.states import Machine
 from millrace.compiler.validate import validate_asl
-from millrace.domain.targets import Targets
+from millrace.targets import Targets
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from millrace.domain.base import Clock, IdFactory
 from millrace.domain.ports import Blobs, Connectors, Machines, Resources, Runs, Schedules, Secrets
-from millrace.domain.targets import Targets
+from millrace.targets import Targets
 
 
 @dataclass(frozen=True, slots=True)
