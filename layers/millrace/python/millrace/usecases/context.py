@@ -3,7 +3,16 @@
 from dataclasses import dataclass
 
 from millrace.domain.base import Clock, IdFactory
-from millrace.domain.ports import Blobs, Connectors, Machines, Resources, Runs, Schedules, Secrets
+from millrace.domain.ports import (
+    Blobs,
+    Connectors,
+    FailedRecords,
+    Machines,
+    Resources,
+    Runs,
+    Schedules,
+    Secrets,
+)
 from millrace.targets import Targets
 
 
@@ -13,6 +22,7 @@ class Context:
 
     resources: Resources
     runs: Runs
+    failed_records: FailedRecords
     blobs: Blobs
     secrets: Secrets
     connectors: Connectors

@@ -11,7 +11,7 @@ from millrace.domain.errors import (
     RuleViolationError,
     Violation,
 )
-from millrace.domain.resource import Resource
+from millrace.domain.resource import Resource, Revised
 from millrace.domain.token import Caller
 from millrace.usecases.context import Context
 
@@ -53,7 +53,7 @@ def _shared_fields(one: type[Model], other: type[Model]) -> tuple[str, ...]:
     return tuple(name for name in one.model_fields if name in other.model_fields)
 
 
-def check_revision(resource: Resource, expected: int | None) -> None:
+def check_revision(resource: Revised, expected: int | None) -> None:
     """Raise unless the caller named, by If-Match, the revision that is there."""
     if expected is None:
         raise PreconditionRequiredError(
