@@ -19,8 +19,8 @@ from millrace.storage.dynamodb_resources import _item
 AT_IMPORT: Final = {
     "": "config limits targets wiring",
     "connectors": "registry",
-    "domain": "action base cursor errors failed_record flow flow_parts json_text metrics orders ports "
-    "records remembered resource run run_states schedule token",
+    "domain": "action base cursor errors failed_record flow flow_parts json_text metrics orders "
+    "ports records remembered resource run run_states schedule token",
     "http": "api app body idempotency parameters problems requests routing",
     "orchestration": "scheduler step_functions",
     "storage": "attributes changes codec counters dynamodb_failed_records dynamodb_resources "
