@@ -17,7 +17,8 @@ from tests.support.samples import flow
 from millrace import limits
 from millrace.domain.base import Json
 from millrace.domain.ports import Create
-from millrace.http.queries import FlowsQuery, strange_names
+from millrace.http.parameters import strange_names
+from millrace.http.queries import FlowsQuery
 from millrace.usecases.includes.catalogue import FLOW, VERSION
 from millrace.usecases.includes.relation import names_of
 

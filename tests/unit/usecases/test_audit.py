@@ -15,7 +15,8 @@ from millrace.storage.memory import MemoryResources
 from millrace.usecases.apply import ApplyDocument, apply
 from millrace.usecases.audit import list_audit
 from millrace.usecases.deploy import undeploy_version
-from millrace.usecases.flows import create_flow, delete_flow, get_flow, latest_version, replace_flow
+from millrace.usecases.flow_changes import create_flow, delete_flow, replace_flow
+from millrace.usecases.flows import get_flow, latest_version
 from millrace.usecases.webhooks import WEBHOOKS
 
 READ = process_step("read")

@@ -20,7 +20,7 @@ from millrace.usecases.actions import ACTIONS
 from millrace.usecases.connections import CONNECTIONS
 from millrace.usecases.crud import Crud
 from millrace.usecases.dependencies import Dependency, dependencies_of, descendants_of
-from millrace.usecases.flows import delete_flow
+from millrace.usecases.flow_changes import delete_flow
 from millrace.usecases.integrations import INTEGRATIONS
 from millrace.usecases.patch import patch_flow
 from millrace.usecases.plain import DATA_POOLS, LABELS, NOTIFICATION_GROUPS

@@ -29,7 +29,8 @@ from millrace.usecases.actions import ACTIONS
 from millrace.usecases.callbacks import CALLBACKS
 from millrace.usecases.connections import CONNECTIONS
 from millrace.usecases.export_flow import ExportRequest, export_flow
-from millrace.usecases.flows import create_flow, get_flow, get_flow_with_steps, replace_flow
+from millrace.usecases.flow_changes import create_flow, replace_flow
+from millrace.usecases.flows import get_flow, get_flow_with_steps
 from millrace.usecases.import_request import ImportRequest, import_request
 from millrace.usecases.import_result import ImportResult
 from millrace.usecases.integrations import INTEGRATIONS

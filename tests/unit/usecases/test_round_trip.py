@@ -13,8 +13,8 @@ from millrace.domain.flow_document import FlowDocument
 from millrace.domain.notification_group import EmailTarget, NotificationGroupInput
 from millrace.domain.token import Caller
 from millrace.usecases.export_flow import ExportRequest, export_flow
+from millrace.usecases.flow_changes import create_flow
 from millrace.usecases.flow_zip import pack_document, unpack_document
-from millrace.usecases.flows import create_flow
 from millrace.usecases.import_request import ImportRequest, import_request
 from millrace.usecases.plain import NOTIFICATION_GROUPS
 

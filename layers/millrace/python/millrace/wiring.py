@@ -6,9 +6,7 @@ from typing import Literal
 
 import boto3
 from botocore.config import Config as ClientConfig
-from ulid import ULID
 
-from millrace.compiler import Targets
 from millrace.config import Config
 from millrace.connectors.registry import HttpConnectors
 from millrace.orchestration.scheduler import EventBridgeSchedules
@@ -18,6 +16,7 @@ from millrace.storage.dynamodb_resources import DynamoResources
 from millrace.storage.dynamodb_runs import DynamoRuns
 from millrace.storage.s3_blobs import S3Blobs
 from millrace.storage.ssm_secrets import SsmSecrets
+from millrace.targets import Targets
 from millrace.usecases.context import Context
 
 _CLIENT = ClientConfig(
@@ -32,6 +31,8 @@ def now() -> datetime:
 
 def new_id(prefix: str) -> str:
     """The id factory: a ULID, which sorts by the time of its making, behind a type prefix."""
+    from ulid import ULID  # noqa: PLC0415 - most requests make no id
+
     return f"{prefix}_{ULID()}"
 
 

@@ -12,9 +12,7 @@ from typing import TYPE_CHECKING
 from millrace import limits
 from millrace.domain.action import ExportAction, ImportAction, ProcessAction
 from millrace.domain.base import Json, Record
-from millrace.domain.connection import Connection, PingMethod
 from millrace.domain.ports import Pong
-from millrace.domain.records import Origin
 
 if TYPE_CHECKING:
     from millrace.connectors.connection_client import ConnectionClient
@@ -23,6 +21,8 @@ if TYPE_CHECKING:
     from millrace.connectors.http_import import HttpImporter
     from millrace.connectors.oauth2 import AccessTokens
     from millrace.connectors.process import Pipeline
+    from millrace.domain.connection import Connection, PingMethod
+    from millrace.domain.records import Origin
 
 
 class HttpConnectors:
@@ -44,7 +44,7 @@ class HttpConnectors:
 
         return AccessTokens(self._http.clock)
 
-    def _client(self, connection: Connection, secrets: Mapping[str, str]) -> "ConnectionClient":
+    def _client(self, connection: "Connection", secrets: Mapping[str, str]) -> "ConnectionClient":
         from millrace.connectors.connection_client import ConnectionClient
 
         return ConnectionClient(connection, secrets, self._http, self._tokens)
@@ -72,7 +72,7 @@ class HttpConnectors:
         return compile_expression(expression).evaluate(record)
 
     def exporter(
-        self, work: ExportAction, connection: Connection, secrets: Mapping[str, str]
+        self, work: ExportAction, connection: "Connection", secrets: Mapping[str, str]
     ) -> "HttpExporter":
         """The reader of an export."""
         from millrace.connectors.http_export import HttpExporter
@@ -82,9 +82,9 @@ class HttpConnectors:
     def importer(
         self,
         work: ImportAction,
-        connection: Connection,
+        connection: "Connection",
         secrets: Mapping[str, str],
-        request_key: Callable[[Origin, bytes], str],
+        request_key: "Callable[[Origin, bytes], str]",
     ) -> "HttpImporter":
         """The writer of an import; `request_key` names a request by its origin and body."""
         from millrace.connectors.http_import import HttpImporter
@@ -98,7 +98,7 @@ class HttpConnectors:
         return Pipeline(work.operations)
 
     def ping(
-        self, connection: Connection, secrets: Mapping[str, str], method: PingMethod, path: str
+        self, connection: "Connection", secrets: Mapping[str, str], method: "PingMethod", path: str
     ) -> Pong:
         """What became of one request, tried once and with little patience."""
         from millrace.connectors.http_client import HttpClient

@@ -6,17 +6,20 @@ Each port has an adapter for AWS and one in memory; both pass the same contract 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from millrace.domain.action import ExportAction, ImportAction, ProcessAction
 from millrace.domain.base import Json, Record
-from millrace.domain.connection import Connection, PingMethod
-from millrace.domain.failed_record import FailedRecord
 from millrace.domain.flow import MachineKind
-from millrace.domain.metrics import Counted, Grain
-from millrace.domain.records import Batch, ExportPage, Origin, RecordFailure
 from millrace.domain.resource import Resource
 from millrace.domain.run import LatestRun, Run, RunError, RunKey, RunOutcome, StepRecord
+
+if TYPE_CHECKING:
+    # Everything imports the ports, and few requests need these.
+    from millrace.domain.connection import Connection, PingMethod
+    from millrace.domain.failed_record import FailedRecord
+    from millrace.domain.metrics import Counted, Grain
+    from millrace.domain.records import Batch, ExportPage, Origin, RecordFailure
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,8 +285,8 @@ class Runs(Protocol):
         ...
 
     def counted(
-        self, workspace_id: str, flow_id: str, grain: Grain, start: datetime, end: datetime
-    ) -> tuple[Counted, ...]:
+        self, workspace_id: str, flow_id: str, grain: "Grain", start: datetime, end: datetime
+    ) -> "tuple[Counted, ...]":
         """What was counted of a flow's runs in the hours or days from `start` to before `end`."""
         ...
 
@@ -299,13 +302,13 @@ class Runs(Protocol):
 class FailedRecords(Protocol):
     """The record errors of flows. Reads are strongly consistent."""
 
-    def put(self, entries: Sequence[FailedRecord]) -> None:
+    def put(self, entries: "Sequence[FailedRecord]") -> None:
         """Note records that failed, in place of what is there under their ids."""
         ...
 
     def get_many(
         self, workspace_id: str, flow_id: str, ids: Iterable[str]
-    ) -> dict[str, FailedRecord]:
+    ) -> "dict[str, FailedRecord]":
         """Those of these errors that are there, by id."""
         ...
 
@@ -318,7 +321,7 @@ class FailedRecords(Protocol):
         step_id: str | None = None,
         limit: int = 100,
         cursor: str | None = None,
-    ) -> Listing[FailedRecord]:
+    ) -> "Listing[FailedRecord]":
         """One page of a flow's or a step's errors: by step, those of the newest runs first.
 
         Raises InvalidRequestError for a cursor that is not ours.
@@ -330,8 +333,8 @@ class FailedRecords(Protocol):
         workspace_id: str,
         flow_id: str,
         ids: Iterable[str],
-        change: Callable[[FailedRecord], FailedRecord],
-    ) -> dict[str, FailedRecord]:
+        change: "Callable[[FailedRecord], FailedRecord]",
+    ) -> "dict[str, FailedRecord]":
         """Replace those that are there by what `change` makes of each; what they are now.
 
         It gives an entry of the next revision, or the entry itself to leave it alone, and may be
@@ -426,7 +429,7 @@ class Machines(Protocol):
 class Exporter(Protocol):
     """Reads the records of one export."""
 
-    def pages(self, cursor: Json) -> Iterator[ExportPage]:
+    def pages(self, cursor: Json) -> "Iterator[ExportPage]":
         """Page by page from a page's `next_cursor`, or from the start for None.
 
         Raises StepFailed, StepTransient or StepThrottled.
@@ -442,7 +445,7 @@ class Importer(Protocol):
         """Records to give to one call of `write`, at most."""
         ...
 
-    def write(self, records: Sequence[Record], origin: Origin) -> list[RecordFailure]:
+    def write(self, records: Sequence[Record], origin: "Origin") -> "list[RecordFailure]":
         """Send one request; `origin` is where its first record came from.
 
         Raises StepFailed, StepTransient or StepThrottled.
@@ -453,11 +456,11 @@ class Importer(Protocol):
 class Process(Protocol):
     """Applies operations to records as they stream by."""
 
-    def feed(self, records: Sequence[Record]) -> Batch:
+    def feed(self, records: Sequence[Record]) -> "Batch":
         """What comes out for these records so far."""
         ...
 
-    def finish(self) -> Batch:
+    def finish(self) -> "Batch":
         """What comes out once there are no more."""
         ...
 
@@ -495,7 +498,7 @@ class Connectors(Protocol):
         ...
 
     def exporter(
-        self, work: ExportAction, connection: Connection, secrets: Mapping[str, str]
+        self, work: ExportAction, connection: "Connection", secrets: Mapping[str, str]
     ) -> Exporter:
         """The reader of an export."""
         ...
@@ -503,9 +506,9 @@ class Connectors(Protocol):
     def importer(
         self,
         work: ImportAction,
-        connection: Connection,
+        connection: "Connection",
         secrets: Mapping[str, str],
-        request_key: Callable[[Origin, bytes], str],
+        request_key: "Callable[[Origin, bytes], str]",
     ) -> Importer:
         """The writer of an import; `request_key` names a request by its origin and body."""
         ...
@@ -515,7 +518,7 @@ class Connectors(Protocol):
         ...
 
     def ping(
-        self, connection: Connection, secrets: Mapping[str, str], method: PingMethod, path: str
+        self, connection: "Connection", secrets: Mapping[str, str], method: "PingMethod", path: str
     ) -> Pong:
         """Send one request with the connection's credentials, within `limits.PING_SECONDS`."""
         ...

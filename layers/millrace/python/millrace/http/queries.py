@@ -1,15 +1,12 @@
 """What the address of a list or of one thing asks for: page, order, filters, fields, relations.
 
-Powertools reads the models for the parameters of a route. What no route knows is found here,
-since Powertools hands over only what they know.
+Powertools reads the models for the parameters of a route.
 """
 
 import re
-from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Annotated, Any, ClassVar, Final, get_args
-from urllib.parse import parse_qsl
 
 from pydantic import AfterValidator, Field, ValidationInfo, create_model, field_validator
 from pydantic.alias_generators import to_camel
@@ -17,14 +14,14 @@ from pydantic_core import PydanticCustomError
 
 from millrace import limits
 from millrace.domain.base import Model, Moment
-from millrace.domain.errors import Violation
 from millrace.domain.failed_record import Classification, ErrorSource
 from millrace.domain.ports import Order, OrderName
 from millrace.domain.resource import Resource
 from millrace.domain.token import Caller
+from millrace.http.parameters import Parameters
 from millrace.http.views import FlowDetail, FlowView, VersionView
 from millrace.usecases import flow_lists
-from millrace.usecases.includes.catalogue import FLOW, VERSION
+from millrace.usecases.includes.include import relations_of_flows, relations_of_versions
 from millrace.usecases.includes.relation import Relation, Wanted, names_of, wanted
 from millrace.usecases.lists import Asked
 
@@ -46,15 +43,6 @@ _SORTS: Final[Mapping[str, OrderName]] = {
 
 def _text(alias: str, description: str) -> Any:  # noqa: ANN401 - the default of a field
     return Field(default=None, alias=alias, max_length=_PARAMETER_LENGTH, description=description)
-
-
-class Parameters(Model):
-    """The parameters of a route."""
-
-    @classmethod
-    def names(cls) -> list[str]:
-        """As they stand in an address."""
-        return [field.alias or to_camel(name) for name, field in cls.model_fields.items()]
 
 
 class PagedQuery(Parameters):
@@ -186,21 +174,27 @@ class Shown(Parameters):
 
     include: _Include = None
 
-    relations: ClassVar[Mapping[str, Relation]]
     fields: ClassVar[Mapping[str, type[Model]]]
     """The views whose fields may be chosen, by the parameter's own field."""
+
+    @classmethod
+    def relations(cls) -> Mapping[str, Relation]:
+        """What may be included."""
+        raise NotImplementedError
 
     @field_validator("include")
     @classmethod
     def _known_relations(cls, include: str | None) -> str | None:
-        _, unknown = wanted(_listed(include), cls.relations)
-        _refuse_unknown("include", unknown, names_of(cls.relations))
+        _, unknown = wanted(_listed(include), cls.relations())
+        _refuse_unknown("include", unknown, names_of(cls.relations()))
         return include
 
     @property
     def included(self) -> Wanted:
         """The relations that are asked for."""
-        return wanted(_listed(self.include), self.relations)[0]
+        if self.include is None:
+            return Wanted()
+        return wanted(_listed(self.include), self.relations())[0]
 
     @property
     def chosen(self) -> dict[str, set[str]]:
@@ -223,8 +217,12 @@ class VersionShown(Shown):
 
     fields_versions: str | None = _text("fields[versions]", "Only these fields of versions.")
 
-    relations: ClassVar[Mapping[str, Relation]] = VERSION
     fields: ClassVar[Mapping[str, type[Model]]] = {"versions": VersionView}
+
+    @classmethod
+    def relations(cls) -> Mapping[str, Relation]:
+        """What may be included in versions."""
+        return relations_of_versions()
 
     @field_validator("fields_versions", check_fields=False)
     @classmethod
@@ -237,8 +235,12 @@ class FlowShown(VersionShown):
 
     fields_flows: str | None = _text("fields[flows]", "Only these fields of flows.")
 
-    relations: ClassVar[Mapping[str, Relation]] = FLOW
     fields: ClassVar[Mapping[str, type[Model]]] = {"flows": FlowDetail, "versions": VersionView}
+
+    @classmethod
+    def relations(cls) -> Mapping[str, Relation]:
+        """What may be included in flows."""
+        return relations_of_flows()
 
     @field_validator("fields_flows", check_fields=False)
     @classmethod
@@ -351,27 +353,6 @@ def asked_by[R: Resource](query: ListQuery, kind: type[R], caller: Caller) -> As
         cursor=query.cursor,
         page=query.page or 1,
     )
-
-
-def strange_names(raw_query: str, known: Collection[str]) -> list[Violation]:
-    """The parameters of an address that a route does not know, and those given twice."""
-    given = Counter(name for name, _ in parse_qsl(raw_query, keep_blank_values=True))
-    remedy = f"Known are {', '.join(known)}." if known else "The route takes none."
-    found = [
-        Violation(_code_of(name), name, f"There is no parameter {name!r} here.", remedy)
-        for name in given
-        if name not in known
-    ]
-    found += [
-        Violation("repeatedParameter", name, "It is given twice.", "Send one, with commas.")
-        for name, times in given.items()
-        if name in known and times > 1
-    ]
-    return found
-
-
-def _code_of(name: str) -> str:
-    return "unknownFilter" if name.startswith("filter[") else "unknownParameter"
 
 
 def _listed(value: str | None) -> list[str]:

@@ -56,12 +56,18 @@ ROUTERS: Final = {
 The longest that fits decides. A router may stand behind several.
 """
 
+CHANGING: Final = {"flows:flows_router": "flow_changes:flow_changes_router"}
+"""Routers of what is read often, to those of the other methods, which need far more modules."""
 
-def router_of(path: str) -> str | None:
-    """The name of the router that answers a path, if there is one."""
+
+def router_of(method: str, path: str) -> str | None:
+    """The name of the router that answers a method of a path, if there is one."""
     segments = path.split("/")
     fitting = [beginning for beginning in ROUTERS if _fits(beginning.split("/"), segments)]
-    return ROUTERS[max(fitting, key=len)] if fitting else None
+    if not fitting:
+        return None
+    name = ROUTERS[max(fitting, key=len)]
+    return name if method == "GET" else CHANGING.get(name, name)
 
 
 def make_router(name: str, context: Context) -> APIGatewayHttpRouter:
@@ -72,7 +78,8 @@ def make_router(name: str, context: Context) -> APIGatewayHttpRouter:
 
 def all_routers(context: Context) -> Iterable[APIGatewayHttpRouter]:
     """Every router once."""
-    return (make_router(name, context) for name in dict.fromkeys(ROUTERS.values()))
+    names = dict.fromkeys([*ROUTERS.values(), *CHANGING.values()])
+    return (make_router(name, context) for name in names)
 
 
 def _fits(beginning: list[str], segments: list[str]) -> bool:

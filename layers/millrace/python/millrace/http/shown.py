@@ -17,16 +17,16 @@ from millrace.domain.token import Caller
 from millrace.http.body import JSON
 from millrace.http.requests import Links, Meta
 from millrace.http.views import FlowDetail, FlowView, RunView, VersionView
-from millrace.usecases.includes.catalogue import FLOW, VERSION
+from millrace.usecases.includes.include import relations_of_flows, relations_of_versions
 from millrace.usecases.includes.relation import COUNT, EXISTS, Node, Relation
 
 
-def _described(relations: Mapping[str, Relation]) -> Callable[[dict[str, Any]], None]:
+def _described(relations: Callable[[], Mapping[str, Relation]]) -> Callable[[dict[str, Any]], None]:
     """Describes a model of which a request chooses the fields and adds relations."""
 
     def describe(schema: dict[str, Any]) -> None:
         schema.pop("required", None)
-        for name, relation in relations.items():
+        for name, relation in relations().items():
             one = {"anyOf": [{"type": "object"}, {"type": "null"}]}
             shown = {"type": "array", "items": {}} if relation.many else one
             schema["properties"] |= {
@@ -44,18 +44,18 @@ class ShownFlow(FlowDetail):
     Lists leave `steps` out.
     """
 
-    model_config = ConfigDict(json_schema_extra=_described(FLOW))
+    model_config = ConfigDict(json_schema_extra=_described(relations_of_flows))
 
 
 class ShownVersion(VersionView):
     """A version; a request may choose fields, and include relations."""
 
-    model_config = ConfigDict(json_schema_extra=_described(VERSION))
+    model_config = ConfigDict(json_schema_extra=_described(relations_of_versions))
 
 
 def partly[V: Model](view: type[V]) -> type[V]:
     """A view of which a request may choose the fields, for the OpenAPI document."""
-    described = {"json_schema_extra": _described({})}
+    described = {"json_schema_extra": _described(dict)}
     return create_model(
         f"Shown{view.__name__}", __base__=view, __doc__=view.__doc__, __cls_kwargs__=described
     )

@@ -18,7 +18,7 @@ from millrace.domain.flow import FlowInput
 from millrace.domain.token import Caller
 from millrace.usecases.apply import ApplyDocument, check_document
 from millrace.usecases.context import Context
-from millrace.usecases.flows import check_flow
+from millrace.usecases.flow_changes import check_flow
 from millrace.usecases.import_request import ImportRequest, check_import
 
 

@@ -1,6 +1,7 @@
 """Resources as items of the table, and back."""
 
 import json
+from functools import cache
 from typing import Any
 
 from pydantic.alias_generators import to_camel
@@ -12,10 +13,16 @@ from millrace.storage.codec import pack, unpack
 from millrace.storage.orders import order_keys
 
 
+@cache
+def _names_beside(kind: type[Resource]) -> tuple[str, ...]:
+    """The attributes of what is kept beside a resource."""
+    return tuple(map(to_camel, kind.beside))
+
+
 def resource_of[R: Resource](kind: type[R], item: dict[str, Any]) -> R:
     """The model of an item, with what is kept beside it."""
     beside: dict[str, str] = {}
-    for name in map(to_camel, kind.beside):
+    for name in _names_beside(kind):
         match item.get(name):
             case {"SS": ids}:
                 beside[name] = json.dumps(sorted(ids))

@@ -37,9 +37,10 @@ from millrace.usecases.checks import (
 from millrace.usecases.connections import CONNECTIONS
 from millrace.usecases.context import Context
 from millrace.usecases.crud import Crud
-from millrace.usecases.deploy import deploy_version, sync_schedule
+from millrace.usecases.deploy import deploy_version, reschedule
 from millrace.usecases.file_references import FileReferences
-from millrace.usecases.flows import changed_flow, creation, latest_version, new_flow
+from millrace.usecases.flow_changes import changed_flow, creation, new_flow
+from millrace.usecases.flows import latest_version
 from millrace.usecases.references import ToCome, check_references
 from millrace.usecases.resources import refuse
 from millrace.usecases.webhooks import WEBHOOKS
@@ -340,13 +341,13 @@ class _Apply:
     def _deploy(self, given: AppliedFlow, result: AppliedFlowResult) -> AppliedFlowResult:
         flow = self._context.resources.get(Flow, self._caller.workspace_id, result.id)
         if not given.deploy or not given.steps:
-            sync_schedule(self._context, flow)
+            reschedule(self._context, flow)
             return result
         version = self._context.resources.get(
             Version, self._caller.workspace_id, result.version_id, parent_id=flow.id
         )
         if result.deployed:
-            sync_schedule(self._context, flow)
+            reschedule(self._context, flow)
         # A version that is live stays as it is, unless the flow became synchronous or ceased to be.
         deploy_version(self._context, self._caller, flow.id, version.id, version.revision)
         return result.model_copy(update={"deployed": True})

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from millrace.compiler import Targets
 from millrace.domain.base import Clock, IdFactory
 from millrace.domain.ports import (
     Blobs,
@@ -14,6 +13,7 @@ from millrace.domain.ports import (
     Schedules,
     Secrets,
 )
+from millrace.targets import Targets
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,8 @@ from millrace.domain.token import Caller
 from millrace.usecases.audit import audited
 from millrace.usecases.checks import Lookup, connection_of, pointer_token, unknown_connection
 from millrace.usecases.context import Context
-from millrace.usecases.flows import check_flow, creation, get_flow_with_steps, get_version, new_flow
+from millrace.usecases.flow_changes import check_flow, creation, new_flow
+from millrace.usecases.flows import get_flow_with_steps, get_version
 from millrace.usecases.resources import born, fields_of, refuse
 
 _COPY: Final = " (copy)"

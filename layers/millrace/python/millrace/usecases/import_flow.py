@@ -22,8 +22,9 @@ from millrace.domain.token import Caller
 from millrace.usecases.audit import audited
 from millrace.usecases.checks import check_graph, check_settings, check_steps
 from millrace.usecases.context import Context
-from millrace.usecases.deploy import sync_schedule
-from millrace.usecases.flows import changed_flow, creation, latest_version, new_flow
+from millrace.usecases.deploy import reschedule
+from millrace.usecases.flow_changes import changed_flow, creation, new_flow
+from millrace.usecases.flows import latest_version
 from millrace.usecases.import_addresses import ImportedAddresses
 from millrace.usecases.import_overrides import ImportMetadata, overridden, place_of
 from millrace.usecases.import_resources import ImportedResources
@@ -125,7 +126,7 @@ class _Import:
             self._plan.obsolete_secrets,
         )
         if self._before is not None:
-            sync_schedule(self._context, flow)
+            reschedule(self._context, flow)
         return ImportResult(
             revision=flow.revision,
             resources=tuple(self._plan.told),

@@ -11,7 +11,8 @@ from millrace.domain.flow import Flow, FlowInput, FlowSettings, Step, Version
 from millrace.domain.patch import PatchOperation
 from millrace.domain.token import Caller
 from millrace.usecases.context import Context
-from millrace.usecases.flows import get_flow, latest_version, store_changed
+from millrace.usecases.flow_changes import store_changed
+from millrace.usecases.flows import get_flow, latest_version
 from millrace.usecases.json_patch import Patched, patched, places_of, reads_of
 from millrace.usecases.resources import check_revision, fields_of, refuse
 from millrace.usecases.write_only import write_only_places

@@ -13,7 +13,8 @@ from millrace.usecases.checks import undeployable, unknown_connection
 from millrace.usecases.context import Context
 from millrace.usecases.copies import read_actions, rewire, used_connections
 from millrace.usecases.deploy import deploy_version
-from millrace.usecases.flows import changed_flow, check_flow, get_flow, get_version, latest_version
+from millrace.usecases.flow_changes import changed_flow, check_flow
+from millrace.usecases.flows import get_flow, get_version, latest_version
 from millrace.usecases.lifecycle import cancel_run
 from millrace.usecases.resources import check_revision, fields_of, refuse
 
