@@ -12,7 +12,6 @@ from millrace.usecases.context import Context
 from millrace.usecases.pages import PageWriter
 
 _REMEMBER_EVERY: Final = timedelta(seconds=1)
-_STOP_BEFORE_DEADLINE: Final = timedelta(seconds=60)
 
 
 class Progress:
@@ -23,12 +22,12 @@ class Progress:
         context: Context,
         run: Run,
         record: StepRecord,
-        time_left: Callable[[], timedelta],
+        must_stop: Callable[[], bool],
     ) -> None:
         self._context = context
         self._key = run.key
         self._record = record
-        self._time_left = time_left
+        self._must_stop = must_stop
         # A try that lost its place may still be writing, so each writes under a name of its own.
         prefix = (
             f"{run.workspace_id}/runs/{run.id}/{record.attempt:02d}/{record.step_id}"
@@ -74,7 +73,7 @@ class Progress:
         if durable or now - self._saved_at >= _REMEMBER_EVERY:
             self._save({})
             self._saved_at = now
-        if self._time_left() < _STOP_BEFORE_DEADLINE:
+        if self._must_stop():
             # The machine comes back at once, in a new invocation with its full time.
             raise StepThrottled("continues", "the step goes on in a new invocation", now)
 
