@@ -19,6 +19,7 @@ from millrace.storage.memory import (
     MemoryRuns,
     MemorySchedules,
     MemorySecrets,
+    scratch,
 )
 from millrace.usecases.connections import CONNECTIONS
 from millrace.usecases.context import Context
@@ -59,6 +60,7 @@ class World:
             targets=Targets("arn:run-step", "arn:lifecycle"),
             clock=self.clock,
             new_id=self.new_id,
+            scratch=scratch,
         )
 
     def connection(self, name: str = "shop") -> Connection:

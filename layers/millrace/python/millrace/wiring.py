@@ -10,6 +10,7 @@ from ulid import ULID
 from millrace.compiler import Targets
 from millrace.config import Config
 from millrace.connectors.registry import HttpConnectors
+from millrace.domain.ports import Scratch
 from millrace.orchestration.scheduler import EventBridgeSchedules
 from millrace.orchestration.step_functions import StepFunctions
 from millrace.storage.dynamodb_resources import DynamoResources
@@ -31,6 +32,13 @@ def now() -> datetime:
 def new_id(prefix: str) -> str:
     """The id factory: a ULID, which sorts by the time of its making, behind a type prefix."""
     return f"{prefix}_{ULID()}"
+
+
+def scratch() -> Scratch:
+    """Stores in memory; imported for tests of flows, which few requests are."""
+    from millrace.storage.memory import scratch as stores  # noqa: PLC0415 - see above
+
+    return stores()
 
 
 def aws_context(config: Config) -> Context:
@@ -60,4 +68,5 @@ def aws_context(config: Config) -> Context:
         targets=Targets(config.run_step_arn, config.lifecycle_arn),
         clock=now,
         new_id=new_id,
+        scratch=scratch,
     )

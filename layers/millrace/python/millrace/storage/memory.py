@@ -25,6 +25,7 @@ from millrace.domain.ports import (
     Ref,
     Replace,
     Schedule,
+    Scratch,
 )
 from millrace.domain.resource import Resource
 from millrace.domain.run import (
@@ -353,6 +354,11 @@ class MemoryBlobs:
         if key not in self.objects:
             raise NotFoundError(f"there is nothing stored under {key!r}")
         return self.objects[key]
+
+
+def scratch() -> Scratch:
+    """Stores for once."""
+    return Scratch(MemoryRuns(), MemoryBlobs())
 
 
 class MemorySecrets:

@@ -1,10 +1,20 @@
 """What every use case is given: the ports, the clock and the id factory."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from millrace.compiler import Targets
 from millrace.domain.base import Clock, IdFactory
-from millrace.domain.ports import Blobs, Connectors, Machines, Resources, Runs, Schedules, Secrets
+from millrace.domain.ports import (
+    Blobs,
+    Connectors,
+    Machines,
+    Resources,
+    Runs,
+    Schedules,
+    Scratch,
+    Secrets,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,3 +31,4 @@ class Context:
     targets: Targets
     clock: Clock
     new_id: IdFactory
+    scratch: Callable[[], Scratch]

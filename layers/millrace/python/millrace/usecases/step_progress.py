@@ -11,6 +11,9 @@ from millrace.domain.run import Counts, Run, RunError, StepRecord, StepStatus
 from millrace.usecases.context import Context
 from millrace.usecases.pages import PageWriter
 
+CONTINUES: Final = "continues"
+"""The code of the error by which a step stops because its time is over."""
+
 _REMEMBER_EVERY: Final = timedelta(seconds=1)
 
 
@@ -75,7 +78,7 @@ class Progress:
             self._saved_at = now
         if self._must_stop():
             # The machine comes back at once, in a new invocation with its full time.
-            raise StepThrottled("continues", "the step goes on in a new invocation", now)
+            raise StepThrottled(CONTINUES, "the step goes on in a new invocation", now)
 
     def interrupt(self, error: StepError) -> None:
         """Remember where to go on after an error that may pass."""
