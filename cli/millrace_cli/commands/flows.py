@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 type JsonObject = dict[str, Any]
 
-app = typer.Typer(cls=context.Group, no_args_is_help=True, help="List and show flows.")
+app = typer.Typer(cls=context.Group, no_args_is_help=True, help="List, show and test flows.")
 
 FlowName = Annotated[
     str, typer.Argument(metavar="FLOW", help="Id or stable key.", show_default=False)

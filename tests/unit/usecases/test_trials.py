@@ -27,15 +27,9 @@ from millrace.domain.flow import ExceptionBehavior, Flow, Step
 from millrace.domain.trial import StepTrial, Trial
 from millrace.usecases.connections import CONNECTIONS
 from millrace.usecases.flows import get_flow
+from millrace.usecases.trial_results import get_trial, list_trials
 from millrace.usecases.trial_shown import Display
-from millrace.usecases.trials import (
-    StepTrialRequest,
-    TrialRequest,
-    get_trial,
-    list_trials,
-    try_flow,
-    try_step,
-)
+from millrace.usecases.trials import StepTrialRequest, TrialRequest, try_flow, try_step
 
 CONTINUE = (ExceptionBehavior(type="failure", strategy="continue"),)
 STOP = (ExceptionBehavior(type="partial_success", strategy="stop"),)

@@ -14,7 +14,6 @@ from millrace.domain.flow_parts import LayoutDirection
 from millrace.domain.integration import Integration
 from millrace.domain.ports import Change, Create, Delete, Listing, Put, Ref, Replace
 from millrace.domain.token import Caller
-from millrace.domain.trial import Trial
 from millrace.domain.webhook import Webhook
 from millrace.usecases.api_keys import changed_keys, new_keys
 from millrace.usecases.audit import audited
@@ -320,10 +319,12 @@ def delete_flow(context: Context, caller: Caller, flow_id: str, revision: int | 
         context.resources.commit(Delete(webhook, parent_id=flow.id, parent_is_gone=True))
         if webhook.secrets_key is not None:
             context.secrets.delete(webhook.secrets_key)
-    for trial in _all(context, Trial, flow):
-        context.resources.commit(Delete(trial, parent_id=flow.id))
     for callback in _all(context, Callback, flow):
         context.resources.commit(Delete(callback, parent_id=flow.id, parent_is_gone=True))
+    # Results are made of many models, for which no other request about flows should pay.
+    from millrace.usecases.trial_results import forget_trials  # noqa: PLC0415 - see above
+
+    forget_trials(context, flow)
 
 
 def _refuse_if_running(context: Context, flow: Flow, versions: Iterable[Version]) -> None:
@@ -335,7 +336,7 @@ def _refuse_if_running(context: Context, flow: Flow, versions: Iterable[Version]
         raise ConflictError("runs of the flow are not over; wait for them, or cancel them")
 
 
-def _all[R: (Version, Webhook, Callback, Trial)](
+def _all[R: (Version, Webhook, Callback)](
     context: Context, kind: type[R], flow: Flow
 ) -> Iterator[R]:
     cursor = None

@@ -15,7 +15,7 @@ from millrace.domain.base import Json, Model, Record
 from millrace.domain.errors import NotFoundError, Violation
 from millrace.domain.flow import Flow, Step, Version
 from millrace.domain.flow_parts import MediaType
-from millrace.domain.ports import Create, Listing
+from millrace.domain.ports import Create
 from millrace.domain.run import Trigger
 from millrace.domain.token import Caller
 from millrace.domain.trial import Trial
@@ -108,26 +108,6 @@ def try_step(
     steps = tuple(changed.get(other.id, other) for other in version.steps)
     version = version.model_copy(update={"steps": steps})
     return _try(context, caller, version, scope, payload, how)
-
-
-def get_trial(context: Context, caller: Caller, flow_id: str, trial_id: str) -> Trial:
-    """The result of one test of a flow."""
-    return context.resources.get(Trial, caller.workspace_id, trial_id, parent_id=flow_id)
-
-
-def list_trials(
-    context: Context, caller: Caller, flow_id: str, limit: int, cursor: str | None
-) -> Listing[Trial]:
-    """One page of the results of a flow's tests, newest first."""
-    flow = get_flow(context, caller, flow_id)
-    return context.resources.page(
-        Trial,
-        caller.workspace_id,
-        parent_id=flow.id,
-        limit=limit,
-        cursor=cursor,
-        newest_first=True,
-    )
 
 
 def _chosen(

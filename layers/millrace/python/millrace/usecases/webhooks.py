@@ -208,7 +208,7 @@ def receive_delivery(context: Context, webhook_id: str, delivery: Delivery) -> A
     try:
         payload = delivered(delivery, webhook.hmac_header)
     except ValueError as error:
-        content_type = delivery.headers.get("content-type", "")
+        content_type = delivery.headers.get("content-type", "").partition(";")[0].strip().lower()
         raise RuleViolationError(
             f"the body is not what its content type {content_type!r} says",
             [Violation("badBody", "", str(error), "Send valid JSON, or another content type.")],

@@ -5,16 +5,16 @@ from typing import Final
 
 from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 
-from millrace.domain.errors import NotFoundError
+from millrace.domain.errors import ConflictError, NotFoundError
 from millrace.domain.ports import Listing
 from millrace.http.documented import WITH_BODY, answers
 from millrace.http.requests import Cursor, Limit, Page, caller_of, page
-from millrace.http.views import TrialSummary, TrialView
-from millrace.usecases import trials
+from millrace.http.trial_views import TrialSummary, TrialView
+from millrace.usecases import trial_results, trials
 from millrace.usecases.context import Context
 from millrace.usecases.trials import StepTrialRequest, TrialRequest
 
-_TESTED: Final = answers(HTTPStatus.OK, *WITH_BODY, NotFoundError)
+_TESTED: Final = answers(HTTPStatus.OK, *WITH_BODY, NotFoundError, ConflictError)
 _FOUND: Final = answers(HTTPStatus.OK, NotFoundError)
 
 
@@ -38,7 +38,7 @@ def trials_router(context: Context) -> APIGatewayHttpRouter:
         flow_id: str, per_page: Limit = 25, cursor: Cursor = None
     ) -> Page[TrialSummary]:
         caller = caller_of(router.current_event)
-        listing = trials.list_trials(context, caller, flow_id, per_page, cursor)
+        listing = trial_results.list_trials(context, caller, flow_id, per_page, cursor)
         told = tuple(TrialSummary.of(trial) for trial in listing.items)
         path = f"/v1/flows/{flow_id}/testExecutionResults"
         return page(path, Listing(told, listing.cursor), per_page)
@@ -48,6 +48,6 @@ def trials_router(context: Context) -> APIGatewayHttpRouter:
     )
     def get_test_result(flow_id: str, test_id: str) -> TrialView:
         caller = caller_of(router.current_event)
-        return TrialView.of(trials.get_trial(context, caller, flow_id, test_id))
+        return TrialView.of(trial_results.get_trial(context, caller, flow_id, test_id))
 
     return router
