@@ -161,7 +161,10 @@ def test_what_cannot_be_tested_is_refused_by_name(alice: Client) -> None:
     assert alice("POST", url, bad).errors == {("badPayload", "/payload")}
     assert alice("POST", url, bad | {"payload": {}}).errors == {("notText", "/payload")}
     given: Json = {"records": [{}], "payload": None}
-    assert alice("POST", step_url, given).errors == {("recordsOfExport", "/records")}
+    assert alice("POST", step_url, given).errors == {
+        ("recordsOfExport", "/records"),
+        ("payloadBesideRecords", "/payload"),
+    }
     assert alice("POST", f"/v1/flows/{made['id']}/steps/x/test", {}).status == 404
     assert table() == before
 

@@ -24,7 +24,7 @@ from millrace.domain.authentication import BearerAuth
 from millrace.domain.connection import ConnectionInput
 from millrace.domain.errors import NotFoundError, StepFailed, StepTransient
 from millrace.domain.flow import ExceptionBehavior, Flow, Step
-from millrace.domain.trial import StepTrial, Trial
+from millrace.domain.trial import ShownRecords, StepTrial, Trial
 from millrace.usecases.connections import CONNECTIONS
 from millrace.usecases.flows import get_flow
 from millrace.usecases.trial_results import get_trial, list_trials
@@ -239,13 +239,16 @@ def test_any_record_can_be_shown_and_kept(world: World) -> None:
     deep: dict[str, Any] = {}
     for _ in range(300):
         deep = {"d": deep}
-    payload = [{"text": "\ud800!", "big": 10**30, "none": None}, deep]
-    made = flow(world, import_step())
+    payload = [{"text": "\ud800!", "big": 10**30, "none": None}, deep | {"n": "?"}]
+    made = flow(world, import_step(filter="$number(n) != 1"))
     trial = try_flow(world.context, ALICE, made.id, TrialRequest(payload=payload))
     (step,) = trial.steps
     assert step.input.data[0] == {"text": "?!", "big": 10**30, "none": None}
+    unclear, unsendable = step.errors.data
+    assert (unclear.code, unsendable.code) == ("expressionFailed", "textNotUnicode")
     assert "too deeply" in json.dumps(step.input.data[1])
-    assert [each.code for each in step.errors.data] == ["textNotUnicode"]
+    assert "too deeply" in json.dumps(unclear.record)
+    assert unsendable.record == step.input.data[0]
     assert get_trial(world.context, ALICE, made.id, trial.id) == trial
 
 
@@ -282,6 +285,9 @@ def test_secrets_are_masked_before_anything_is_cut(world: World) -> None:
     """No part of one is left at the end of a long body; the longest goes first."""
     display = Display({"t0ken", "t0ken-long", ""}, 1_000)
     assert display.text("a t0ken-long and a t0ken") == "a *** and a ***"
+    numbers = {"n": [1234, 1.5, True, float("inf")], "t0ken": None}
+    shown = Display({"1234", "t0ken"}, 1_000).shown(ShownRecords, [numbers], 1)
+    assert shown.data == ({"n": ["***", 1.5, True, "inf"], "***": None},)
     auth = BearerAuth(type="bearer", token=SecretStr("canary-secret"))
     given = ConnectionInput(name="Shop", base_url="https://shop.example", auth=auth)
     shop = CONNECTIONS.create(world.context, ALICE, given)

@@ -33,7 +33,7 @@ class Display:
         data: list[Json] = []
         left = self._share
         for thing in islice(things, limits.TEST_ITEMS_SHOWN):
-            value = self._clean(thing.model_dump() if isinstance(thing, Model) else thing)
+            value = self._clean(dict(thing))
             left -= len(json.dumps(value, ensure_ascii=False).encode())
             if left < 0:
                 break
@@ -52,7 +52,9 @@ class Display:
                 return {self.text(key): self._clean(each, depth + 1) for key, each in value.items()}
             case list() | tuple():
                 return [self._clean(each, depth + 1) for each in value]
-            case float() if not math.isfinite(value):
-                return str(value)
-            case _:
+            case bool() | None:
                 return value
+            case _:
+                text = str(value)
+                shown = self.text(text)
+                return value if shown == text and math.isfinite(value) else shown

@@ -4,11 +4,12 @@ The worker itself carries out the steps, one after the other, with stores that n
 into, and with connectors that read one page and send nothing. What is kept is the result.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from datetime import timedelta
 
 from pydantic import Field
+from pydantic.alias_generators import to_camel
 
 from millrace import limits
 from millrace.domain.base import Json, Model, Record
@@ -91,12 +92,11 @@ def try_step(
     if step_id not in by_id:
         raise NotFoundError(f"there is no step {step_id!r}")
     step = by_id[step_id]
-    payload = _payload(flow, asked)
     if asked.records is None:
-        scope = _with_all_before(by_id, step)
+        scope, payload = _with_all_before(by_id, step), _payload(flow, asked)
         changed = {step.id: step.model_copy(update={"is_skipped": False})}
     else:
-        _refuse_records_of_export(step)
+        refuse(_misplaced_records(step, asked))
         scope, payload = {step.id}, list(asked.records)
         # Steps of an exclusive group share their input, also one that comes from here.
         changed = {
@@ -146,11 +146,14 @@ def _with_all_before(by_id: dict[str, Step], step: Step) -> set[str]:
     return found
 
 
-def _refuse_records_of_export(step: Step) -> None:
+def _misplaced_records(step: Step, asked: StepTrialRequest) -> Iterator[Violation]:
     if step.type == "Export":
         message = f"Step {step.id!r} is an export, which takes no records."
         remedy = "Leave them out, or test a step that comes after it."
-        refuse([Violation("recordsOfExport", "/records", message, remedy)])
+        yield Violation("recordsOfExport", "/records", message, remedy)
+    for name in sorted({"payload", "payload_content_type"} & asked.model_fields_set):
+        message = "The step takes the records, so nothing takes the payload."
+        yield Violation("payloadBesideRecords", f"/{to_camel(name)}", message, "Send one of them.")
 
 
 def _try(
