@@ -3,7 +3,12 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from millrace.connectors.expressions import ExpressionError, check_expression, matches
+from millrace.connectors.expressions import (
+    ExpressionError,
+    check_expression,
+    compile_expression,
+    matches,
+)
 from millrace.connectors.process import Pipeline
 from millrace.connectors.registry import HttpConnectors
 from millrace.domain.action import ExportAction, ImportAction, ProcessAction
@@ -11,7 +16,7 @@ from millrace.domain.base import Json, Record
 from millrace.domain.connection import Connection, PingMethod
 from millrace.domain.errors import StepError
 from millrace.domain.ports import Exporter, Importer, Pong, Unsent
-from millrace.domain.records import ExportPage, RecordFailure
+from millrace.domain.records import ExportPage, Origin, RecordFailure
 
 type Trouble = StepError | OSError
 """What a system or a Lambda may do to a worker; an OSError stands for a crash."""
@@ -60,6 +65,10 @@ class ScriptedConnectors:
         """See Connectors."""
         return matches(expression, record)
 
+    def evaluate(self, expression: str, record: Record) -> Json:
+        """See Connectors."""
+        return compile_expression(expression).evaluate(record)
+
     def process(self, work: ProcessAction) -> Pipeline:
         """See Connectors."""
         return Pipeline(work.operations)
@@ -77,7 +86,7 @@ class ScriptedConnectors:
         work: ImportAction,
         connection: Connection,
         secrets: Mapping[str, str],
-        request_key: Callable[[int, bytes], str],
+        request_key: Callable[[Origin, bytes], str],
     ) -> Importer:
         """See Connectors."""
         del connection
@@ -101,7 +110,7 @@ class ScriptedConnectors:
         self,
         work: ImportAction,
         connection: Connection,
-        request_key: Callable[[int, bytes], str],
+        request_key: Callable[[Origin, bytes], str],
         note: Callable[[Unsent], None],
     ) -> Importer:
         """See Connectors."""
@@ -138,14 +147,14 @@ class _ScriptedExporter:
 class _ScriptedImporter:
     script: ScriptedConnectors
     work: ImportAction
-    request_key: Callable[[int, bytes], str]
+    request_key: Callable[[Origin, bytes], str]
 
     @property
     def batch_size(self) -> int:
         """See Importer."""
         return self.work.http.batch_size or 1
 
-    def write(self, records: Sequence[Record], position: int) -> list[RecordFailure]:
+    def write(self, records: Sequence[Record], origin: Origin) -> list[RecordFailure]:
         """See Importer."""
         failures = [
             RecordFailure(index, "http422", "not wanted")
@@ -153,9 +162,9 @@ class _ScriptedImporter:
             if record in self.script.refused
         ]
         taken = tuple(record for record in records if record not in self.script.refused)
-        key = self.request_key(position, repr(records).encode())
-        self.script.written.append(Written(self.work.http.path, position, key, taken))
-        _meet(self.script.write_trouble, position)
+        key = self.request_key(origin, repr(records).encode())
+        self.script.written.append(Written(self.work.http.path, origin.position, key, taken))
+        _meet(self.script.write_trouble, origin.position)
         return failures
 
 

@@ -14,7 +14,7 @@ from millrace.domain.action import ImportAction
 from millrace.domain.authentication import BearerAuth
 from millrace.domain.base import Json
 from millrace.domain.errors import StepTransient
-from millrace.domain.records import ExportPage
+from millrace.domain.records import ExportPage, Origin
 
 if TYPE_CHECKING:
     from millrace.domain.ports import Unsent
@@ -44,10 +44,14 @@ def test_a_preview_needs_no_secret_and_sends_nothing() -> None:
     work = {"type": "Import", "connectionId": "con_1", "http": {"path": "/in", "batchSize": 2}}
     shop = connection(auth=BearerAuth(type="bearer"), headers={"X-Tenant": "1"})
     noted: list[Unsent] = []
-    importer = HttpConnectors().preview(
-        ImportAction.model_validate(work), shop, lambda position, _: f"key-{position}", noted.append
-    )
-    assert importer.write([{"n": 1}, {"text": "\ud800"}], 4)[0].code == "textNotUnicode"
+    action = ImportAction.model_validate(work)
+
+    def key(origin: Origin, _: bytes) -> str:
+        return f"key-{origin.position}"
+
+    importer = HttpConnectors().preview(action, shop, key, noted.append)
+    failures = importer.write([{"n": 1}, {"text": "\ud800"}], Origin("run_1", 4))
+    assert [failure.code for failure in failures] == ["textNotUnicode"]
     (request,) = noted
     assert (request.method, request.url) == ("POST", "https://shop.example/in")
     assert request.body == b'[{"n":1}]'

@@ -223,6 +223,20 @@ def test_a_filter_that_fails_shows_the_record(world: World) -> None:
     assert (request.url, request.body_bytes) == ("https://shop.example/orders", 17)
 
 
+def test_record_errors_are_neither_noted_nor_resolved(world: World) -> None:
+    """What fails in a test is in its result; a success does not count for the errors of runs."""
+    step = process_step(expression="$number(n) > 0 ? $ : 1", trace_key="id")
+    made = world.deployed(step)
+    world.step(world.start(made, {"id": 1, "n": "?"}), "map")
+    (noted,) = world.failed_records.page(ALICE.workspace_id, made.id).items
+    asked = TrialRequest(payload=[{"id": 1, "n": 1}, {"id": 2, "n": "?"}])
+    trial = try_flow(world.context, ALICE, made.id, asked)
+    assert trial.steps[0].counts.records_failed == 1
+    assert world.failed_records.page(ALICE.workspace_id, made.id).items == (noted,)
+    world.step(world.start(made, {"id": 1, "n": 1}), "map")
+    assert world.failed_records.page(ALICE.workspace_id, made.id).items == ()
+
+
 def test_other_flows_are_not_run(world: World) -> None:
     """A step of type Flow says so, and can be continued after."""
     other = world.flow(process_step())

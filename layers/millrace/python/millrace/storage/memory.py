@@ -50,6 +50,7 @@ from millrace.storage.changes import (
     subject,
 )
 from millrace.storage.codec import pack, unpack
+from millrace.storage.memory_failed_records import MemoryFailedRecords
 from millrace.storage.orders import order_keys
 
 
@@ -358,7 +359,7 @@ class MemoryBlobs:
 
 def scratch() -> Scratch:
     """Stores for once."""
-    return Scratch(MemoryRuns(), MemoryBlobs())
+    return Scratch(MemoryRuns(), MemoryBlobs(), MemoryFailedRecords())
 
 
 class MemorySecrets:

@@ -8,6 +8,7 @@ from millrace.domain.base import Clock, IdFactory
 from millrace.domain.ports import (
     Blobs,
     Connectors,
+    FailedRecords,
     Machines,
     Resources,
     Runs,
@@ -23,6 +24,7 @@ class Context:
 
     resources: Resources
     runs: Runs
+    failed_records: FailedRecords
     blobs: Blobs
     secrets: Secrets
     connectors: Connectors

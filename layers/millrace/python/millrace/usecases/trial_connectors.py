@@ -11,7 +11,7 @@ from millrace.domain.connection import Connection, PingMethod
 from millrace.domain.errors import StepThrottled
 from millrace.domain.flow import Step
 from millrace.domain.ports import Connectors, Exporter, Importer, Pong, Process, Unsent
-from millrace.domain.records import Batch, ExportPage, RecordError, RecordFailure
+from millrace.domain.records import Batch, ExportPage, Origin, RecordError, RecordFailure
 from millrace.domain.trial import PlannedRequest, RecordTrouble
 from millrace.usecases.step_progress import CONTINUES
 
@@ -73,6 +73,11 @@ class Rehearsal:
                 self.trouble(error.code, error.message, record)
             raise
 
+    def evaluate(self, expression: str, record: Record) -> Json:
+        """See Connectors."""
+        self.deadline.check()
+        return self.connectors.evaluate(expression, record)
+
     def exporter(
         self, work: ExportAction, connection: Connection, secrets: Mapping[str, str]
     ) -> Exporter:
@@ -88,7 +93,7 @@ class Rehearsal:
         work: ImportAction,
         connection: Connection,
         secrets: Mapping[str, str],
-        request_key: Callable[[int, bytes], str],
+        request_key: Callable[[Origin, bytes], str],
     ) -> Importer:
         """See Connectors."""
         self.hidden.update(secrets.values())
@@ -127,7 +132,7 @@ class Rehearsal:
         self,
         work: ImportAction,
         connection: Connection,
-        request_key: Callable[[int, bytes], str],
+        request_key: Callable[[Origin, bytes], str],
         note: Callable[[Unsent], None],
     ) -> Importer:
         """See Connectors."""
@@ -180,9 +185,9 @@ class _Preview:
     def batch_size(self) -> int:
         return self.importer.batch_size
 
-    def write(self, records: Sequence[Record], position: int) -> list[RecordFailure]:
+    def write(self, records: Sequence[Record], origin: Origin) -> list[RecordFailure]:
         self.rehearsal.deadline.check()
-        failures = self.importer.write(records, position)
+        failures = self.importer.write(records, origin)
         self.rehearsal.failed(failures, records)
         return failures
 

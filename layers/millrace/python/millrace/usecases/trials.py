@@ -167,7 +167,9 @@ def _try(
     bookkeeping = born(context, caller, Trial)
     started = bookkeeping["created_at"]
     stores = context.scratch()
-    aside = replace(context, runs=stores.runs, blobs=stores.blobs)
+    aside = replace(
+        context, runs=stores.runs, blobs=stores.blobs, failed_records=stores.failed_records
+    )
     run = new_run(aside, version, "", Trigger(source="manual"), payload, how)
     aside.runs.create(run)
     deadline = Deadline(context.clock, started + timedelta(seconds=limits.TEST_SECONDS))
