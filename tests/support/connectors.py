@@ -112,9 +112,10 @@ class ScriptedConnectors:
         connection: Connection,
         request_key: Callable[[Origin, bytes], str],
         note: Callable[[Unsent], None],
+        hide: Callable[[Iterable[str]], None],
     ) -> Importer:
         """See Connectors."""
-        return HttpConnectors().preview(work, connection, request_key, note)
+        return HttpConnectors().preview(work, connection, request_key, note, hide)
 
     def ping(
         self, connection: Connection, secrets: Mapping[str, str], method: PingMethod, path: str

@@ -49,10 +49,12 @@ def test_a_preview_needs_no_secret_and_sends_nothing() -> None:
     def key(origin: Origin, _: bytes) -> str:
         return f"key-{origin.position}"
 
-    importer = HttpConnectors().preview(action, shop, key, noted.append)
+    hidden: set[str] = set()
+    importer = HttpConnectors().preview(action, shop, key, noted.append, hidden.update)
     failures = importer.write([{"n": 1}, {"text": "\ud800"}], Origin("run_1", 4))
     assert [failure.code for failure in failures] == ["textNotUnicode"]
     (request,) = noted
+    assert hidden == set()
     assert (request.method, request.url) == ("POST", "https://shop.example/in")
     assert request.body == b'[{"n":1}]'
     assert dict(request.headers) == {

@@ -122,6 +122,7 @@ class HttpConnectors:
         connection: Connection,
         request_key: Callable[[Origin, bytes], str],
         note: Callable[[Unsent], None],
+        hide: Callable[[Iterable[str]], None],
     ) -> "HttpImporter":
         """A writer for tests: it sends nothing, and tells `note` what it would send."""
         from millrace.connectors.connection_client import ConnectionClient
@@ -130,9 +131,9 @@ class HttpConnectors:
         from millrace.connectors.rehearsal import NotingTransport
         from millrace.domain.authentication import NoAuth
 
-        # Without authentication, no secret can be in what is noted.
+        # Without authentication, no credential can be in what is noted.
         bare = connection.model_copy(update={"auth": NoAuth()})
-        client = ConnectionClient(bare, {}, HttpClient(NotingTransport(note)), self._tokens)
+        client = ConnectionClient(bare, {}, HttpClient(NotingTransport(note, hide)), self._tokens)
         return HttpImporter(work, client, request_key)
 
     def ping(

@@ -54,8 +54,10 @@ class NotingTransport:
     """A transport that sends nothing, and takes every request for done."""
 
     note: Callable[[Unsent], None]
+    hide: Callable[[Iterable[str]], None]
 
     def exchange(self, request: HttpRequest) -> HttpResponse:
         """See Transport."""
+        self.hide(request.secrets)
         self.note(Unsent(request.method, request.url, request.headers, request.body or b""))
         return HttpResponse(HTTPStatus.OK, {}, b"")

@@ -528,8 +528,12 @@ class Connectors(Protocol):
         connection: Connection,
         request_key: Callable[[Origin, bytes], str],
         note: Callable[[Unsent], None],
+        hide: Callable[[Iterable[str]], None],
     ) -> Importer:
-        """A writer for tests: it sends nothing, and tells `note` what it would send."""
+        """A writer for tests: it sends nothing, and tells `note` what it would send.
+
+        `hide` is told the texts in it that may not be shown; the credentials are not in it.
+        """
         ...
 
     def ping(

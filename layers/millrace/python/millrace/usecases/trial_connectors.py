@@ -111,7 +111,8 @@ class Rehearsal:
                 )
                 self.requests.append(planned)
 
-        return _Preview(self.connectors.preview(work, connection, request_key, note), self)
+        hide = self.hidden.update
+        return _Preview(self.connectors.preview(work, connection, request_key, note, hide), self)
 
     def process(self, work: ProcessAction) -> Process:
         """See Connectors."""
@@ -134,9 +135,10 @@ class Rehearsal:
         connection: Connection,
         request_key: Callable[[Origin, bytes], str],
         note: Callable[[Unsent], None],
+        hide: Callable[[Iterable[str]], None],
     ) -> Importer:
         """See Connectors."""
-        return self.connectors.preview(work, connection, request_key, note)
+        return self.connectors.preview(work, connection, request_key, note, hide)
 
     def ping(
         self, connection: Connection, secrets: Mapping[str, str], method: PingMethod, path: str
