@@ -77,6 +77,11 @@ class ApiClient:
         """What became of a document: `{resources, needsConfiguring}`."""
         return self._object("POST", "/v1/flows/import", document)
 
+    def test(self, flow_id: str, asked: JsonObject, step_id: str | None = None) -> JsonObject:
+        """The result of a test of a flow's draft, or of one of its steps."""
+        step = "" if step_id is None else f"/steps/{_segment(step_id)}"
+        return self._object("POST", f"/v1/flows/{_segment(flow_id)}{step}/test", asked)
+
     def runs(self, flow_id: str) -> Iterator[JsonObject]:
         """A flow's runs, newest first."""
         return self._list(f"/v1/flows/{_segment(flow_id)}/runs", {})

@@ -382,6 +382,7 @@ def ids_of(stack: Stack, client: Client) -> dict[str, str]:
         "callback_id": client("POST", f"/v1/flows/{flow['id']}/callbacks", {}).body["id"],
         "run_id": run_id,
         "step_id": "map",
+        "test_id": client("POST", f"/v1/flows/{flow['id']}/test", {}).body["id"],
     }
 
 

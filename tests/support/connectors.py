@@ -1,6 +1,6 @@
 """Connectors that follow a script, behind the same port as the ones that speak HTTP."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from millrace.connectors.expressions import (
@@ -10,11 +10,12 @@ from millrace.connectors.expressions import (
     matches,
 )
 from millrace.connectors.process import Pipeline
+from millrace.connectors.registry import HttpConnectors
 from millrace.domain.action import ExportAction, ImportAction, ProcessAction
 from millrace.domain.base import Json, Record
 from millrace.domain.connection import Connection, PingMethod
 from millrace.domain.errors import StepError
-from millrace.domain.ports import Exporter, Importer, Pong
+from millrace.domain.ports import Exporter, Importer, Pong, Unsent
 from millrace.domain.records import ExportPage, Origin, RecordFailure
 
 type Trouble = StepError | OSError
@@ -49,6 +50,8 @@ class ScriptedConnectors:
     pong: Pong = field(default_factory=lambda: Pong(200))
     pings: list[tuple[str, str]] = field(default_factory=list)
     secrets_seen: list[Mapping[str, str]] = field(default_factory=list)
+    seconds_given: list[float] = field(default_factory=list)
+    """How long the readers of tests might wait."""
 
     def check_expression(self, expression: str) -> str | None:
         """See Connectors."""
@@ -89,6 +92,30 @@ class ScriptedConnectors:
         del connection
         self.secrets_seen.append(secrets)
         return _ScriptedImporter(self, work, request_key)
+
+    def sampler(
+        self,
+        work: ExportAction,
+        connection: Connection,
+        secrets: Mapping[str, str],
+        seconds: float,
+        hide: Callable[[Iterable[str]], None],
+    ) -> Exporter:
+        """See Connectors."""
+        self.seconds_given.append(seconds)
+        hide(secrets.values())
+        return self.exporter(work, connection, secrets)
+
+    def preview(
+        self,
+        work: ImportAction,
+        connection: Connection,
+        request_key: Callable[[Origin, bytes], str],
+        note: Callable[[Unsent], None],
+        hide: Callable[[Iterable[str]], None],
+    ) -> Importer:
+        """See Connectors."""
+        return HttpConnectors().preview(work, connection, request_key, note, hide)
 
     def ping(
         self, connection: Connection, secrets: Mapping[str, str], method: PingMethod, path: str

@@ -19,6 +19,7 @@ from millrace.storage.memory import (
     MemoryRuns,
     MemorySchedules,
     MemorySecrets,
+    scratch,
 )
 from millrace.storage.memory_failed_records import MemoryFailedRecords
 from millrace.usecases.connections import CONNECTIONS
@@ -63,6 +64,7 @@ class World:
             targets=Targets("arn:run-step", "arn:lifecycle"),
             clock=self.clock,
             new_id=self.new_id,
+            scratch=scratch,
         )
 
     def connection(self, name: str = "shop") -> Connection:

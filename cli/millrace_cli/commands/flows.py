@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 type JsonObject = dict[str, Any]
 
 app = typer.Typer(
-    cls=context.Group, no_args_is_help=True, help="List, show, export and import flows."
+    cls=context.Group, no_args_is_help=True, help="List, show, test, export and import flows."
 )
 
 FlowName = Annotated[
@@ -157,6 +157,39 @@ def import_(
         typer.echo(f"{each['change']:<10}{each['type']} {each['name']}  {each['id']}")
     for each in answer["needsConfiguring"]:
         typer.echo(f"to do: {each['type']} {each['name']}, {each['field']}: {each['message']}")
+
+
+@app.command("test")
+def try_(
+    ctx: typer.Context,
+    flow: FlowName,
+    payload: Annotated[
+        Path | None,
+        typer.Option(
+            help="JSON file to start with, instead of the saved test request; - is standard input.",
+            allow_dash=True,
+            exists=False,
+        ),
+    ] = None,
+    step: Annotated[
+        str | None, typer.Option(help="Only this step, after those that it depends on.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the API's answer.")] = False,
+) -> None:
+    """Test the draft: one page is read, nothing is written (exit code 1 unless it succeeds)."""
+    from millrace_cli.source import read_json
+    from millrace_cli.trial import trial_table
+
+    asked = {} if payload is None else {"payload": read_json(payload)}
+    client = context.client(ctx)
+    found = find_flow(client, flow)
+    result = client.test(found["id"], asked, step)
+    if as_json:
+        context.print_json(result)
+    else:
+        context.console().print(trial_table(result, found["name"]))
+    if result["status"] not in _SUCCESS:
+        raise typer.Exit(1)
 
 
 def run(

@@ -71,6 +71,8 @@ def test_the_limits_in_the_api_page_are_those_in_the_code() -> None:
     stored = limits.TRANSACTION_ITEMS
     document = f"{limits.DOCUMENT_RESOURCES}; an import makes or changes at most {stored} stored"
     hours, unpacked = limits.TEMPLATE_URL_SECONDS // 3_600, limits.TEMPLATE_BYTES // 1_000_000
+    test_days, test_bytes = limits.TEST_RESULT_DAYS, limits.TEST_RESULT_BYTES
+    shown, body = limits.TEST_ITEMS_SHOWN, limits.TEST_BODY_LENGTH
     key_length = limits.IDEMPOTENCY_KEY_LENGTH
     for row in (
         f"| steps of a version | {limits.STEPS_PER_VERSION} |",
@@ -107,6 +109,8 @@ def test_the_limits_in_the_api_page_are_those_in_the_code() -> None:
         f"| address of a template | valid {hours} h; its files at most {unpacked} MB unpacked |",
         f"| operations of a patch | {limits.PATCH_OPERATIONS} |",
         f"| wait for the end of a run | {limits.RUN_WAIT_SECONDS} s |",
+        f"| test of a flow | {limits.TEST_SECONDS} s; its result is kept {test_days} days |",
+        f"| {shown} of a kind and step, {test_bytes:,} bytes as JSON in all; {body:,} characters",
         f"| intervals of metrics | {intervals:,}; {rows:,} rows with versions; {hourly} days of",
         f"| `Idempotency-Key` | {key_length} characters; remembered {limits.IDEMPOTENCY_HOURS} h |",
         f"| value in the audit trail | {limits.AUDIT_VALUE_BYTES:,} bytes;",

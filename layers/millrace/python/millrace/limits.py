@@ -63,6 +63,19 @@ DATA_POOL_TTL_SECONDS_MAX: Final = 31_536_000
 SETTINGS_BYTES: Final = 65_536
 """Free settings of a flow, as JSON: they are part of the flow's item."""
 
+TEST_SECONDS: Final = 25
+"""All of a test, so that API Gateway's 30 seconds are never met."""
+
+TEST_ITEMS_SHOWN: Final = 20
+"""Of the records that go into a step of a test and come out, of its errors and requests."""
+
+TEST_RESULT_BYTES: Final = 300_000
+"""What a test shows of records, errors and requests, as JSON: with the rest it fits one item."""
+
+TEST_BODY_LENGTH: Final = 4_000
+"""Characters shown of the body of a request that is not sent."""
+
+TEST_RESULT_DAYS: Final = 30
 TEST_PAYLOAD_LENGTH: Final = 65_536
 TEST_HEADERS: Final = 50
 CONCURRENCY_MAX: Final = 1_000

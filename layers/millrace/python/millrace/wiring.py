@@ -9,6 +9,7 @@ from botocore.config import Config as ClientConfig
 
 from millrace.config import Config
 from millrace.connectors.registry import HttpConnectors
+from millrace.domain.ports import Scratch
 from millrace.orchestration.scheduler import EventBridgeSchedules
 from millrace.orchestration.step_functions import StepFunctions
 from millrace.storage.dynamodb_failed_records import DynamoFailedRecords
@@ -34,6 +35,13 @@ def new_id(prefix: str) -> str:
     from ulid import ULID  # noqa: PLC0415 - most requests make no id
 
     return f"{prefix}_{ULID()}"
+
+
+def scratch() -> Scratch:
+    """Stores in memory; imported for tests of flows, which few requests are."""
+    from millrace.storage.memory import scratch as stores  # noqa: PLC0415 - see above
+
+    return stores()
 
 
 def aws_context(config: Config) -> Context:
@@ -68,4 +76,5 @@ def aws_context(config: Config) -> Context:
         targets=Targets(config.run_step_arn, config.lifecycle_arn),
         clock=now,
         new_id=new_id,
+        scratch=scratch,
     )

@@ -5,14 +5,14 @@ would pay for all.
 """
 # ruff: noqa: PLC0415 - see above
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from millrace import limits
 from millrace.domain.action import ExportAction, ImportAction, ProcessAction
 from millrace.domain.base import Json, Record
-from millrace.domain.ports import Pong
+from millrace.domain.ports import Exporter, Pong, Unsent
 
 if TYPE_CHECKING:
     from millrace.connectors.connection_client import ConnectionClient
@@ -96,6 +96,45 @@ class HttpConnectors:
         from millrace.connectors.process import Pipeline
 
         return Pipeline(work.operations)
+
+    def sampler(
+        self,
+        work: ExportAction,
+        connection: "Connection",
+        secrets: Mapping[str, str],
+        seconds: float,
+        hide: Callable[[Iterable[str]], None],
+    ) -> Exporter:
+        """A reader for tests: it asks once for each page, and waits so long for it."""
+        from millrace.connectors.connection_client import ConnectionClient
+        from millrace.connectors.http_client import HttpClient
+        from millrace.connectors.http_export import HttpExporter
+        from millrace.connectors.rehearsal import HidingTransport, Sampler
+        from millrace.connectors.transport import Urllib3Transport
+
+        http = HttpClient(HidingTransport(Urllib3Transport(seconds), hide), tries=1)
+        client = ConnectionClient(connection, secrets, self._given or http, self._tokens)
+        return Sampler(HttpExporter(work, client), seconds)
+
+    def preview(
+        self,
+        work: ImportAction,
+        connection: "Connection",
+        request_key: "Callable[[Origin, bytes], str]",
+        note: Callable[[Unsent], None],
+        hide: Callable[[Iterable[str]], None],
+    ) -> "HttpImporter":
+        """A writer for tests: it sends nothing, and tells `note` what it would send."""
+        from millrace.connectors.connection_client import ConnectionClient
+        from millrace.connectors.http_client import HttpClient
+        from millrace.connectors.http_import import HttpImporter
+        from millrace.connectors.rehearsal import NotingTransport
+        from millrace.domain.authentication import NoAuth
+
+        # Without authentication, no credential can be in what is noted.
+        bare = connection.model_copy(update={"auth": NoAuth()})
+        client = ConnectionClient(bare, {}, HttpClient(NotingTransport(note, hide)), self._tokens)
+        return HttpImporter(work, client, request_key)
 
     def ping(
         self, connection: "Connection", secrets: Mapping[str, str], method: "PingMethod", path: str

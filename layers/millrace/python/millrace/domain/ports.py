@@ -369,6 +369,15 @@ class Blobs(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Scratch:
+    """Stores that nobody else looks into, gone when they are let go."""
+
+    runs: Runs
+    blobs: Blobs
+    failed_records: FailedRecords
+
+
 class Secrets(Protocol):
     """Write-only values of resources, such as a connection's token.
 
@@ -474,6 +483,16 @@ class Process(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Unsent:
+    """A request that an import would send, without credentials."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Pong:
     """What became of a ping: the answer's status, and what is wrong if anything is."""
 
@@ -515,6 +534,34 @@ class Connectors(Protocol):
 
     def process(self, work: ProcessAction) -> Process:
         """The operations of a process."""
+        ...
+
+    def sampler(
+        self,
+        work: ExportAction,
+        connection: "Connection",
+        secrets: Mapping[str, str],
+        seconds: float,
+        hide: Callable[[Iterable[str]], None],
+    ) -> Exporter:
+        """A reader for tests: it asks once for each page, and waits so long for it.
+
+        `hide` is told the texts that may not be shown if the other system repeats them.
+        """
+        ...
+
+    def preview(
+        self,
+        work: ImportAction,
+        connection: "Connection",
+        request_key: "Callable[[Origin, bytes], str]",
+        note: Callable[[Unsent], None],
+        hide: Callable[[Iterable[str]], None],
+    ) -> Importer:
+        """A writer for tests: it sends nothing, and tells `note` what it would send.
+
+        `hide` is told the texts in it that may not be shown; the credentials are not in it.
+        """
         ...
 
     def ping(

@@ -87,6 +87,16 @@ EXAMPLES: Final[dict[tuple[str, str], dict[str, Json]]] = {
     ("POST", "/v1/flows/{flow_id}/run"): {
         "with a payload": {"payload": [{"id": "A-17", "daysLate": 5}]},
     },
+    ("POST", "/v1/flows/{flow_id}/test"): {
+        "with a payload": {"payload": [{"id": "A-17", "daysLate": 5}]},
+        "as a webhook gets it": {
+            "payload": '{"id": "A-17", "daysLate": 5}',
+            "payloadContentType": "application/json",
+        },
+    },
+    ("POST", "/v1/flows/{flow_id}/steps/{step_id}/test"): {
+        "with records": {"records": [{"id": "A-17", "daysLate": 5}]},
+    },
     ("PUT", "/v1/flows/{flow_id}/versions/{version_id}"): {
         "deploy": {"deployedAt": "2026-01-31T09:00:00Z"},
         "undeploy": {"deployedAt": None},

@@ -27,6 +27,7 @@ from millrace.domain.ports import (
     Ref,
     Replace,
     Schedule,
+    Scratch,
 )
 from millrace.domain.resource import Resource
 from millrace.domain.run import (
@@ -51,6 +52,7 @@ from millrace.storage.changes import (
     subject,
 )
 from millrace.storage.codec import pack, unpack
+from millrace.storage.memory_failed_records import MemoryFailedRecords
 from millrace.storage.orders import order_keys
 
 
@@ -380,6 +382,11 @@ class MemoryBlobs:
         """An address of the form of S3's; nothing answers there."""
         query = urlencode({"X-Amz-Expires": expires_seconds, "file": file_name})
         return f"https://blobs.invalid/{quote(key)}?{query}"
+
+
+def scratch() -> Scratch:
+    """Stores for once."""
+    return Scratch(MemoryRuns(), MemoryBlobs(), MemoryFailedRecords())
 
 
 class MemorySecrets:

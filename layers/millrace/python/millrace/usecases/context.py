@@ -1,5 +1,6 @@
 """What every use case is given: the ports, the clock and the id factory."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from millrace.domain.base import Clock, IdFactory
@@ -11,6 +12,7 @@ from millrace.domain.ports import (
     Resources,
     Runs,
     Schedules,
+    Scratch,
     Secrets,
 )
 from millrace.targets import Targets
@@ -31,3 +33,4 @@ class Context:
     targets: Targets
     clock: Clock
     new_id: IdFactory
+    scratch: Callable[[], Scratch]

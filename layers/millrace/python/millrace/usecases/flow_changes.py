@@ -262,6 +262,10 @@ def delete_flow(context: Context, caller: Caller, flow_id: str, revision: int | 
             context.secrets.delete(webhook.secrets_key)
     for callback in _all(context, Callback, flow):
         context.resources.commit(Delete(callback, parent_id=flow.id, parent_is_gone=True))
+    # Results are made of many models, for which no other change of flows should pay.
+    from millrace.usecases.trial_results import forget_trials  # noqa: PLC0415 - see above
+
+    forget_trials(context, flow)
 
 
 def _refuse_if_running(context: Context, flow: Flow, versions: Iterable[Version]) -> None:

@@ -60,6 +60,15 @@ def sources(version: Version, step: Step) -> tuple[str, ...]:
     return tuple(dict.fromkeys(chain.from_iterable(expand(id_) for id_ in step.depends_on)))
 
 
+def input_records(
+    context: Context, run: Run, version: Version, step: Step
+) -> Iterator[list[Record]]:
+    """The step's input as it comes, before its filter, a list a page."""
+    for records in _batches(context, run, version, step, 0):
+        if not isinstance(records, int):
+            yield records
+
+
 def input_pages(
     context: Context, run: Run, version: Version, step: Step, start: int
 ) -> Iterator[list[Item]]:

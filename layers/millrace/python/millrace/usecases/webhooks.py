@@ -112,7 +112,14 @@ def receive_delivery(context: Context, webhook_id: str, delivery: Delivery) -> A
     delivery_id = _delivery_id(webhook, delivery)
     trigger = Trigger(source="webhook", webhook_id=webhook.id, delivery_id=delivery_id)
     dedupe_key = None if delivery_id is None else f"{webhook.id}\n{delivery_id}"
-    payload = _payload(webhook, delivery)
+    try:
+        payload = delivered(delivery, webhook.hmac_header)
+    except ValueError as error:
+        content_type = delivery.headers.get("content-type", "").partition(";")[0].strip().lower()
+        raise RuleViolationError(
+            f"the body is not what its content type {content_type!r} says",
+            [Violation("badBody", "", str(error), "Send valid JSON, or another content type.")],
+        ) from error
     run, is_new = start_run(context, flow, trigger, payload, dedupe_key=dedupe_key)
     return Accepted(run, is_new, webhook)
 
@@ -138,28 +145,25 @@ def _delivery_id(webhook: Webhook, delivery: Delivery) -> str | None:
     return delivery.headers.get(webhook.delivery_id_header.lower()) or None
 
 
-def _payload(webhook: Webhook, delivery: Delivery) -> dict[str, Json]:
-    """The delivery as the flow's input record, without what proves the sender's identity."""
-    private = _PRIVATE_HEADERS | {webhook.hmac_header.lower()}
+def delivered(delivery: Delivery, *private_headers: str) -> dict[str, Json]:
+    """A delivery as the flow's input record, without what proves the sender's identity.
+
+    Raises ValueError if the body is not what its content type says.
+    """
+    private = _PRIVATE_HEADERS | {name.lower() for name in private_headers}
     return {
         "method": delivery.method,
         "headers": {name: value for name, value in delivery.headers.items() if name not in private},
         "query": dict(delivery.query),
-        "body": _parse(delivery),
+        "body": read_body(delivery.body, delivery.headers.get("content-type", "")),
     }
 
 
-def _parse(delivery: Delivery) -> Json:
-    """The body as JSON if it says that it is, as text otherwise."""
-    if not delivery.body:
+def read_body(body: bytes, content_type: str) -> Json:
+    """The body as JSON if its type says that it is, as text otherwise. Raises ValueError."""
+    if not body:
         return None
-    content_type = delivery.headers.get("content-type", "").partition(";")[0].strip().lower()
-    try:
-        if content_type == "application/json" or content_type.endswith("+json"):
-            return parse_json(delivery.body)
-        return delivery.body.decode()
-    except ValueError as error:
-        raise RuleViolationError(
-            f"the body is not what its content type {content_type!r} says",
-            [Violation("badBody", "", str(error), "Send valid JSON, or another content type.")],
-        ) from error
+    media_type = content_type.partition(";")[0].strip().lower()
+    if media_type == "application/json" or media_type.endswith("+json"):
+        return parse_json(body)
+    return body.decode()
