@@ -53,13 +53,14 @@ class ConnectionClient:
         *,
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
+        is_stream: bool = False,
     ) -> T:
         """What the decoder makes of the answer; see HttpClient.fetch for what it raises.
 
         To another origin than the connection's neither headers nor credentials are sent. Raises
-        StepFailed for an address that is not plain HTTP.
+        StepFailed for an address that is not plain HTTP, or where a body would leave the origin.
         """
-        request = HttpRequest(method, url, body=body)
+        request = HttpRequest(method, url, body=body, is_stream=is_stream)
         try:
             return self._http.fetch(self._prepared(request, headers), decode)
         except ResponseRejected as error:
@@ -92,6 +93,11 @@ class ConnectionClient:
 
     def _prepared(self, request: HttpRequest, headers: Mapping[str, str] | None) -> HttpRequest:
         if not self._is_own(request.url):
+            if request.body is not None:
+                raise StepFailed(
+                    "foreignLink",
+                    f"a link leads to {request.host}, where the request's body is not sent",
+                )
             url = self._credentials.bare(request.url)
             return replace(request, url=url, headers=_DEFAULT_HEADERS)
         own = merged_headers(_DEFAULT_HEADERS, self._connection.headers, headers or {})
