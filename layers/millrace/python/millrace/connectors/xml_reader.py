@@ -41,7 +41,7 @@ def read_xml(
             parser.Parse(chunk)
         except expat.ExpatError as error:
             raise StepFailed("notXml", f"the answer is not XML ({error})") from error
-        except ValueError as error:  # of an encoding that expat cannot be taught
+        except (LookupError, ValueError) as error:
             raise StepFailed(
                 "badCharset", f"the answer's encoding is not known ({error})"
             ) from error

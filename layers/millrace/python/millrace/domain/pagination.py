@@ -1,6 +1,6 @@
 """How a system hands out its records page by page, and how to know the last page."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
@@ -14,6 +14,9 @@ PlaceName = Annotated[
     ParameterName,
     Field(description="A parameter's name; in a body, the JSON Pointer of the value to set."),
 ]
+
+
+_NEXT: Final = "/next"
 
 
 class _Pages(Model):
@@ -96,12 +99,12 @@ class NextLinkPagination(_Linked):
         default="body", description="header: the Link header's rel=next (RFC 8288)."
     )
     next_link_path: JsonPointer = Field(
-        default="/next", description="Where in the answer the next page's address stands."
+        default=_NEXT, description="Where in the answer the next page's address stands."
     )
 
     @model_validator(mode="after")
     def _has_one_source(self) -> Self:
-        if self.link_in == "header" and "next_link_path" in self.model_fields_set:
+        if self.link_in == "header" and self.next_link_path != _NEXT:
             msg = "nextLinkPath has no meaning with linkIn header"
             raise ValueError(msg)
         return self
