@@ -124,7 +124,7 @@ class _Gunzipped(gzip.GzipFile):
     """A compressed file that may not swell beyond the cap on answers."""
 
     def __init__(self, file: IO[bytes]) -> None:
-        super().__init__(fileobj=file)
+        super().__init__(fileobj=file, mode="rb")
 
     def read(self, size: int | None = -1) -> bytes:
         return self._checked(super().read(size))
@@ -147,5 +147,7 @@ def _clear_errors() -> Iterator[None]:
         raise StepTransient("brokenAnswer", str(error)) from error
     except UnicodeDecodeError as error:
         raise not_text(error.encoding) from error
-    except (gzip.BadGzipFile, zlib.error, EOFError) as error:
-        raise StepFailed("badEncoding", "the file is not whole gzip") from error
+    except EOFError as error:
+        raise StepTransient("brokenAnswer", "the compressed file is not whole") from error
+    except (gzip.BadGzipFile, zlib.error) as error:
+        raise StepFailed("badEncoding", "the compressed file is not gzip") from error
