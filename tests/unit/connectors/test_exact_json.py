@@ -134,3 +134,40 @@ def test_records_come_out_as_they_went_in(records: list[dict[str, Json]], is_asc
     decoder = ExactDecoder()
     told = [decoder.record(element) for element in decoder.answer(body)]
     assert repr(told) == repr(records)
+
+
+NASTY = st.text(st.sampled_from('ab:" \\\t\n'), max_size=4)
+SPACE = st.text(st.sampled_from(" \t\r\n"), max_size=2)
+
+
+@given(st.lists(st.tuples(NASTY, NASTY), max_size=4), st.data())
+def test_a_key_twice_is_noticed_however_it_is_written(
+    pairs: list[tuple[str, str]], data: st.DataObject
+) -> None:
+    """Colons, quotes and white space within texts, escaped or not, hide nothing and are no keys."""
+
+    def written(text: str) -> str:
+        chars = []
+        for char in text:
+            escape = data.draw(st.booleans()) or char in '"\\\t\n'
+            chars.append(f"\\u{ord(char):04x}" if escape else char)
+        return f'"{"".join(chars)}"'
+
+    def space() -> str:
+        return data.draw(SPACE)
+
+    members = ",".join(
+        f"{space()}{written(name)}{space()}:{space()}{written(value)}" for name, value in pairs
+    )
+    decoder = ExactDecoder()
+    (told,) = decoder.records(decoder.answer(f"[{{{members}}}]".encode()))
+    if len(dict(pairs)) < len(pairs):
+        assert isinstance(told, RecordError)
+    else:
+        assert told == dict(pairs)
+
+
+@given(st.from_regex(r"\A-?(0|[1-9][0-9]{0,30})(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,2})?\Z"))
+def test_numbers_are_those_of_the_standard_library(text: str) -> None:
+    """Integers are exact, fractions the nearest doubles."""
+    assert repr(parse(f"[{text}]".encode())) == repr(json.loads(f"[{text}]"))

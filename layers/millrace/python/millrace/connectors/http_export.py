@@ -1,7 +1,7 @@
 """Reads records from a system over HTTP, page by page, so that any number of them fits."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from http import HTTPStatus
 
@@ -18,6 +18,7 @@ from millrace.connectors.streamed_answers import fingerprint, parts
 from millrace.domain.action import ExportAction
 from millrace.domain.base import Json, Record
 from millrace.domain.errors import StepFailed
+from millrace.domain.quick_json import dump
 from millrace.domain.records import ExportPage, RecordError, RecordFailure
 
 
@@ -67,8 +68,10 @@ class HttpExporter:
         url, response, document = self._fetch(here)
         elements = self._elements(document) if response.status != HTTPStatus.NO_CONTENT else []
         self._check_progress(elements or None)
-        may_be_too_large = len(response.body) > limits.RECORD_BYTES
-        page = _page(self._record(element, may_be_too_large) for element in elements)
+        read = self._decoder.records(elements)
+        if len(response.body) > limits.RECORD_BYTES:
+            read = [_of_size(element) for element in read]
+        page = _page(read)
         told = Told(document, response.headers, url, len(elements), here.seen + len(elements))
         yield replace(page, next_cursor=self._next(here, told))
 
@@ -132,13 +135,6 @@ class HttpExporter:
             )
         return elements
 
-    def _record(self, element: Json, may_be_too_large: bool) -> Record | RecordError:  # noqa: FBT001 - of its own answer
-        record = self._decoder.record(element)
-        if may_be_too_large and isinstance(record, dict):
-            size = len(json.dumps(record, ensure_ascii=False))
-            return too_large() if size > limits.RECORD_BYTES else record
-        return record
-
     def _check_progress(self, held: object) -> None:
         """Refuse an answer like the one before; one without records may be repeated."""
         if held is not None and held == self._before:
@@ -157,12 +153,18 @@ class HttpExporter:
         return None if place is None else asdict(_Cursor(place, here.answers + 1, told.seen))
 
 
-def _page(elements: Iterable[Record | RecordError]) -> ExportPage:
-    records: list[Record] = []
+def _of_size(element: Record | RecordError) -> Record | RecordError:
+    is_large = isinstance(element, dict) and len(dump(element)) > limits.RECORD_BYTES
+    return too_large() if is_large else element
+
+
+def _page(elements: Sequence[Record | RecordError]) -> ExportPage:
+    records = [element for element in elements if isinstance(element, dict)]
     failures: list[RecordFailure] = []
-    for index, element in enumerate(elements):
-        if isinstance(element, dict):
-            records.append(element)
-        else:
-            failures.append(RecordFailure.of(index, element))
+    if len(records) < len(elements):
+        failures = [
+            RecordFailure.of(index, element)
+            for index, element in enumerate(elements)
+            if isinstance(element, RecordError)
+        ]
     return ExportPage(records, failures, None)

@@ -1,9 +1,9 @@
 """What a step reads: the outputs of the steps it depends on, or what triggered the run."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import Enum, auto
 from itertools import chain, takewhile
+from typing import NamedTuple
 
 from millrace.domain.base import Record
 from millrace.domain.flow import Step, Version
@@ -24,8 +24,7 @@ class Verdict(Enum):
     FAIL = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(NamedTuple):
     """One record of a step's input, judged by the step's filter."""
 
     position: int
@@ -68,6 +67,9 @@ def input_pages(
         fresh = records[max(0, start - position) :]
         first = position + len(records) - len(fresh)
         position += len(records)
+        if step.filter is None and not rivals:
+            yield [Item(first + n, record, Verdict.TAKE) for n, record in enumerate(fresh)]
+            continue
         yield [
             _judge(context.connectors, step, rivals, first + offset, record)
             for offset, record in enumerate(fresh)
