@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from tests.unit.connectors.fake_transport import ScriptedTransport, client, ok, script
+from tests.unit.connectors.fake_transport import ScriptedTransport, client, connection, ok, script
 
 from millrace.connectors.http_export import HttpExporter
 from millrace.connectors.http_messages import HttpRequest, HttpResponse
@@ -278,6 +278,23 @@ def test_what_is_no_token_fails_the_step(token: Json) -> None:
     with pytest.raises(StepFailed) as raised:
         ids(exporter(transport, recordsPath="/items", pagination=pagination).pages())
     assert raised.value.code == "badToken"
+
+
+def test_an_export_asks_for_its_format() -> None:
+    """Unless the connection or the action says what to ask for."""
+    xml = {"format": "xml", "xml": {"recordPath": "/a/b"}}
+    for http, headers, accept in (
+        ({}, {}, "application/json"),
+        (xml, {}, "application/xml, text/xml, */*;q=0.1"),
+        (xml, {"accept": "application/atom+xml"}, "application/atom+xml"),
+        ({"headers": {"Accept": "application/vnd.shop+json"}}, {}, "application/vnd.shop+json"),
+    ):
+        transport = script(ok(b"<a/>" if "xml" in http else b"[]"))
+        work = {"type": "Export", "connectionId": "con_1", "http": {"path": "/orders", **http}}
+        shop = client(transport, connection(headers=headers))
+        assert ids(HttpExporter(ExportAction.model_validate(work), shop).pages()) == []
+        sent = {name.lower(): value for name, value in transport.requests[0].headers.items()}
+        assert sent["accept"] == accept
 
 
 def test_a_body_is_not_sent_to_another_host() -> None:

@@ -1,6 +1,7 @@
 """Requests in the name of a connection: its address, its headers, and who may see its secrets."""
 
 from collections.abc import Callable, Mapping
+from copy import copy
 from dataclasses import replace
 from http import HTTPStatus
 from urllib.parse import urlencode
@@ -36,7 +37,14 @@ class ConnectionClient:
         self._connection = connection
         self._credentials = credentials_of(connection, secrets, http, tokens, http.clock)
         self._http = http
+        self._defaults: Mapping[str, str] = _DEFAULT_HEADERS
         self._origin = _origin(_http_address(connection.base_url))
+
+    def accepting(self, media_types: str) -> "ConnectionClient":
+        """A client that asks for these, unless the connection's own headers say more."""
+        other = copy(self)
+        other._defaults = {**_DEFAULT_HEADERS, "Accept": media_types}  # noqa: SLF001 - its own
+        return other
 
     def url(self, path: str, query: Mapping[str, str] | None = None) -> str:
         """The address of a path under the connection's base, which may hold a query already."""
@@ -99,8 +107,8 @@ class ConnectionClient:
                     f"a link leads to {request.host}, where the request's body is not sent",
                 )
             url = self._credentials.bare(request.url)
-            return replace(request, url=url, headers=_DEFAULT_HEADERS)
-        own = merged_headers(_DEFAULT_HEADERS, self._connection.headers, headers or {})
+            return replace(request, url=url, headers=self._defaults)
+        own = merged_headers(self._defaults, self._connection.headers, headers or {})
         return self._credentials.applied(replace(request, headers=own))
 
 

@@ -43,7 +43,7 @@ class HttpExporter:
 
     def __init__(self, work: ExportAction, client: ConnectionClient) -> None:
         self._export = work.http
-        self._client = client
+        self._client = client.accepting(ACCEPTED[work.http.format])
         self._pager = pager_of(work.http, client.bare)
         self._decoder = ExactDecoder()
         self._before: object = None
@@ -96,7 +96,7 @@ class HttpExporter:
         export = self._export
         ask = self._pager.ask(here.place)
         url = ask.url or self._client.url(export.path, ask.query)
-        headers = {"Accept": ACCEPTED[export.format]}
+        headers: dict[str, str] = {}
         body = None
         if ask.body is not None:
             headers["Content-Type"] = "application/json"
