@@ -20,11 +20,12 @@ AT_IMPORT: Final = {
     "": "config limits targets wiring",
     "connectors": "registry",
     "domain": "action base cursor errors failed_record flow flow_parts json_text metrics orders "
-    "ports records remembered resource run run_states schedule token",
+    "pointers ports records remembered resource run run_states schedule shape token",
     "http": "api app body idempotency parameters problems requests routing",
     "orchestration": "scheduler step_functions",
-    "storage": "attributes changes codec counters dynamodb_failed_records dynamodb_resources "
-    "dynamodb_runs keys orders s3_blobs ssm_secrets",
+    "storage": "attributes batches changes codec counters dynamodb_failed_records "
+    "dynamodb_resources dynamodb_runs items keys latest_runs lists orders s3_blobs ssm_secrets "
+    "writes",
     "usecases": "context once",
 }
 """The modules of each package that are imported whatever is asked."""

@@ -143,6 +143,22 @@ OUTBOUND_TIMEOUT_SECONDS: Final = 30.0
 OUTBOUND_BODY_BYTES: Final = 20_000_000
 """One outbound HTTP answer."""
 
+OUTBOUND_STREAM_SECONDS: Final = 120.0
+OUTBOUND_STREAM_BYTES: Final = 400_000_000
+"""One outbound answer that is read record by record, decompressed; a Lambda's disk holds 512 MB."""
+
+RECORD_BYTES: Final = 4_000_000
+"""One record that an export reads."""
+
+NESTED_ELEMENTS: Final = 100
+"""Depth of XML."""
+
+COLUMNS: Final = 2_000
+"""Columns of CSV that may be named, and elements of XML that become arrays."""
+
+EXPORT_PAGES: Final = 1_000_000
+"""What `maxPages` may say."""
+
 HEADER_NAME_LENGTH: Final = 128
 OAUTH_SCOPES: Final = 50
 SIGNED_TEXT_LENGTH: Final = 1_024

@@ -1,9 +1,9 @@
 """What a step reads: the outputs of the steps it depends on, or what triggered the run."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from enum import Enum, auto
 from itertools import chain, takewhile
+from typing import NamedTuple
 
 from millrace.domain.base import Record
 from millrace.domain.failed_record import ReplayedRecord
@@ -25,8 +25,7 @@ class Verdict(Enum):
     FAIL = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(NamedTuple):
     """One record of a step's input, judged by the step's filter."""
 
     position: int
@@ -88,6 +87,9 @@ def input_pages(
         fresh = records[max(0, start - position) :]
         first = position + len(records) - len(fresh)
         position += len(records)
+        if step.filter is None and not rivals:
+            yield [Item(first + n, record, Verdict.TAKE) for n, record in enumerate(fresh)]
+            continue
         yield [
             _judge(context.connectors, step, rivals, first + offset, record)
             for offset, record in enumerate(fresh)
@@ -105,8 +107,7 @@ def _replayed(
             continue
         lines = map(ReplayedRecord.model_validate, read_page(context.blobs, page))
         items = [
-            replace(
-                _judge(context.connectors, step, rivals, first + offset, line.record),
+            _judge(context.connectors, step, rivals, first + offset, line.record)._replace(
                 origin=Origin(line.run_id, line.position),
                 error_id=line.error_id,
             )
