@@ -45,11 +45,11 @@ class ApiClient:
         self._http = http or urllib3.PoolManager(retries=False, timeout=_TIMEOUT)
 
     def apply(self, document: Json) -> JsonObject:
-        """Bring the workspace in line with a file; each webhook is given its whole address."""
+        """Bring the workspace in line with a file; public addresses are given as a whole."""
         answer = self._object("POST", "/v1/apply", document)
         for flow in answer["flows"]:
-            for webhook in flow["webhooks"]:
-                webhook["url"] = self._url + webhook["path"]
+            for address in (*flow["webhooks"], *flow["callbacks"]):
+                address["url"] = self._url + address["path"]
         return answer
 
     def flows(self, stable_key: str | None = None) -> Iterator[JsonObject]:
@@ -69,6 +69,19 @@ class ApiClient:
         body = {} if payload is None else {"payload": payload}
         return self._object("POST", f"/v1/flows/{_segment(flow_id)}/run", body)
 
+    def export_flow(self, flow_id: str) -> JsonObject:
+        """A flow and all it uses as a document, without credentials."""
+        return self._object("POST", "/v1/flows/export", {"flowId": flow_id})
+
+    def import_flow(self, document: Json) -> JsonObject:
+        """What became of a document: `{resources, needsConfiguring}`."""
+        return self._object("POST", "/v1/flows/import", document)
+
+    def test(self, flow_id: str, asked: JsonObject, step_id: str | None = None) -> JsonObject:
+        """The result of a test of a flow's draft, or of one of its steps."""
+        step = "" if step_id is None else f"/steps/{_segment(step_id)}"
+        return self._object("POST", f"/v1/flows/{_segment(flow_id)}{step}/test", asked)
+
     def runs(self, flow_id: str) -> Iterator[JsonObject]:
         """A flow's runs, newest first."""
         return self._list(f"/v1/flows/{_segment(flow_id)}/runs", {})
@@ -76,6 +89,24 @@ class ApiClient:
     def run(self, run_id: str) -> JsonObject:
         """One run with the `steps` of its latest attempt."""
         return self._object("GET", f"/v1/runs/{_segment(run_id)}")
+
+    def errors(
+        self, flow_id: str, step_id: str | None = None, *, resolved: bool = False
+    ) -> Iterator[JsonObject]:
+        """A flow's record errors, those of the newest runs of each step first."""
+        query = {} if step_id is None else {"filter[stepId]": step_id}
+        place = "resolved" if resolved else "errors"
+        return self._list(f"/v1/flows/{_segment(flow_id)}/{place}", query)
+
+    def retry_errors(self, flow_id: str, step_id: str | None = None) -> JsonObject:
+        """Try up to 1,000 open errors again: `{runs, leftOut, unknown, hasMore}`."""
+        path = f"/v1/flows/{_segment(flow_id)}/errors/retry"
+        return self._object("POST", path, _all_errors(step_id))
+
+    def resolve_errors(self, flow_id: str, step_id: str | None = None) -> JsonObject:
+        """Resolve up to 1,000 open errors: `{changed, unknown, hasMore}`."""
+        path = f"/v1/flows/{_segment(flow_id)}/errors/resolve"
+        return self._object("PUT", path, _all_errors(step_id))
 
     def step_output(self, run_id: str, step_id: str, limit: int = 100) -> JsonObject:
         """The first records, 1,000 at most, that a step handed on: `{data, truncated}`."""
@@ -134,6 +165,10 @@ def _decode(body: bytes) -> JsonObject | None:
     except ValueError:
         return None
     return content if isinstance(content, dict) else None
+
+
+def _all_errors(step_id: str | None) -> JsonObject:
+    return {"filter": {} if step_id is None else {"stepId": [step_id]}}
 
 
 def _segment(text: str) -> str:

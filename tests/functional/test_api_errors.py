@@ -12,6 +12,7 @@ from tests.functional.test_api_resources import CONNECTION, FLOW, STEP, deployed
 from tests.support.app import Client, LambdaContext, answer_of, documented, event, http_event
 from tests.support.aws import TABLE
 from tests.support.collections import SAMPLES
+from tests.support.samples import failed_record
 
 from millrace import limits
 from millrace.domain.errors import DomainError
@@ -330,7 +331,9 @@ BODIES: dict[tuple[str, str], object] = {
     **{
         ("PUT", f"/v1/{sample.collection}/{{{sample.id_name}}}"): sample.given for sample in SAMPLES
     },
+    **{("PATCH", f"/v1/{sample.collection}/{{{sample.id_name}}}"): PATCH for sample in SAMPLES},
     ("PUT", "/v1/tokens/{token_id}"): {"name": "mine", "role": "admin"},
+    ("PATCH", "/v1/tokens/{token_id}"): PATCH,
     ("PUT", "/v1/flows/{flow_id}"): {"name": "mine"},
     ("PATCH", "/v1/flows/{flow_id}"): PATCH,
     ("PUT", "/v1/flows/{flow_id}/versions/{version_id}"): {"deployedAt": None},
@@ -338,6 +341,8 @@ BODIES: dict[tuple[str, str], object] = {
     ("PUT", "/v1/flows/{flow_id}/webhooks/{webhook_id}"): {},
     ("POST", "/v1/flows/{flow_id}/callbacks"): {},
     ("PUT", "/v1/flows/{flow_id}/callbacks/{callback_id}"): {},
+    ("PATCH", "/v1/flows/{flow_id}/webhooks/{webhook_id}"): PATCH,
+    ("PATCH", "/v1/flows/{flow_id}/callbacks/{callback_id}"): PATCH,
     ("POST", "/v1/flows/{flow_id}/run"): {"payload": None},
     ("POST", "/v1/flows/{flow_id}/clone"): {},
     ("PUT", "/v1/flows/{flow_id}/replaceConnection"): {
@@ -345,6 +350,11 @@ BODIES: dict[tuple[str, str], object] = {
         "newConnectionId": "con_2",
     },
     ("PATCH", "/v1/flows/{flow_id}/layoutDirection"): {"layoutDirection": "vertical"},
+    ("PUT", "/v1/flows/{flow_id}/errors/{error_id}/record"): {"n": 1},
+    ("PUT", "/v1/flows/{flow_id}/errors/resolve"): {"filter": {}},
+    ("PUT", "/v1/flows/{flow_id}/errors/assign"): {"filter": {}, "assignedTo": "mallory"},
+    ("PUT", "/v1/flows/{flow_id}/errors/tag"): {"filter": {}, "tags": ["mine"]},
+    ("POST", "/v1/flows/{flow_id}/errors/retry"): {"filter": {}},
 }
 """A good body for each route that has both an id and a body."""
 
@@ -355,7 +365,12 @@ def ids_of(stack: Stack, client: Client) -> dict[str, str]:
     run_id = client("POST", f"/v1/flows/{flow['id']}/run", {"payload": [{"n": 1}]}).body["runId"]
     task = {"workspaceId": flow["workspaceId"], "runId": run_id, "attempt": 1, "stepId": "map"}
     stack.functions["run_step"](task, LambdaContext())
+    error = failed_record(
+        run_id=run_id, step_id="map", workspace_id=flow["workspaceId"], flow_id=flow["id"]
+    )
+    stack.context.failed_records.put([error])
     return {
+        "error_id": error.id,
         **{
             sample.id_name: client("POST", f"/v1/{sample.collection}", sample.given).body["id"]
             for sample in SAMPLES
@@ -367,6 +382,7 @@ def ids_of(stack: Stack, client: Client) -> dict[str, str]:
         "callback_id": client("POST", f"/v1/flows/{flow['id']}/callbacks", {}).body["id"],
         "run_id": run_id,
         "step_id": "map",
+        "test_id": client("POST", f"/v1/flows/{flow['id']}/test", {}).body["id"],
     }
 
 

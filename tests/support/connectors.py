@@ -1,16 +1,22 @@
 """Connectors that follow a script, behind the same port as the ones that speak HTTP."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from millrace.connectors.expressions import ExpressionError, check_expression, matches
+from millrace.connectors.expressions import (
+    ExpressionError,
+    check_expression,
+    compile_expression,
+    matches,
+)
 from millrace.connectors.process import Pipeline
+from millrace.connectors.registry import HttpConnectors
 from millrace.domain.action import ExportAction, ImportAction, ProcessAction
 from millrace.domain.base import Json, Record
 from millrace.domain.connection import Connection, PingMethod
 from millrace.domain.errors import StepError
-from millrace.domain.ports import Exporter, Importer, Pong
-from millrace.domain.records import ExportPage, RecordFailure
+from millrace.domain.ports import Exporter, Importer, Pong, Unsent
+from millrace.domain.records import ExportPage, Origin, RecordFailure
 
 type Trouble = StepError | OSError
 """What a system or a Lambda may do to a worker; an OSError stands for a crash."""
@@ -44,6 +50,8 @@ class ScriptedConnectors:
     pong: Pong = field(default_factory=lambda: Pong(200))
     pings: list[tuple[str, str]] = field(default_factory=list)
     secrets_seen: list[Mapping[str, str]] = field(default_factory=list)
+    seconds_given: list[float] = field(default_factory=list)
+    """How long the readers of tests might wait."""
 
     def check_expression(self, expression: str) -> str | None:
         """See Connectors."""
@@ -56,6 +64,10 @@ class ScriptedConnectors:
     def matches(self, expression: str, record: Record) -> bool:
         """See Connectors."""
         return matches(expression, record)
+
+    def evaluate(self, expression: str, record: Record) -> Json:
+        """See Connectors."""
+        return compile_expression(expression).evaluate(record)
 
     def process(self, work: ProcessAction) -> Pipeline:
         """See Connectors."""
@@ -74,12 +86,36 @@ class ScriptedConnectors:
         work: ImportAction,
         connection: Connection,
         secrets: Mapping[str, str],
-        request_key: Callable[[int, bytes], str],
+        request_key: Callable[[Origin, bytes], str],
     ) -> Importer:
         """See Connectors."""
         del connection
         self.secrets_seen.append(secrets)
         return _ScriptedImporter(self, work, request_key)
+
+    def sampler(
+        self,
+        work: ExportAction,
+        connection: Connection,
+        secrets: Mapping[str, str],
+        seconds: float,
+        hide: Callable[[Iterable[str]], None],
+    ) -> Exporter:
+        """See Connectors."""
+        self.seconds_given.append(seconds)
+        hide(secrets.values())
+        return self.exporter(work, connection, secrets)
+
+    def preview(
+        self,
+        work: ImportAction,
+        connection: Connection,
+        request_key: Callable[[Origin, bytes], str],
+        note: Callable[[Unsent], None],
+        hide: Callable[[Iterable[str]], None],
+    ) -> Importer:
+        """See Connectors."""
+        return HttpConnectors().preview(work, connection, request_key, note, hide)
 
     def ping(
         self, connection: Connection, secrets: Mapping[str, str], method: PingMethod, path: str
@@ -112,14 +148,14 @@ class _ScriptedExporter:
 class _ScriptedImporter:
     script: ScriptedConnectors
     work: ImportAction
-    request_key: Callable[[int, bytes], str]
+    request_key: Callable[[Origin, bytes], str]
 
     @property
     def batch_size(self) -> int:
         """See Importer."""
         return self.work.http.batch_size or 1
 
-    def write(self, records: Sequence[Record], position: int) -> list[RecordFailure]:
+    def write(self, records: Sequence[Record], origin: Origin) -> list[RecordFailure]:
         """See Importer."""
         failures = [
             RecordFailure(index, "http422", "not wanted")
@@ -127,9 +163,9 @@ class _ScriptedImporter:
             if record in self.script.refused
         ]
         taken = tuple(record for record in records if record not in self.script.refused)
-        key = self.request_key(position, repr(records).encode())
-        self.script.written.append(Written(self.work.http.path, position, key, taken))
-        _meet(self.script.write_trouble, position)
+        key = self.request_key(origin, repr(records).encode())
+        self.script.written.append(Written(self.work.http.path, origin.position, key, taken))
+        _meet(self.script.write_trouble, origin.position)
         return failures
 
 

@@ -19,11 +19,14 @@ from millrace.storage.memory import (
     MemoryRuns,
     MemorySchedules,
     MemorySecrets,
+    scratch,
 )
+from millrace.storage.memory_failed_records import MemoryFailedRecords
 from millrace.usecases.connections import CONNECTIONS
 from millrace.usecases.context import Context
 from millrace.usecases.deploy import deploy_version
-from millrace.usecases.flows import create_flow, get_flow, latest_version, replace_flow
+from millrace.usecases.flow_changes import create_flow, replace_flow
+from millrace.usecases.flows import get_flow, latest_version
 from millrace.usecases.lifecycle import AttemptEvent, Failure, on_attempt
 from millrace.usecases.run_step import StepTask, run_step
 from millrace.usecases.runs import start_run
@@ -37,6 +40,7 @@ class World:
 
     resources: MemoryResources = field(default_factory=MemoryResources)
     runs: MemoryRuns = field(default_factory=MemoryRuns)
+    failed_records: MemoryFailedRecords = field(default_factory=MemoryFailedRecords)
     blobs: MemoryBlobs = field(default_factory=MemoryBlobs)
     secrets: MemorySecrets = field(default_factory=MemorySecrets)
     machines: MemoryMachines = field(default_factory=MemoryMachines)
@@ -51,6 +55,7 @@ class World:
         return Context(
             resources=self.resources,
             runs=self.runs,
+            failed_records=self.failed_records,
             blobs=self.blobs,
             secrets=self.secrets,
             connectors=self.connectors,
@@ -59,6 +64,7 @@ class World:
             targets=Targets("arn:run-step", "arn:lifecycle"),
             clock=self.clock,
             new_id=self.new_id,
+            scratch=scratch,
         )
 
     def connection(self, name: str = "shop") -> Connection:
@@ -76,6 +82,10 @@ class World:
         flow = self.flow(*steps, **settings)
         self.deploy(flow)
         return get_flow(self.context, ALICE, flow.id)
+
+    def flow_of(self, run: Run) -> Flow:
+        """The flow of a run as it is now."""
+        return get_flow(self.context, ALICE, run.flow_id)
 
     def deploy(self, flow: Flow) -> Version:
         """Deploy the latest version of a flow."""

@@ -4,12 +4,15 @@ from collections.abc import Iterator
 
 import boto3
 import pytest
+from botocore.config import Config
 from tests.support.aws import BUCKET, TABLE, create_stack, simulated_aws
 
-from millrace.domain.ports import Blobs, Resources, Runs, Secrets
+from millrace.domain.ports import Blobs, FailedRecords, Resources, Runs, Secrets
+from millrace.storage.dynamodb_failed_records import DynamoFailedRecords
 from millrace.storage.dynamodb_resources import DynamoResources
 from millrace.storage.dynamodb_runs import DynamoRuns
 from millrace.storage.memory import MemoryBlobs, MemoryResources, MemoryRuns, MemorySecrets
+from millrace.storage.memory_failed_records import MemoryFailedRecords
 from millrace.storage.s3_blobs import S3Blobs
 from millrace.storage.ssm_secrets import SsmSecrets
 
@@ -47,11 +50,20 @@ def runs(substrate: str) -> Runs:
 
 
 @pytest.fixture
+def failed_records(substrate: str) -> FailedRecords:
+    """An empty store of record errors."""
+    if substrate == IN_MEMORY:
+        return MemoryFailedRecords()
+    client = boto3.client("dynamodb")
+    return DynamoFailedRecords(lambda: client, TABLE)
+
+
+@pytest.fixture
 def blobs(substrate: str) -> Blobs:
     """An empty store of blobs."""
     if substrate == IN_MEMORY:
         return MemoryBlobs()
-    client = boto3.client("s3")
+    client = boto3.client("s3", config=Config(signature_version="s3v4"))
     return S3Blobs(lambda: client, BUCKET)
 
 

@@ -31,7 +31,6 @@ from millrace.compiler.model import (
     FlowRetry,
     Retry,
     Step,
-    Targets,
     in_document_order,
 )
 from millrace.compiler.pipeline import Compiled, compile_flow
@@ -39,6 +38,7 @@ from millrace.compiler.read import read_definition, read_durations
 from millrace.compiler.rules import check
 from millrace.compiler.spelling import check_spelling
 from millrace.compiler.validate import validate_asl
+from millrace.targets import Targets
 
 __all__ = [
     "CompileError",

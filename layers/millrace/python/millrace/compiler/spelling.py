@@ -32,7 +32,7 @@ FLOW_FIELDS = frozenset(
         *("autoResolveMatchingTraceKeys", "removeFailedPayloads", "priority", "useQueuedTime"),
         *("concurrency", "runPageGeneratorsInParallel", "notificationGroups", "notificationId"),
         *("logging", "testPayload", "testContentType", "testHeaders", "enabled", "disabled"),
-        *("enabledAt", "organizationApiKeys", "webhooks", "deploy"),
+        *("enabledAt", "organizationApiKeys", "webhooks", "callbacks", "deploy"),
     )
 )
 STEP_FIELDS = frozenset(
@@ -40,7 +40,7 @@ STEP_FIELDS = frozenset(
         *_STEP_MACHINE,
         *("referrer", "action", "flowId", "filter", "onNotMatching", "exclusiveGroup"),
         *("proceedOnFailure", "skipRetries", "responseMapping", "schedule", "concurrency"),
-        *("position", "modelId", "workspaceId"),
+        *("position", "modelId", "workspaceId", "traceKey"),
         *("createdBy", "createdDate", "modifiedBy", "modifiedDate"),
     )
 )

@@ -77,6 +77,7 @@ def masks(*secrets: str) -> tuple[str, ...]:
             quote(secret, safe=""),
             quote_plus(secret),
             json.dumps(secret)[1:-1],
+            json.dumps(secret, ensure_ascii=False)[1:-1],
             b64encode(secret.encode()).decode(),
         }
     return tuple(sorted(filter(None, found), key=lambda text: (-len(text), text)))

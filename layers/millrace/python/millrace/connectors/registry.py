@@ -5,15 +5,14 @@ would pay for all.
 """
 # ruff: noqa: PLC0415 - see above
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from millrace import limits
 from millrace.domain.action import ExportAction, ImportAction, ProcessAction
-from millrace.domain.base import Record
-from millrace.domain.connection import Connection, PingMethod
-from millrace.domain.ports import Pong
+from millrace.domain.base import Json, Record
+from millrace.domain.ports import Exporter, Pong, Unsent
 
 if TYPE_CHECKING:
     from millrace.connectors.connection_client import ConnectionClient
@@ -22,6 +21,8 @@ if TYPE_CHECKING:
     from millrace.connectors.http_import import HttpImporter
     from millrace.connectors.oauth2 import AccessTokens
     from millrace.connectors.process import Pipeline
+    from millrace.domain.connection import Connection, PingMethod
+    from millrace.domain.records import Origin
 
 
 class HttpConnectors:
@@ -43,7 +44,7 @@ class HttpConnectors:
 
         return AccessTokens(self._http.clock)
 
-    def _client(self, connection: Connection, secrets: Mapping[str, str]) -> "ConnectionClient":
+    def _client(self, connection: "Connection", secrets: Mapping[str, str]) -> "ConnectionClient":
         from millrace.connectors.connection_client import ConnectionClient
 
         return ConnectionClient(connection, secrets, self._http, self._tokens)
@@ -64,8 +65,14 @@ class HttpConnectors:
 
         return matches(expression, record)
 
+    def evaluate(self, expression: str, record: Record) -> Json:
+        """An expression's value on a record. Raises RecordError if it has none."""
+        from millrace.connectors.expressions import compile_expression
+
+        return compile_expression(expression).evaluate(record)
+
     def exporter(
-        self, work: ExportAction, connection: Connection, secrets: Mapping[str, str]
+        self, work: ExportAction, connection: "Connection", secrets: Mapping[str, str]
     ) -> "HttpExporter":
         """The reader of an export."""
         from millrace.connectors.http_export import HttpExporter
@@ -75,11 +82,11 @@ class HttpConnectors:
     def importer(
         self,
         work: ImportAction,
-        connection: Connection,
+        connection: "Connection",
         secrets: Mapping[str, str],
-        request_key: Callable[[int, bytes], str],
+        request_key: "Callable[[Origin, bytes], str]",
     ) -> "HttpImporter":
-        """The writer of an import; `request_key` names a request by its position and body."""
+        """The writer of an import; `request_key` names a request by its origin and body."""
         from millrace.connectors.http_import import HttpImporter
 
         return HttpImporter(work, self._client(connection, secrets), request_key)
@@ -90,8 +97,47 @@ class HttpConnectors:
 
         return Pipeline(work.operations)
 
+    def sampler(
+        self,
+        work: ExportAction,
+        connection: "Connection",
+        secrets: Mapping[str, str],
+        seconds: float,
+        hide: Callable[[Iterable[str]], None],
+    ) -> Exporter:
+        """A reader for tests: it asks once for each page, and waits so long for it."""
+        from millrace.connectors.connection_client import ConnectionClient
+        from millrace.connectors.http_client import HttpClient
+        from millrace.connectors.http_export import HttpExporter
+        from millrace.connectors.rehearsal import HidingTransport, Sampler
+        from millrace.connectors.transport import Urllib3Transport
+
+        http = HttpClient(HidingTransport(Urllib3Transport(seconds), hide), tries=1)
+        client = ConnectionClient(connection, secrets, self._given or http, self._tokens)
+        return Sampler(HttpExporter(work, client), seconds)
+
+    def preview(
+        self,
+        work: ImportAction,
+        connection: "Connection",
+        request_key: "Callable[[Origin, bytes], str]",
+        note: Callable[[Unsent], None],
+        hide: Callable[[Iterable[str]], None],
+    ) -> "HttpImporter":
+        """A writer for tests: it sends nothing, and tells `note` what it would send."""
+        from millrace.connectors.connection_client import ConnectionClient
+        from millrace.connectors.http_client import HttpClient
+        from millrace.connectors.http_import import HttpImporter
+        from millrace.connectors.rehearsal import NotingTransport
+        from millrace.domain.authentication import NoAuth
+
+        # Without authentication, no credential can be in what is noted.
+        bare = connection.model_copy(update={"auth": NoAuth()})
+        client = ConnectionClient(bare, {}, HttpClient(NotingTransport(note, hide)), self._tokens)
+        return HttpImporter(work, client, request_key)
+
     def ping(
-        self, connection: Connection, secrets: Mapping[str, str], method: PingMethod, path: str
+        self, connection: "Connection", secrets: Mapping[str, str], method: "PingMethod", path: str
     ) -> Pong:
         """What became of one request, tried once and with little patience."""
         from millrace.connectors.http_client import HttpClient

@@ -111,8 +111,18 @@ class Step(Model):
         description="Of steps with the same group and the same dependencies, a record goes to the "
         "first, in the order of the document, whose filter matches.",
     )
-    proceed_on_failure: bool = False
-    skip_retries: bool = False
+    proceed_on_failure: bool = Field(
+        default=False,
+        description="A record that fails here goes on to the next steps all the same.",
+    )
+    skip_retries: bool = Field(
+        default=False, description="Records that fail here are not kept, so not retried either."
+    )
+    trace_key: Expression | None = Field(
+        default=None,
+        description="What identifies a record here: when one of the same key succeeds later, the "
+        "errors of those before it are resolved.",
+    )
     response_mapping: ResponseMapping | None = None
     schedule: ScheduleExpression | None = Field(
         default=None, description="A source's own, in the flow's time zone."
@@ -203,6 +213,10 @@ def _countable(steps: object) -> object:
     return steps
 
 
+Steps = Annotated[
+    tuple[Step, ...], Field(max_length=limits.STEPS_READ), BeforeValidator(_countable)
+]
+
 ApiKey = Annotated[SecretStr, Field(min_length=16, max_length=128)]
 
 
@@ -222,9 +236,7 @@ class FlowInput(FlowSettings):
         max_length=limits.API_KEYS_PER_FLOW,
         description="Write-only; left out, those that are there stay.",
     )
-    steps: Annotated[
-        tuple[Step, ...], Field(max_length=limits.STEPS_READ), BeforeValidator(_countable)
-    ] = ()
+    steps: Steps = ()
 
     @model_validator(mode="before")
     @classmethod
@@ -313,6 +325,7 @@ class Version(Resource):
     """A numbered snapshot of a flow's steps: editable while a draft, immutable once deployed."""
 
     prefix: ClassVar[str] = "ver"
+    orders: ClassVar[tuple[str, ...]] = ("createdAt",)
     found_without_parent: ClassVar[bool] = True
 
     flow_id: str

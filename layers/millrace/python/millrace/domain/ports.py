@@ -6,16 +6,20 @@ Each port has an adapter for AWS and one in memory; both pass the same contract 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from millrace.domain.action import ExportAction, ImportAction, ProcessAction
 from millrace.domain.base import Json, Record
-from millrace.domain.connection import Connection, PingMethod
 from millrace.domain.flow import MachineKind
-from millrace.domain.metrics import Counted, Grain
-from millrace.domain.records import Batch, ExportPage, RecordFailure
 from millrace.domain.resource import Resource
 from millrace.domain.run import LatestRun, Run, RunError, RunKey, RunOutcome, StepRecord
+
+if TYPE_CHECKING:
+    # Everything imports the ports, and few requests need these.
+    from millrace.domain.connection import Connection, PingMethod
+    from millrace.domain.failed_record import FailedRecord
+    from millrace.domain.metrics import Counted, Grain
+    from millrace.domain.records import Batch, ExportPage, Origin, RecordFailure
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +69,22 @@ class Ref[R: Resource]:
     parent_id: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class KeyRef[R: Resource]:
+    """Which stable key a resource has, and in which collection."""
+
+    kind: type[R]
+    stable_key: str
+    parent_id: str | None = None
+
+
 class Found:
     """What was there of several resources read at once."""
 
-    def __init__(self, by_ref: Mapping[Ref[Any], Resource]) -> None:
+    def __init__(self, by_ref: Mapping[Ref[Any] | KeyRef[Any], Resource]) -> None:
         self._by_ref = by_ref
 
-    def get[R: Resource](self, ref: Ref[R]) -> R | None:
+    def get[R: Resource](self, ref: Ref[R] | KeyRef[R]) -> R | None:
         """The resource, if there is one."""
         found = self._by_ref.get(ref)
         return found if isinstance(found, ref.kind) else None
@@ -138,6 +151,10 @@ class Resources(Protocol):
         """The resource of the collection that has this stable key, if there is one."""
         ...
 
+    def find_many(self, workspace_id: str, refs: Iterable[KeyRef[Any]]) -> Found:
+        """Several resources by stable key in two reads (two for each 100)."""
+        ...
+
     def page[R: Resource](
         self,
         kind: type[R],
@@ -147,8 +164,12 @@ class Resources(Protocol):
         limit: int = 100,
         cursor: str | None = None,
         newest_first: bool = False,
+        skip: int = 0,
     ) -> Listing[R]:
-        """One page of the collection by time of creation. Raises InvalidRequestError."""
+        """One page of the collection by time of creation. Raises InvalidRequestError.
+
+        Some can be skipped where it begins, if the kind has this order.
+        """
         ...
 
     def browse[R: Resource](
@@ -235,6 +256,10 @@ class Runs(Protocol):
         """Runs of all workspaces that were created before then and are not over."""
         ...
 
+    def unfinished_of(self, workspace_id: str, flow_id: str) -> tuple[Run, ...]:
+        """A flow's runs that are not over; one that began this moment may be left out."""
+        ...
+
     def claim_step(self, key: RunKey, attempt: int, step_id: str, now: datetime) -> StepRecord:
         """Begin a step, or take up one that was interrupted.
 
@@ -260,8 +285,8 @@ class Runs(Protocol):
         ...
 
     def counted(
-        self, workspace_id: str, flow_id: str, grain: Grain, start: datetime, end: datetime
-    ) -> tuple[Counted, ...]:
+        self, workspace_id: str, flow_id: str, grain: "Grain", start: datetime, end: datetime
+    ) -> "tuple[Counted, ...]":
         """What was counted of a flow's runs in the hours or days from `start` to before `end`."""
         ...
 
@@ -271,6 +296,60 @@ class Runs(Protocol):
 
     def begin_attempt(self, key: RunKey, attempt: int, now: datetime) -> Run:
         """The next attempt starts running, once."""
+        ...
+
+
+class FailedRecords(Protocol):
+    """The record errors of flows. Reads are strongly consistent."""
+
+    def put(self, entries: "Sequence[FailedRecord]") -> None:
+        """Note records that failed, in place of what is there under their ids."""
+        ...
+
+    def get_many(
+        self, workspace_id: str, flow_id: str, ids: Iterable[str]
+    ) -> "dict[str, FailedRecord]":
+        """Those of these errors that are there, by id."""
+        ...
+
+    def page(
+        self,
+        workspace_id: str,
+        flow_id: str,
+        *,
+        resolved: bool = False,
+        step_id: str | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+    ) -> "Listing[FailedRecord]":
+        """One page of a flow's or a step's errors: by step, those of the newest runs first.
+
+        Raises InvalidRequestError for a cursor that is not ours.
+        """
+        ...
+
+    def change(
+        self,
+        workspace_id: str,
+        flow_id: str,
+        ids: Iterable[str],
+        change: "Callable[[FailedRecord], FailedRecord]",
+    ) -> "dict[str, FailedRecord]":
+        """Replace those that are there by what `change` makes of each; what they are now.
+
+        It gives an entry of the next revision, or the entry itself to leave it alone, and may be
+        asked again if an entry changed meanwhile.
+        """
+        ...
+
+    def open_trace_keys(
+        self, workspace_id: str, flow_id: str, step_id: str
+    ) -> dict[str, tuple[str, ...]]:
+        """The trace keys of a step's open errors, and the ids of those that have each."""
+        ...
+
+    def drop_attempt(self, run: Run, step_id: str, attempt: int) -> None:
+        """Forget what a step of a run noted up to an attempt: the next takes every record again."""
         ...
 
 
@@ -284,6 +363,19 @@ class Blobs(Protocol):
     def get(self, key: str) -> bytes:
         """The bytes under a key. Raises NotFoundError."""
         ...
+
+    def url(self, key: str, expires_seconds: int, file_name: str) -> str:
+        """An address that gives whoever has it the bytes as a file, until it expires."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Scratch:
+    """Stores that nobody else looks into, gone when they are let go."""
+
+    runs: Runs
+    blobs: Blobs
+    failed_records: FailedRecords
 
 
 class Secrets(Protocol):
@@ -346,7 +438,7 @@ class Machines(Protocol):
 class Exporter(Protocol):
     """Reads the records of one export."""
 
-    def pages(self, cursor: Json) -> Iterator[ExportPage]:
+    def pages(self, cursor: Json) -> "Iterator[ExportPage]":
         """Page by page from a page's `next_cursor`, or from the start for None.
 
         Raises StepFailed, StepTransient or StepThrottled.
@@ -362,8 +454,8 @@ class Importer(Protocol):
         """Records to give to one call of `write`, at most."""
         ...
 
-    def write(self, records: Sequence[Record], position: int) -> list[RecordFailure]:
-        """Send one request. `position` is that of its first record in the step's input.
+    def write(self, records: Sequence[Record], origin: "Origin") -> "list[RecordFailure]":
+        """Send one request; `origin` is where its first record came from.
 
         Raises StepFailed, StepTransient or StepThrottled.
         """
@@ -373,11 +465,11 @@ class Importer(Protocol):
 class Process(Protocol):
     """Applies operations to records as they stream by."""
 
-    def feed(self, records: Sequence[Record]) -> Batch:
+    def feed(self, records: Sequence[Record]) -> "Batch":
         """What comes out for these records so far."""
         ...
 
-    def finish(self) -> Batch:
+    def finish(self) -> "Batch":
         """What comes out once there are no more."""
         ...
 
@@ -388,6 +480,16 @@ class Process(Protocol):
     def restore(self, state: Json) -> None:
         """Go on from a remembered state."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Unsent:
+    """A request that an import would send, without credentials."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -410,8 +512,12 @@ class Connectors(Protocol):
         """Whether a filter lets a record through. Raises RecordError if it cannot say."""
         ...
 
+    def evaluate(self, expression: str, record: Record) -> Json:
+        """An expression's value on a record. Raises RecordError if it has none."""
+        ...
+
     def exporter(
-        self, work: ExportAction, connection: Connection, secrets: Mapping[str, str]
+        self, work: ExportAction, connection: "Connection", secrets: Mapping[str, str]
     ) -> Exporter:
         """The reader of an export."""
         ...
@@ -419,19 +525,47 @@ class Connectors(Protocol):
     def importer(
         self,
         work: ImportAction,
-        connection: Connection,
+        connection: "Connection",
         secrets: Mapping[str, str],
-        request_key: Callable[[int, bytes], str],
+        request_key: "Callable[[Origin, bytes], str]",
     ) -> Importer:
-        """The writer of an import; `request_key` names a request by its position and body."""
+        """The writer of an import; `request_key` names a request by its origin and body."""
         ...
 
     def process(self, work: ProcessAction) -> Process:
         """The operations of a process."""
         ...
 
+    def sampler(
+        self,
+        work: ExportAction,
+        connection: "Connection",
+        secrets: Mapping[str, str],
+        seconds: float,
+        hide: Callable[[Iterable[str]], None],
+    ) -> Exporter:
+        """A reader for tests: it asks once for each page, and waits so long for it.
+
+        `hide` is told the texts that may not be shown if the other system repeats them.
+        """
+        ...
+
+    def preview(
+        self,
+        work: ImportAction,
+        connection: "Connection",
+        request_key: "Callable[[Origin, bytes], str]",
+        note: Callable[[Unsent], None],
+        hide: Callable[[Iterable[str]], None],
+    ) -> Importer:
+        """A writer for tests: it sends nothing, and tells `note` what it would send.
+
+        `hide` is told the texts in it that may not be shown; the credentials are not in it.
+        """
+        ...
+
     def ping(
-        self, connection: Connection, secrets: Mapping[str, str], method: PingMethod, path: str
+        self, connection: "Connection", secrets: Mapping[str, str], method: "PingMethod", path: str
     ) -> Pong:
         """Send one request with the connection's credentials, within `limits.PING_SECONDS`."""
         ...

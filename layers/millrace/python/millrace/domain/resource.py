@@ -1,11 +1,25 @@
 """What every stored, mutable thing of a workspace has: identity, revision, who and when."""
 
 from datetime import datetime
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 from pydantic import Field
 
 from millrace.domain.base import Model, Moment
+
+
+class Revised(Protocol):
+    """What is changed only over the revision that was read."""
+
+    @property
+    def id(self) -> str:
+        """What names it."""
+        ...
+
+    @property
+    def revision(self) -> int:
+        """How often it changed, its ETag."""
+        ...
 
 
 class Resource(Model):
@@ -22,7 +36,7 @@ class Resource(Model):
     """Whether the resource is found by its id alone, because that id is a public address."""
 
     orders: ClassVar[tuple[str, ...]] = ()
-    """How the workspace's list of this kind may be sorted; the store counts what can be."""
+    """How the list of this kind may be sorted; the store counts a workspace's that can be."""
 
     found_without_parent: ClassVar[bool] = False
     """Whether the store can tell the parent of a resource of this kind."""

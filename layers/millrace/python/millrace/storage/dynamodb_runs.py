@@ -32,6 +32,7 @@ from millrace.domain.run import (
 )
 from millrace.storage import keys
 from millrace.storage.attributes import Attributes, attributes, data, number, text
+from millrace.storage.batches import read_items
 from millrace.storage.codec import pack, unpack
 from millrace.storage.counters import additions, counted_of
 
@@ -161,6 +162,19 @@ class DynamoRuns:
             )
             found += [_run(item) for page in pages for item in page["Items"]]
         return tuple(found)
+
+    def unfinished_of(self, workspace_id: str, flow_id: str) -> tuple[Run, ...]:
+        """A flow's runs that are not over; one that began this moment may be left out."""
+        partition = keys.unfinished_of(workspace_id, flow_id)
+        pages = self._client.get_paginator("query").paginate(
+            TableName=self._table,
+            IndexName="gsi3",
+            KeyConditionExpression="gsi3pk = :flow",
+            ExpressionAttributeValues=attributes(**{":flow": partition}),
+        )
+        places = [(text(item, "pk"), text(item, "sk")) for page in pages for item in page["Items"]]
+        runs = map(_run, read_items(self._client, self._table, places))
+        return tuple(run for run in runs if not run.status.is_terminal)
 
     def claim_step(self, key: RunKey, attempt: int, step_id: str, now: datetime) -> StepRecord:
         """Begin a step, or take up one that was interrupted."""
@@ -338,7 +352,11 @@ def _run_item(run: Run) -> Attributes:
         gsi1sk=run.id,
     )
     if not run.status.is_terminal:
-        item |= attributes(gsi2pk=keys.unfinished(run.id), gsi2sk=rfc3339(run.created_at))
+        item |= attributes(
+            gsi2pk=keys.unfinished(run.id),
+            gsi2sk=rfc3339(run.created_at),
+            gsi3pk=keys.unfinished_of(run.workspace_id, run.flow_id),
+        )
     return item
 
 

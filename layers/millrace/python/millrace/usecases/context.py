@@ -1,10 +1,21 @@
 """What every use case is given: the ports, the clock and the id factory."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from millrace.compiler import Targets
 from millrace.domain.base import Clock, IdFactory
-from millrace.domain.ports import Blobs, Connectors, Machines, Resources, Runs, Schedules, Secrets
+from millrace.domain.ports import (
+    Blobs,
+    Connectors,
+    FailedRecords,
+    Machines,
+    Resources,
+    Runs,
+    Schedules,
+    Scratch,
+    Secrets,
+)
+from millrace.targets import Targets
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +24,7 @@ class Context:
 
     resources: Resources
     runs: Runs
+    failed_records: FailedRecords
     blobs: Blobs
     secrets: Secrets
     connectors: Connectors
@@ -21,3 +33,4 @@ class Context:
     targets: Targets
     clock: Clock
     new_id: IdFactory
+    scratch: Callable[[], Scratch]

@@ -1,6 +1,7 @@
 """What all editable resources share: stamping, reading for a change, and the checks of both."""
 
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 from millrace.domain.base import Model
@@ -10,7 +11,7 @@ from millrace.domain.errors import (
     RuleViolationError,
     Violation,
 )
-from millrace.domain.resource import Resource
+from millrace.domain.resource import Resource, Revised
 from millrace.domain.token import Caller
 from millrace.usecases.context import Context
 
@@ -44,11 +45,15 @@ def changed(context: Context, caller: Caller, before: Resource) -> dict[str, Any
 
 def fields_of(model: Model, kind: type[Model]) -> dict[str, Any]:
     """The values of those fields of a model that `kind` has too, unconverted."""
-    shared = type(model).model_fields.keys() & kind.model_fields.keys()
-    return {name: getattr(model, name) for name in shared}
+    return {name: getattr(model, name) for name in _shared_fields(type(model), kind)}
 
 
-def check_revision(resource: Resource, expected: int | None) -> None:
+@cache
+def _shared_fields(one: type[Model], other: type[Model]) -> tuple[str, ...]:
+    return tuple(name for name in one.model_fields if name in other.model_fields)
+
+
+def check_revision(resource: Revised, expected: int | None) -> None:
     """Raise unless the caller named, by If-Match, the revision that is there."""
     if expected is None:
         raise PreconditionRequiredError(

@@ -9,7 +9,7 @@ from pydantic import Field
 from millrace import limits
 from millrace.domain.base import Json, Model
 from millrace.domain.errors import NotFoundError, Violation
-from millrace.domain.flow import Version
+from millrace.domain.flow import Flow, Version
 from millrace.domain.run import Run, Trigger
 from millrace.domain.token import Caller
 from millrace.domain.virtual_environment import VirtualEnvironment
@@ -61,31 +61,42 @@ def run_flow(
 ) -> Run:
     """Start a run on behalf of a caller; with a dedupe key, once for that key."""
     flow = get_flow(context, caller, flow_id)
-    version = None
-    faults: list[Violation] = []
-    if asked.version_id is None:
-        version = deployed_version(context, flow)
-    else:
-        try:
-            version = get_version(context, caller, flow_id, asked.version_id)
-        except NotFoundError as error:
-            faults.append(
-                Violation("unknownVersion", "/versionId", f"{error.message}.", "Correct the id.")
-            )
-    environment = _environment(context, caller, asked, faults)
-    if version is not None:
-        faults += _unknown_steps(version, asked)
-    refuse(faults)
-    how = Manner(
-        steps_to_run=None if version is None else _chosen(version, asked),
-        virtual_environment_id=asked.virtual_environment_id,
-        connections={} if environment is None else environment.replacements.connections,
-    )
+    version, how = chosen(context, caller, flow, asked, deployed_version)
     trigger = Trigger(source="manual", triggered_by=caller.token_id)
     run, _ = start_run(
         context, flow, trigger, asked.payload, version=version, how=how, dedupe_key=dedupe_key
     )
     return run
+
+
+def chosen(
+    context: Context,
+    caller: Caller,
+    flow: Flow,
+    asked: RunRequest,
+    usual: Callable[[Context, Flow], Version],
+) -> tuple[Version, Manner]:
+    """The version that is asked for, or the usual one, and how it runs.
+
+    Raises RuleViolationError for all that there is not.
+    """
+    faults: list[Violation] = []
+    environment = _environment(context, caller, asked, faults)
+    if asked.version_id is None:
+        version = usual(context, flow)
+    else:
+        try:
+            version = get_version(context, caller, flow.id, asked.version_id)
+        except NotFoundError as error:
+            message = f"{error.message}."
+            refuse([Violation("unknownVersion", "/versionId", message, "Correct the id."), *faults])
+            raise
+    refuse([*faults, *_unknown_steps(version, asked)])
+    return version, Manner(
+        steps_to_run=_chosen(version, asked),
+        virtual_environment_id=asked.virtual_environment_id,
+        connections={} if environment is None else environment.replacements.connections,
+    )
 
 
 def wait_for(

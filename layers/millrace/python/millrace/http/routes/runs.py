@@ -10,7 +10,8 @@ from millrace.domain.errors import ConflictError, NotFoundError, UnavailableErro
 from millrace.domain.ports import Listing
 from millrace.http.documented import answers
 from millrace.http.requests import Cursor, Limit, Page, caller_of, page
-from millrace.http.views import RunDetailView, RunLog, RunView, StepOutput
+from millrace.http.run_views import RunDetailView, RunLog, StepOutput
+from millrace.http.views import RunView
 from millrace.usecases import runs
 from millrace.usecases.context import Context
 from millrace.usecases.lifecycle import cancel_run
