@@ -105,7 +105,7 @@ def test_broken_rules_of_plain_resources_have_their_place(alice: Client) -> None
             {"name": "n", "targets": [], "on": ["failed", "failed"]},
             ("valueError", "/on"),
         ),
-        ("templates", {"name": "n", "document": []}, ("dictType", "/document")),
+        ("templates", {"name": "n", "document": []}, ("wrongType", "/document")),
         ("dataPools", {"name": "n", "ttlSeconds": 0}, ("greaterThanEqual", "/ttlSeconds")),
         (
             "tokens",

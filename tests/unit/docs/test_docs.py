@@ -76,6 +76,7 @@ def test_the_limits_in_the_api_page_are_those_in_the_code() -> None:
         f"| faults named in one answer | {limits.ERRORS_SHOWN:,};",
         f"| expression | {limits.EXPRESSION_LENGTH:,} characters |",
         f"| request | {request} MB; webhook delivery {webhook} MB |",
+        f"| JSON body | nested {limits.NESTING} levels deep |",
         f"| page of records | {limits.PAGE_RECORDS:,} |",
         f"| items of a list with numbered pages | {limits.PAGED_ITEMS:,};",
         f"| items of a list sorted by what no index has | {limits.SORTED_ITEMS:,} |",

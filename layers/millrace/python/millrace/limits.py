@@ -88,6 +88,10 @@ ERRORS_SHOWN: Final = 1_000
 """A problem names this many faults and counts the others; a Lambda answer holds 6 MB."""
 
 REQUEST_BYTES: Final = 1_000_000
+
+NESTING: Final = 100
+"""Objects and lists within each other in a JSON body; what copies them does so by recursion."""
+
 """Control-plane request body."""
 
 WEBHOOK_BYTES: Final = 4_000_000

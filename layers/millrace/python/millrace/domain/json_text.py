@@ -6,8 +6,10 @@ import re
 from collections import Counter
 from typing import Final, NoReturn
 
+from millrace import limits
 from millrace.domain.base import Json
 
+_TOO_DEEP: Final = f"it is nested too deeply; {limits.NESTING} levels are the limit"
 _SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
@@ -27,13 +29,30 @@ def parse_json(data: bytes, *, strict: bool = False) -> Json:
             parse_float=_finite,
             parse_int=_whole,
         )
+        if _is_deep(value):
+            raise ValueError(_TOO_DEEP)
         if strict and _SURROGATE.search(data):
             json.dumps(value, ensure_ascii=False).encode()
     except RecursionError as error:
-        raise ValueError("it is nested too deeply") from error
+        raise ValueError(_TOO_DEEP) from error
     except UnicodeEncodeError as error:
         raise ValueError("it holds half a surrogate pair, which is no Unicode text") from error
     return value
+
+
+def _is_deep(value: Json) -> bool:
+    """Whether it is nested deeper than what copies and stores it by recursion could follow."""
+    level = [value] if isinstance(value, dict | list) else []
+    for _ in range(limits.NESTING):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, dict | list)
+        ]
+        if not level:
+            return False
+    return True
 
 
 def _unique(pairs: list[tuple[str, Json]]) -> dict[str, Json]:

@@ -5,7 +5,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from millrace import limits
-from millrace.domain.base import Description, Json, Model, Name, StableKey
+from millrace.domain.base import Description, Json, Model, Name, StableKey, Whole
 from millrace.domain.resource import Resource
 from millrace.domain.variable import VariableKey
 
@@ -28,7 +28,7 @@ class Replacements(Model):
         max_length=limits.REPLACED_VARIABLES,
         description="Key of a variable to its value; readable, so no place for secrets.",
     )
-    priority: int | None = Field(default=None, ge=1, le=5, description="1 goes first.")
+    priority: Whole | None = Field(default=None, ge=1, le=5, description="1 goes first.")
 
 
 class VirtualEnvironmentInput(Model):

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, StrictBool, model_validator
 
 from millrace.domain.action import Action, ActionInput
 from millrace.domain.base import Model
@@ -50,7 +50,7 @@ class AppliedFlow(FlowInput):
     """A flow of a file, with its webhooks."""
 
     webhooks: tuple[WebhookInput, ...] = ()
-    deploy: bool = Field(default=True, description="Deploy the flow's latest version.")
+    deploy: StrictBool = Field(default=True, description="Deploy the flow's latest version.")
 
 
 class ApplyDocument(Model):

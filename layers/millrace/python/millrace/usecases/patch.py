@@ -1,7 +1,7 @@
 """Changing single fields of a flow by JSON Patch, all or nothing."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Final
+from collections.abc import Iterator, Sequence
+from typing import Final
 
 import jsonpatch
 from pydantic import ValidationError
@@ -11,6 +11,7 @@ from millrace.domain.base import Json, rfc3339
 from millrace.domain.errors import ConflictError, RuleViolationError, Violation
 from millrace.domain.flow import Flow, FlowInput, FlowSettings, Step, Version
 from millrace.domain.patch import PatchOperation, TransferOperation, ValueOperation
+from millrace.domain.shape import json_pointer, violation_of
 from millrace.domain.token import Caller
 from millrace.usecases.context import Context
 from millrace.usecases.flows import get_flow, latest_version, store_changed
@@ -69,10 +70,7 @@ def _patched(flow: Flow, latest: Version, patch: Sequence[PatchOperation]) -> Fl
         return FlowInput.model_validate(document)
     except ValidationError as error:
         refuse(
-            _at_operation(
-                patch,
-                Violation("invalidValue", _pointer(found["loc"]), found["msg"], "Correct it."),
-            )
+            _at_operation(patch, violation_of(found, json_pointer(found["loc"], document)))
             for found in error.errors()
         )
         raise
@@ -153,7 +151,3 @@ def _at_operation(patch: Sequence[PatchOperation], violation: Violation) -> Viol
             where = f"/{number}/{place}{rest}"
             return Violation(violation.code, where, violation.message, violation.remedy)
     return Violation(violation.code, "", violation.message, violation.remedy)
-
-
-def _pointer(loc: Iterable[Any]) -> str:
-    return "".join(f"/{token}" for token in loc)

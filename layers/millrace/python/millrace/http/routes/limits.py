@@ -15,6 +15,7 @@ _SHOWN: Final[dict[str, float]] = {
     "nameCharacters": limits.NAME_LENGTH,
     "expressionCharacters": limits.EXPRESSION_LENGTH,
     "requestBytes": limits.REQUEST_BYTES,
+    "nestingLevels": limits.NESTING,
     "webhookBytes": limits.WEBHOOK_BYTES,
     "pageRecords": limits.PAGE_RECORDS,
     "pageItems": limits.PAGE_ITEMS_MAX,
