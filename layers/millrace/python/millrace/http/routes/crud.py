@@ -28,6 +28,7 @@ from millrace.http.requests import (
     caller_of,
     revision_of,
 )
+from millrace.http.sent_back import sent_back
 from millrace.usecases.context import Context
 from millrace.usecases.crud import Crud
 
@@ -106,7 +107,7 @@ def add_routes[I: Model, R: Resource, V: Model](
         tags=[place.name],
         responses=answers(HTTPStatus.OK, *WITH_BODY, *WITH_IF_MATCH, ConflictError),
     )
-    @_of_types(I=crud.input, V=view)
+    @_of_types(I=sent_back(crud.input, view), V=view)
     def replace(
         id_: Annotated[str, Path(alias=place.id_name)], given: I, if_match: IfMatch = None
     ) -> Response[V]:

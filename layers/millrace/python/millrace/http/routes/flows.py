@@ -14,6 +14,7 @@ from millrace.http.documented import WITH_BODY, WITH_IF_MATCH, answers
 from millrace.http.pages import link_header, links_of
 from millrace.http.queries import FlowShown, FlowsQuery, asked_by
 from millrace.http.requests import IfMatch, Page, answer, caller_of, etag_of, revision_of
+from millrace.http.sent_back import FlowChange
 from millrace.http.shown import ShownFlow, chosen_answer, list_answer, show
 from millrace.http.views import FlowDetail
 from millrace.usecases import deploy, flow_lists, flows, patch
@@ -68,7 +69,7 @@ def flows_router(context: Context) -> APIGatewayHttpRouter:
         responses=answers(HTTPStatus.OK, *WITH_BODY, *WITH_IF_MATCH, ConflictError),
     )
     def replace_flow(
-        flow_id: str, given: FlowInput, if_match: IfMatch = None
+        flow_id: str, given: FlowChange, if_match: IfMatch = None
     ) -> Response[FlowDetail]:
         caller = caller_of(router.current_event)
         flow, steps = flows.replace_flow(context, caller, flow_id, given, revision_of(if_match))
