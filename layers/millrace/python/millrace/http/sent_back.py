@@ -49,9 +49,11 @@ class FlowChange(SentBack, FlowInput):
     shown: ClassVar[type[Model]] = FlowDetail
 
 
-def sent_back[M: Model](given: type[M], shown: type[Model]) -> type[M]:
-    """The input of a PUT of things that are made from `given` and answered as `shown`."""
+def sent_back[M: Model](given: type[M], view: type[Model]) -> type[M]:
+    """The input of a PUT of things that are made from `given` and answered by `view`."""
+
+    class Told(SentBack):
+        shown: ClassVar[type[Model]] = view
+
     name = f"{given.__name__.removesuffix('Input')}Change"
-    made: Any = create_model(name, __base__=(SentBack, given))
-    made.shown = shown
-    return cast("type[M]", made)
+    return cast("type[M]", create_model(name, __base__=(Told, given)))
