@@ -5,7 +5,6 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import (
     BeforeValidator,
     Field,
-    SecretStr,
     StrictBool,
     StrictFloat,
     StringConstraints,
@@ -26,6 +25,7 @@ from millrace.domain.base import (
 )
 from millrace.domain.flow_parts import (
     Aliases,
+    ApiKeys,
     Concurrency,
     EndpointSecurityType,
     ExternalId,
@@ -212,9 +212,6 @@ def _countable(steps: object) -> object:
     return steps
 
 
-ApiKey = Annotated[SecretStr, Field(min_length=16, max_length=128)]
-
-
 class FlowInput(FlowSettings):
     """What a caller sends to create or replace a flow: its settings and its draft steps.
 
@@ -226,11 +223,7 @@ class FlowInput(FlowSettings):
     enabled_at: Moment | None = Field(
         default=None, description="Any time enables the flow, null disables it."
     )
-    organization_api_keys: tuple[ApiKey, ...] | None = Field(
-        default=None,
-        max_length=limits.API_KEYS_PER_FLOW,
-        description="Write-only; left out, those that are there stay.",
-    )
+    organization_api_keys: ApiKeys = None
     steps: Annotated[
         tuple[Step, ...], Field(max_length=limits.STEPS_READ), BeforeValidator(_countable)
     ] = ()

@@ -4,7 +4,14 @@ import json
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, StringConstraints, computed_field, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    SecretStr,
+    StringConstraints,
+    computed_field,
+    model_validator,
+)
 
 from millrace import limits
 from millrace.domain.base import Description, Expression, Json, Model, Moment, Whole
@@ -148,6 +155,14 @@ Ids = Annotated[
 
 type EndpointSecurityType = Literal[
     "unsecured", "customerOptional", "customerRequired", "organization"
+]
+
+ApiKeys = Annotated[
+    tuple[Annotated[SecretStr, Field(min_length=16, max_length=128)], ...] | None,
+    Field(
+        max_length=limits.API_KEYS_PER_FLOW,
+        description="Write-only; left out, those that are there stay.",
+    ),
 ]
 
 MediaType = Annotated[

@@ -6,7 +6,8 @@ from pydantic import Field
 
 from millrace import limits
 from millrace.domain.base import Description, Json, Model, Name, StableKey, Whole
-from millrace.domain.resource import Resource
+from millrace.domain.flow_parts import ApiKeys
+from millrace.domain.resource import SecretHolder
 from millrace.domain.variable import VariableKey
 
 
@@ -38,10 +39,11 @@ class VirtualEnvironmentInput(Model):
     stable_key: StableKey | None = None
     description: Description | None = None
     replacements: Replacements = Replacements()
+    api_keys: ApiKeys = Field(default=None, exclude_if=lambda keys: keys is None)
 
 
-class VirtualEnvironment(VirtualEnvironmentInput, Resource):
-    """A stored virtual environment."""
+class VirtualEnvironment(VirtualEnvironmentInput, SecretHolder):
+    """A stored virtual environment; its customer's API keys are in the secret store, never here."""
 
     prefix: ClassVar[str] = "venv"
     orders: ClassVar[tuple[str, ...]] = ("createdAt", "name")

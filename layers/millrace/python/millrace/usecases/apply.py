@@ -21,7 +21,7 @@ from millrace.domain.resource import Resource
 from millrace.domain.token import Caller
 from millrace.domain.webhook import Webhook, WebhookInput
 from millrace.usecases.actions import ACTIONS
-from millrace.usecases.api_keys import new_keys
+from millrace.usecases.api_keys import missing_customer_keys, new_keys, webhooks_of
 from millrace.usecases.audit import audited
 from millrace.usecases.checks import (
     Lookup,
@@ -40,7 +40,12 @@ from millrace.usecases.file_references import FileReferences
 from millrace.usecases.flows import changed_flow, creation, latest_version, new_flow
 from millrace.usecases.references import ToCome, check_references
 from millrace.usecases.resources import refuse
-from millrace.usecases.webhooks import changed_webhook, new_webhook, webhook_violations
+from millrace.usecases.webhooks import (
+    changed_webhook,
+    new_webhook,
+    unknown_environment,
+    webhook_violations,
+)
 from millrace.usecases.write_only import changed_secrets, commit_with_secrets
 
 _RESOURCES_A_FILE: Final = 20
@@ -256,7 +261,12 @@ class _Apply:
             self._references.flow_ids[key] = (
                 self._context.new_id(Flow.prefix) if stored is None else stored.id
             )
-        return tuple(map(self._references.flow, placed))
+        return tuple(
+            self._references.flow(flow).model_copy(
+                update={"webhooks": tuple(map(self._references.webhook, flow.webhooks))}
+            )
+            for flow in placed
+        )
 
     def _placed(self, flow: AppliedFlow) -> AppliedFlow:
         if flow.integration_id is None:
@@ -284,7 +294,9 @@ class _Apply:
                 yield Violation(violation.code, pointer, violation.message, violation.remedy)
             for place, webhook in enumerate(flow.webhooks):
                 pointer = f"/flows/{number}/webhooks/{place}"
-                yield from webhook_violations(webhook, pointer, self._stored_webhook(flow, webhook))
+                stored = self._stored_webhook(flow, webhook)
+                yield from webhook_violations(webhook, pointer, stored)
+                yield from unknown_environment(self._context, self._caller, webhook, pointer)
 
     def _flow_violations(
         self, flow: AppliedFlow, in_file: Mapping[str, AppliedFlow]
@@ -308,7 +320,16 @@ class _Apply:
             self._lookup(Connection, self._references.connections),
         )
         if flow.deploy and flow.steps:
-            yield from undeployable(flow, flow.steps)
+            yield from undeployable(flow.steps)
+            yield from missing_customer_keys(
+                self._context, self._caller.workspace_id, flow, self._webhooks_to_be(flow, before)
+            )
+
+    def _webhooks_to_be(self, flow: AppliedFlow, before: Flow | None) -> list[WebhookInput]:
+        """Those of the file, and those that the flow has beside them."""
+        keys = {webhook.stable_key for webhook in flow.webhooks}
+        stored = [] if before is None else webhooks_of(self._context, before)
+        return [*flow.webhooks, *(each for each in stored if each.stable_key not in keys)]
 
     def _new_ids(self) -> frozenset[str]:
         """Of connections and actions that the file may be about to create."""

@@ -20,13 +20,15 @@ from millrace.domain.json_text import parse_json
 from millrace.domain.ports import Create, Delete, Listing, Replace
 from millrace.domain.run import Run, Trigger
 from millrace.domain.token import Caller
+from millrace.domain.virtual_environment import VirtualEnvironment
 from millrace.domain.webhook import Webhook, WebhookInput
 from millrace.usecases.api_keys import check_api_key
 from millrace.usecases.audit import audited
+from millrace.usecases.checks import lookup
 from millrace.usecases.context import Context
 from millrace.usecases.flows import get_flow
 from millrace.usecases.resources import born, changed, check_revision, fields_of, refuse
-from millrace.usecases.runs import start_run
+from millrace.usecases.runs import Manner, in_environment, start_run
 from millrace.usecases.write_only import (
     changed_secrets,
     commit_with_secrets,
@@ -57,6 +59,20 @@ def webhook_violations(
             f"{pointer}/hmacAlgorithm",
             "hmacSecretKey is set, but without an algorithm no signature is verified.",
             "Set hmacAlgorithm, such as to sha256, or leave out the secret.",
+        )
+
+
+def unknown_environment(
+    context: Context, caller: Caller, given: WebhookInput, pointer: str = ""
+) -> Iterator[Violation]:
+    """A virtual environment that a webhook names is there."""
+    id_ = given.virtual_environment_id
+    if id_ is not None and lookup(context, VirtualEnvironment, caller.workspace_id)(id_) is None:
+        yield Violation(
+            "unknownEnvironment",
+            f"{pointer}/virtualEnvironmentId",
+            f"There is no virtual environment {id_!r}.",
+            "Create it first, or correct the id.",
         )
 
 
@@ -100,7 +116,7 @@ def changed_webhook(
 def create_webhook(context: Context, caller: Caller, flow_id: str, given: WebhookInput) -> Webhook:
     """Store a new webhook of a flow."""
     flow = get_flow(context, caller, flow_id)
-    refuse(webhook_violations(given))
+    refuse([*webhook_violations(given), *unknown_environment(context, caller, given)])
     webhook, secrets = new_webhook(context, caller, flow.id, given)
     new, _ = changed_secrets(None, webhook, secrets)
     changes = audited(context, caller, "webhookCreated", [Create(webhook, parent_id=flow.id)])
@@ -134,7 +150,8 @@ def replace_webhook(
     """Change a webhook; its address stays, and so does its secret if it is left out."""
     before = get_webhook(context, caller, flow_id, webhook_id)
     check_revision(before, revision)
-    refuse(webhook_violations(given, before=before))
+    faults = webhook_violations(given, before=before)
+    refuse([*faults, *unknown_environment(context, caller, given)])
     after, secrets = changed_webhook(context, caller, before, given)
     if after is before:
         return before
@@ -188,7 +205,8 @@ def receive_delivery(context: Context, webhook_id: str, delivery: Delivery) -> A
         TooLargeError: the body is too large.
         UnauthenticatedError: the signature, or the API key that the flow asks for, is missing or
             wrong.
-        ConflictError: the flow is disabled or has no deployed version.
+        ConflictError: the flow is disabled or has no deployed version, or the webhook's virtual
+            environment is gone.
     """
     if len(delivery.body) > limits.WEBHOOK_BYTES:
         raise TooLargeError(
@@ -199,15 +217,25 @@ def receive_delivery(context: Context, webhook_id: str, delivery: Delivery) -> A
         raise NotFoundError("there is no such webhook")
     _verify(context, webhook, delivery)
     flow = context.resources.get(Flow, webhook.workspace_id, webhook.flow_id)
-    check_api_key(context, flow, delivery.headers.get("api-key"))
+    environment = _environment(context, webhook)
+    check_api_key(context, flow, delivery.headers.get("api-key"), environment)
+    if environment is None and webhook.virtual_environment_id is not None:
+        raise ConflictError("the webhook's virtual environment is gone")
     if not flow.is_enabled:
         raise ConflictError("the flow is disabled")
     delivery_id = _delivery_id(webhook, delivery)
     trigger = Trigger(source="webhook", webhook_id=webhook.id, delivery_id=delivery_id)
     dedupe_key = None if delivery_id is None else f"{webhook.id}\n{delivery_id}"
     payload = _payload(webhook, delivery)
-    run, is_new = start_run(context, flow, trigger, payload, dedupe_key=dedupe_key)
+    how = Manner() if environment is None else in_environment(environment)
+    run, is_new = start_run(context, flow, trigger, payload, how=how, dedupe_key=dedupe_key)
     return Accepted(run, is_new, webhook)
+
+
+def _environment(context: Context, webhook: Webhook) -> VirtualEnvironment | None:
+    id_ = webhook.virtual_environment_id
+    find = lookup(context, VirtualEnvironment, webhook.workspace_id)
+    return None if id_ is None else find(id_)
 
 
 def _verify(context: Context, webhook: Webhook, delivery: Delivery) -> None:
