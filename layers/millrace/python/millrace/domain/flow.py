@@ -276,6 +276,9 @@ class Flow(FlowSettings, SecretHolder):
     free: bool = False
     draft_version_id: str | None = None
     deployed_version_id: str | None = None
+    latest_deployed_version_id: str | None = Field(
+        default=None, description="Of the version deployed last, also if it is not any more."
+    )
     latest_version_id: str
     latest_version_number: int = 1
     highest_version_number: int = Field(

@@ -60,6 +60,7 @@ def deploy_version(
         update={
             **changed(context, caller, flow),
             "deployed_version_id": version.id,
+            "latest_deployed_version_id": version.id,
             "draft_version_id": None if is_draft else flow.draft_version_id,
         }
     )
