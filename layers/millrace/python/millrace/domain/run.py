@@ -139,6 +139,13 @@ class RunKey(NamedTuple):
     run_id: str
 
 
+class Replay(Model):
+    """Records that a run tries again from one step on, because they failed there before."""
+
+    step_id: str
+    pages: tuple[OutputPage, ...] = Field(description="Of `ReplayedRecord`s.")
+
+
 class Attempt(Model):
     """One pass over the whole graph."""
 
@@ -177,6 +184,9 @@ class Run(Model):
         "its outbound requests are named.",
     )
     retries: tuple[str, ...] = Field(default=(), description="The runs that repeat this one.")
+    replay: Replay | None = Field(
+        default=None, description="What its first step takes in place of its input, if anything."
+    )
     connections: dict[str, str] = Field(
         default_factory=dict, description="Connections, and those that take their place."
     )

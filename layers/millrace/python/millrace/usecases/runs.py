@@ -15,6 +15,7 @@ from millrace.domain.ports import Listing
 from millrace.domain.run import (
     Attempt,
     PayloadRef,
+    Replay,
     Run,
     RunKey,
     RunStatus,
@@ -50,6 +51,7 @@ class Manner:
     retry_of: Run | None = None
     carried_over: tuple[str, ...] = ()
     origin_id: str | None = None
+    replay: Replay | None = None
 
 
 _AS_USUAL: Final = Manner()
@@ -101,6 +103,7 @@ def start_run(
             origin_id=how.origin_id,
             machine_arn=version.machine_arn,
             steps_to_run=how.steps_to_run,
+            replay=how.replay,
             virtual_environment_id=how.virtual_environment_id,
             connections=dict(how.connections),
             created_at=now,
