@@ -7,7 +7,7 @@ from typing import Final
 from pydantic import Field
 
 from millrace import limits
-from millrace.domain.base import Json, Model
+from millrace.domain.base import Json, Model, Whole
 from millrace.domain.errors import NotFoundError, Violation
 from millrace.domain.flow import Flow, Version
 from millrace.domain.run import Run, Trigger
@@ -44,7 +44,7 @@ class RunRequest(Model):
     virtual_environment_id: str | None = Field(
         default=None, description="Its connections take the place of the flow's."
     )
-    wait: int | None = Field(
+    wait: Whole | None = Field(
         default=None,
         ge=0,
         le=limits.RUN_WAIT_SECONDS,

@@ -23,6 +23,7 @@ from millrace.domain.run import (
     Trigger,
 )
 from millrace.domain.token import Caller
+from millrace.domain.virtual_environment import VirtualEnvironment
 from millrace.usecases.context import Context
 from millrace.usecases.deploy import deployed_version
 from millrace.usecases.flows import get_flow, get_version
@@ -54,6 +55,13 @@ class Manner:
 
 
 _AS_USUAL: Final = Manner()
+
+
+def in_environment(environment: VirtualEnvironment) -> Manner:
+    """How runs of a virtual environment differ."""
+    return Manner(
+        virtual_environment_id=environment.id, connections=environment.replacements.connections
+    )
 
 
 def start_run(
