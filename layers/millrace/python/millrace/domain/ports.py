@@ -15,7 +15,16 @@ from millrace.domain.flow import MachineKind
 from millrace.domain.metrics import Counted, Grain
 from millrace.domain.records import Batch, ExportPage, RecordFailure
 from millrace.domain.resource import Resource
-from millrace.domain.run import LatestRun, Run, RunError, RunKey, RunOutcome, StepRecord
+from millrace.domain.run import (
+    ANY_RUN,
+    LatestRun,
+    Run,
+    RunError,
+    RunFilter,
+    RunKey,
+    RunOutcome,
+    StepRecord,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,9 +235,19 @@ class Runs(Protocol):
         ...
 
     def page(
-        self, workspace_id: str, flow_id: str, *, limit: int = 100, cursor: str | None = None
+        self,
+        workspace_id: str,
+        flow_id: str | None = None,
+        *,
+        where: RunFilter = ANY_RUN,
+        limit: int = 100,
+        cursor: str | None = None,
     ) -> Listing[Run]:
-        """A flow's runs, newest first."""
+        """The runs of a flow, or of a workspace, newest first; a workspace's a moment behind.
+
+        A filter looks at `limits.WALKED_ITEMS` runs at most, so a page that more follow may be
+        short, even empty. Raises InvalidRequestError for a cursor that no list gave.
+        """
         ...
 
     def unfinished(self, created_before: datetime) -> tuple[Run, ...]:

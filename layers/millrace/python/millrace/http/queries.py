@@ -7,7 +7,8 @@ since Powertools hands over only what they know.
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
-from typing import Annotated, Any, ClassVar, Final
+from dataclasses import replace
+from typing import Annotated, Any, ClassVar, Final, cast, get_args
 from urllib.parse import parse_qsl
 
 from pydantic import Field, ValidationInfo, field_validator
@@ -15,10 +16,11 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
 from millrace import limits
-from millrace.domain.base import Model
+from millrace.domain.base import Model, Moment
 from millrace.domain.errors import Violation
 from millrace.domain.ports import Order, OrderName
 from millrace.domain.resource import Resource
+from millrace.domain.run import RunFilter, RunStatus, TriggerSource
 from millrace.domain.token import Caller
 from millrace.http.views import FlowDetail, FlowView, VersionView
 from millrace.usecases import flow_lists
@@ -53,8 +55,8 @@ class Parameters(Model):
         return [field.alias or to_camel(name) for name, field in cls.model_fields.items()]
 
 
-class CursorQuery(Parameters):
-    """A list that goes on by cursor."""
+class CursorPage(Parameters):
+    """A list in the one order that it has, from cursor to cursor."""
 
     per_page: int = Field(
         default=limits.PAGE_ITEMS,
@@ -66,6 +68,11 @@ class CursorQuery(Parameters):
     cursor: str | None = Field(
         default=None, max_length=_CURSOR_LENGTH, description="Where to go on, from `links.next`."
     )
+
+
+class CursorQuery(CursorPage):
+    """A list that goes on by cursor."""
+
     sort: str | None = _text(
         "sort", "A comma list of what to sort by, `-` before what goes from high to low."
     )
@@ -246,6 +253,60 @@ class FlowsQuery(FlowShown, ListQuery):
         return _check_values(values, r"\d{1,9}|none", "a number, or none")
 
 
+class FlowRunsQuery(CursorPage):
+    """A list of a flow's runs."""
+
+    filter_status: str | None = _text("filter[status]", "Only those of one of these statuses.")
+    filter_trigger_source: str | None = _text(
+        "filter[triggerSource]", "Only those that one of these started."
+    )
+    filter_created_after: Moment | None = Field(
+        default=None, alias="filter[createdAfter]", description="Created then or later."
+    )
+    filter_created_before: Moment | None = Field(
+        default=None, alias="filter[createdBefore]", description="Created earlier than that."
+    )
+
+    @field_validator("filter_status")
+    @classmethod
+    def _statuses(cls, values: str | None) -> str | None:
+        return _check_choice(values, [*RunStatus])
+
+    @field_validator("filter_trigger_source")
+    @classmethod
+    def _sources(cls, values: str | None) -> str | None:
+        return _check_choice(values, get_args(TriggerSource.__value__))
+
+    @property
+    def where(self) -> RunFilter:
+        """The runs that are asked for."""
+        return RunFilter(
+            statuses=tuple(map(RunStatus, _listed(self.filter_status))),
+            trigger_sources=cast(
+                "tuple[TriggerSource, ...]", tuple(_listed(self.filter_trigger_source))
+            ),
+            created_after=self.filter_created_after,
+            created_before=self.filter_created_before,
+        )
+
+
+class RunsQuery(FlowRunsQuery):
+    """A list of all runs."""
+
+    filter_flow_id: str | None = _text("filter[flowId]", "Only those of one of these flows.")
+
+    @field_validator("filter_flow_id")
+    @classmethod
+    def _few_flows(cls, values: str | None) -> str | None:
+        _refuse_many(values, limits.PAGE_ITEMS_MAX)
+        return values
+
+    @property
+    def where(self) -> RunFilter:
+        """The runs that are asked for."""
+        return replace(super().where, flow_ids=tuple(_listed(self.filter_flow_id)))
+
+
 def asked_by[R: Resource](query: ListQuery, kind: type[R], caller: Caller) -> Asked[R]:
     """The part of a list that a query asks for, its filters apart."""
     return Asked(
@@ -297,6 +358,10 @@ def _refuse_many(value: str | None, limit: int) -> None:
     if len(_listed(value)) > limit:
         msg = f"expected {limit} values at most"
         raise ValueError(msg)
+
+
+def _check_choice(values: str | None, known: Collection[str]) -> str | None:
+    return _check_values(values, "|".join(known), f"one of {', '.join(known)}")
 
 
 def _check_values(values: str | None, pattern: str, expected: str) -> str | None:

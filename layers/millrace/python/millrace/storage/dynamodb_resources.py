@@ -7,13 +7,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import batched
 from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 from pydantic.alias_generators import to_camel
 
-from millrace import limits
 from millrace.domain.base import rfc3339
 from millrace.domain.cursor import decode_cursor, encode_cursor
 from millrace.domain.errors import (
@@ -40,6 +38,7 @@ from millrace.domain.resource import Resource
 from millrace.domain.run import LatestRun
 from millrace.storage import keys
 from millrace.storage.attributes import Attributes, attributes, data, number, text
+from millrace.storage.batches import read_items
 from millrace.storage.changes import (
     Relisted,
     already_there,
@@ -60,13 +59,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mypy_boto3_dynamodb import DynamoDBClient
-    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef, TransactWriteItemTypeDef
+    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
 _IS_NEW = "attribute_not_exists(pk)"
 _IS_UNCHANGED = "revision = :revision"
 _IS_LATEST = "(attribute_not_exists(lastExecutedAt) OR lastExecutedAt <= :started)"
-# Before each further try of what a batched read left, or of a transaction that met another one
-# over a counter; about 1.5 s in all.
+# Before each further try of a transaction that met another one over a counter; about 1.5 s in all.
 _PAUSES: Final = (0.05, 0.1, 0.2, 0.4, 0.8)
 
 
@@ -110,10 +108,9 @@ class DynamoResources:
             )
         }
         found: dict[Ref[Any], Resource] = {}
-        for batch in batched(wanted, limits.BATCH_READ_ITEMS, strict=False):
-            for item in self._read_batch(batch):
-                ref = wanted[text(item, "pk"), text(item, "sk")]
-                found[ref] = _resource(ref.kind, item)
+        for item in self._read_batch(wanted):
+            ref = wanted[text(item, "pk"), text(item, "sk")]
+            found[ref] = _resource(ref.kind, item)
         return Found(found)
 
     def record_run(self, workspace_id: str, flow_id: str, run: LatestRun) -> None:
@@ -167,11 +164,10 @@ class DynamoResources:
         wanted = [keys.latest_run(workspace_id, *version) for version in dict.fromkeys(versions)]
         places = [(key["pk"], key["sk"]) for key in wanted if keys.is_possible(key)]
         found: dict[str, LatestRun] = {}
-        for batch in batched(places, limits.BATCH_READ_ITEMS, strict=False):
-            for item in self._read_batch(batch):
-                run = _latest_run(item)
-                if run is not None:
-                    found[run.version_id] = run
+        for item in self._read_batch(places):
+            run = _latest_run(item)
+            if run is not None:
+                found[run.version_id] = run
         return found
 
     def find[R: Resource](
@@ -223,11 +219,7 @@ class DynamoResources:
         wanted = [(partition, id_) for _, id_ in shown]
         if after is None:
             wanted.append((partition, keys.COUNT))
-        items = {
-            text(item, "sk"): item
-            for batch in batched(wanted, limits.BATCH_READ_ITEMS, strict=False)
-            for item in self._read_batch(batch)
-        }
+        items = {text(item, "sk"): item for item in self._read_batch(wanted)}
         return Browsed(
             # What was deleted between the two reads is left out.
             tuple(_resource(kind, items[id_]) for _, id_ in shown if id_ in items),
@@ -343,23 +335,8 @@ class DynamoResources:
         )
         return answer.get("Item")
 
-    def _read_batch(self, batch: Iterable[tuple[str, str]]) -> Iterator[dict[str, Any]]:
-        """The items of up to 100 keys. DynamoDB may leave some for another try."""
-        wanted: list[Mapping[str, AttributeValueTypeDef]] = [
-            attributes(pk=pk, sk=sk) for pk, sk in batch
-        ]
-        for pause in (*_PAUSES, None):
-            answer = self._client.batch_get_item(
-                RequestItems={self._table: {"Keys": wanted, "ConsistentRead": True}}
-            )
-            yield from answer["Responses"].get(self._table, [])
-            left = answer["UnprocessedKeys"].get(self._table)
-            if not left:
-                return
-            wanted = [*left["Keys"]]
-            if pause is not None:
-                time.sleep(pause)
-        raise UnavailableError("the table is busy; try again")
+    def _read_batch(self, wanted: Iterable[tuple[str, str]]) -> Iterator[dict[str, Any]]:
+        return read_items(self._client, self._table, wanted)
 
     def _all_writes(self, changes: Sequence[Change]) -> Iterator[_Write]:
         """The items of a transaction, in which each item may be written only once."""

@@ -13,9 +13,11 @@ from millrace.domain.errors import ConflictError, NotFoundError, UnavailableErro
 from millrace.domain.flow import Flow, Version
 from millrace.domain.ports import Listing
 from millrace.domain.run import (
+    ANY_RUN,
     Attempt,
     PayloadRef,
     Run,
+    RunFilter,
     RunKey,
     RunStatus,
     StepRecord,
@@ -124,11 +126,17 @@ def get_run(context: Context, caller: Caller, run_id: str) -> RunDetail:
 
 
 def list_runs(
-    context: Context, caller: Caller, flow_id: str, limit: int, cursor: str | None
+    context: Context,
+    caller: Caller,
+    flow_id: str | None,
+    limit: int,
+    cursor: str | None,
+    where: RunFilter = ANY_RUN,
 ) -> Listing[Run]:
-    """One page of a flow's runs, newest first."""
-    flow = get_flow(context, caller, flow_id)
-    return context.runs.page(caller.workspace_id, flow.id, limit=limit, cursor=cursor)
+    """One page of a flow's runs, or of the workspace's, newest first."""
+    if flow_id is not None:
+        flow_id = get_flow(context, caller, flow_id).id
+    return context.runs.page(caller.workspace_id, flow_id, where=where, limit=limit, cursor=cursor)
 
 
 def run_version(context: Context, run: Run) -> Version:
