@@ -5,7 +5,7 @@ would pay for all.
 """
 # ruff: noqa: PLC0415 - see above
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from millrace.domain.action import ExportAction, ImportAction, ProcessAction
 from millrace.domain.base import Record
 from millrace.domain.connection import Connection, PingMethod
 from millrace.domain.ports import Pong
+from millrace.domain.run_values import RunValues, TemplateKind
 
 if TYPE_CHECKING:
     from millrace.connectors.connection_client import ConnectionClient
@@ -43,10 +44,12 @@ class HttpConnectors:
 
         return AccessTokens(self._http.clock)
 
-    def _client(self, connection: Connection, secrets: Mapping[str, str]) -> "ConnectionClient":
+    def _client(
+        self, connection: Connection, secrets: Mapping[str, str], private: Iterable[str]
+    ) -> "ConnectionClient":
         from millrace.connectors.connection_client import ConnectionClient
 
-        return ConnectionClient(connection, secrets, self._http, self._tokens)
+        return ConnectionClient(connection, secrets, self._http, self._tokens, private)
 
     def check_expression(self, expression: str) -> str | None:
         """What is wrong with an expression, if anything."""
@@ -58,37 +61,54 @@ class HttpConnectors:
             return str(error)
         return None
 
-    def matches(self, expression: str, record: Record) -> bool:
+    def check_template(self, kind: TemplateKind, text: str) -> str | None:
+        """What is wrong with a template, if anything."""
+        from millrace.connectors.rendering import check_template
+
+        return check_template(kind, text)
+
+    def matches(self, expression: str, record: Record, values: RunValues) -> bool:
         """Whether a filter lets a record through. Raises RecordError if it cannot say."""
         from millrace.connectors.expressions import matches
 
-        return matches(expression, record)
+        return matches(expression, record, values)
 
     def exporter(
-        self, work: ExportAction, connection: Connection, secrets: Mapping[str, str]
+        self,
+        work: ExportAction,
+        connection: Connection,
+        secrets: Mapping[str, str],
+        values: RunValues,
     ) -> "HttpExporter":
-        """The reader of an export."""
+        """The reader of an export, its templates filled in."""
         from millrace.connectors.http_export import HttpExporter
+        from millrace.connectors.rendering import rendered
 
-        return HttpExporter(work, self._client(connection, secrets))
+        filled = rendered(work.http, values)
+        client = self._client(connection, secrets, filled.private)
+        return HttpExporter(work.model_copy(update={"http": filled.http}), client)
 
     def importer(
         self,
         work: ImportAction,
         connection: Connection,
         secrets: Mapping[str, str],
+        values: RunValues,
         request_key: Callable[[int, bytes], str],
     ) -> "HttpImporter":
         """The writer of an import; `request_key` names a request by its position and body."""
         from millrace.connectors.http_import import HttpImporter
+        from millrace.connectors.rendering import rendered
 
-        return HttpImporter(work, self._client(connection, secrets), request_key)
+        filled = rendered(work.http, values)
+        client = self._client(connection, secrets, filled.private)
+        return HttpImporter(work.model_copy(update={"http": filled.http}), client, request_key)
 
-    def process(self, work: ProcessAction) -> "Pipeline":
+    def process(self, work: ProcessAction, values: RunValues) -> "Pipeline":
         """The operations of a process."""
         from millrace.connectors.process import Pipeline
 
-        return Pipeline(work.operations)
+        return Pipeline(work.operations, values)
 
     def ping(
         self, connection: Connection, secrets: Mapping[str, str], method: PingMethod, path: str

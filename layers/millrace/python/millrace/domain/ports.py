@@ -25,6 +25,7 @@ from millrace.domain.run import (
     RunOutcome,
     StepRecord,
 )
+from millrace.domain.run_values import RunValues, TemplateKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -425,14 +426,22 @@ class Connectors(Protocol):
         """What is wrong with an expression, if anything."""
         ...
 
-    def matches(self, expression: str, record: Record) -> bool:
+    def check_template(self, kind: TemplateKind, text: str) -> str | None:
+        """What is wrong with a text of an action that may hold expressions, if anything."""
+        ...
+
+    def matches(self, expression: str, record: Record, values: RunValues) -> bool:
         """Whether a filter lets a record through. Raises RecordError if it cannot say."""
         ...
 
     def exporter(
-        self, work: ExportAction, connection: Connection, secrets: Mapping[str, str]
+        self,
+        work: ExportAction,
+        connection: Connection,
+        secrets: Mapping[str, str],
+        values: RunValues,
     ) -> Exporter:
-        """The reader of an export."""
+        """The reader of an export, its templates filled in. Raises StepFailed if they cannot be."""
         ...
 
     def importer(
@@ -440,13 +449,17 @@ class Connectors(Protocol):
         work: ImportAction,
         connection: Connection,
         secrets: Mapping[str, str],
+        values: RunValues,
         request_key: Callable[[int, bytes], str],
     ) -> Importer:
-        """The writer of an import; `request_key` names a request by its position and body."""
+        """The writer of an import, its templates filled in. Raises StepFailed if they cannot be.
+
+        `request_key` names a request by its position and body.
+        """
         ...
 
-    def process(self, work: ProcessAction) -> Process:
-        """The operations of a process."""
+    def process(self, work: ProcessAction, values: RunValues) -> Process:
+        """The operations of a process. Raises StepFailed if they cannot work with the values."""
         ...
 
     def ping(

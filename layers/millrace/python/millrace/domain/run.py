@@ -87,6 +87,17 @@ class PayloadRef(Model):
     key: str | None = None
 
 
+class RunInputs(Model):
+    """What a run was given beside its payload, for its expressions to use."""
+
+    variables: dict[str, Json] = Field(
+        default_factory=dict, description="In the place of the workspace's of these names."
+    )
+    parameters: dict[str, Json] = Field(default_factory=dict)
+    start_date: Moment | None = None
+    end_date: Moment | None = None
+
+
 class OutputPage(Model):
     """One page of a step's output: gzip-compressed NDJSON, inline or under a key in the bucket."""
 
@@ -167,6 +178,13 @@ class Run(Model):
     status: RunStatus
     trigger: Trigger
     payload: PayloadRef = PayloadRef()
+    inputs: PayloadRef = Field(
+        default=PayloadRef(), description="Its variables and parameters, where it was given any."
+    )
+    start_date: Moment | None = Field(
+        default=None, description="Of what exports read, from then on; theirs to ask for."
+    )
+    end_date: Moment | None = None
     machine_arn: str
     steps_to_run: tuple[str, ...] | None = Field(
         default=None, description="Only these steps run; the others are as if skipped. None: all."

@@ -1,11 +1,10 @@
 """Starting runs and looking at them."""
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 from millrace import limits
 from millrace.domain.base import Json, Record
@@ -15,9 +14,9 @@ from millrace.domain.ports import Listing
 from millrace.domain.run import (
     ANY_RUN,
     Attempt,
-    PayloadRef,
     Run,
     RunFilter,
+    RunInputs,
     RunKey,
     RunStatus,
     StepRecord,
@@ -29,8 +28,10 @@ from millrace.usecases.deploy import deployed_version
 from millrace.usecases.flows import get_flow, get_version
 from millrace.usecases.latest_runs import tell_flow
 from millrace.usecases.pages import read_records
+from millrace.usecases.payloads import keep_json, load_json
 
 _NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
+_NO_INPUTS: Final = RunInputs()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ class Manner:
     retry_of: Run | None = None
     carried_over: tuple[str, ...] = ()
     origin_id: str | None = None
+    inputs: RunInputs = _NO_INPUTS
 
 
 _AS_USUAL: Final = Manner()
@@ -76,6 +78,7 @@ def start_run(
         raise ConflictError(f"version {version.number} was never deployed; deploy it first")
     now = context.clock()
     run_id = context.new_id(Run.prefix)
+    key = RunKey(flow.workspace_id, run_id)
     run, is_new = context.runs.create(
         Run(
             id=run_id,
@@ -86,10 +89,11 @@ def start_run(
             status=RunStatus.RUNNING,
             trigger=trigger,
             payload=(
-                _keep_payload(context, RunKey(flow.workspace_id, run_id), payload)
+                keep_json(context, key, "payload", payload)
                 if how.retry_of is None
                 else how.retry_of.payload
             ),
+            **_inputs(context, key, how),
             retry_of=None if how.retry_of is None else how.retry_of.id,
             carried_over=how.carried_over,
             origin_id=how.origin_id,
@@ -108,6 +112,18 @@ def start_run(
             start_execution(context, run)
         tell_flow(context, run)
     return run, is_new
+
+
+def _inputs(context: Context, key: RunKey, how: Manner) -> dict[str, Any]:
+    """The fields of a run for what it was given; a run that repeats another has what that had."""
+    if how.retry_of is not None:
+        return {name: getattr(how.retry_of, name) for name in ("inputs", "start_date", "end_date")}
+    given = how.inputs.model_dump(mode="json", include={"variables", "parameters"})
+    return {
+        "inputs": keep_json(context, key, "inputs", given if any(given.values()) else None),
+        "start_date": how.inputs.start_date,
+        "end_date": how.inputs.end_date,
+    }
 
 
 def start_execution(context: Context, run: Run) -> None:
@@ -174,11 +190,7 @@ def step_output(
 
 def load_payload(context: Context, run: Run) -> Json:
     """What the trigger handed to the run."""
-    if run.payload.inline is not None:
-        return json.loads(run.payload.inline)
-    if run.payload.key is not None:
-        return json.loads(context.blobs.get(run.payload.key))
-    return None
+    return load_json(context, run.payload)
 
 
 def payload_records(context: Context, run: Run) -> Iterator[list[Record]]:
@@ -188,14 +200,3 @@ def payload_records(context: Context, run: Run) -> Iterator[list[Record]]:
     records = [item if isinstance(item, dict) else {"value": item} for item in items]
     for start in range(0, len(records), limits.PAGE_RECORDS):
         yield records[start : start + limits.PAGE_RECORDS]
-
-
-def _keep_payload(context: Context, key: RunKey, payload: Json) -> PayloadRef:
-    if payload is None:
-        return PayloadRef()
-    text = json.dumps(payload, separators=(",", ":"))
-    if len(text) <= limits.INLINE_PAYLOAD_BYTES:
-        return PayloadRef(inline=text)
-    name = f"{key.workspace_id}/runs/{key.run_id}/payload.json"
-    context.blobs.put(name, text.encode())
-    return PayloadRef(key=name)

@@ -10,8 +10,10 @@ from millrace.domain.flow import Step, Version
 from millrace.domain.ports import Connectors
 from millrace.domain.records import RecordError, RecordFailure
 from millrace.domain.run import OutputPage, Run
+from millrace.domain.run_values import RunValues
 from millrace.usecases.context import Context
 from millrace.usecases.pages import read_page
+from millrace.usecases.run_values import values_beside_records
 from millrace.usecases.runs import payload_records
 
 
@@ -61,6 +63,8 @@ def input_pages(
     """
     position = 0
     rivals = _rivals(version, step)
+    filters = [each.filter for each in (step, *rivals) if each.filter is not None]
+    matches = _Matches(context.connectors, values_beside_records(context, run, filters))
     for records in _batches(context, run, version, step, start):
         if isinstance(records, int):
             position += records
@@ -69,7 +73,7 @@ def input_pages(
         first = position + len(records) - len(fresh)
         position += len(records)
         yield [
-            _judge(context.connectors, step, rivals, first + offset, record)
+            _judge(matches, step, rivals, first + offset, record)
             for offset, record in enumerate(fresh)
         ]
 
@@ -109,25 +113,36 @@ def _rivals(version: Version, step: Step) -> tuple[Step, ...]:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Matches:
+    """Whether a filter lets a record through, in this run."""
+
+    connectors: Connectors
+    values: RunValues
+
+    def __call__(self, expression: str, record: Record) -> bool:
+        return self.connectors.matches(expression, record, self.values)
+
+
 def _judge(
-    connectors: Connectors, step: Step, rivals: tuple[Step, ...], position: int, record: Record
+    matches: _Matches, step: Step, rivals: tuple[Step, ...], position: int, record: Record
 ) -> Item:
     otherwise = Verdict.PASS if step.on_not_matching == "pass" else Verdict.DROP
     try:
         # A record on which a rival's filter fails counts as failed there, so it is the rival's.
-        if any(_claims(connectors, rival, record) for rival in rivals):
+        if any(_claims(matches, rival, record) for rival in rivals):
             return Item(position, record, otherwise)
-        if step.filter is None or connectors.matches(step.filter, record):
+        if step.filter is None or matches(step.filter, record):
             return Item(position, record, Verdict.TAKE)
     except RecordError as error:
         return Item(position, record, Verdict.FAIL, RecordFailure.of(position, error))
     return Item(position, record, otherwise)
 
 
-def _claims(connectors: Connectors, rival: Step, record: Record) -> bool:
+def _claims(matches: _Matches, rival: Step, record: Record) -> bool:
     if rival.filter is None:
         return True
     try:
-        return connectors.matches(rival.filter, record)
+        return matches(rival.filter, record)
     except RecordError:
         return True
