@@ -71,6 +71,9 @@ def test_runs_are_found_by_their_flow(alice: Client, flows: tuple[str, str]) -> 
         ({"filter_flowId": first}, "210"),
         ({"filter_flowId": f"{first},{second}", "filter_status": "running"}, "420"),
         ({"filter_flowId": "flow_9"}, ""),
+        ({"filter_flowId": "x" * 3_000}, ""),
+        ({"filter_flowId": ""}, ""),
+        ({"filter_flowId": second, "filter_status": "succeeded"}, "53"),
     ):
         answer = ask(alice, "/v1/runs", **query)
         assert "".join(each["id"][-1] for each in answer.body["data"]) == expected
@@ -89,6 +92,7 @@ def test_runs_are_found_by_their_flow(alice: Client, flows: tuple[str, str]) -> 
         ({"filter_triggerSource": "manual,sun"}, "filter[triggerSource]"),
         ({"filter_createdAfter": "yesterday"}, "filter[createdAfter]"),
         ({"filter_createdBefore": "2026-01-31T12:00:00"}, "filter[createdBefore]"),
+        ({"filter_createdBefore": "9999-12-31T23:59:59-05:00"}, "filter[createdBefore]"),
         ({"filter_flowId": ",".join(map(str, range(101)))}, "filter[flowId]"),
         ({"filter_name": "a"}, "filter[name]"),
         ({"sort": "createdAt"}, "sort"),

@@ -14,7 +14,7 @@ from millrace.domain.action import (
     ProcessAction,
 )
 from millrace.domain.base import Json, Record
-from millrace.domain.errors import StepFailed
+from millrace.domain.errors import RuleViolationError, StepFailed
 from millrace.domain.flow import Step
 from millrace.domain.run import RunOutcome, RunStatus, StepStatus
 from millrace.domain.token import Caller
@@ -217,6 +217,15 @@ def test_an_integer_that_jsonata_would_change_fails_the_step(world: World) -> No
     run = run_flow(world.context, ALICE, flow.id, asked)
     with pytest.raises(StepFailed, match=r"beyond 2\^53"):
         world.step(run, "map")
+
+
+def test_a_filter_names_a_bounded_number_of_variables(world: World) -> None:
+    """As an action does: each takes a read."""
+    many = " and ".join(f"$variables.v{number}" for number in range(21))
+    with pytest.raises(RuleViolationError) as caught:
+        world.flow(process_step("map", "$", filter=many))
+    (found,) = caught.value.violations
+    assert (found.code, found.pointer) == ("tooManyVariables", "/steps/0/filter")
 
 
 def test_nothing_is_read_that_no_expression_names(world: World) -> None:

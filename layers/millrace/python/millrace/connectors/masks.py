@@ -12,6 +12,9 @@ from urllib.parse import quote, quote_plus
 from millrace.connectors.http_messages import HttpRequest
 
 _PLACEHOLDER: Final = re.compile(r"\{\d+\.\d+\}")
+_ANY: Final = "surrogatepass"
+"""A secret may be any text that JSON can hold."""
+
 _ORIGIN: Final = re.compile(r"[^:/?#]+://[^/?#]*")
 
 
@@ -24,11 +27,11 @@ def masks(*secrets: str) -> tuple[str, ...]:
 def _forms(secret: str) -> tuple[str, ...]:
     return (
         secret,
-        quote(secret),
-        quote(secret, safe=""),
-        quote_plus(secret),
+        quote(secret, errors=_ANY),
+        quote(secret, safe="", errors=_ANY),
+        quote_plus(secret, errors=_ANY),
         json.dumps(secret)[1:-1],
-        b64encode(secret.encode()).decode(),
+        b64encode(secret.encode(errors=_ANY)).decode(),
     )
 
 

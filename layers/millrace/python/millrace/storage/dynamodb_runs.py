@@ -143,6 +143,8 @@ class DynamoRuns:
         """The runs of a flow, or of a workspace, newest first."""
         if flow_id is not None:
             partition = keys.runs_of_flow(workspace_id, flow_id)
+            if not keys.is_possible({"gsi1pk": partition}):
+                return Listing(())
             found = self._list("gsi1", partition, where, limit, cursor)
             return Listing(tuple(map(_run, found.items)), found.cursor)
         partition = keys.runs_of_workspace(workspace_id)

@@ -133,6 +133,7 @@ def check_steps(
         yield from _check_action(step, pointer, find_action)
         if step.filter is not None:
             yield from check_expression(context, step.filter, f"{pointer}/filter")
+            yield from _check_names(names_beside_records(step.filter) or (), f"{pointer}/filter")
         if step.schedule is not None and (step.depends_on or step.type != "Export"):
             yield Violation(
                 "scheduleOfNoSource",

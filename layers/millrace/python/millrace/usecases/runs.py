@@ -152,6 +152,9 @@ def list_runs(
     """One page of a flow's runs, or of the workspace's, newest first."""
     if flow_id is not None:
         flow_id = get_flow(context, caller, flow_id).id
+    elif len(where.flow_ids) == 1:
+        # The list of that flow need not look at the runs of others.
+        (flow_id,) = where.flow_ids
     return context.runs.page(caller.workspace_id, flow_id, where=where, limit=limit, cursor=cursor)
 
 
