@@ -5,8 +5,10 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.aws import ROOT
 from tests.unit.connectors.fake_transport import (
     ScriptedTransport,
     connection,
@@ -189,6 +191,20 @@ def test_an_export_is_sent_with_its_values() -> None:
     (request,) = transport.requests
     assert request.url == ("https://api.example/v1/items/a%2Fb?since=2026-01-01T00%3A00%3A00.000Z")
     assert request.headers["X-Token"] == "t0k"
+
+
+def test_the_example_of_the_docs_asks_for_what_they_say() -> None:
+    """Its action, and the address that it leads to, as they stand in docs/flows.md."""
+    section = (ROOT / "docs/flows.md").read_text().partition("### Expressions")[2]
+    work = yaml.safe_load(section.split("```")[1].removeprefix("yaml"))["work"]
+    variables = {"region": "eu", "shopKey": "k3y"}
+    fixed = {"parameters": {"skus": ["a", "b"]}, "startDate": "2026-01-01T00:00:00.000Z"}
+    transport = script(ok(b"[]"))
+    exports(transport, work["http"], RunValues(fixed, variables, frozenset({"shopKey"})))
+    (request,) = transport.requests
+    told = section.partition("asks for\n`")[2].partition("`")[0]
+    assert request.url == f"https://api.example/v1{told}"
+    assert request.headers["X-Api-Key"] == "k3y"
 
 
 def test_an_import_is_sent_with_its_values() -> None:

@@ -31,6 +31,7 @@ def _forms(secret: str) -> tuple[str, ...]:
         quote(secret, safe="", errors=_ANY),
         quote_plus(secret, errors=_ANY),
         json.dumps(secret)[1:-1],
+        json.dumps(secret, ensure_ascii=False)[1:-1],
         b64encode(secret.encode(errors=_ANY)).decode(),
     )
 
