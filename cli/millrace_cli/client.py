@@ -82,6 +82,24 @@ class ApiClient:
         """One run with the `steps` of its latest attempt."""
         return self._object("GET", f"/v1/runs/{_segment(run_id)}")
 
+    def errors(
+        self, flow_id: str, step_id: str | None = None, *, resolved: bool = False
+    ) -> Iterator[JsonObject]:
+        """A flow's record errors, those of the newest runs of each step first."""
+        query = {} if step_id is None else {"filter[stepId]": step_id}
+        place = "resolved" if resolved else "errors"
+        return self._list(f"/v1/flows/{_segment(flow_id)}/{place}", query)
+
+    def retry_errors(self, flow_id: str, step_id: str | None = None) -> JsonObject:
+        """Try up to 1,000 open errors again: `{runs, leftOut, unknown, hasMore}`."""
+        path = f"/v1/flows/{_segment(flow_id)}/errors/retry"
+        return self._object("POST", path, _all_errors(step_id))
+
+    def resolve_errors(self, flow_id: str, step_id: str | None = None) -> JsonObject:
+        """Resolve up to 1,000 open errors: `{changed, unknown, hasMore}`."""
+        path = f"/v1/flows/{_segment(flow_id)}/errors/resolve"
+        return self._object("PUT", path, _all_errors(step_id))
+
     def step_output(self, run_id: str, step_id: str, limit: int = 100) -> JsonObject:
         """The first records, 1,000 at most, that a step handed on: `{data, truncated}`."""
         path = f"/v1/runs/{_segment(run_id)}/steps/{_segment(step_id)}/output"
@@ -139,6 +157,10 @@ def _decode(body: bytes) -> JsonObject | None:
     except ValueError:
         return None
     return content if isinstance(content, dict) else None
+
+
+def _all_errors(step_id: str | None) -> JsonObject:
+    return {"filter": {} if step_id is None else {"stepId": [step_id]}}
 
 
 def _segment(text: str) -> str:

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from millrace_cli import context
-from millrace_cli.commands import files, flows, init, runs
+from millrace_cli.commands import errors, files, flows, init, runs
 
 app = typer.Typer(
     cls=context.Group,
@@ -24,6 +24,7 @@ app.command("apply")(files.apply)
 app.command("run")(flows.run)
 app.add_typer(flows.app, name="flows")
 app.add_typer(runs.app, name="runs")
+app.add_typer(errors.app, name="errors")
 app.command("init")(init.init)
 app.command("graph")(files.graph)
 app.command("compile")(files.compile_)

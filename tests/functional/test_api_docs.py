@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from tests.functional.conftest import Stack
 from tests.functional.test_api_errors import ids_of
-from tests.support.app import Answer, Client, LambdaContext, answer_of, http_event
+from tests.support.app import Answer, Client, LambdaContext, answer_of, documented, http_event
 from tests.support.aws import template
 
 from millrace.http.examples import EXAMPLES
@@ -53,6 +53,7 @@ def test_every_example_is_accepted(
     """Sent as it stands, at the place where the document shows it."""
     method, path = operation
     place = path.format(**ids_of(stack, alice)) if "{" in path else path
-    headers: dict[str, Any] = {} if method == "POST" else alice("GET", place).etag
+    is_change = method != "POST" and ("GET", path) in documented()
+    headers: dict[str, Any] = alice("GET", place).etag if is_change else {}
     answer = alice(method, place, EXAMPLES[operation][name], headers=headers)
     assert answer.status in {200, 201, 202}, answer

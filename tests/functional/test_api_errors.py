@@ -12,6 +12,7 @@ from tests.functional.test_api_resources import CONNECTION, FLOW, STEP, deployed
 from tests.support.app import Client, LambdaContext, answer_of, documented, event, http_event
 from tests.support.aws import TABLE
 from tests.support.collections import SAMPLES
+from tests.support.samples import failed_record
 
 from millrace import limits
 from millrace.domain.errors import DomainError
@@ -345,6 +346,11 @@ BODIES: dict[tuple[str, str], object] = {
         "newConnectionId": "con_2",
     },
     ("PATCH", "/v1/flows/{flow_id}/layoutDirection"): {"layoutDirection": "vertical"},
+    ("PUT", "/v1/flows/{flow_id}/errors/{error_id}/record"): {"n": 1},
+    ("PUT", "/v1/flows/{flow_id}/errors/resolve"): {"filter": {}},
+    ("PUT", "/v1/flows/{flow_id}/errors/assign"): {"filter": {}, "assignedTo": "mallory"},
+    ("PUT", "/v1/flows/{flow_id}/errors/tag"): {"filter": {}, "tags": ["mine"]},
+    ("POST", "/v1/flows/{flow_id}/errors/retry"): {"filter": {}},
 }
 """A good body for each route that has both an id and a body."""
 
@@ -355,7 +361,12 @@ def ids_of(stack: Stack, client: Client) -> dict[str, str]:
     run_id = client("POST", f"/v1/flows/{flow['id']}/run", {"payload": [{"n": 1}]}).body["runId"]
     task = {"workspaceId": flow["workspaceId"], "runId": run_id, "attempt": 1, "stepId": "map"}
     stack.functions["run_step"](task, LambdaContext())
+    error = failed_record(
+        run_id=run_id, step_id="map", workspace_id=flow["workspaceId"], flow_id=flow["id"]
+    )
+    stack.context.failed_records.put([error])
     return {
+        "error_id": error.id,
         **{
             sample.id_name: client("POST", f"/v1/{sample.collection}", sample.given).body["id"]
             for sample in SAMPLES

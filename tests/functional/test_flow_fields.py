@@ -124,6 +124,7 @@ STEP_FIELDS: Final[list[tuple[str, Any, Any, str]]] = [
     ("exclusiveGroup", "router-1", "with space", "/exclusiveGroup"),
     ("proceedOnFailure", True, None, "/proceedOnFailure"),
     ("skipRetries", True, None, "/skipRetries"),
+    ("traceKey", "order.id", "order.(", "/traceKey"),
     (
         "responseMapping",
         {

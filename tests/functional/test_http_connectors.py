@@ -21,7 +21,7 @@ from millrace.domain.authentication import BearerAuth
 from millrace.domain.base import Json
 from millrace.domain.connection import Connection
 from millrace.domain.errors import StepFailed, StepThrottled, StepTransient
-from millrace.domain.records import idempotency_key
+from millrace.domain.records import Origin, idempotency_key
 
 NOW = datetime(2026, 1, 31, 9, tzinfo=UTC)
 TOKEN = "t0k"
@@ -117,9 +117,9 @@ def test_import_sends_the_same_key_again_after_a_lost_answer() -> None:
         importer = HttpImporter(
             work,
             client(server.url),
-            lambda position, body: idempotency_key("run_1", "step", position, body),
+            lambda origin, body: idempotency_key(origin, "step", body),
         )
-        assert importer.write([{"id": 1}, {"name": "Zoë"}], 0) == []
+        assert importer.write([{"id": 1}, {"name": "Zoë"}], Origin("run_1", 0)) == []
     lost, sent = server.requests
     assert lost == sent
     assert sent.endswith('\r\n\r\n[{"id":1},{"name":"Zoë"}]'.encode())

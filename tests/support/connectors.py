@@ -3,7 +3,12 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from millrace.connectors.expressions import ExpressionError, check_expression, matches
+from millrace.connectors.expressions import (
+    ExpressionError,
+    check_expression,
+    compile_expression,
+    matches,
+)
 from millrace.connectors.process import Pipeline
 from millrace.connectors.rendering import check_template, rendered
 from millrace.domain.action import ExportAction, HttpExport, ImportAction, ProcessAction
@@ -11,7 +16,7 @@ from millrace.domain.base import Json, Record
 from millrace.domain.connection import Connection, PingMethod
 from millrace.domain.errors import StepError
 from millrace.domain.ports import Exporter, Importer, Pong
-from millrace.domain.records import ExportPage, RecordFailure
+from millrace.domain.records import ExportPage, Origin, RecordFailure
 from millrace.domain.run_values import RunValues, TemplateKind
 
 type Trouble = StepError | OSError
@@ -61,6 +66,10 @@ class ScriptedConnectors:
         """See Connectors."""
         return check_template(kind, text)
 
+    def evaluate(self, expression: str, record: Record) -> Json:
+        """See Connectors."""
+        return compile_expression(expression).evaluate(record)
+
     def matches(self, expression: str, record: Record, values: RunValues) -> bool:
         """See Connectors."""
         return matches(expression, record, values)
@@ -88,7 +97,7 @@ class ScriptedConnectors:
         connection: Connection,
         secrets: Mapping[str, str],
         values: RunValues,
-        request_key: Callable[[int, bytes], str],
+        request_key: Callable[[Origin, bytes], str],
     ) -> Importer:
         """See Connectors."""
         del connection
@@ -127,14 +136,14 @@ class _ScriptedExporter:
 class _ScriptedImporter:
     script: ScriptedConnectors
     work: ImportAction
-    request_key: Callable[[int, bytes], str]
+    request_key: Callable[[Origin, bytes], str]
 
     @property
     def batch_size(self) -> int:
         """See Importer."""
         return self.work.http.batch_size or 1
 
-    def write(self, records: Sequence[Record], position: int) -> list[RecordFailure]:
+    def write(self, records: Sequence[Record], origin: Origin) -> list[RecordFailure]:
         """See Importer."""
         failures = [
             RecordFailure(index, "http422", "not wanted")
@@ -142,9 +151,9 @@ class _ScriptedImporter:
             if record in self.script.refused
         ]
         taken = tuple(record for record in records if record not in self.script.refused)
-        key = self.request_key(position, repr(records).encode())
-        self.script.written.append(Written(self.work.http.path, position, key, taken))
-        _meet(self.script.write_trouble, position)
+        key = self.request_key(origin, repr(records).encode())
+        self.script.written.append(Written(self.work.http.path, origin.position, key, taken))
+        _meet(self.script.write_trouble, origin.position)
         return failures
 
 

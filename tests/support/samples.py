@@ -15,7 +15,14 @@ from millrace.domain.action import (
     ProcessAction,
 )
 from millrace.domain.connection import Connection
+from millrace.domain.failed_record import (
+    Classification,
+    ErrorPlace,
+    FailedRecord,
+    KeptRecord,
+)
 from millrace.domain.flow import Flow, Step, Version
+from millrace.domain.records import Origin
 from millrace.domain.run import Attempt, Run, RunStatus, Trigger
 from millrace.domain.token import Caller
 from millrace.domain.webhook import Webhook
@@ -76,6 +83,32 @@ def run(id_: str = "run_1", **changes: object) -> Run:
         "attempts": (Attempt(number=1, status=RunStatus.RUNNING, started_at=NOON),),
     }
     return Run(id=id_, **(fields | changes))
+
+
+def failed_record(
+    position: int = 0, run_id: str = "run_1", step_id: str = "write", **changes: object
+) -> FailedRecord:
+    """An open record error."""
+    fields: dict[str, Any] = {
+        "workspace_id": ALICE.workspace_id,
+        "flow_id": "flow_1",
+        "version_id": "ver_1",
+        "run_id": run_id,
+        "attempt": 1,
+        "occurred_at": NOON,
+        "source": "import",
+        "code": "http422",
+        "message": "not wanted",
+        "classification": Classification.VALUE,
+        "record": KeptRecord(inline='{"id":1}'),
+    }
+    return FailedRecord(
+        id=ErrorPlace.at(Origin(run_id, position), step_id).error_id,
+        step_id=step_id,
+        origin_run_id=run_id,
+        position=position,
+        **(fields | changes),
+    )
 
 
 def _step(fields: dict[str, Any]) -> Step:

@@ -20,6 +20,7 @@ from millrace.storage.memory import (
     MemorySchedules,
     MemorySecrets,
 )
+from millrace.storage.memory_failed_records import MemoryFailedRecords
 from millrace.usecases.connections import CONNECTIONS
 from millrace.usecases.context import Context
 from millrace.usecases.deploy import deploy_version
@@ -37,6 +38,7 @@ class World:
 
     resources: MemoryResources = field(default_factory=MemoryResources)
     runs: MemoryRuns = field(default_factory=MemoryRuns)
+    failed_records: MemoryFailedRecords = field(default_factory=MemoryFailedRecords)
     blobs: MemoryBlobs = field(default_factory=MemoryBlobs)
     secrets: MemorySecrets = field(default_factory=MemorySecrets)
     machines: MemoryMachines = field(default_factory=MemoryMachines)
@@ -51,6 +53,7 @@ class World:
         return Context(
             resources=self.resources,
             runs=self.runs,
+            failed_records=self.failed_records,
             blobs=self.blobs,
             secrets=self.secrets,
             connectors=self.connectors,
@@ -76,6 +79,10 @@ class World:
         flow = self.flow(*steps, **settings)
         self.deploy(flow)
         return get_flow(self.context, ALICE, flow.id)
+
+    def flow_of(self, run: Run) -> Flow:
+        """The flow of a run as it is now."""
+        return get_flow(self.context, ALICE, run.flow_id)
 
     def deploy(self, flow: Flow) -> Version:
         """Deploy the latest version of a flow."""

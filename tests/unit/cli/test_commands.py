@@ -244,6 +244,38 @@ def test_a_steps_output_is_one_record_a_line(millrace: Invoke, api: NonCallableM
     assert "more than these 100" in result.stderr
 
 
+def test_errors_are_listed_retried_and_resolved(
+    millrace: Invoke, api: NonCallableMagicMock
+) -> None:
+    """What failed and why; the ids of the runs for scripts, all else beside them."""
+    api.flows.return_value = iter([FLOW])
+    error = {"id": "err_1_7_write", "stepId": "write", "position": 7, "code": "http422"}
+    api.errors.return_value = iter([error | {"message": "[bad] qty", "traceKey": None}])
+    listed = millrace("errors", "list", "mine", "--step", "write")
+    assert listed.stdout.splitlines()[-1].split() == [
+        "write",
+        "7",
+        "http422",
+        "[bad]",
+        "qty",
+        "err_1_7_write",
+    ]
+    api.flows.return_value = iter([FLOW])
+    api.retry_errors.return_value = {
+        "runs": [{"runId": "run_2", "stepId": "write", "errors": 3}],
+        "leftOut": [{"errorId": "err_1_8_write", "reason": "noRecord"}],
+        "unknown": [],
+        "hasMore": False,
+    }
+    retried = millrace("errors", "retry", "mine")
+    assert retried.stdout == "run_2\n"
+    assert "err_1_8_write (noRecord)" in retried.stderr
+    api.flows.return_value = iter([FLOW])
+    api.resolve_errors.return_value = {"changed": 1000, "unknown": [], "hasMore": True}
+    resolved = millrace("errors", "resolve", "mine")
+    assert resolved.stdout.startswith("1,000 resolved; there are more")
+
+
 def test_compile_prints_the_machine_and_nothing_else(millrace: Invoke, write: Write) -> None:
     """Standard output is the ASL; the explanation goes to standard error."""
     flow, durations = write("f.yaml", STEPS), write("d.json", '{"read": 3}')

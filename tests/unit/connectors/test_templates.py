@@ -26,6 +26,7 @@ from millrace.connectors.templates import TemplateError, compile_template
 from millrace.domain.action import ExportAction, HttpExport, HttpImport, ImportAction
 from millrace.domain.base import Json
 from millrace.domain.errors import StepError, StepFailed
+from millrace.domain.records import Origin
 from millrace.domain.run_values import NO_VALUES, RunValues, TemplateKind
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
@@ -214,7 +215,7 @@ def test_an_import_is_sent_with_its_values() -> None:
     work = ImportAction.model_validate({"type": "Import", "connectionId": "con_1", "http": http})
     connectors = HttpConnectors(http_client(transport))
     importer = connectors.importer(work, connection(), {}, values(), lambda *_: "key")
-    importer.write([{"id": 1}], 0)
+    importer.write([{"id": 1}], Origin("run_1", 0))
     (request,) = transport.requests
     assert request.url == "https://api.example/v1/items/a%2Fb"
     assert request.headers["X-Run"] == "run_1"

@@ -6,10 +6,12 @@ import boto3
 import pytest
 from tests.support.aws import BUCKET, TABLE, create_stack, simulated_aws
 
-from millrace.domain.ports import Blobs, Resources, Runs, Secrets
+from millrace.domain.ports import Blobs, FailedRecords, Resources, Runs, Secrets
+from millrace.storage.dynamodb_failed_records import DynamoFailedRecords
 from millrace.storage.dynamodb_resources import DynamoResources
 from millrace.storage.dynamodb_runs import DynamoRuns
 from millrace.storage.memory import MemoryBlobs, MemoryResources, MemoryRuns, MemorySecrets
+from millrace.storage.memory_failed_records import MemoryFailedRecords
 from millrace.storage.s3_blobs import S3Blobs
 from millrace.storage.ssm_secrets import SsmSecrets
 
@@ -44,6 +46,15 @@ def runs(substrate: str) -> Runs:
         return MemoryRuns()
     client = boto3.client("dynamodb")
     return DynamoRuns(lambda: client, TABLE)
+
+
+@pytest.fixture
+def failed_records(substrate: str) -> FailedRecords:
+    """An empty store of record errors."""
+    if substrate == IN_MEMORY:
+        return MemoryFailedRecords()
+    client = boto3.client("dynamodb")
+    return DynamoFailedRecords(lambda: client, TABLE)
 
 
 @pytest.fixture

@@ -147,6 +147,21 @@ PING_SECONDS: Final = 10.0
 OUTPUT_PAGE_BYTES: Final = 4_000_000
 """An output page of a step holds at most this much before compression, so memory stays bounded."""
 
+RECORD_ERROR_DAYS: Final = 30
+"""How long a record error is kept, whatever becomes of it."""
+
+RECORD_ERRORS_OF_A_STEP: Final = 100_000
+"""More failures in one run than this mean that the step is wrong, not its records."""
+
+ERRORS_AT_ONCE: Final = 1_000
+"""Record errors that one request may resolve, assign, tag or retry."""
+
+INLINE_RECORD_BYTES: Final = 4_000
+"""A failed record up to this size lives in its error's item; larger ones are in the bucket."""
+
+TRACE_KEY_LENGTH: Final = 256
+TAGS_OF_AN_ERROR: Final = 20
+
 DELIVERY_MEMORY_DAYS: Final = 7
 """How long a delivery id is remembered; GitHub redelivers for up to 3 days."""
 

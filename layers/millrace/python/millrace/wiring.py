@@ -12,6 +12,7 @@ from millrace.config import Config
 from millrace.connectors.registry import HttpConnectors
 from millrace.orchestration.scheduler import EventBridgeSchedules
 from millrace.orchestration.step_functions import StepFunctions
+from millrace.storage.dynamodb_failed_records import DynamoFailedRecords
 from millrace.storage.dynamodb_resources import DynamoResources
 from millrace.storage.dynamodb_runs import DynamoRuns
 from millrace.storage.s3_blobs import S3Blobs
@@ -50,6 +51,7 @@ def aws_context(config: Config) -> Context:
     return Context(
         resources=DynamoResources(dynamodb, config.table),
         runs=DynamoRuns(dynamodb, config.table),
+        failed_records=DynamoFailedRecords(dynamodb, config.table),
         blobs=S3Blobs(s3, config.bucket),
         secrets=SsmSecrets(ssm, config.secrets_prefix),
         connectors=HttpConnectors(),

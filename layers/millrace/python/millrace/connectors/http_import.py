@@ -10,10 +10,10 @@ from millrace.connectors.http_client import ResponseRejected
 from millrace.domain.action import ImportAction
 from millrace.domain.base import Record
 from millrace.domain.errors import StepFailed
-from millrace.domain.records import RecordError, RecordFailure
+from millrace.domain.records import Origin, RecordError, RecordFailure
 
-type KeyFactory = Callable[[int, bytes], str]
-"""Makes a request's Idempotency-Key from its position in the step's input and its body."""
+type KeyFactory = Callable[[Origin, bytes], str]
+"""Makes a request's Idempotency-Key from where its first record came from and its body."""
 
 _MISCONFIGURED: Final = frozenset(
     {
@@ -43,12 +43,12 @@ class HttpImporter:
         """Records to give to one call of `write`, at most."""
         return self._import.batch_size or 1
 
-    def write(self, records: Sequence[Record], position: int) -> list[RecordFailure]:
+    def write(self, records: Sequence[Record], origin: Origin) -> list[RecordFailure]:
         """Send the records in one request; the failures are of those that were not written.
 
-        `position` is that of the first record in the step's whole input; with the same records it
-        gives the same Idempotency-Key, whichever try or attempt sends them. Raises StepFailed if
-        the receiver refuses any such request, StepTransient or StepThrottled.
+        `origin` is that of the first record; with the same records it gives the same
+        Idempotency-Key, whichever try, attempt or retry sends them. Raises StepFailed if the
+        receiver refuses any such request, StepTransient or StepThrottled.
         """
         bodies: dict[int, bytes] = {}
         failures: list[RecordFailure] = []
@@ -60,7 +60,7 @@ class HttpImporter:
         if not bodies:
             return failures
         try:
-            self._send(self._body(list(bodies.values())), position)
+            self._send(self._body(list(bodies.values())), origin)
         except ResponseRejected as error:
             if error.status in _MISCONFIGURED:
                 raise StepFailed(f"http{error.status}", error.message) from error
@@ -74,11 +74,11 @@ class HttpImporter:
             return body
         return b"[" + b",".join(bodies) + b"]"
 
-    def _send(self, body: bytes, position: int) -> None:
+    def _send(self, body: bytes, origin: Origin) -> None:
         headers = {
             "Content-Type": "application/json",
             **self._import.headers,
-            "Idempotency-Key": self._keys(position, body),
+            "Idempotency-Key": self._keys(origin, body),
         }
         self._client.send(self._import.method, self._url, headers=headers, body=body)
 

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 from millrace import limits
 from millrace.domain.action import ExportAction, ImportAction, ProcessAction
-from millrace.domain.base import Record
+from millrace.domain.base import Json, Record
 from millrace.domain.connection import Connection, PingMethod
 from millrace.domain.ports import Pong
+from millrace.domain.records import Origin
 from millrace.domain.run_values import RunValues, TemplateKind
 
 if TYPE_CHECKING:
@@ -73,6 +74,12 @@ class HttpConnectors:
 
         return matches(expression, record, values)
 
+    def evaluate(self, expression: str, record: Record) -> Json:
+        """An expression's value on a record. Raises RecordError if it has none."""
+        from millrace.connectors.expressions import compile_expression
+
+        return compile_expression(expression).evaluate(record)
+
     def exporter(
         self,
         work: ExportAction,
@@ -94,9 +101,9 @@ class HttpConnectors:
         connection: Connection,
         secrets: Mapping[str, str],
         values: RunValues,
-        request_key: Callable[[int, bytes], str],
+        request_key: Callable[[Origin, bytes], str],
     ) -> "HttpImporter":
-        """The writer of an import; `request_key` names a request by its position and body."""
+        """The writer of an import; `request_key` names a request by its origin and body."""
         from millrace.connectors.http_import import HttpImporter
         from millrace.connectors.rendering import rendered
 

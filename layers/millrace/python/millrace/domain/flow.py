@@ -111,8 +111,18 @@ class Step(Model):
         description="Of steps with the same group and the same dependencies, a record goes to the "
         "first, in the order of the document, whose filter matches.",
     )
-    proceed_on_failure: bool = False
-    skip_retries: bool = False
+    proceed_on_failure: bool = Field(
+        default=False,
+        description="A record that fails here goes on to the next steps all the same.",
+    )
+    skip_retries: bool = Field(
+        default=False, description="Records that fail here are not kept, so not retried either."
+    )
+    trace_key: Expression | None = Field(
+        default=None,
+        description="What identifies a record here: when one of the same key succeeds later, the "
+        "errors of those before it are resolved.",
+    )
     response_mapping: ResponseMapping | None = None
     schedule: ScheduleExpression | None = Field(
         default=None, description="A source's own, in the flow's time zone."

@@ -11,9 +11,10 @@ from typing import Any, Literal, Protocol
 from millrace.domain.action import ExportAction, ImportAction, ProcessAction
 from millrace.domain.base import Json, Record
 from millrace.domain.connection import Connection, PingMethod
+from millrace.domain.failed_record import FailedRecord
 from millrace.domain.flow import MachineKind
 from millrace.domain.metrics import Counted, Grain
-from millrace.domain.records import Batch, ExportPage, RecordFailure
+from millrace.domain.records import Batch, ExportPage, Origin, RecordFailure
 from millrace.domain.resource import Resource
 from millrace.domain.run import (
     ANY_RUN,
@@ -294,6 +295,60 @@ class Runs(Protocol):
         ...
 
 
+class FailedRecords(Protocol):
+    """The record errors of flows. Reads are strongly consistent."""
+
+    def put(self, entries: Sequence[FailedRecord]) -> None:
+        """Note records that failed, in place of what is there under their ids."""
+        ...
+
+    def get_many(
+        self, workspace_id: str, flow_id: str, ids: Iterable[str]
+    ) -> dict[str, FailedRecord]:
+        """Those of these errors that are there, by id."""
+        ...
+
+    def page(
+        self,
+        workspace_id: str,
+        flow_id: str,
+        *,
+        resolved: bool = False,
+        step_id: str | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+    ) -> Listing[FailedRecord]:
+        """One page of a flow's or a step's errors: by step, those of the newest runs first.
+
+        Raises InvalidRequestError for a cursor that is not ours.
+        """
+        ...
+
+    def change(
+        self,
+        workspace_id: str,
+        flow_id: str,
+        ids: Iterable[str],
+        change: Callable[[FailedRecord], FailedRecord],
+    ) -> dict[str, FailedRecord]:
+        """Replace those that are there by what `change` makes of each; what they are now.
+
+        It gives an entry of the next revision, or the entry itself to leave it alone, and may be
+        asked again if an entry changed meanwhile.
+        """
+        ...
+
+    def open_trace_keys(
+        self, workspace_id: str, flow_id: str, step_id: str
+    ) -> dict[str, tuple[str, ...]]:
+        """The trace keys of a step's open errors, and the ids of those that have each."""
+        ...
+
+    def drop_attempt(self, run: Run, step_id: str, attempt: int) -> None:
+        """Forget what a step of a run noted up to an attempt: the next takes every record again."""
+        ...
+
+
 class Blobs(Protocol):
     """Payloads and output pages too large for the table."""
 
@@ -382,8 +437,8 @@ class Importer(Protocol):
         """Records to give to one call of `write`, at most."""
         ...
 
-    def write(self, records: Sequence[Record], position: int) -> list[RecordFailure]:
-        """Send one request. `position` is that of its first record in the step's input.
+    def write(self, records: Sequence[Record], origin: Origin) -> list[RecordFailure]:
+        """Send one request; `origin` is where its first record came from.
 
         Raises StepFailed, StepTransient or StepThrottled.
         """
@@ -434,6 +489,10 @@ class Connectors(Protocol):
         """Whether a filter lets a record through. Raises RecordError if it cannot say."""
         ...
 
+    def evaluate(self, expression: str, record: Record) -> Json:
+        """An expression's value on a record. Raises RecordError if it has none."""
+        ...
+
     def exporter(
         self,
         work: ExportAction,
@@ -450,11 +509,11 @@ class Connectors(Protocol):
         connection: Connection,
         secrets: Mapping[str, str],
         values: RunValues,
-        request_key: Callable[[int, bytes], str],
+        request_key: Callable[[Origin, bytes], str],
     ) -> Importer:
         """The writer of an import, its templates filled in. Raises StepFailed if they cannot be.
 
-        `request_key` names a request by its position and body.
+        `request_key` names a request by its origin and body.
         """
         ...
 

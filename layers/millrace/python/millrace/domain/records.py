@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import NamedTuple
 
 from millrace.domain.base import Json, Record
 
@@ -14,6 +15,16 @@ class RecordError(Exception):
         super().__init__(message)
         self.code = code
         self.message = message
+
+
+class Origin(NamedTuple):
+    """Where a record came into a step for the first time; a retry keeps it.
+
+    What is sent for the record, and its record error, are named after it.
+    """
+
+    run_id: str
+    position: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +61,10 @@ class Batch:
     failures: list[RecordFailure]
 
 
-def idempotency_key(run_id: str, step_id: str, position: int, body: bytes) -> str:
-    """The same for the same records at the same place of the same run, however often they are sent.
+def idempotency_key(origin: Origin, step_id: str, body: bytes) -> str:
+    """The same for the same records of the same origin, however often they are sent.
 
     Hashed from a JSON array, in which no two tuples of parts look alike.
     """
-    parts = [run_id, step_id, position, sha256(body).hexdigest()]
+    parts = [origin.run_id, step_id, origin.position, sha256(body).hexdigest()]
     return sha256(json.dumps(parts).encode()).hexdigest()

@@ -1,11 +1,25 @@
 """What every stored, mutable thing of a workspace has: identity, revision, who and when."""
 
 from datetime import datetime
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 from pydantic import Field
 
 from millrace.domain.base import Model, Moment
+
+
+class Revised(Protocol):
+    """What is changed only over the revision that was read."""
+
+    @property
+    def id(self) -> str:
+        """What names it."""
+        ...
+
+    @property
+    def revision(self) -> int:
+        """How often it changed, its ETag."""
+        ...
 
 
 class Resource(Model):

@@ -155,6 +155,13 @@ class RunKey(NamedTuple):
     run_id: str
 
 
+class Replay(Model):
+    """Records that a run tries again from one step on, because they failed there before."""
+
+    step_id: str
+    pages: tuple[OutputPage, ...] = Field(description="Of `ReplayedRecord`s.")
+
+
 class Attempt(Model):
     """One pass over the whole graph."""
 
@@ -200,6 +207,9 @@ class Run(Model):
         "its outbound requests are named.",
     )
     retries: tuple[str, ...] = Field(default=(), description="The runs that repeat this one.")
+    replay: Replay | None = Field(
+        default=None, description="What its first step takes in place of its input, if anything."
+    )
     connections: dict[str, str] = Field(
         default_factory=dict, description="Connections, and those that take their place."
     )
@@ -228,6 +238,11 @@ class Run(Model):
             message=message if self.error is None else self.error.message,
             execution_error_code=None if self.error is None else self.error.code,
         )
+
+    @property
+    def has_inputs(self) -> bool:
+        """Whether its expressions may have been given anything."""
+        return (self.inputs, self.start_date, self.end_date) != (PayloadRef(), None, None)
 
     @property
     def key(self) -> RunKey:

@@ -16,6 +16,7 @@ TAGS: Final = {
     "webhooks": "Public addresses that start a flow.",
     "callbacks": "Public addresses whose caller waits for the result of the flow.",
     "runs": "Starting flows, and what became of it.",
+    "errors": "Records that failed: look at them, mend them, try them again.",
     "integrations": "Containers of flows.",
     "connections": "Other systems: where they are, and how to be let in.",
     "actions": "What steps do, kept apart from them so that several may share it.",

@@ -26,6 +26,13 @@ _STEPS: Final = [
 ]
 
 EXAMPLES: Final[dict[tuple[str, str], dict[str, Json]]] = {
+    ("POST", "/v1/flows/{flow_id}/errors/retry"): {
+        "all of a step": {"filter": {"stepId": ["load"], "classification": ["intermittent"]}},
+        "by id": {"errorIds": ["err_01KF9Q2Z0M8E6T4V3X1B5C7D9H_42_load"], "version": "latest"},
+    },
+    ("PUT", "/v1/flows/{flow_id}/errors/assign"): {
+        "to somebody": {"filter": {"code": ["http422"]}, "assignedTo": "zoe@shop.example"},
+    },
     ("POST", "/v1/flows"): {
         "by hand": {"name": "Late orders", "steps": _STEPS},
         "on a schedule": {

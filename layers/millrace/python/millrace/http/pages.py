@@ -5,14 +5,14 @@ from typing import Any, Final
 from urllib.parse import parse_qsl, quote, urlencode
 
 from millrace import limits
-from millrace.http.queries import CursorPage, ListQuery
+from millrace.http.queries import ListQuery, PagedQuery
 from millrace.http.requests import Links, Meta
 from millrace.usecases.lists import Part
 
 _PLACE: Final = {"page", "cursor"}
 
 
-def links_of(event: Mapping[str, Any], query: CursorPage, part: Part[Any]) -> tuple[Links, Meta]:
+def links_of(event: Mapping[str, Any], query: PagedQuery, part: Part[Any]) -> tuple[Links, Meta]:
     """The links of the page that a request got, and what is known of the list.
 
     The other parameters of the request stay in the links.

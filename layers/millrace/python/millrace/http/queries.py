@@ -18,6 +18,7 @@ from pydantic_core import PydanticCustomError
 from millrace import limits
 from millrace.domain.base import Model, Moment
 from millrace.domain.errors import Violation
+from millrace.domain.failed_record import Classification, ErrorSource
 from millrace.domain.ports import Order, OrderName
 from millrace.domain.resource import Resource
 from millrace.domain.run import RunFilter, RunStatus, TriggerSource
@@ -31,6 +32,8 @@ from millrace.usecases.lists import Asked
 _STABLE_KEY: Final = r"([A-Za-z0-9][A-Za-z0-9._-]*/)?[A-Za-z0-9][A-Za-z0-9._-]*"
 _CURSOR_LENGTH: Final = 2_048
 _PARAMETER_LENGTH: Final = 4_096
+
+_SOURCES: Final = get_args(ErrorSource)
 
 _SORTS: Final[Mapping[str, OrderName]] = {
     "id": "createdAt",
@@ -55,8 +58,8 @@ class Parameters(Model):
         return [field.alias or to_camel(name) for name, field in cls.model_fields.items()]
 
 
-class CursorPage(Parameters):
-    """A list in the one order that it has, from cursor to cursor."""
+class PagedQuery(Parameters):
+    """A list in an order of its own that goes on by cursor."""
 
     per_page: int = Field(
         default=limits.PAGE_ITEMS,
@@ -70,8 +73,8 @@ class CursorPage(Parameters):
     )
 
 
-class CursorQuery(CursorPage):
-    """A list that goes on by cursor."""
+class CursorQuery(PagedQuery):
+    """A list that may be sorted and goes on by cursor."""
 
     sort: str | None = _text(
         "sort", "A comma list of what to sort by, `-` before what goes from high to low."
@@ -253,7 +256,7 @@ class FlowsQuery(FlowShown, ListQuery):
         return _check_values(values, r"\d{1,9}|none", "a number, or none")
 
 
-class FlowRunsQuery(CursorPage):
+class FlowRunsQuery(PagedQuery):
     """A list of a flow's runs."""
 
     filter_status: str | None = _text("filter[status]", "Only those of one of these statuses.")
@@ -305,6 +308,51 @@ class RunsQuery(FlowRunsQuery):
     def where(self) -> RunFilter:
         """The runs that are asked for."""
         return replace(super().where, flow_ids=tuple(_listed(self.filter_flow_id)))
+
+
+class ErrorsQuery(PagedQuery):
+    """A list of record errors."""
+
+    filter_run_id: str | None = _text("filter[runId]", "Those that failed last in these runs.")
+    filter_source: str | None = _text("filter[source]", f"Any of {', '.join(_SOURCES)}.")
+    filter_code: str | None = _text("filter[code]", "Those of these codes, such as http422.")
+    filter_classification: str | None = _text(
+        "filter[classification]", f"Any of {', '.join(Classification)}."
+    )
+    filter_trace_key: str | None = _text("filter[traceKey]", "Those of one of these trace keys.")
+    filter_assigned_to: str | None = _text("filter[assignedTo]", "Those of one of these people.")
+    filter_tag: str | None = _text("filter[tag]", "Those with one of these tags.")
+    filter_occurred_after: Moment | None = Field(
+        default=None, alias="filter[occurredAfter]", description="From this time on."
+    )
+    filter_occurred_before: Moment | None = Field(
+        default=None, alias="filter[occurredBefore]", description="Before this time."
+    )
+
+    @field_validator("filter_source")
+    @classmethod
+    def _sources(cls, values: str | None) -> str | None:
+        return _check_choice(values, _SOURCES)
+
+    @field_validator("filter_classification")
+    @classmethod
+    def _classifications(cls, values: str | None) -> str | None:
+        return _check_choice(values, [*Classification])
+
+    @property
+    def filters(self) -> dict[str, Any]:
+        """The values of each filter that is given, by the name of the field of an error."""
+        return {
+            name.removeprefix("filter_"): _listed(value) if isinstance(value, str) else value
+            for name, value in self
+            if name.startswith("filter_") and value is not None
+        }
+
+
+class FlowErrorsQuery(ErrorsQuery):
+    """A list of record errors of all steps of a flow."""
+
+    filter_step_id: str | None = _text("filter[stepId]", "Those of one of these steps.")
 
 
 def asked_by[R: Resource](query: ListQuery, kind: type[R], caller: Caller) -> Asked[R]:

@@ -11,7 +11,7 @@ from pydantic import Field
 from millrace.domain.base import Model
 from millrace.domain.errors import InvalidRequestError, UnauthenticatedError
 from millrace.domain.ports import Listing
-from millrace.domain.resource import Resource
+from millrace.domain.resource import Revised
 from millrace.domain.token import Caller
 from millrace.http.body import JSON
 
@@ -78,13 +78,13 @@ def revision_of(if_match: str | None) -> int | None:
     return int(match[1])
 
 
-def answer[M: Model](model: M, resource: Resource | None = None, status: int = 200) -> Response[M]:
+def answer[M: Model](model: M, resource: Revised | None = None, status: int = 200) -> Response[M]:
     """An answer that holds a model, with the ETag of the resource that it shows."""
     etag = {} if resource is None else etag_of(resource)
     return Response(status_code=status, content_type=JSON, body=model, headers=etag)
 
 
-def etag_of(resource: Resource) -> dict[str, str]:
+def etag_of(resource: Revised) -> dict[str, str]:
     """The header that names the revision of what is answered."""
     return {"ETag": f'"{resource.revision}"'}
 

@@ -12,6 +12,7 @@
 | step | `ws#run_1` | `step#01#id` | | | | |
 | latest run of a version | `ws#flow_1#latest` | version id | | | | |
 | counters | `ws#flow_1#met` | `hour#2026-01-31T09#ver_1`, `day#2026-01-31#ver_1` | | | | |
+| record error | `ws#flow_1#err` | `open#step#run#place`, `resolved#step#run#place` | | | | |
 | delivery | `ws#delivery#hash` | `delivery` | | | | |
 
 `gsi1` lists a flow's runs and finds what a public address names; `gsi2` is sparse and holds only
@@ -29,6 +30,7 @@ import zlib
 from typing import Final
 
 from millrace import limits
+from millrace.domain.failed_record import ErrorPlace
 from millrace.domain.metrics import Grain
 from millrace.domain.ports import OrderName
 from millrace.domain.run import RunKey
@@ -139,6 +141,23 @@ def counters(workspace_id: str, flow_id: str) -> str:
 def counter(workspace_id: str, flow_id: str, grain: Grain, time: str, version_id: str) -> Key:
     """The key of what is counted of one version in one hour or day."""
     return {"pk": counters(workspace_id, flow_id), "sk": f"{grain}#{time}#{version_id}"}
+
+
+def errors(workspace_id: str, flow_id: str) -> str:
+    """The partition of a flow's record errors."""
+    return f"{workspace_id}#{flow_id}#err"
+
+
+def errors_prefix(step_id: str | None, *, is_open: bool) -> str:
+    """What the sort keys of open or resolved errors start with, those of one step or of all."""
+    state = "open" if is_open else "resolved"
+    return f"{state}#" if step_id is None else f"{state}#{step_id}#"
+
+
+def error(workspace_id: str, flow_id: str, place: ErrorPlace, *, is_open: bool) -> Key:
+    """The key of a record error, which changes when it is resolved."""
+    prefix = errors_prefix(None, is_open=is_open)
+    return {"pk": errors(workspace_id, flow_id), "sk": f"{prefix}{place.sort_key}"}
 
 
 def delivery(workspace_id: str, dedupe_key: str) -> Key:

@@ -134,6 +134,8 @@ def check_steps(
         if step.filter is not None:
             yield from check_expression(context, step.filter, f"{pointer}/filter")
             yield from _check_names(names_beside_records(step.filter) or (), f"{pointer}/filter")
+        if step.trace_key is not None:
+            yield from check_expression(context, step.trace_key, f"{pointer}/traceKey")
         if step.schedule is not None and (step.depends_on or step.type != "Export"):
             yield Violation(
                 "scheduleOfNoSource",

@@ -4,7 +4,16 @@ from dataclasses import dataclass
 
 from millrace.compiler import Targets
 from millrace.domain.base import Clock, IdFactory
-from millrace.domain.ports import Blobs, Connectors, Machines, Resources, Runs, Schedules, Secrets
+from millrace.domain.ports import (
+    Blobs,
+    Connectors,
+    FailedRecords,
+    Machines,
+    Resources,
+    Runs,
+    Schedules,
+    Secrets,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +22,7 @@ class Context:
 
     resources: Resources
     runs: Runs
+    failed_records: FailedRecords
     blobs: Blobs
     secrets: Secrets
     connectors: Connectors

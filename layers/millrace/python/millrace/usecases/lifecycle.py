@@ -67,10 +67,18 @@ def on_attempt(context: Context, event: AttemptEvent) -> dict[str, Json]:
         case "attemptSucceeded":
             finish_run(context, context.runs.get(key))
         case "attemptStarted":
-            context.runs.begin_attempt(key, event.attempt, context.clock())
+            _begin_attempt(context, key, event.attempt)
         case "attemptFailed":
             return _on_failed_attempt(context, key, event)
     return {}
+
+
+def _begin_attempt(context: Context, key: RunKey, attempt: int) -> None:
+    """Start the next attempt, which takes every record again: the errors so far are no more."""
+    run = context.runs.begin_attempt(key, attempt, context.clock())
+    for record in context.runs.steps(key, attempt - 1):
+        if record.counts.records_failed:
+            context.failed_records.drop_attempt(run, record.step_id, attempt - 1)
 
 
 def _on_failed_attempt(context: Context, key: RunKey, event: AttemptEvent) -> dict[str, Json]:

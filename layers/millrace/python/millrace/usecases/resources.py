@@ -10,7 +10,7 @@ from millrace.domain.errors import (
     RuleViolationError,
     Violation,
 )
-from millrace.domain.resource import Resource
+from millrace.domain.resource import Resource, Revised
 from millrace.domain.token import Caller
 from millrace.usecases.context import Context
 
@@ -48,7 +48,7 @@ def fields_of(model: Model, kind: type[Model]) -> dict[str, Any]:
     return {name: getattr(model, name) for name in shared}
 
 
-def check_revision(resource: Resource, expected: int | None) -> None:
+def check_revision(resource: Revised, expected: int | None) -> None:
     """Raise unless the caller named, by If-Match, the revision that is there."""
     if expected is None:
         raise PreconditionRequiredError(

@@ -23,9 +23,10 @@ from millrace.domain.errors import (
     StepFailed,
     StepPartialSuccess,
 )
+from millrace.domain.failed_record import ErrorSource
 from millrace.domain.flow import Step, Version
 from millrace.domain.ports import Importer
-from millrace.domain.records import RecordFailure, idempotency_key
+from millrace.domain.records import Origin, RecordFailure, idempotency_key
 from millrace.domain.run import Run, RunError, RunKey, StepRecord, StepStatus
 from millrace.domain.run_states import check_attempt
 from millrace.domain.run_values import templates_of
@@ -33,6 +34,7 @@ from millrace.usecases.checks import expressions_of, lookup, work_of
 from millrace.usecases.context import Context
 from millrace.usecases.run_values import values_beside_records, values_of_templates
 from millrace.usecases.runs import run_version
+from millrace.usecases.step_errors import Failed
 from millrace.usecases.step_input import Item, Verdict, input_pages
 from millrace.usecases.step_progress import Progress
 from millrace.usecases.write_only import secrets_of
@@ -60,6 +62,31 @@ class _Job:
     def pages(self, start: int) -> Iterator[list[Item]]:
         """The step's input from a position on."""
         return input_pages(self.context, self.run, self.version, self.step, start)
+
+    def sorted_out(
+        self, items: list[Item], failures: Iterable[RecordFailure], source: ErrorSource
+    ) -> tuple[list[Failed], list[Item]]:
+        """Those of a batch that failed, and the others."""
+        by_index = {failure.index: failure for failure in failures}
+        failed = [Failed.of(self.run, items[index], by_index[index], source) for index in by_index]
+        return failed, [item for index, item in enumerate(items) if index not in by_index]
+
+    def unjudged(self, items: Iterable[Item]) -> list[Failed]:
+        """Those on which the step's filter failed."""
+        return [
+            Failed.of(self.run, item, item.failure, "filter")
+            for item in items
+            if item.failure is not None
+        ]
+
+    def failed_from(
+        self, start: int, failures: Iterable[RecordFailure], source: ErrorSource
+    ) -> list[Failed]:
+        """Failures of what came from no record of the input."""
+        run_id = self.run.origin_id or self.run.id
+        return [
+            Failed(failure, source, Origin(run_id, start + failure.index)) for failure in failures
+        ]
 
     def connection(self, connection_id: str) -> tuple[Connection, dict[str, str]]:
         """A connection of the run's workspace, or what takes its place, and its secrets."""
@@ -91,7 +118,7 @@ def run_step(context: Context, task: StepTask, time_left: Callable[[], timedelta
         return _not_run(context, task)
     record = context.runs.claim_step(key, task.attempt, step.id, context.clock())
     if not record.status.is_terminal:
-        progress = Progress(context, run, record, time_left)
+        progress = Progress(context, run, step, record, time_left)
         earlier = _earlier(context, run, step)
         record = (
             progress.take_over(earlier)
@@ -170,6 +197,9 @@ def _work(job: _Job) -> ActionWork:
 
 
 def _export(job: _Job, work: ExportAction) -> None:
+    if job.run.replay is not None and job.run.replay.step_id == job.step.id:
+        _hand_on(job)
+        return
     connection, secrets = job.connection(work.connection_id)
     values = values_of_templates(job.context, job.run, templates_of(work.http))
     exporter = job.context.connectors.exporter(work, connection, secrets, values)
@@ -181,7 +211,18 @@ def _export(job: _Job, work: ExportAction) -> None:
             {"cursor": page.next_cursor},
             taken=len(page.records) + len(page.failures),
             records=page.records,
-            failures=page.failures,
+            failed=job.failed_from(job.progress.taken, page.failures, "export"),
+        )
+
+
+def _hand_on(job: _Job) -> None:
+    """Records that an export could not read, as somebody wrote them since."""
+    for items in job.pages(job.progress.checkpoint or 0):
+        job.progress.advance(
+            items[-1].position + 1,
+            taken=len(items),
+            records=[item.record for item in items],
+            succeeded=items,
         )
 
 
@@ -196,7 +237,8 @@ def _process(job: _Job, work: ProcessAction) -> None:
         process.restore(checkpoint["state"])
     for page in job.pages(position):
         records: list[Record] = []
-        failures: list[RecordFailure] = []
+        failed: list[Failed] = []
+        succeeded: list[Item] = []
         ignored = 0
         for verdict, group in groupby(page, key=lambda item: item.verdict):
             items = list(group)
@@ -204,21 +246,25 @@ def _process(job: _Job, work: ProcessAction) -> None:
                 case Verdict.TAKE:
                     batch = process.feed([item.record for item in items])
                     records += batch.records
-                    failures += batch.failures
                     ignored += batch.ignored
+                    bad, good = job.sorted_out(items, batch.failures, "process")
+                    failed += bad
+                    succeeded += good
                 case Verdict.PASS:
                     records += [item.record for item in items]
                 case Verdict.DROP:
                     ignored += len(items)
+                    succeeded += items
                 case Verdict.FAIL:
-                    failures += _failures(items)
+                    failed += job.unjudged(items)
         position += len(page)
         job.progress.advance(
             {"position": position, "state": process.state(), "finished": False},
             taken=len(page),
-            records=records,
+            records=records + _proceeding(job.step, failed),
             ignored=ignored,
-            failures=failures,
+            failed=failed,
+            succeeded=succeeded,
         )
     rest = process.finish()
     job.progress.advance(
@@ -226,15 +272,22 @@ def _process(job: _Job, work: ProcessAction) -> None:
         taken=0,
         records=rest.records,
         ignored=rest.ignored,
-        failures=rest.failures,
+        failed=job.failed_from(position, rest.failures, "process"),
     )
+
+
+def _proceeding(step: Step, failed: Iterable[Failed]) -> list[Record]:
+    """Records that go on although they failed."""
+    if not step.proceed_on_failure:
+        return []
+    return [each.item.record for each in failed if each.item is not None]
 
 
 def _import(job: _Job, work: ImportAction) -> None:
     connection, secrets = job.connection(work.connection_id)
 
-    def key(position: int, body: bytes) -> str:
-        return idempotency_key(job.run.origin_id or job.run.id, job.step.id, position, body)
+    def key(origin: Origin, body: bytes) -> str:
+        return idempotency_key(origin, job.step.id, body)
 
     values = values_of_templates(job.context, job.run, templates_of(work.http))
     importer = job.context.connectors.importer(work, connection, secrets, values, key)
@@ -262,23 +315,19 @@ def _write(job: _Job, importer: Importer, items: list[Item]) -> None:
     taken = [item for item in items if item.verdict is Verdict.TAKE]
     refused: list[RecordFailure] = []
     if taken:
-        refused = importer.write([item.record for item in taken], taken[0].position)
-    failed = {taken[failure.index].position for failure in refused}
-    handed_on = [
-        item.record
-        for item in items
-        if item.verdict is Verdict.PASS
-        or (item.verdict is Verdict.TAKE and item.position not in failed)
-    ]
+        refused = importer.write([item.record for item in taken], taken[0].origin_in(job.run))
+    failed, written = job.sorted_out(taken, refused, "import")
+    dropped = [item for item in items if item.verdict is Verdict.DROP]
+    failed += job.unjudged(items)
+    held_back = {item.position for item in dropped}
+    if not job.step.proceed_on_failure:
+        held_back |= {each.item.position for each in failed if each.item is not None}
     job.progress.advance(
         items[-1].position + 1,
         taken=len(items),
-        records=handed_on,
-        ignored=sum(item.verdict is Verdict.DROP for item in items),
-        failures=[*refused, *_failures(items)],
+        records=[item.record for item in items if item.position not in held_back],
+        ignored=len(dropped),
+        failed=failed,
+        succeeded=[*written, *dropped],
         durable=importer.batch_size > 1,
     )
-
-
-def _failures(items: Iterable[Item]) -> list[RecordFailure]:
-    return [item.failure for item in items if item.failure is not None]

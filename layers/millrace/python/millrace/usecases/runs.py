@@ -14,6 +14,7 @@ from millrace.domain.ports import Listing
 from millrace.domain.run import (
     ANY_RUN,
     Attempt,
+    Replay,
     Run,
     RunFilter,
     RunInputs,
@@ -53,6 +54,10 @@ class Manner:
     carried_over: tuple[str, ...] = ()
     origin_id: str | None = None
     inputs: RunInputs = _NO_INPUTS
+    inputs_of: Run | None = None
+    """Another run, whose inputs it has instead."""
+
+    replay: Replay | None = None
 
 
 _AS_USUAL: Final = Manner()
@@ -99,6 +104,7 @@ def start_run(
             origin_id=how.origin_id,
             machine_arn=version.machine_arn,
             steps_to_run=how.steps_to_run,
+            replay=how.replay,
             virtual_environment_id=how.virtual_environment_id,
             connections=dict(how.connections),
             created_at=now,
@@ -116,8 +122,9 @@ def start_run(
 
 def _inputs(context: Context, key: RunKey, how: Manner) -> dict[str, Any]:
     """The fields of a run for what it was given; a run that repeats another has what that had."""
-    if how.retry_of is not None:
-        return {name: getattr(how.retry_of, name) for name in ("inputs", "start_date", "end_date")}
+    other = how.retry_of or how.inputs_of
+    if other is not None:
+        return {name: getattr(other, name) for name in ("inputs", "start_date", "end_date")}
     given = how.inputs.model_dump(mode="json", include={"variables", "parameters"})
     return {
         "inputs": keep_json(context, key, "inputs", given if any(given.values()) else None),

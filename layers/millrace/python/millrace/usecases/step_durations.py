@@ -23,7 +23,7 @@ def past_durations(context: Context, flow: Flow) -> Mapping[str, float]:
     """
     seconds: defaultdict[str, list[float]] = defaultdict(list)
     recent = context.runs.page(flow.workspace_id, flow.id, limit=_LOOK_BACK).items
-    for run in [run for run in recent if run.status in _FINISHED][:RUNS]:
+    for run in [run for run in recent if run.status in _FINISHED and run.replay is None][:RUNS]:
         for record in context.runs.steps(run.key, run.attempt):
             if record.status is StepStatus.SUCCEEDED and record.ended_at is not None:
                 spent = (record.ended_at - record.started_at).total_seconds()

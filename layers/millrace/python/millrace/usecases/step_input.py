@@ -1,15 +1,16 @@
 """What a step reads: the outputs of the steps it depends on, or what triggered the run."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 from itertools import chain, takewhile
 
 from millrace.domain.base import Record
+from millrace.domain.failed_record import ReplayedRecord
 from millrace.domain.flow import Step, Version
 from millrace.domain.ports import Connectors
-from millrace.domain.records import RecordError, RecordFailure
-from millrace.domain.run import OutputPage, Run
+from millrace.domain.records import Origin, RecordError, RecordFailure
+from millrace.domain.run import OutputPage, Replay, Run
 from millrace.domain.run_values import RunValues
 from millrace.usecases.context import Context
 from millrace.usecases.pages import read_page
@@ -34,6 +35,13 @@ class Item:
     record: Record
     verdict: Verdict
     failure: RecordFailure | None = None
+    origin: Origin | None = None
+    """Where a record that is tried again came from at first."""
+    error_id: str | None = None
+
+    def origin_in(self, run: Run) -> Origin:
+        """Where the record came from, in this run unless in another one before."""
+        return self.origin or Origin(run.origin_id or run.id, self.position)
 
 
 def sources(version: Version, step: Step) -> tuple[str, ...]:
@@ -61,10 +69,13 @@ def input_pages(
 
     A step that failed, under the strategy to continue, hands on nothing.
     """
-    position = 0
     rivals = _rivals(version, step)
     filters = [each.filter for each in (step, *rivals) if each.filter is not None]
     matches = _Matches(context.connectors, values_beside_records(context, run, filters))
+    if run.replay is not None and run.replay.step_id == step.id:
+        yield from _replayed(context, run.replay, matches, step, rivals, start)
+        return
+    position = 0
     for records in _batches(context, run, version, step, start):
         if isinstance(records, int):
             position += records
@@ -76,6 +87,32 @@ def input_pages(
             _judge(matches, step, rivals, first + offset, record)
             for offset, record in enumerate(fresh)
         ]
+
+
+def _replayed(
+    context: Context,
+    replay: Replay,
+    matches: "_Matches",
+    step: Step,
+    rivals: tuple[Step, ...],
+    start: int,
+) -> Iterator[list[Item]]:
+    """Records that failed before, in place of the step's input."""
+    position = 0
+    for page in replay.pages:
+        first, position = position, position + page.records
+        if position <= start:
+            continue
+        lines = map(ReplayedRecord.model_validate, read_page(context.blobs, page))
+        items = [
+            replace(
+                _judge(matches, step, rivals, first + offset, line.record),
+                origin=Origin(line.run_id, line.position),
+                error_id=line.error_id,
+            )
+            for offset, line in enumerate(lines)
+        ]
+        yield items[max(0, start - first) :]
 
 
 def _batches(

@@ -6,10 +6,12 @@ from typing import Final
 
 from millrace.domain.base import Json, Record
 from millrace.domain.errors import ConflictError, StepError, StepFailed, StepThrottled
-from millrace.domain.records import RecordFailure
+from millrace.domain.flow import Step
 from millrace.domain.run import Counts, Run, RunError, StepRecord, StepStatus
 from millrace.usecases.context import Context
 from millrace.usecases.pages import PageWriter
+from millrace.usecases.step_errors import ErrorLog, Failed, check_number
+from millrace.usecases.step_input import Item
 
 _REMEMBER_EVERY: Final = timedelta(seconds=1)
 _STOP_BEFORE_DEADLINE: Final = timedelta(seconds=60)
@@ -22,6 +24,7 @@ class Progress:
         self,
         context: Context,
         run: Run,
+        step: Step,
         record: StepRecord,
         time_left: Callable[[], timedelta],
     ) -> None:
@@ -30,12 +33,16 @@ class Progress:
         self._record = record
         self._time_left = time_left
         # A try that lost its place may still be writing, so each writes under a name of its own.
-        prefix = (
-            f"{run.workspace_id}/runs/{run.id}/{record.attempt:02d}/{record.step_id}"
-            f"/{record.tries:03d}"
-        )
+        place = f"{record.attempt:02d}/{record.step_id}/{record.tries:03d}"
+        prefix = f"{run.workspace_id}/runs/{run.id}/{place}"
         self._writer = PageWriter(context.blobs, prefix, record.output)
+        self._errors = ErrorLog(context, run, step, place)
         self._saved_at: datetime = context.clock()
+
+    @property
+    def taken(self) -> int:
+        """How many records were dealt with."""
+        return self._record.counts.records_in
 
     @property
     def checkpoint(self) -> Json:
@@ -49,15 +56,18 @@ class Progress:
         taken: int,
         records: Sequence[Record] = (),
         ignored: int = 0,
-        failures: Sequence[RecordFailure] = (),
+        failed: Sequence[Failed] = (),
+        succeeded: Sequence[Item] = (),
         durable: bool = False,
     ) -> None:
-        """Count records that were dealt with, and hand some on.
+        """Count records that were dealt with, hand some on, and note what became of single ones.
 
         It is written at once if `durable`, else once in a while: what is forgotten is read again.
         """
         before = self._record.counts
         self._writer.write(records)
+        self._errors.failed(failed)
+        self._errors.succeeded(succeeded)
         self._record = self._record.model_copy(
             update={
                 "checkpoint": checkpoint,
@@ -65,11 +75,12 @@ class Progress:
                     records_in=before.records_in + taken,
                     records_out=before.records_out + len(records),
                     records_ignored=before.records_ignored + ignored,
-                    records_failed=before.records_failed + len(failures),
+                    records_failed=before.records_failed + len(failed),
                 ),
-                "error": self._record.error or _first(failures),
+                "error": self._record.error or _first(failed),
             }
         )
+        check_number(self._record.counts.records_failed)
         now = self._context.clock()
         if durable or now - self._saved_at >= _REMEMBER_EVERY:
             self._save({})
@@ -116,6 +127,7 @@ class Progress:
         )
 
     def _save(self, update: dict[str, object]) -> StepRecord:
+        self._errors.write()
         return self._write({"output": self._writer.pages(), **update})
 
     def _write(self, update: dict[str, object]) -> StepRecord:
@@ -126,7 +138,8 @@ class Progress:
             raise StepFailed("superseded", error.message) from error
 
 
-def _first(failures: Sequence[RecordFailure]) -> RunError | None:
-    if not failures:
+def _first(failed: Sequence[Failed]) -> RunError | None:
+    if not failed:
         return None
-    return RunError(code=failures[0].code, message=failures[0].message)
+    failure = failed[0].failure
+    return RunError(code=failure.code, message=failure.message)
