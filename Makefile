@@ -44,6 +44,7 @@ template: setup
 bench: setup ## Run the benchmarks; figures, no verdicts
 	$(PYTHON) -m benchmarks.compiler
 	$(PYTHON) -m benchmarks.api
+	$(PYTHON) -m benchmarks.throughput
 
 lock: setup ## Pin all dependencies anew, with hashes and without addresses
 	@local/lock.sh

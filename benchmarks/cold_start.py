@@ -11,7 +11,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import distribution
 from pathlib import Path
@@ -50,7 +50,7 @@ first = cpu()
 answer = handler(event, None)
 first = cpu() - first
 assert answer["statusCode"] == 200, answer
-print(json.dumps([imported, first]))
+print(json.dumps([1000 * imported, 1000 * first]))
 """
 
 type Figures = dict[str, float]
@@ -67,8 +67,9 @@ class FirstRequest:
 def cold_starts(ours: FirstRequest, baseline: FirstRequest, runs: int) -> dict[str, Figures]:
     """Median milliseconds of CPU to import each handler, and to answer the first request.
 
-    DynamoDB's answers are replayed at the socket. The baseline makes its client at import, the API
-    when it first needs it; so the sum of both is shown as well.
+    The ratios are medians too, each of two starts that followed one another. DynamoDB's answers are
+    replayed at the socket. The baseline makes its client at import, the API when it first needs it;
+    so the sum of both is shown as well.
     """
     requests = {"app": ours, "baseline_handler": baseline}
     with tempfile.TemporaryDirectory() as folder:
@@ -108,27 +109,28 @@ def lay_out(runtime: Path, layer: Path) -> None:
 def _measure(
     runtime: Path, layer: Path, requests: Mapping[str, FirstRequest], runs: int
 ) -> Figures:
-    found: dict[str, list[list[float]]] = {module: [] for module in requests}
     # In turns, so that a busy machine slows both alike; the first round warms the disk.
-    for _ in range(runs + 1):
-        for module, times in found.items():
-            times.append(_probe([str(layer), str(runtime)], module, requests[module]))
-    medians = {
-        module: [1000 * statistics.median(each[part] for each in times[1:]) for part in (0, 1)]
-        for module, times in found.items()
-    }
-    (ours, first), (theirs, their_first) = medians["app"], medians["baseline_handler"]
+    rounds = [
+        [_probe([str(layer), str(runtime)], *request) for request in requests.items()]
+        for _ in range(runs + 1)
+    ][1:]
+    ours, theirs = zip(*rounds, strict=True)
     return {
-        "import ms": round(ours, 1),
-        "baseline import ms": round(theirs, 1),
-        "import ratio": round(ours / theirs, 3),
-        "first request ms": round(first, 1),
-        "baseline first request ms": round(their_first, 1),
-        "both ratio": round((ours + first) / (theirs + their_first), 3),
+        "import ms": _middle(imported for imported, _ in ours),
+        "baseline import ms": _middle(imported for imported, _ in theirs),
+        "import ratio": _middle(one / other for (one, _), (other, _) in rounds),
+        "first request ms": _middle(first for _, first in ours),
+        "baseline first request ms": _middle(first for _, first in theirs),
+        "both ratio": _middle(sum(one) / sum(other) for one, other in rounds),
     }
+
+
+def _middle(figures: Iterable[float]) -> float:
+    return round(statistics.median(figures), 3)
 
 
 def _probe(paths: list[str], module: str, request: FirstRequest) -> list[float]:
+    """Milliseconds to import a handler, and for its first answer."""
     script = PROBE.format(
         paths=paths, module=module, event=request.event, bodies=list(request.bodies)
     )

@@ -45,11 +45,11 @@ class ApiClient:
         self._http = http or urllib3.PoolManager(retries=False, timeout=_TIMEOUT)
 
     def apply(self, document: Json) -> JsonObject:
-        """Bring the workspace in line with a file; each webhook is given its whole address."""
+        """Bring the workspace in line with a file; public addresses are given as a whole."""
         answer = self._object("POST", "/v1/apply", document)
         for flow in answer["flows"]:
-            for webhook in flow["webhooks"]:
-                webhook["url"] = self._url + webhook["path"]
+            for address in (*flow["webhooks"], *flow["callbacks"]):
+                address["url"] = self._url + address["path"]
         return answer
 
     def flows(self, stable_key: str | None = None) -> Iterator[JsonObject]:
@@ -68,6 +68,19 @@ class ApiClient:
         """Queue a run: `{runId, status}`."""
         body = {} if payload is None else {"payload": payload}
         return self._object("POST", f"/v1/flows/{_segment(flow_id)}/run", body)
+
+    def export_flow(self, flow_id: str) -> JsonObject:
+        """A flow and all it uses as a document, without credentials."""
+        return self._object("POST", "/v1/flows/export", {"flowId": flow_id})
+
+    def import_flow(self, document: Json) -> JsonObject:
+        """What became of a document: `{resources, needsConfiguring}`."""
+        return self._object("POST", "/v1/flows/import", document)
+
+    def test(self, flow_id: str, asked: JsonObject, step_id: str | None = None) -> JsonObject:
+        """The result of a test of a flow's draft, or of one of its steps."""
+        step = "" if step_id is None else f"/steps/{_segment(step_id)}"
+        return self._object("POST", f"/v1/flows/{_segment(flow_id)}{step}/test", asked)
 
     def runs(
         self, flow_id: str | None = None, filters: Mapping[str, str] | None = None

@@ -28,10 +28,14 @@ _SIGNS: Mapping[str, tuple[str, str]] = {
     "failed": ("✗", "red"),
     "cancelled": ("-", "bright_black"),
     "superseded": ("-", "bright_black"),
+    "skipped": ("-", "bright_black"),
+    "notReached": ("○", "bright_black"),
+    "interrupted": ("▸", "yellow"),
+    "incomplete": ("▸", "yellow"),
 }
 _UNKNOWN = ("?", "")
-_COUNTS = ("recordsIn", "recordsOut", "recordsIgnored", "recordsFailed")
-_COUNT_TITLES = ("in", "out", "ignored", "failed")
+COUNTS = ("recordsIn", "recordsOut", "recordsIgnored", "recordsFailed")
+COUNT_TITLES = ("in", "out", "ignored", "failed")
 _BAR_MINIMUM = 12
 _TICK_EVERY = 9
 """Characters between two marks of the time axis, at least."""
@@ -134,7 +138,7 @@ class _Bars:
         table.add_column("step", overflow="ellipsis", no_wrap=True, max_width=28)
         table.add_column(_Axis(span), ratio=1, min_width=_BAR_MINIMUM)
         table.add_column("time", justify="right", no_wrap=True)
-        for title in [*_COUNT_TITLES * with_counts, *["tries"] * with_tries]:
+        for title in [*COUNT_TITLES * with_counts, *["tries"] * with_tries]:
             table.add_column(title, justify="right", no_wrap=True)
         for step in self.steps:
             sign, style = _SIGNS.get(step["status"], _UNKNOWN)
@@ -147,13 +151,14 @@ class _Bars:
                 step["stepId"],
                 _Bar(start / span, end / span, style, open_end=not ended),
                 duration_text(end - start),
-                *[_count(counts.get(name, 0)) for name in _COUNTS * with_counts],
+                *[count_text(counts.get(name, 0)) for name in COUNTS * with_counts],
                 *[_tries(step.get("tries", 1))] * with_tries,
             )
         yield table
 
 
-def _count(number: int) -> Text:
+def count_text(number: int) -> Text:
+    """How many, or a dot for none."""
     return Text(f"{number:,}") if number else Text("·", style="bright_black")
 
 

@@ -62,6 +62,21 @@ def test_what_no_parser_should_be_asked_is_400(alice: Client, value: str, words:
         assert words in answer.body["errors"][0]["message"]
 
 
+def test_what_is_accepted_can_be_read(alice: Client) -> None:
+    """A document as deep as a request may be is kept; a deeper one is 400."""
+
+    def nested(levels: int) -> bytes:
+        inner = "[" * levels + "]" * levels
+        return f'{{"name": "x", "document": {{"a": {inner}}}}}'.encode()
+
+    headers = {"Content-Type": "application/json"}
+    deepest = alice("POST", "/v1/templates", nested(limits.REQUEST_LEVELS - 2), headers=headers)
+    assert deepest.status == 201
+    assert alice("GET", f"/v1/templates/{deepest.body['id']}").body == deepest.body
+    deeper = alice("POST", "/v1/templates", nested(limits.REQUEST_LEVELS - 1), headers=headers)
+    assert (deeper.status, "100 levels" in deeper.body["errors"][0]["message"]) == (400, True)
+
+
 @pytest.mark.parametrize("character", ["\0", "\n", "\t", "\x1b", "\x7f", "\x85"])
 def test_names_without_control_characters(alice: Client, character: str) -> None:
     """They would break logs, headers and terminals; of flows, steps and plain resources alike."""

@@ -331,7 +331,9 @@ BODIES: dict[tuple[str, str], object] = {
     **{
         ("PUT", f"/v1/{sample.collection}/{{{sample.id_name}}}"): sample.given for sample in SAMPLES
     },
+    **{("PATCH", f"/v1/{sample.collection}/{{{sample.id_name}}}"): PATCH for sample in SAMPLES},
     ("PUT", "/v1/tokens/{token_id}"): {"name": "mine", "role": "admin"},
+    ("PATCH", "/v1/tokens/{token_id}"): PATCH,
     ("PUT", "/v1/flows/{flow_id}"): {"name": "mine"},
     ("PATCH", "/v1/flows/{flow_id}"): PATCH,
     ("PUT", "/v1/flows/{flow_id}/versions/{version_id}"): {"deployedAt": None},
@@ -339,6 +341,8 @@ BODIES: dict[tuple[str, str], object] = {
     ("PUT", "/v1/flows/{flow_id}/webhooks/{webhook_id}"): {},
     ("POST", "/v1/flows/{flow_id}/callbacks"): {},
     ("PUT", "/v1/flows/{flow_id}/callbacks/{callback_id}"): {},
+    ("PATCH", "/v1/flows/{flow_id}/webhooks/{webhook_id}"): PATCH,
+    ("PATCH", "/v1/flows/{flow_id}/callbacks/{callback_id}"): PATCH,
     ("POST", "/v1/flows/{flow_id}/run"): {"payload": None},
     ("POST", "/v1/flows/{flow_id}/clone"): {},
     ("PUT", "/v1/flows/{flow_id}/replaceConnection"): {
@@ -378,6 +382,7 @@ def ids_of(stack: Stack, client: Client) -> dict[str, str]:
         "callback_id": client("POST", f"/v1/flows/{flow['id']}/callbacks", {}).body["id"],
         "run_id": run_id,
         "step_id": "map",
+        "test_id": client("POST", f"/v1/flows/{flow['id']}/test", {}).body["id"],
     }
 
 

@@ -68,6 +68,49 @@ def test_a_plain_resource_is_refused_like_any_other(alice: Client, sample: Sampl
     assert alice("GET", f"{path}/{made.body['id']}").body == made.body
 
 
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.collection)
+def test_a_plain_resource_is_patched(alice: Client, sample: Sample) -> None:
+    """All that a patch names or nothing, over the revision that was read, by either type."""
+    made = alice("POST", f"/v1/{sample.collection}", sample.given)
+    path = f"/v1/{sample.collection}/{made.body['id']}"
+    patch = [
+        {"op": "replace", "path": f"/{name}", "value": sample.change[name]}
+        for name in sample.change
+    ]
+    assert alice("PATCH", path, patch).status == 428
+    assert alice("PATCH", path, patch, headers={"If-Match": '"7"'}).status == 412
+    test = {"op": "test", "path": f"/{sample.key}", "value": "other"}
+    refused = alice("PATCH", path, [*patch, test], headers=made.etag)
+    assert (refused.status, refused.errors) == (409, {("testFailed", f"/{len(patch)}/value")})
+    unknown = alice("PATCH", path, [*patch, {**test, "path": "/id"}], headers=made.etag)
+    assert (unknown.status, unknown.errors) == (422, {("notPatchable", f"/{len(patch)}/path")})
+    assert alice("GET", path).body == made.body
+
+    headers = {"Content-Type": "application/json-patch+json", **made.etag}
+    changed = alice("PATCH", path, json.dumps(patch).encode(), headers=headers)
+    assert (changed.status, changed.headers["etag"]) == (200, '"2"')
+    assert alice("GET", path).body == changed.body
+    assert alice("PUT", path, sample.changed, headers=changed.etag).body == changed.body
+
+
+def test_a_patched_secret_is_kept_where_secrets_are(alice: Client) -> None:
+    """It takes the place of the old one in Parameter Store, and stands nowhere else."""
+    given = {**CONNECTION, "auth": {"type": "bearer", "token": "s3cret-old"}}
+    made = alice("POST", "/v1/connections", given)
+    path = f"/v1/connections/{made.body['id']}"
+    look = [{"op": "copy", "from": "/auth/token", "path": "/description"}]
+    refused = alice("PATCH", path, look, headers=made.etag)
+    assert (refused.status, refused.errors) == (422, {("writeOnly", "/0/from")})
+    patch = [{"op": "replace", "path": "/auth/token", "value": "s3cret-new"}]
+    changed = alice("PATCH", path, patch, headers=made.etag)
+    table = boto3.client("dynamodb").scan(TableName=TABLE)["Items"]
+    assert "s3cret" not in json.dumps([changed.body, alice("GET", path).body]) + str(table)
+    ssm = boto3.client("ssm")
+    (parameter,) = ssm.describe_parameters()["Parameters"]
+    value = ssm.get_parameter(Name=parameter["Name"], WithDecryption=True)["Parameter"]["Value"]
+    assert json.loads(value) == {"token": "s3cret-new"}
+
+
 def test_broken_rules_of_plain_resources_have_their_place(alice: Client) -> None:
     """Each rule that goes beyond a shape is told with a pointer."""
     email = {"type": "email", "address": "ops"}
@@ -328,6 +371,44 @@ def test_a_callback_lives(alice: Client) -> None:
     assert events == ["callbackDeleted", "callbackReplaced", "callbackCreated", "created"]
 
 
+def test_addresses_are_patched(alice: Client) -> None:
+    """Over their revision, in the trail of the flow; a webhook's secret is nowhere in it."""
+    path = f"/v1/flows/{deployed(alice)['id']}"
+    signed = {"hmacAlgorithm": "sha256", "hmacSecretKey": "s3cret-old"}
+    hook = alice("POST", f"{path}/webhooks", signed)
+    place = f"{path}/webhooks/{hook.body['id']}"
+    patch = [
+        {"op": "test", "path": "/hmacAlgorithm", "value": "sha256"},
+        {"op": "replace", "path": "/hmacSecretKey", "value": "s3cret-new"},
+        {"op": "replace", "path": "/status", "value": 200},
+    ]
+    assert alice("PATCH", place, patch).status == 428
+    changed = alice("PATCH", place, patch, headers=hook.etag)
+    assert (changed.status, changed.body["status"], changed.headers["etag"]) == (200, 200, '"2"')
+    assert changed.body == alice("GET", place).body
+    unsigned = [{"op": "remove", "path": "/hmacSecretKey"}]
+    refused = alice("PATCH", place, unsigned, headers=changed.etag)
+    assert (refused.status, refused.errors) == (422, {("writeOnly", "/0/path")})
+    bad = [{"op": "remove", "path": "/hmacAlgorithm"}, patch[1]]
+    refused = alice("PATCH", place, bad, headers=changed.etag)
+    assert (refused.status, refused.errors) == (422, {("algorithmMissing", "/0/path")})
+
+    callback = alice("POST", f"{path}/callbacks", {})
+    place = f"{path}/callbacks/{callback.body['id']}"
+    patch = [{"op": "replace", "path": "/format", "value": "xml"}]
+    changed = alice("PATCH", place, patch, headers=callback.etag)
+    assert (changed.status, alice("GET", place).body["format"]) == (200, "xml")
+    trail = alice("GET", f"{path}/audit").body["data"]
+    assert [entry["event"] for entry in trail[:4]] == [
+        "callbackPatched",
+        "callbackCreated",
+        "webhookPatched",
+        "webhookCreated",
+    ]
+    assert trail[2]["changes"][0]["after"].keys() == {"status", "secretsVersion"}
+    assert "s3cret" not in json.dumps(trail)
+
+
 def test_a_deleted_flow_takes_its_callbacks_along(alice: Client) -> None:
     """And its webhooks, and every secret."""
     key = {"organizationApiKeys": ["k3y-of-sixteen-or-more"]}
@@ -396,13 +477,16 @@ def test_a_file_is_applied(alice: Client) -> None:
     """Connections, actions and flows at once; the second time nothing changes."""
     document = {
         "connections": [CONNECTION],
-        "flows": [FLOW | {"webhooks": [{"stableKey": "github"}]}],
+        "flows": [
+            FLOW | {"webhooks": [{"stableKey": "github"}], "callbacks": [{"stableKey": "till"}]}
+        ],
     }
     first = alice("POST", "/v1/apply", document)
     assert first.status == 200
     (flow,) = first.body["flows"]
     assert (flow["change"], flow["deployed"], flow["versionNumber"]) == ("created", True, 1)
     assert flow["webhooks"][0]["path"].startswith("/hooks/hook_")
+    assert flow["callbacks"][0]["path"].startswith("/callbacks/cb_")
     second = alice("POST", "/v1/apply", document)
     assert [each["change"] for each in second.body["connections"] + second.body["flows"]] == [
         "unchanged",

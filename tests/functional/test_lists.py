@@ -11,12 +11,14 @@ import pytest
 from botocore.model import OperationModel
 from tests.functional.conftest import Stack
 from tests.support.app import Answer, Client, load_handler
+from tests.support.collections import SAMPLES, Sample
 from tests.support.samples import flow
 
 from millrace import limits
 from millrace.domain.base import Json
 from millrace.domain.ports import Create
-from millrace.http.queries import FlowsQuery, strange_names
+from millrace.http.parameters import strange_names
+from millrace.http.queries import FlowsQuery
 from millrace.usecases.includes.catalogue import FLOW, VERSION
 from millrace.usecases.includes.relation import names_of
 
@@ -341,6 +343,54 @@ def test_fields_choose_what_is_shown(five: Client) -> None:
     assert five("GET", "/v1/flows", query={"fields[flows]": "steps"}).status == 400
 
 
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.collection)
+def test_fields_choose_what_is_shown_of_plain_resources(alice: Client, sample: Sample) -> None:
+    """In their lists and of one; what is not a field is refused by name, so is another kind's."""
+    path = f"/v1/{sample.collection}"
+    made = alice("POST", path, sample.given)
+    field = f"fields[{sample.collection}]"
+    query = {field: f"id,{sample.key}", "sort": "-createdAt"}
+    shown = {name: made.body[name] for name in ("id", sample.key)}
+    listed = alice("GET", path, query=query)
+    assert (listed.body["data"], listed.body["meta"]["total"]) == ([shown], 1)
+    one = alice("GET", f"{path}/{made.body['id']}", query={field: f"id,{sample.key}"})
+    assert (one.body, one.headers["etag"]) == (shown, '"1"')
+    for place in (path, f"{path}/{made.body['id']}"):
+        refused = alice("GET", place, query={field: "id,colr"})
+        assert (refused.status, refused.errors) == (400, {("unknownField", field)})
+        refused = alice("GET", place, query={"fields[flows]": "id"})
+        assert (refused.status, refused.errors) == (400, {("unknownParameter", "fields[flows]")})
+
+
+def test_nothing_hidden_can_be_chosen(alice: Client) -> None:
+    """Neither the hash of a token, nor a secret that a field's name stands for."""
+    alice("POST", "/v1/tokens", {"name": "laptop", "role": "viewer"})
+    refused = alice("GET", "/v1/tokens", query={"fields[tokens]": "secretHash"})
+    assert (refused.status, refused.errors) == (400, {("unknownField", "fields[tokens]")})
+    group = {"name": "n", "targets": [{"type": "email", "address": "a@b.example"}]}
+    alice("POST", "/v1/notificationGroups", {**group, "signingSecret": "s3cret"})
+    query = {"fields[notificationGroups]": "name,signingSecret"}
+    assert alice("GET", "/v1/notificationGroups", query=query).body["data"] == [{"name": "n"}]
+
+
+@pytest.mark.parametrize("kind", ["webhooks", "callbacks"])
+def test_addresses_are_listed_like_anything_else(alice: Client, kind: str) -> None:
+    """By cursor, with their total, in either direction, as much of them as is wanted."""
+    (flow_id,) = make(alice, "a")
+    path = f"/v1/flows/{flow_id}/{kind}"
+    made = [alice("POST", path, {"name": name}).body for name in "abc"]
+    first = alice("GET", path, query={"perPage": "2"})
+    rest = follow(alice, link(first, "next"))
+    assert [*first.body["data"], *rest.body["data"]] == made
+    assert (first.body["meta"]["total"], 'rel="next"' in first.headers["link"]) == (3, True)
+    query = {"sort": "-createdAt", f"fields[{kind}]": "name"}
+    assert alice("GET", path, query=query).body["data"] == [{"name": name} for name in "cba"]
+    one = alice("GET", f"{path}/{made[0]['id']}", query={f"fields[{kind}]": "flowId"})
+    assert (one.body, one.headers["etag"]) == ({"flowId": flow_id}, '"1"')
+    assert alice("GET", path, query={f"fields[{kind}]": "nmae"}).status == 400
+    assert alice("GET", path, query={"filter[name]": "a"}).status == 400
+
+
 def a_whole_flow(client: Client) -> tuple[str, str]:
     """A flow with something of each relation; ids of flow and deployed version."""
     label = client("POST", "/v1/labels", {"name": "Finance"}).body["id"]
@@ -448,6 +498,37 @@ def test_versions_include_what_belongs_to_them(alice: Client) -> None:
     paged = alice("GET", f"/v1/flows/{flow_id}/versions", query={"perPage": "1"})
     rest = follow(alice, link(paged, "next"))
     assert [each["id"] for each in (*paged.body["data"], *rest.body["data"])] == [version, draft]
+
+
+def test_versions_have_numbered_pages(alice: Client) -> None:
+    """With totals and links, forwards and backwards, and on by cursor."""
+    (flow_id,) = make(alice, "a", steps=[{"id": "s", "type": "Process", "action": MAP}])
+    path = f"/v1/flows/{flow_id}/versions"
+    for _ in range(4):
+        latest = alice("GET", path, query={"sort": "-createdAt", "perPage": "1"}).body["data"][0]
+        etag = alice("GET", f"{path}/{latest['id']}").etag
+        alice("PUT", f"{path}/{latest['id']}", {"deployedAt": "2026-01-31T09:00:00Z"}, headers=etag)
+        alice("POST", path)
+
+    def numbers(answer: Answer) -> list[int]:
+        return [each["number"] for each in answer.body["data"]]
+
+    pages = [alice("GET", path, query={"perPage": "2", "page": n}) for n in "1234"]
+    assert [numbers(each) for each in pages] == [[1, 2], [3, 4], [5], []]
+    assert pages[1].body["meta"] == {"total": 5, "page": 2, "perPage": 2, "pages": 3}
+    assert link(pages[1], "prev") == f"{path}?perPage=2&page=1"
+    assert numbers(follow(alice, link(pages[1], "next"))) == [5]
+    assert numbers(follow(alice, link(pages[1], "last"))) == [5]
+    assert link(pages[2], "next") is None
+    newest = alice("GET", path, query={"perPage": "2", "page": "2", "sort": "-createdAt"})
+    assert numbers(newest) == [3, 2]
+    shown = alice("GET", path, query={"perPage": "2", "page": "3", "fields[versions]": "number"})
+    assert shown.body["data"] == [{"number": 5}]
+    assert alice("GET", path, query={"perPage": "100", "page": "101"}).status == 400
+    assert alice("GET", path, query={"page": "0"}).status == 400
+    with counted(alice) as (client, calls):
+        client("GET", path, query={"page": "3", "perPage": "2"})
+    assert calls == {"GetItem": 1, "Query": 1, "BatchGetItem": 1}
 
 
 def test_a_list_includes_the_newest_versions(alice: Client) -> None:

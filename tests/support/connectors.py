@@ -1,6 +1,6 @@
 """Connectors that follow a script, behind the same port as the ones that speak HTTP."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from millrace.connectors.expressions import (
@@ -10,12 +10,13 @@ from millrace.connectors.expressions import (
     matches,
 )
 from millrace.connectors.process import Pipeline
+from millrace.connectors.registry import HttpConnectors
 from millrace.connectors.rendering import check_template, rendered
 from millrace.domain.action import ExportAction, HttpExport, ImportAction, ProcessAction
 from millrace.domain.base import Json, Record
 from millrace.domain.connection import Connection, PingMethod
 from millrace.domain.errors import StepError
-from millrace.domain.ports import Exporter, Importer, Pong
+from millrace.domain.ports import Exporter, Importer, Pong, Unsent
 from millrace.domain.records import ExportPage, Origin, RecordFailure
 from millrace.domain.run_values import RunValues, TemplateKind
 
@@ -53,6 +54,8 @@ class ScriptedConnectors:
     secrets_seen: list[Mapping[str, str]] = field(default_factory=list)
     asked: list[HttpExport] = field(default_factory=list)
     """What exports asked for, their templates filled in."""
+    seconds_given: list[float] = field(default_factory=list)
+    """How long the readers of tests might wait."""
 
     def check_expression(self, expression: str) -> str | None:
         """See Connectors."""
@@ -104,6 +107,33 @@ class ScriptedConnectors:
         self.secrets_seen.append(secrets)
         filled = work.model_copy(update={"http": rendered(work.http, values).http})
         return _ScriptedImporter(self, filled, request_key)
+
+    def sampler(
+        self,
+        work: ExportAction,
+        connection: Connection,
+        secrets: Mapping[str, str],
+        values: RunValues,
+        seconds: float,
+        hide: Callable[[Iterable[str]], None],
+    ) -> Exporter:
+        """See Connectors."""
+        self.seconds_given.append(seconds)
+        hide(secrets.values())
+        hide(rendered(work.http, values).private)
+        return self.exporter(work, connection, secrets, values)
+
+    def preview(
+        self,
+        work: ImportAction,
+        connection: Connection,
+        values: RunValues,
+        request_key: Callable[[Origin, bytes], str],
+        note: Callable[[Unsent], None],
+        hide: Callable[[Iterable[str]], None],
+    ) -> Importer:
+        """See Connectors."""
+        return HttpConnectors().preview(work, connection, values, request_key, note, hide)
 
     def ping(
         self, connection: Connection, secrets: Mapping[str, str], method: PingMethod, path: str

@@ -19,12 +19,14 @@ from millrace.storage.memory import (
     MemoryRuns,
     MemorySchedules,
     MemorySecrets,
+    scratch,
 )
 from millrace.storage.memory_failed_records import MemoryFailedRecords
 from millrace.usecases.connections import CONNECTIONS
 from millrace.usecases.context import Context
 from millrace.usecases.deploy import deploy_version
-from millrace.usecases.flows import create_flow, get_flow, latest_version, replace_flow
+from millrace.usecases.flow_changes import create_flow, replace_flow
+from millrace.usecases.flows import get_flow, latest_version
 from millrace.usecases.lifecycle import AttemptEvent, Failure, on_attempt
 from millrace.usecases.run_step import StepTask, run_step
 from millrace.usecases.runs import start_run
@@ -62,6 +64,7 @@ class World:
             targets=Targets("arn:run-step", "arn:lifecycle"),
             clock=self.clock,
             new_id=self.new_id,
+            scratch=scratch,
         )
 
     def connection(self, name: str = "shop") -> Connection:

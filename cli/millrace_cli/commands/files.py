@@ -149,7 +149,7 @@ def _durations(path: Path) -> dict[str, float]:
 
 
 def _print_changes(answer: JsonObject) -> None:
-    """One line a resource, never wrapped: a webhook's address is there to be copied."""
+    """One line a resource, never wrapped: an address is there to be copied."""
     from rich.text import Text
 
     colours = {"created": "green", "updated": "yellow"}
@@ -163,8 +163,9 @@ def _print_changes(answer: JsonObject) -> None:
         version = f"v{flow['versionNumber']}{deployed}"
         rows.append((flow["change"], f"flow {flow['stableKey']}", version))
         rows += [
-            (hook["change"], f"webhook {hook['stableKey']}", hook["url"])
-            for hook in flow["webhooks"]
+            (address["change"], f"{kind[:-1]} {address['stableKey']}", address["url"])
+            for kind in ("webhooks", "callbacks")
+            for address in flow[kind]
         ]
     width = max(len(what) for _, what, _ in rows)
     console = context.console()

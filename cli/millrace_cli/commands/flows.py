@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 type JsonObject = dict[str, Any]
 
-app = typer.Typer(cls=context.Group, no_args_is_help=True, help="List and show flows.")
+app = typer.Typer(
+    cls=context.Group, no_args_is_help=True, help="List, show, test, export and import flows."
+)
 
 FlowName = Annotated[
     str, typer.Argument(metavar="FLOW", help="Id or stable key.", show_default=False)
@@ -124,6 +126,70 @@ def show(
         skipped = " (skipped)" if step.get("isSkipped") else ""
         steps.add_row(step["id"], step["type"] + skipped, ", ".join(step.get("dependsOn", [])))
     context.console().print(Text(found["name"], style="bold"), settings, "", steps, sep="\n")
+
+
+@app.command("export")
+def export(ctx: typer.Context, flow: FlowName) -> None:
+    """Print a flow and all it uses as a JSON document, without credentials."""
+    client = context.client(ctx)
+    context.print_json(client.export_flow(find_flow(client, flow)["id"]))
+
+
+@app.command("import")
+def import_(
+    ctx: typer.Context,
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            help="What `flows export` printed; - is standard input.",
+            allow_dash=True,
+            exists=False,
+            show_default=False,
+        ),
+    ],
+) -> None:
+    """Make or change a flow by a document; a new one is disabled."""
+    from millrace_cli.source import read_json
+
+    answer = context.client(ctx).import_flow(read_json(file))
+    for each in answer["resources"]:
+        typer.echo(f"{each['change']:<10}{each['type']} {each['name']}  {each['id']}")
+    for each in answer["needsConfiguring"]:
+        typer.echo(f"to do: {each['type']} {each['name']}, {each['field']}: {each['message']}")
+
+
+@app.command("test")
+def try_(
+    ctx: typer.Context,
+    flow: FlowName,
+    payload: Annotated[
+        Path | None,
+        typer.Option(
+            help="JSON file to start with, instead of the saved test request; - is standard input.",
+            allow_dash=True,
+            exists=False,
+        ),
+    ] = None,
+    step: Annotated[
+        str | None, typer.Option(help="Only this step, after those that it depends on.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the API's answer.")] = False,
+) -> None:
+    """Test the draft: one page is read, nothing is written (exit code 1 unless it succeeds)."""
+    from millrace_cli.source import read_json
+    from millrace_cli.trial import trial_table
+
+    asked = {} if payload is None else {"payload": read_json(payload)}
+    client = context.client(ctx)
+    found = find_flow(client, flow)
+    result = client.test(found["id"], asked, step)
+    if as_json:
+        context.print_json(result)
+    else:
+        context.console().print(trial_table(result, found["name"]))
+    if result["status"] not in _SUCCESS:
+        raise typer.Exit(1)
 
 
 def run(

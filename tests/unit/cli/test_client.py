@@ -42,12 +42,17 @@ def test_a_call_carries_the_token_and_json(client: ApiClient, pool: NonCallableM
     assert options["body"] == '{"payload": {"name": "Zoë"}}'.encode()
 
 
-def test_webhooks_get_their_whole_address(client: ApiClient, pool: NonCallableMagicMock) -> None:
+def test_addresses_are_given_as_a_whole(client: ApiClient, pool: NonCallableMagicMock) -> None:
     """The API knows paths only; the client knows where it reaches the API."""
-    flow = {"stableKey": "f", "webhooks": [{"stableKey": "w", "path": "/hooks/hook_1"}]}
+    flow = {
+        "stableKey": "f",
+        "webhooks": [{"stableKey": "w", "path": "/hooks/hook_1"}],
+        "callbacks": [{"stableKey": "c", "path": "/callbacks/cb_1"}],
+    }
     pool.request.return_value = answer({"connections": [], "actions": [], "flows": [flow]})
     (applied,) = client.apply({})["flows"]
     assert applied["webhooks"][0]["url"] == f"{URL}/hooks/hook_1"
+    assert applied["callbacks"][0]["url"] == f"{URL}/callbacks/cb_1"
 
 
 def test_lists_follow_their_links(client: ApiClient, pool: NonCallableMagicMock) -> None:

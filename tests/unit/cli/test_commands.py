@@ -74,6 +74,7 @@ def test_apply_sends_the_document_and_lists_the_changes(
                 "versionNumber": 2,
                 "deployed": True,
                 "webhooks": [{"stableKey": "w", "change": "unchanged", "url": URL}],
+                "callbacks": [{"stableKey": "c", "change": "created", "url": URL}],
             }
         ],
     }
@@ -85,6 +86,7 @@ def test_apply_sends_the_document_and_lists_the_changes(
         ["created", "connection", "c"],
         ["updated", "flow", "f", "v2,", "deployed"],
         ["unchanged", "webhook", "w", URL],
+        ["created", "callback", "c", URL],
     ]
     assert json.loads(millrace("apply", str(file), "--json").stdout) == api.apply.return_value
 
@@ -147,6 +149,77 @@ def test_run_and_wait_shows_the_timeline_and_tells_by_exit_code(
     assert result.exit_code == exit_code
     assert "My [first] flow v1" in result.stdout
     assert status in result.stdout
+
+
+def test_a_test_shows_what_each_step_did(
+    millrace: Invoke, api: NonCallableMagicMock, write: Write
+) -> None:
+    """A line a step; below records, requests that were not sent, and what went wrong."""
+    none = {"count": 0, "truncated": False, "data": []}
+    read = {
+        "stepId": "read",
+        "status": "partiallySucceeded",
+        "startedAt": "2026-01-31T09:00:00.000Z",
+        "durationMs": 1_200,
+        "counts": {"recordsIn": 6, "recordsOut": 5, "recordsIgnored": 0, "recordsFailed": 1},
+        "hasMore": True,
+        "input": none,
+        "output": {"count": 5, "truncated": True, "data": [{"n": n, "é": "[x]"} for n in range(4)]},
+        "errors": {
+            "count": 1,
+            "data": [{"code": "bad", "message": "no number", "record": {"n": 9}}],
+        },
+        "requests": none,
+    }
+    request = {"method": "PUT", "url": "https://x.example/in", "body": '{"n":1}'}
+    write_ = read | {
+        "stepId": "write",
+        "status": "succeeded",
+        "hasMore": False,
+        "errors": none,
+        "requests": {"count": 1, "data": [request]},
+    }
+    error = {"code": "timeOver", "message": "the test's 25 s were over before"}
+    late = {"stepId": "late", "status": "notReached", "durationMs": 0, "counts": {}, "error": error}
+    late |= dict.fromkeys(("input", "output", "errors", "requests"), none)
+    result = {"id": "test_1", "versionNumber": 2, "status": "incomplete", "durationMs": 25_000}
+    api.test.return_value = result | {"steps": [read, write_, late]}
+    api.flow.return_value = FLOW
+    told = millrace("flows", "test", "flow_1", "--payload", str(write("p.json", "[1]")))
+    api.test.assert_called_once_with("flow_1", {"payload": [1]}, None)
+    assert told.exit_code == 1
+    assert [" ".join(line.split()) for line in told.stdout.splitlines()] == [
+        "My [first] flow v2 test ▸ incomplete in 25.0 s",
+        "test_1",
+        "",
+        "step status time in out ignored failed",
+        "read ! partiallySucceeded 1.2 s 6 5 · 1",
+        "write ✓ succeeded 1.2 s 6 5 · 1",
+        "late ○ notReached · · · ·",
+        "",
+        "read",
+        "the first page; there is more",
+        'no number [bad]: {"n": 9}',
+        '{"n": 0, "é": "[x]"}',
+        '{"n": 1, "é": "[x]"}',
+        '{"n": 2, "é": "[x]"}',
+        "and 2 more records",
+        "",
+        "write",
+        'would send PUT https://x.example/in {"n":1}',
+        "",
+        "late",
+        "the test's 25 s were over before [timeOver]",
+    ]
+
+
+def test_one_step_is_tested_by_name(millrace: Invoke, api: NonCallableMagicMock) -> None:
+    """Programs get the API's answer; without a payload, the saved one is used."""
+    api.flow.return_value = FLOW
+    api.test.return_value = {"status": "succeeded", "steps": []}
+    told = millrace("flows", "test", "flow_1", "--step", "read", "--json")
+    api.test.assert_called_once_with("flow_1", {}, "read")
+    assert (told.exit_code, json.loads(told.stdout)) == (0, api.test.return_value)
 
 
 def test_an_unknown_key_is_one_line(millrace: Invoke, api: NonCallableMagicMock) -> None:
@@ -365,3 +438,22 @@ def test_the_installed_command_answers_without_an_api(tmp_path: Path) -> None:
     assert (lost.returncode, lost.stdout) == (1, "")
     assert lost.stderr.count("\n") == 1
     assert "make run" in lost.stderr
+
+
+def test_a_flow_is_exported_and_imported(millrace: Invoke, api: NonCallableMagicMock) -> None:
+    """What the one prints the other takes; what is left to do is told."""
+    api.flow.return_value = FLOW
+    api.export_flow.return_value = {"flow": {"name": "Größe"}}
+    printed = millrace("flows", "export", "flow_1")
+    assert json.loads(printed.stdout) == {"flow": {"name": "Größe"}}
+    shop = {"type": "connection", "name": "Shop"}
+    api.import_flow.return_value = {
+        "resources": [shop | {"id": "con_1", "key": "shop", "change": "created"}],
+        "needsConfiguring": [shop | {"field": "auth", "message": "Set its credentials."}],
+    }
+    result = millrace("flows", "import", "-", stdin=printed.stdout)
+    api.import_flow.assert_called_once_with({"flow": {"name": "Größe"}})
+    assert result.stdout.splitlines() == [
+        "created   connection Shop  con_1",
+        "to do: connection Shop, auth: Set its credentials.",
+    ]

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from millrace.connectors.expressions import (
     EXACT_INTEGER_MAX,
     ExpressionError,
+    are_plain,
     check_expression,
     compile_expression,
     matches,
@@ -155,3 +156,20 @@ def test_filter_follows_jsonata_truth(text: str, *, kept: bool) -> None:
     """A filter keeps a record by JSONata's cast to boolean; undefined means no."""
     record = {"n": 2, "empty": "", "zeros": [0, 0], "text": "x"}
     assert matches(text, record) is kept
+
+
+@given(st.integers(), st.sampled_from([2**53, 2**53 + 1, 10**16, 2**64, 10**40]), st.booleans())
+def test_a_large_integer_among_many_records_is_noticed(
+    small: int,
+    large: int,
+    is_negative: bool,  # noqa: FBT001 - given
+) -> None:
+    """Wherever it stands; what is called plain needs no look at each record."""
+    number = -large if is_negative else large
+    records: list[Record] = [
+        {"id": small % 1_000, "text": "x"},
+        {"deep": [{"n": number}]},
+        {"f": 1e300},
+    ]
+    assert not are_plain(records)
+    assert are_plain([records[0], records[2]])

@@ -1,10 +1,8 @@
-"""Answers are read strictly: whole, valid JSON, and pointers that say where they end."""
+"""Pointers lead to values, and say where they end."""
 
 import pytest
 
-from millrace.connectors.http_client import BrokenAnswerError
-from millrace.connectors.json_documents import describe, parse, resolve
-from millrace.domain.errors import StepFailed
+from millrace.connectors.json_documents import describe, replaced, resolve
 
 DOCUMENT = {"foo": ["bar", "baz"], "": 0, "a/b": 1, "m~n": 8, "~1": 9, "deep": {"list": [{"x": 5}]}}
 
@@ -54,42 +52,16 @@ def test_values_are_described_without_their_data(value: object, words: str) -> N
     assert describe(value) == words
 
 
-@pytest.mark.parametrize(
-    ("body", "value"),
-    [
-        (b'{"n": 9007199254740993}', {"n": 9007199254740993}),
-        ('\ufeff{"é": 1}'.encode(), {"é": 1}),
-        ('["é"]'.encode("utf-16"), ["é"]),
-        (b'["\\ud800"]', ["\ud800"]),
-        (b" null ", None),
-    ],
-    ids=["large integer", "byte order mark", "UTF-16", "lone surrogate", "null"],
-)
-def test_json_is_kept_exactly(body: bytes, value: object) -> None:
-    """Whatever JSON can say comes out unchanged."""
-    assert parse(body) == value
+def test_a_value_is_set_on_a_copy() -> None:
+    """The document stays as it was; objects that the pointer needs are made."""
+    body = {"filter": {"open": True}}
+    assert replaced(body, "/page/cursor", "abc") == {**body, "page": {"cursor": "abc"}}
+    assert replaced(body, "/filter/from~1to", 2) == {"filter": {"open": True, "from/to": 2}}
+    assert replaced(None, "/n", 1) == {"n": 1}
+    assert body == {"filter": {"open": True}}
 
 
-@pytest.mark.parametrize(
-    "body",
-    [b"NaN", b"[Infinity]", b"[-Infinity]", b"[1e400]", b"[" + b"9" * 5_000 + b"]",
-     b"<html><body>Sorry</body></html>", b'{"a" 1, "and": "more"}', b'["\xff", "and more"]',
-     b"[" * 200_000 + b"]" * 200_000],
-    ids=["NaN", "Infinity", "-Infinity", "too large", "5,000 digits", "HTML", "malformed",
-         "not UTF-8", "deep"],
-)  # fmt: skip
-def test_what_is_no_json_is_a_clear_error(body: bytes) -> None:
-    """Text that no JSON document could repeat is refused, never approximated."""
-    with pytest.raises(StepFailed) as raised:
-        parse(body)
-    assert raised.value.code == "notJson"
-
-
-WHOLE = '[{"id": 12, "name": "é\\u00e9", "ok": true, "x": null, "y": -1.5}]'.encode()
-
-
-@pytest.mark.parametrize("length", range(len(WHOLE)))
-def test_cut_json_is_told_from_wrong_json(length: int) -> None:
-    """Wherever a document is cut, it looks cut off and may be asked for again."""
-    with pytest.raises(BrokenAnswerError):
-        parse(WHOLE[:length])
+def test_a_value_is_not_set_in_place_of_another() -> None:
+    """A pointer through a list or a text is a mistake of the author."""
+    with pytest.raises(LookupError, match="in the way of 'x' is an array of 1"):
+        replaced({"a": [1]}, "/a/x", 1)

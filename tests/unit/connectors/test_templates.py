@@ -135,6 +135,25 @@ def test_what_has_no_value_fails_the_step(template: str, code: str, message: str
     assert caught.value.code == code
 
 
+def test_a_body_has_values_of_any_type() -> None:
+    """Where a text is one expression; within a text they are text, and keys stay as they are."""
+    body = {
+        "ids": "{{ parameters.ids }}",
+        "{{ no }}": ["{{ variables.limit }}", "id-{{ run.id }}", 5, None, "plain"],
+        "auth": {"token": "{{ variables.token }}"},
+    }
+    http = HttpExport(method="POST", path="/search", body=body)
+    filled = rendered(http, values(frozenset({"token"}), limit=10, token=SECRET))
+    assert filled.http.body == {
+        "ids": [1, 2],
+        "{{ no }}": [10, "id-run_1", 5, None, "plain"],
+        "auth": {"token": SECRET},
+    }
+    assert set(filled.private) == {SECRET}
+    with pytest.raises(StepFailed, match=r"http/body/a/0: {{ endDate }} has no value"):
+        rendered(HttpExport(method="POST", path="/", body={"a": ["{{ endDate }}"]}), values())
+
+
 @pytest.mark.parametrize(
     ("kind", "text", "fault"),
     [
@@ -195,13 +214,13 @@ def test_an_export_is_sent_with_its_values() -> None:
 
 
 def test_the_example_of_the_docs_asks_for_what_they_say() -> None:
-    """Its action, and the address that it leads to, as they stand in docs/flows.md."""
+    """Its export, and the address that it leads to, as they stand in docs/flows.md."""
     section = (ROOT / "docs/flows.md").read_text().partition("### Expressions")[2]
-    work = yaml.safe_load(section.split("```")[1].removeprefix("yaml"))["work"]
+    http = yaml.safe_load(section.split("```")[1].removeprefix("yaml"))
     variables = {"region": "eu", "shopKey": "k3y"}
     fixed = {"parameters": {"skus": ["a", "b"]}, "startDate": "2026-01-01T00:00:00.000Z"}
     transport = script(ok(b"[]"))
-    exports(transport, work["http"], RunValues(fixed, variables, frozenset({"shopKey"})))
+    exports(transport, http, RunValues(fixed, variables, frozenset({"shopKey"})))
     (request,) = transport.requests
     told = section.partition("asks for\n`")[2].partition("`")[0]
     assert request.url == f"https://api.example/v1{told}"
@@ -251,7 +270,7 @@ def test_a_checkpoint_holds_no_secret_of_a_link() -> None:
 
     def answer(request: HttpRequest) -> Any:  # noqa: ANN401 - an answer of the script
         following = f"{request.url}&page=2" if "page" not in request.url else None
-        return ok(json.dumps({"items": [{}], "next": following}).encode())
+        return ok(json.dumps({"items": [{"last": not following}], "next": following}).encode())
 
     transport = ScriptedTransport(answer)
     http = {

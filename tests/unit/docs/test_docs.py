@@ -9,10 +9,12 @@ import yaml
 from pydantic import BaseModel
 
 from millrace import limits
-from millrace.domain.action import ActionWork, Operation
+from millrace.domain.action import ActionWork, HttpExport, Operation
 from millrace.domain.authentication import Auth
 from millrace.domain.connection import ConnectionInput, RateLimit
 from millrace.domain.flow import Step
+from millrace.domain.formats import CsvFormat, XmlFormat
+from millrace.domain.pagination import Pagination
 from millrace.http import problems
 from millrace.http.openapi import document
 from millrace.http.queries import FlowsQuery
@@ -57,6 +59,10 @@ def test_the_limits_in_the_api_page_are_those_in_the_code() -> None:
     table = page("docs/api.md").partition("## Limits")[2]
     request, webhook = limits.REQUEST_BYTES // 1_000_000, limits.WEBHOOK_BYTES // 1_000_000
     seconds, answer = limits.OUTBOUND_TIMEOUT_SECONDS, limits.OUTBOUND_BODY_BYTES // 1_000_000
+    long_seconds = limits.OUTBOUND_STREAM_SECONDS
+    long_answer = limits.OUTBOUND_STREAM_BYTES // 1_000_000
+    record = limits.RECORD_BYTES // 1_000_000
+    long_answers = f"{long_seconds:.0f} s; {long_answer} MB; one record {record} MB"
     connections, variables = limits.REPLACED_CONNECTIONS, limits.REPLACED_VARIABLES
     pools = limits.REPLACED_DATA_POOLS
     replaced = f"{connections} connections, {variables} variables, {pools} data pools"
@@ -68,6 +74,11 @@ def test_the_limits_in_the_api_page_are_those_in_the_code() -> None:
         limits.HOURLY_METRICS_DAYS,
     )
     api_keys = limits.API_KEYS_PER_FLOW
+    stored = limits.TRANSACTION_ITEMS
+    document = f"{limits.DOCUMENT_RESOURCES}; an import makes or changes at most {stored} stored"
+    hours, unpacked = limits.TEMPLATE_URL_SECONDS // 3_600, limits.TEMPLATE_BYTES // 1_000_000
+    test_days, test_bytes = limits.TEST_RESULT_DAYS, limits.TEST_RESULT_BYTES
+    shown, body = limits.TEST_ITEMS_SHOWN, limits.TEST_BODY_LENGTH
     key_length = limits.IDEMPOTENCY_KEY_LENGTH
     for row in (
         f"| steps of a version | {limits.STEPS_PER_VERSION} |",
@@ -76,6 +87,7 @@ def test_the_limits_in_the_api_page_are_those_in_the_code() -> None:
         f"| faults named in one answer | {limits.ERRORS_SHOWN:,};",
         f"| expression | {limits.EXPRESSION_LENGTH:,} characters |",
         f"| request | {request} MB; webhook delivery {webhook} MB |",
+        f"| objects and arrays of a request within one another | {limits.REQUEST_LEVELS} |",
         f"| page of records | {limits.PAGE_RECORDS:,} |",
         f"| items of a list with numbered pages | {limits.PAGED_ITEMS:,};",
         f"| items of a list sorted by what no index has | {limits.SORTED_ITEMS:,} |",
@@ -88,6 +100,10 @@ def test_the_limits_in_the_api_page_are_those_in_the_code() -> None:
         f"| replaced in a virtual environment | {replaced} |",
         f"| `ttlSeconds` of a data pool | {longest:,}; {usual:,} if absent |",
         f"| outbound request | {seconds:.0f} s; answer {answer} MB |",
+        f"| answer of `ndjson`, `csv` or `xml` | {long_answers} |",
+        f"| columns of CSV, `arrays` of XML | {limits.COLUMNS:,} |",
+        f"| elements within elements of XML | {limits.NESTED_ELEMENTS} |",
+        f"| `maxPages` of an export | {limits.EXPORT_PAGES:,} |",
         f"| ping | {limits.PING_SECONDS:.0f} s |",
         f"| rate limit of a connection | {rate:,} requests a second, {under_way:,} under way |",
         f"| `Retry-After` honoured | {limits.RETRY_AFTER_SECONDS_MAX // 3_600} h |",
@@ -99,8 +115,12 @@ def test_the_limits_in_the_api_page_are_those_in_the_code() -> None:
         f"| `concurrency.limit` | {limits.CONCURRENCY_MAX:,} |",
         f"| {limits.MAPPED_FIELDS} fields, {limits.MAPPED_LISTS} lists |",
         f"| configured answer of a webhook | {limits.ANSWER_BODY_LENGTH:,} characters |",
+        f"| resources of a kind in a document | {document} items |",
+        f"| address of a template | valid {hours} h; its files at most {unpacked} MB unpacked |",
         f"| operations of a patch | {limits.PATCH_OPERATIONS} |",
         f"| wait for the end of a run | {limits.RUN_WAIT_SECONDS} s |",
+        f"| test of a flow | {limits.TEST_SECONDS} s; its result is kept {test_days} days |",
+        f"| {shown} of a kind and step, {test_bytes:,} bytes as JSON in all; {body:,} characters",
         f"| intervals of metrics | {intervals:,}; {rows:,} rows with versions; {hourly} days of",
         f"| `Idempotency-Key` | {key_length} characters; remembered {limits.IDEMPOTENCY_HOURS} h |",
         f"| value in the audit trail | {limits.AUDIT_VALUE_BYTES:,} bytes;",
@@ -118,8 +138,11 @@ def test_every_field_of_a_file_is_described() -> None:
     ]
     names |= {get_args(kind.model_fields["type"].annotation)[0] for kind in kinds}
     auths = get_args(get_args(Auth.__value__)[0])
-    for model in (ConnectionInput, RateLimit, *auths):
+    paginations = get_args(get_args(Pagination.__value__)[0])
+    exports = (HttpExport, CsvFormat, XmlFormat, *paginations)
+    for model in (ConnectionInput, RateLimit, *auths, *exports):
         names |= wire_names(model)
+    names |= {get_args(kind.model_fields["type"].annotation)[0] for kind in paginations}
     names |= {get_args(auth.model_fields["type"].annotation)[0] for auth in auths}
     missing = {name for name in names if not re.search(rf"\b{name}\b", text)}
     assert not missing
@@ -145,6 +168,13 @@ def test_the_flow_in_the_readme_is_a_valid_file() -> None:
     (text,) = re.findall(r"```yaml\n(.*?)```", page("README.md"), re.DOTALL)
     given = ApplyDocument.model_validate(yaml.safe_load(text))
     assert [flow.stable_key for flow in given.flows] == ["late-orders"]
+
+
+def test_the_exports_in_the_flows_page_are_valid() -> None:
+    """A reader who copies an export from docs/flows.md can use it."""
+    blocks = re.findall(r"```yaml\n(.*?)```", page("docs/flows.md"), re.DOTALL)
+    found = [HttpExport.model_validate(yaml.safe_load(text)) for text in blocks]
+    assert [export.format for export in found] == ["json", "csv", "xml", "json"]
 
 
 def test_every_verb_of_the_makefile_is_explained() -> None:

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from millrace.domain.json_text import parse_json
+from millrace.domain.pointers import json_pointer
 from millrace.http.body import raw_body
-from millrace.http.problems import json_pointer
 
 DOCUMENT: dict[str, Any] = {
     "steps": [{"action": {"type": "Export", "http": {"path": "x"}}}],

@@ -13,6 +13,7 @@ from millrace.domain.flow import FlowInput
 from millrace.http.problems import shape_violations
 from millrace.http.thorough import broken_rules
 from millrace.usecases.apply import ApplyDocument
+from millrace.usecases.import_request import ImportRequest
 
 MAP = {"type": "Process", "operations": [{"type": "map", "expression": "{}"}]}
 
@@ -75,6 +76,43 @@ def test_a_file_is_checked_flow_by_flow() -> None:
     assert {violation.pointer for violation in shape} == {"/flows/0/steps/0/type"}
     assert places(broken_rules(World().context, ALICE, "/v1/apply", body, shape)) == {
         ("unknownDependency", "/flows/0/steps/0/dependsOn/0")
+    }
+
+
+def test_an_import_is_told_all_at_once() -> None:
+    """Of the document and of what overrides it, whatever is wrong with their shapes."""
+    export = {"type": "Export", "connectionId": "shop", "http": {"path": "/"}}
+    steps = [
+        {"id": "a", "type": "Export", "dependsOn": ["x"], "action": export, "colour": "red"},
+        {"id": "b", "type": "Import", "referrer": "nowhere"},
+    ]
+    shop = {"name": "Shop", "baseUrl": "https://shop.example", "colour": "red"}
+    body = {
+        "metadata": {"integrationId": "int_x", "colour": "red"},
+        "flow": {"name": "Orders", "labels": ["no-label"], "steps": steps},
+        "dependencies": {"connections": {"shop": shop}},
+    }
+    shape = shape_of(ImportRequest, body)
+    assert places(shape) == {
+        ("unknownField", "/metadata/colour"),
+        ("unknownField", "/flow/steps/0/colour"),
+        ("unknownField", "/dependencies/connections/shop/colour"),
+    }
+    assert places(broken_rules(World().context, ALICE, "/v1/flows/import", body, shape)) == {
+        ("unknownDependency", "/flow/steps/0/dependsOn/0"),
+        ("unknownIntegration", "/metadata/integrationId"),
+        ("unknownLabel", "/flow/labels/0"),
+        ("unknownAction", "/flow/steps/1/referrer"),
+    }
+
+
+def test_the_graph_of_an_import_that_is_no_whole_is_checked() -> None:
+    """As far as it can be read."""
+    body = {"flow": {"steps": [{"id": "a", "type": "Process", "dependsOn": ["x"], "action": MAP}]}}
+    shape = shape_of(ImportRequest, body)
+    assert places(shape) == {("missingField", "/flow/name")}
+    assert places(broken_rules(World().context, ALICE, "/v1/flows/import", body, shape)) == {
+        ("unknownDependency", "/flow/steps/0/dependsOn/0")
     }
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import boto3
 import pytest
+from botocore.config import Config
 from tests.support.aws import BUCKET, TABLE, create_stack, simulated_aws
 
 from millrace.domain.ports import Blobs, FailedRecords, Resources, Runs, Secrets
@@ -62,7 +63,7 @@ def blobs(substrate: str) -> Blobs:
     """An empty store of blobs."""
     if substrate == IN_MEMORY:
         return MemoryBlobs()
-    client = boto3.client("s3")
+    client = boto3.client("s3", config=Config(signature_version="s3v4"))
     return S3Blobs(lambda: client, BUCKET)
 
 

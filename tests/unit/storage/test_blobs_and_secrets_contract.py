@@ -1,5 +1,7 @@
 """What every store of blobs and of secrets promises, in memory and on AWS."""
 
+from urllib.parse import parse_qs, urlsplit
+
 import boto3
 import pytest
 from tests.support.aws import simulated_aws
@@ -23,6 +25,16 @@ def test_a_blob_that_is_gone_is_not_found(blobs: Blobs) -> None:
     """Missing bytes are an error in domain words."""
     with pytest.raises(NotFoundError):
         blobs.get("ws_1/nothing")
+
+
+def test_a_blob_has_an_address_that_expires(blobs: Blobs) -> None:
+    """It names the blob, how long it holds, and what to call the file."""
+    blobs.put("ws_1/templates/flow_1/a.zip", b"zip")
+    url = urlsplit(blobs.url("ws_1/templates/flow_1/a.zip", 3_600, "flow_1.zip"))
+    query = parse_qs(url.query)
+    assert url.path.endswith("/ws_1/templates/flow_1/a.zip")
+    assert query["X-Amz-Expires"] == ["3600"]
+    assert "flow_1.zip" in str(query)
 
 
 def test_secrets_come_back_and_can_be_forgotten(secrets: Secrets) -> None:

@@ -26,7 +26,16 @@ from millrace.domain.errors import (
     TooLargeError,
 )
 from millrace.domain.flow import Flow, Step, Version
-from millrace.domain.ports import Create, Delete, Put, Ref, Replace, Resources
+from millrace.domain.ports import (
+    Create,
+    Delete,
+    KeyRef,
+    Listing,
+    Put,
+    Ref,
+    Replace,
+    Resources,
+)
 from millrace.domain.run import LatestRun, RunStatus
 from millrace.domain.webhook import Webhook
 
@@ -91,6 +100,27 @@ def test_a_stable_key_finds_its_resource_in_its_workspace_only(resources: Resour
 def test_a_stable_key_that_cannot_be_finds_nothing(resources: Resources, key: str) -> None:
     """References are free text, so any text may be asked for."""
     assert resources.find(Connection, WS, key) is None
+
+
+def test_several_stable_keys_are_found_at_once(resources: Resources) -> None:
+    """In one collection or several, more than a batch holds; what is not there is left out."""
+    many = [connection(f"con_{n:03}", stable_key=f"shop-{n}") for n in range(105)]
+    for first in range(0, 105, 40):
+        resources.commit(*map(Create, many[first : first + 40]))
+    resources.commit(Create(flow()))
+    hook = webhook(stable_key="shop-1")
+    resources.commit(Create(hook, parent_id="flow_1"))
+    refs = [KeyRef(Connection, f"shop-{n}") for n in range(105)]
+    of_flow = KeyRef(Webhook, "shop-1", "flow_1")
+    nowhere = [KeyRef(Webhook, "shop-1", "flow_2"), KeyRef(Connection, ""), KeyRef(Flow, "shop-1")]
+    found = resources.find_many(WS, [*refs, of_flow, *nowhere])
+    assert [found.get(ref) for ref in refs] == many
+    there = found.get(of_flow)
+    assert there is not None
+    assert there.id == hook.id
+    assert [found.get(ref) for ref in nowhere] == [None, None, None]
+    elsewhere = resources.find_many(MALLORY.workspace_id, refs)
+    assert {elsewhere.get(ref) for ref in refs} == {None}
 
 
 def test_a_stable_key_is_unique_in_its_collection(resources: Resources) -> None:
@@ -240,6 +270,35 @@ def test_newest_first_follows_its_cursors_too(resources: Resources) -> None:
     rest = resources.page(Connection, WS, limit=3, cursor=first.cursor, newest_first=True)
     assert [item.id for item in rest.items] == ["con_1", "con_0"]
     assert rest.cursor is None
+
+
+@pytest.mark.parametrize("newest_first", [False, True])
+def test_the_beginning_of_a_list_can_be_skipped(
+    resources: Resources, *, newest_first: bool
+) -> None:
+    """Of children too; the page's cursor leads on from there, and beyond the end there is none."""
+    ids = [f"ver_{number}" for number in range(5)]
+    for id_ in ids:
+        resources.commit(Create(version(id_), parent_id="flow_1"))
+    wanted = [*reversed(ids)] if newest_first else ids
+
+    def page(skip: int = 0, cursor: str | None = None) -> Listing[Version]:
+        return resources.page(
+            Version,
+            WS,
+            parent_id="flow_1",
+            limit=2,
+            cursor=cursor,
+            newest_first=newest_first,
+            skip=skip,
+        )
+
+    middle = page(skip=2)
+    assert [item.id for item in middle.items] == wanted[2:4]
+    last = page(cursor=middle.cursor)
+    assert ([item.id for item in last.items], last.cursor) == (wanted[4:], None)
+    assert page(skip=4) == last
+    assert page(skip=6).items == ()
 
 
 def test_an_audit_entry_stands_or_falls_with_its_change(resources: Resources) -> None:

@@ -234,6 +234,22 @@ def test_unfinished_runs_are_found_until_they_end(runs: Runs) -> None:
     assert runs.unfinished(LATER) == ()
 
 
+def test_unfinished_runs_of_a_flow_are_found_until_they_end(runs: Runs) -> None:
+    """Waiting or running, whenever they were created; nobody else's."""
+    runs.create(run("run_waiting"))
+    runs.create(run("run_over"))
+    runs.create(run("run_new", created_at=LATER))
+    runs.create(run("run_other", flow_id="flow_2"))
+    runs.create(run("run_theirs", workspace_id=MALLORY.workspace_id))
+    runs.plan_retry(RunKey(ALICE.workspace_id, "run_waiting"), 1, ERROR, LATER)
+    runs.finish(RunKey(ALICE.workspace_id, "run_over"), DONE, LATER)
+    found = runs.unfinished_of(ALICE.workspace_id, "flow_1")
+    assert {each.id for each in found} == {"run_waiting", "run_new"}
+    for each in found:
+        runs.finish(each.key, DONE, LATER)
+    assert runs.unfinished_of(ALICE.workspace_id, "flow_1") == ()
+
+
 def test_runs_of_a_flow_are_listed_newest_first(runs: Runs) -> None:
     """Page after page gives each run of the flow once, and nobody else's."""
     ids = [f"run_{number}" for number in range(5)]

@@ -17,6 +17,8 @@ from millrace.domain.ports import Change
 from millrace.domain.webhook import Webhook
 from millrace.storage.memory import MemoryResources
 from millrace.usecases.apply import ApplyDocument, ApplyResult, apply
+from millrace.usecases.audit import list_audit
+from millrace.usecases.callbacks import CALLBACKS
 from millrace.usecases.flows import get_flow, latest_version, list_versions
 from millrace.usecases.integrations import INTEGRATIONS
 from millrace.usecases.plain import LABELS
@@ -248,6 +250,36 @@ def test_every_resource_of_a_file_needs_a_key_of_its_own(
         ("stableKeyMissing", "/connections/0/stableKey"),
         ("stableKeyTwice", "/flows/1/stableKey"),
         ("stableKeyTwice", "/flows/0/webhooks/1/stableKey"),
+    }
+    assert is_empty(world)
+
+
+def test_callbacks_of_a_flow_are_applied_with_it(world: World, document: dict[str, Any]) -> None:
+    """Created, left alone, changed at the same address; in the flow's list and its trail."""
+    callback = {"stableKey": "caller", "status": 201}
+    document["flows"][0]["callbacks"] = [callback]
+    (first,) = put(world, document).flows[0].callbacks
+    assert (first.change, first.path) == ("created", f"/callbacks/{first.id}")
+    (second,) = put(world, document).flows[0].callbacks
+    assert (second.change, second.id) == ("unchanged", first.id)
+    callback["format"] = "xml"
+    flow = put(world, document).flows[0]
+    assert (flow.callbacks[0].change, flow.callbacks[0].id) == ("updated", first.id)
+    stored = CALLBACKS.get(world.context, ALICE, first.id, flow_id=flow.id)
+    assert (stored.status, stored.format, stored.revision) == (201, "xml", 2)
+    assert get_flow(world.context, ALICE, flow.id).callback_ids == (first.id,)
+    entry, *_ = list_audit(world.context, ALICE, flow.id, 1, None).items
+    assert [change.after for change in entry.changes] == [{"format": "xml"}]
+
+
+def test_callbacks_of_a_file_need_a_key_of_their_own(
+    world: World, document: dict[str, Any]
+) -> None:
+    """As everything in a file does; nothing is stored."""
+    document["flows"][0]["callbacks"] = [{}, {"stableKey": "a"}, {"stableKey": "a"}]
+    assert refused(world, document) == {
+        ("stableKeyMissing", "/flows/0/callbacks/0/stableKey"),
+        ("stableKeyTwice", "/flows/0/callbacks/2/stableKey"),
     }
     assert is_empty(world)
 

@@ -15,8 +15,9 @@ from millrace.storage.memory import MemoryResources
 from millrace.usecases.apply import ApplyDocument, apply
 from millrace.usecases.audit import list_audit
 from millrace.usecases.deploy import undeploy_version
-from millrace.usecases.flows import create_flow, delete_flow, get_flow, latest_version, replace_flow
-from millrace.usecases.webhooks import create_webhook, delete_webhook
+from millrace.usecases.flow_changes import create_flow, delete_flow, replace_flow
+from millrace.usecases.flows import get_flow, latest_version
+from millrace.usecases.webhooks import WEBHOOKS
 
 READ = process_step("read")
 BOB = ALICE.model_copy(update={"token_id": "tok_bob", "request_id": "req-7"})
@@ -51,8 +52,8 @@ def test_each_kind_of_change_leaves_its_entry(world: World) -> None:
     world.deploy(flow)
     version = latest_version(world.context, flow)
     undeploy_version(world.context, ALICE, flow.id, version.id, version.revision)
-    hook = create_webhook(world.context, ALICE, flow.id, WebhookInput())
-    delete_webhook(world.context, ALICE, flow.id, hook.id, hook.revision)
+    hook = WEBHOOKS.create(world.context, ALICE, WebhookInput(), flow_id=flow.id)
+    WEBHOOKS.delete(world.context, ALICE, hook.id, hook.revision, flow_id=flow.id)
     now = get_flow(world.context, ALICE, flow.id)
     delete_flow(world.context, ALICE, flow.id, now.revision)
     events = [entry.event for entry in reversed(trail(world, flow.id))]
@@ -109,7 +110,7 @@ def test_a_webhooks_secret_is_not_in_the_trail(world: World) -> None:
     """That there is a secret is told, never which."""
     flow = world.flow(READ)
     given = WebhookInput.model_validate({"hmacAlgorithm": "sha256", "hmacSecretKey": "s3cret"})
-    create_webhook(world.context, ALICE, flow.id, given)
+    WEBHOOKS.create(world.context, ALICE, given, flow_id=flow.id)
     (entry, _) = trail(world, flow.id)
     assert "s3cret" not in entry.model_dump_json()
     assert entry.changes[0].after is not None

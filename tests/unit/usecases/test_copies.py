@@ -105,6 +105,7 @@ def test_a_clone_works_over_the_connections_that_it_is_given() -> None:
         ("flow", world.flow.id),
         ("action", world.action.id),
     ]
+    assert copied.reused == ()
     assert list_audit(world.context, ALICE, flow.id, 10, None).items[0].event == "cloned"
 
 
@@ -117,6 +118,9 @@ def test_a_clone_shares_the_actions_whose_connection_stays() -> None:
     assert read.referrer == world.action.id
     assert [each.type for each in copied.created] == ["flow"]
     assert copied.created[0].name == "Orders (copy)"
+    assert [(each.type, each.id, each.name) for each in copied.reused] == [
+        ("action", world.action.id, "Read")
+    ]
 
 
 def test_a_map_with_gaps_is_refused_whole() -> None:
@@ -170,6 +174,7 @@ def test_a_duplicate_has_the_steps_of_the_version_that_is_named() -> None:
         flow, steps = get_flow_with_steps(world.context, ALICE, copied.created[0].id)
         assert (len(steps), flow.name, flow.source_id) == (count, "Orders (copy)", world.flow.id)
         assert steps[0].referrer == world.action.id
+        assert [each.id for each in copied.reused] == [world.action.id]
     with pytest.raises(NotFoundError):
         duplicate_flow(
             world.context, ALICE, world.flow.id, DuplicateRequest(version_id="ver_nowhere")

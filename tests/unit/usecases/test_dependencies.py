@@ -1,20 +1,33 @@
 """What a flow says that it needs."""
 
+from typing import Any
+
 import pytest
 from tests.support.samples import ALICE, MALLORY, export_step, import_step
 from tests.support.world import World
 
 from millrace.domain.action import ActionInput, ExportAction, HttpExport
-from millrace.domain.errors import NotFoundError
+from millrace.domain.base import Json
+from millrace.domain.data_pool import DataPoolInput
+from millrace.domain.errors import NotFoundError, RuleViolationError
 from millrace.domain.flow import Flow, Step
+from millrace.domain.integration import IntegrationInput
 from millrace.domain.label import LabelInput
+from millrace.domain.notification_group import EmailTarget, NotificationGroupInput
+from millrace.domain.patch import Patch
+from millrace.domain.virtual_environment import VirtualEnvironmentInput
 from millrace.usecases.actions import ACTIONS
 from millrace.usecases.connections import CONNECTIONS
+from millrace.usecases.crud import Crud
 from millrace.usecases.dependencies import Dependency, dependencies_of, descendants_of
-from millrace.usecases.plain import LABELS
+from millrace.usecases.flow_changes import delete_flow
+from millrace.usecases.integrations import INTEGRATIONS
+from millrace.usecases.patch import patch_flow
+from millrace.usecases.plain import DATA_POOLS, LABELS, NOTIFICATION_GROUPS
+from millrace.usecases.virtual_environments import VIRTUAL_ENVIRONMENTS
 
 
-def busy_flow(world: World) -> Flow:
+def busy_flow(world: World, **settings: Json) -> Flow:
     """A flow with an inline import, a shared export, a label, and a flow that it starts."""
     shop, desk = world.connection("shop"), world.connection("desk")
     work = ExportAction(type="Export", connection_id=shop.id, http=HttpExport(path="/orders"))
@@ -27,6 +40,7 @@ def busy_flow(world: World) -> Flow:
         import_step("write", desk.id, depends_on=("read", "more")),
         labels=(label.id,),
         run_next_flow_ids=(following.id,),
+        **settings,
     )
 
 
@@ -51,14 +65,92 @@ def test_a_flow_tells_what_it_needs_and_where() -> None:
     assert not any(each.missing for each in everything)
 
 
-def test_what_was_deleted_is_missing() -> None:
-    """It is told rather than left out: that is what the reader looks for."""
+def delete(world: World, kind: str, id_: str) -> None:
+    """Delete a resource, whoever uses it."""
+    if kind == "flows":
+        delete_flow(world.context, ALICE, id_, 1)
+    else:
+        DELETABLE[kind].delete(world.context, ALICE, id_, 1)
+
+
+DELETABLE: dict[str, Crud[Any, Any]] = {
+    "integrations": INTEGRATIONS,
+    "connections": CONNECTIONS,
+    "actions": ACTIONS,
+    "labels": LABELS,
+    "notification_groups": NOTIFICATION_GROUPS,
+}
+
+
+@pytest.mark.parametrize("kind", [*DELETABLE, "flows"])
+def test_what_is_in_use_may_be_deleted_and_is_missing(kind: str) -> None:
+    """It is told rather than left out; the flow is there, and can be changed in other ways."""
+    world = World()
+    place = INTEGRATIONS.create(world.context, ALICE, IntegrationInput(name="ERP"))
+    mail = EmailTarget(type="email", address="ops@shop.example")
+    given = NotificationGroupInput(name="On call", targets=(mail,))
+    group = NOTIFICATION_GROUPS.create(world.context, ALICE, given)
+    flow = busy_flow(world, integration_id=place.id, notification_groups=(group.id,))
+    (*_, used) = getattr(dependencies_of(world.context, ALICE, flow.id), kind)
+    delete(world, kind, used.id)
+    (*_, told) = getattr(dependencies_of(world.context, ALICE, flow.id), kind)
+    assert told == Dependency(id=used.id, name=None, paths=used.paths, missing=True)
+
+    rename = Patch.model_validate([{"op": "replace", "path": "/name", "value": "New"}])
+    after, steps = patch_flow(world.context, ALICE, flow.id, rename.root, flow.revision)
+    assert (after.name, after.latest_version_id, len(steps)) == ("New", flow.latest_version_id, 3)
+
+
+@pytest.mark.parametrize(
+    ("kind", "fault"),
+    [
+        ("connections", ("unknownConnection", "/steps/2/action/connectionId")),
+        ("actions", ("unknownAction", "/steps/0/referrer")),
+    ],
+)
+def test_what_needs_what_is_gone_is_not_deployed(kind: str, fault: tuple[str, str]) -> None:
+    """Nor may another step come to need it."""
     world = World()
     flow = busy_flow(world)
-    desk = dependencies_of(world.context, ALICE, flow.id).connections[1]
+    (*_, used) = getattr(dependencies_of(world.context, ALICE, flow.id), kind)
+    delete(world, kind, used.id)
+    with pytest.raises(RuleViolationError) as raised:
+        world.deploy(flow)
+    assert [(each.code, each.pointer) for each in raised.value.violations] == [fault]
+
+
+def test_an_environment_outlives_what_it_names() -> None:
+    """Connections and data pools that it replaces may go; it is there, as it was."""
+    world = World()
+    shop, desk = world.connection("shop"), world.connection("desk")
+    pool = DATA_POOLS.create(world.context, ALICE, DataPoolInput(name="Seen"))
+    replaced = {"connections": {shop.id: desk.id}, "dataPools": {pool.id: pool.id}}
+    given = VirtualEnvironmentInput.model_validate({"name": "Test", "replacements": replaced})
+    made = VIRTUAL_ENVIRONMENTS.create(world.context, ALICE, given)
     CONNECTIONS.delete(world.context, ALICE, desk.id, 1)
-    told = dependencies_of(world.context, ALICE, flow.id).connections[1]
-    assert (told.id, told.name, told.missing) == (desk.id, None, True)
+    DATA_POOLS.delete(world.context, ALICE, pool.id, 1)
+    assert VIRTUAL_ENVIRONMENTS.get(world.context, ALICE, made.id) == made
+    renamed = given.model_copy(update={"name": "Staging"})
+    after = VIRTUAL_ENVIRONMENTS.replace(world.context, ALICE, made.id, renamed, 1)
+    assert (after.name, after.replacements) == ("Staging", made.replacements)
+    with pytest.raises(RuleViolationError):
+        VIRTUAL_ENVIRONMENTS.create(world.context, ALICE, given)
+
+
+def test_an_action_outlives_its_connection() -> None:
+    """It can be renamed, and moved to another connection, but not to one that is not there."""
+    world = World()
+    shop, desk = world.connection("shop"), world.connection("desk")
+    work = ExportAction(type="Export", connection_id=shop.id, http=HttpExport(path="/orders"))
+    action = ACTIONS.create(world.context, ALICE, ActionInput(name="Read", work=work))
+    CONNECTIONS.delete(world.context, ALICE, shop.id, 1)
+    given = ActionInput(name="Read all", work=work)
+    action = ACTIONS.replace(world.context, ALICE, action.id, given, action.revision)
+    assert action.name == "Read all"
+    moved = given.model_copy(update={"work": work.model_copy(update={"connection_id": desk.id})})
+    action = ACTIONS.replace(world.context, ALICE, action.id, moved, action.revision)
+    with pytest.raises(RuleViolationError):
+        ACTIONS.replace(world.context, ALICE, action.id, given, action.revision)
 
 
 def test_a_flow_tells_what_it_reads_and_writes_by() -> None:

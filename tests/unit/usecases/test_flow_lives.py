@@ -14,13 +14,8 @@ from millrace.domain.errors import DomainError
 from millrace.domain.flow import Flow, FlowInput, LatestSteps, Step, Version
 from millrace.domain.patch import Patch
 from millrace.usecases.deploy import deploy_version, undeploy_version
-from millrace.usecases.flows import (
-    create_flow,
-    delete_flow,
-    get_flow,
-    get_version,
-    replace_flow,
-)
+from millrace.usecases.flow_changes import create_flow, delete_flow, replace_flow
+from millrace.usecases.flows import get_flow, get_version
 from millrace.usecases.patch import patch_flow
 from millrace.usecases.versions import create_draft, delete_version, roll_back
 

@@ -18,14 +18,8 @@ from millrace.storage.memory import MemoryMachines
 from millrace.usecases.actions import ACTIONS
 from millrace.usecases.api_keys import check_api_key
 from millrace.usecases.deploy import deploy_version, undeploy_version
-from millrace.usecases.flows import (
-    create_flow,
-    delete_flow,
-    get_flow,
-    get_version,
-    latest_version,
-    replace_flow,
-)
+from millrace.usecases.flow_changes import create_flow, delete_flow, replace_flow
+from millrace.usecases.flows import get_flow, get_version, latest_version
 from millrace.usecases.integrations import INTEGRATIONS
 from millrace.usecases.patch import patch_flow
 from millrace.usecases.plain import LABELS

@@ -17,25 +17,19 @@ from millrace.domain.errors import (
     UnavailableError,
 )
 from millrace.domain.flow import Flow, FlowInput, MachineKind, Version
+from millrace.domain.ports import Schedule
 from millrace.domain.token import Caller
 from millrace.domain.webhook import Webhook, WebhookInput
-from millrace.storage.memory import MemoryMachines
+from millrace.storage.memory import MemoryMachines, MemorySchedules
 from millrace.usecases.actions import ACTIONS
 from millrace.usecases.connections import CONNECTIONS
 from millrace.usecases.context import Context
-from millrace.usecases.deploy import deploy_version, sync_schedule, undeploy_version
+from millrace.usecases.deploy import deploy_version, reschedule, undeploy_version
+from millrace.usecases.flow_changes import create_flow, delete_flow, replace_flow
 from millrace.usecases.flow_lists import list_flows
-from millrace.usecases.flows import (
-    create_flow,
-    delete_flow,
-    get_flow,
-    get_version,
-    latest_version,
-    list_versions,
-    replace_flow,
-)
+from millrace.usecases.flows import get_flow, get_version, latest_version, list_versions
 from millrace.usecases.lists import Asked
-from millrace.usecases.webhooks import create_webhook
+from millrace.usecases.webhooks import WEBHOOKS
 
 READ = process_step("read")
 WRITE = process_step("write", depends_on=("read",))
@@ -245,14 +239,32 @@ def test_the_schedule_is_there_while_the_flow_wants_it(world: World) -> None:
     assert (schedule.expression, schedule.timezone) == ("rate(1 hour)", "Europe/Paris")
     assert schedule.data == {"workspaceId": ALICE.workspace_id, "flowId": flow.id}
 
-    sync_schedule(world.context, world.change(flow, READ, schedule="0 2 * * *"))
+    reschedule(world.context, world.change(flow, READ, schedule="0 2 * * *"))
     assert world.schedules.schedules[flow.id].expression == "cron(0 2 * * ? *)"
-    sync_schedule(world.context, world.change(flow, READ, **hourly, enabled=False))
+    reschedule(world.context, world.change(flow, READ, **hourly, enabled=False))
     assert world.schedules.schedules == {}
-    sync_schedule(world.context, world.change(flow, READ, **hourly))
+    reschedule(world.context, world.change(flow, READ, **hourly))
     assert flow.id in world.schedules.schedules
     undeploy_version(world.context, ALICE, flow.id, version.id, version.revision)
     assert world.schedules.schedules == {}
+
+
+def test_a_change_asks_nothing_of_schedules_while_no_version_is_deployed() -> None:
+    """It would be a call for each change, and there is nothing to change."""
+    world = World(schedules=_NoSchedules())
+    flow = world.flow(READ, schedule="rate(1 hour)")
+    reschedule(world.context, world.change(flow, READ, schedule="rate(2 hours)"))
+    reschedule(world.context, world.change(flow, READ))
+
+
+class _NoSchedules(MemorySchedules):
+    """The scheduler is out of reach."""
+
+    def put(self, schedule: Schedule) -> None:
+        raise UnavailableError(schedule.name)
+
+    def delete(self, name: str) -> None:
+        raise UnavailableError(name)
 
 
 def test_a_deployed_flow_is_not_deleted(world: World) -> None:
@@ -267,7 +279,7 @@ def test_a_deleted_flow_leaves_nothing_behind(world: World) -> None:
     """Versions, machines, webhooks and their secrets go with it."""
     flow = world.deployed(READ)
     given = WebhookInput.model_validate({"hmacAlgorithm": "sha256", "hmacSecretKey": "s3cret"})
-    hook = create_webhook(world.context, ALICE, flow.id, given)
+    hook = WEBHOOKS.create(world.context, ALICE, given, flow_id=flow.id)
     (version,) = versions(world, flow)
     undeploy_version(world.context, ALICE, flow.id, version.id, version.revision)
     delete_flow(world.context, ALICE, flow.id, flow.revision + 1)

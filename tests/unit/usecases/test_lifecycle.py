@@ -21,7 +21,8 @@ from millrace.domain.flow import Flow, Step
 from millrace.domain.run import Counts, Run, RunError, RunKey, RunStatus, StepStatus
 from millrace.storage.memory import MemoryMachines, MemoryRuns
 from millrace.usecases.deploy import undeploy_version
-from millrace.usecases.flows import delete_flow, get_flow, latest_version
+from millrace.usecases.flow_changes import delete_flow
+from millrace.usecases.flows import get_flow, latest_version
 from millrace.usecases.lifecycle import Failure, cancel_run, on_execution_end, sweep
 
 MAP = process_step("map")

@@ -11,6 +11,8 @@ from millrace.domain.action import (
     AggregateOperation,
     ExportAction,
     HttpExport,
+    HttpImport,
+    ImportAction,
     ProcessAction,
 )
 from millrace.domain.base import Json, Record
@@ -24,6 +26,7 @@ from millrace.usecases.pages import read_records
 from millrace.usecases.retry_run import RetryRequest, retry_run
 from millrace.usecases.run_flow import RunRequest, run_flow
 from millrace.usecases.runs import load_payload
+from millrace.usecases.trials import TrialRequest, try_flow
 from millrace.usecases.variables import VARIABLES
 from millrace.usecases.virtual_environments import VIRTUAL_ENVIRONMENTS
 
@@ -139,6 +142,21 @@ def test_a_secret_reaches_the_request_and_nothing_else(world: World) -> None:
         world.step(run, "read")
     (record,) = world.runs.steps(run.key, 1)
     assert "s3cret" not in f"{record!r} {caught.value} {world.now(run)!r}"
+
+
+def test_a_test_of_a_flow_has_the_inputs_and_shows_no_secret(world: World) -> None:
+    """What an import would send is shown, but for what came from a secret."""
+    variable(world, "token", "s3cret", secret=True)
+    http = HttpImport(
+        path="/{{ parameters.shop }}",
+        headers={"X-A": "{{ variables.token }}", "X-B": "{{ $uppercase(variables.token) }}"},
+    )
+    action = ImportAction(type="Import", connection_id="con_000001", http=http)
+    flow = world.flow(Step(id="write", type="Import", action=action))
+    asked = TrialRequest(payload=PAYLOAD, parameters={"shop": "north"})
+    trial = try_flow(world.context, ALICE, flow.id, asked)
+    assert "https://shop.example/north" in trial.model_dump_json()
+    assert "s3cret" not in trial.model_dump_json().lower()
 
 
 def test_a_secret_that_is_gone_fails_the_step(world: World) -> None:

@@ -29,13 +29,7 @@ from millrace.storage.memory import MemoryMachines
 from millrace.usecases.deploy import undeploy_version
 from millrace.usecases.flows import latest_version
 from millrace.usecases.runs import list_runs, load_payload
-from millrace.usecases.webhooks import (
-    Delivery,
-    create_webhook,
-    delete_webhook,
-    list_webhooks,
-    receive_delivery,
-)
+from millrace.usecases.webhooks import WEBHOOKS, Delivery, receive_delivery
 
 SECRET = "s3cret é"
 BODY = b'{"action": "opened",   "number": 1.0}'
@@ -82,7 +76,7 @@ def new_hook(world: World, settings: Mapping[str, Json]) -> Hook:
     """A webhook with these settings on a new, deployed flow."""
     flow = world.deployed(process_step("map"))
     given = WebhookInput.model_validate(settings)
-    return Hook(world, flow, create_webhook(world.context, ALICE, flow.id, given))
+    return Hook(world, flow, WEBHOOKS.create(world.context, ALICE, given, flow_id=flow.id))
 
 
 @pytest.fixture
@@ -281,7 +275,7 @@ def test_an_address_of_nobody_is_not_found(hook: Hook) -> None:
     context = hook.world.context
     with pytest.raises(NotFoundError):
         receive_delivery(context, "hook_9", delivery())
-    delete_webhook(context, ALICE, hook.flow.id, hook.webhook.id, hook.webhook.revision)
+    WEBHOOKS.delete(context, ALICE, hook.webhook.id, hook.webhook.revision, flow_id=hook.flow.id)
     with pytest.raises(NotFoundError):
         hook.receive(delivery())
     assert hook.world.secrets.values == {}
@@ -306,9 +300,11 @@ def test_a_webhook_that_could_not_verify_is_refused(
     """Half of what verification needs would look like verification and be none."""
     flow = world.flow()
     with pytest.raises(RuleViolationError) as raised:
-        create_webhook(world.context, ALICE, flow.id, WebhookInput.model_validate(settings))
+        WEBHOOKS.create(
+            world.context, ALICE, WebhookInput.model_validate(settings), flow_id=flow.id
+        )
     assert [(found.code, found.pointer) for found in raised.value.violations] == [(code, pointer)]
-    assert list_webhooks(world.context, ALICE, flow.id, 10, None).items == ()
+    assert WEBHOOKS.list_of_flow(world.context, ALICE, flow.id, limit=10).items == ()
     assert world.secrets.values == {}
 
 
@@ -316,12 +312,12 @@ def test_webhooks_are_their_owners(hook: Hook) -> None:
     """Another workspace can neither list, add nor delete them."""
     context, flow_id = hook.world.context, hook.flow.id
     for act in (
-        lambda: list_webhooks(context, MALLORY, flow_id, 10, None),
-        lambda: create_webhook(context, MALLORY, flow_id, WebhookInput()),
-        lambda: delete_webhook(context, MALLORY, flow_id, hook.webhook.id, 1),
+        lambda: WEBHOOKS.list_of_flow(context, MALLORY, flow_id, limit=10),
+        lambda: WEBHOOKS.create(context, MALLORY, WebhookInput(), flow_id=flow_id),
+        lambda: WEBHOOKS.delete(context, MALLORY, hook.webhook.id, 1, flow_id=flow_id),
     ):
         with pytest.raises(NotFoundError):
             act()
     with pytest.raises(RevisionMismatchError):
-        delete_webhook(context, ALICE, flow_id, hook.webhook.id, 7)
-    assert list_webhooks(context, ALICE, flow_id, 10, None).items == (hook.webhook,)
+        WEBHOOKS.delete(context, ALICE, hook.webhook.id, 7, flow_id=flow_id)
+    assert WEBHOOKS.list_of_flow(context, ALICE, flow_id, limit=10).items == (hook.webhook,)

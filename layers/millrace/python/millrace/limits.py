@@ -63,6 +63,19 @@ DATA_POOL_TTL_SECONDS_MAX: Final = 31_536_000
 SETTINGS_BYTES: Final = 65_536
 """Free settings of a flow, as JSON: they are part of the flow's item."""
 
+TEST_SECONDS: Final = 25
+"""All of a test, so that API Gateway's 30 seconds are never met."""
+
+TEST_ITEMS_SHOWN: Final = 20
+"""Of the records that go into a step of a test and come out, of its errors and requests."""
+
+TEST_RESULT_BYTES: Final = 300_000
+"""What a test shows of records, errors and requests, as JSON: with the rest it fits one item."""
+
+TEST_BODY_LENGTH: Final = 4_000
+"""Characters shown of the body of a request that is not sent."""
+
+TEST_RESULT_DAYS: Final = 30
 TEST_PAYLOAD_LENGTH: Final = 65_536
 TEST_HEADERS: Final = 50
 CONCURRENCY_MAX: Final = 1_000
@@ -96,6 +109,10 @@ ERRORS_SHOWN: Final = 1_000
 
 REQUEST_BYTES: Final = 1_000_000
 """Control-plane request body."""
+
+REQUEST_LEVELS: Final = 100
+"""Objects and arrays of a request within one another: pydantic reads back 200 levels, and an entry
+of the audit trail has some above what it tells of."""
 
 WEBHOOK_BYTES: Final = 4_000_000
 """Webhook body: a Lambda event holds 6 MB, base64 included."""
@@ -132,6 +149,22 @@ OUTBOUND_TIMEOUT_SECONDS: Final = 30.0
 
 OUTBOUND_BODY_BYTES: Final = 20_000_000
 """One outbound HTTP answer."""
+
+OUTBOUND_STREAM_SECONDS: Final = 120.0
+OUTBOUND_STREAM_BYTES: Final = 400_000_000
+"""One outbound answer that is read record by record, decompressed; a Lambda's disk holds 512 MB."""
+
+RECORD_BYTES: Final = 4_000_000
+"""One record that an export reads."""
+
+NESTED_ELEMENTS: Final = 100
+"""Depth of XML."""
+
+COLUMNS: Final = 2_000
+"""Columns of CSV that may be named, and elements of XML that become arrays."""
+
+EXPORT_PAGES: Final = 1_000_000
+"""What `maxPages` may say."""
 
 HEADER_NAME_LENGTH: Final = 128
 OAUTH_SCOPES: Final = 50
@@ -186,3 +219,12 @@ METRIC_ROWS: Final = 10_000
 IDEMPOTENCY_KEY_LENGTH: Final = 128
 IDEMPOTENCY_HOURS: Final = 24
 """How long the answer to a request with an Idempotency-Key is given again."""
+
+DOCUMENT_RESOURCES: Final = 400
+"""Of one kind in a flow's document; its 200 steps and 100 aliases name no more."""
+
+TEMPLATE_URL_SECONDS: Final = 3_600
+"""How long the address of a flow's template opens it."""
+
+TEMPLATE_BYTES: Final = 4_000_000
+"""What the files of a template take when they are unpacked, all together."""

@@ -2,14 +2,14 @@
 
 from datetime import UTC, datetime
 from functools import cache
+from typing import Literal
 
 import boto3
 from botocore.config import Config as ClientConfig
-from ulid import ULID
 
-from millrace.compiler import Targets
 from millrace.config import Config
 from millrace.connectors.registry import HttpConnectors
+from millrace.domain.ports import Scratch
 from millrace.orchestration.scheduler import EventBridgeSchedules
 from millrace.orchestration.step_functions import StepFunctions
 from millrace.storage.dynamodb_failed_records import DynamoFailedRecords
@@ -17,6 +17,7 @@ from millrace.storage.dynamodb_resources import DynamoResources
 from millrace.storage.dynamodb_runs import DynamoRuns
 from millrace.storage.s3_blobs import S3Blobs
 from millrace.storage.ssm_secrets import SsmSecrets
+from millrace.targets import Targets
 from millrace.usecases.context import Context
 
 _CLIENT = ClientConfig(
@@ -31,7 +32,16 @@ def now() -> datetime:
 
 def new_id(prefix: str) -> str:
     """The id factory: a ULID, which sorts by the time of its making, behind a type prefix."""
+    from ulid import ULID  # noqa: PLC0415 - most requests make no id
+
     return f"{prefix}_{ULID()}"
+
+
+def scratch() -> Scratch:
+    """Stores in memory; imported for tests of flows, which few requests are."""
+    from millrace.storage.memory import scratch as stores  # noqa: PLC0415 - see above
+
+    return stores()
 
 
 def aws_context(config: Config) -> Context:
@@ -42,7 +52,11 @@ def aws_context(config: Config) -> Context:
     """
     endpoint = config.endpoint_url or None
     dynamodb = cache(lambda: boto3.client("dynamodb", config=_CLIENT, endpoint_url=endpoint))
-    s3 = cache(lambda: boto3.client("s3", config=_CLIENT, endpoint_url=endpoint))
+    # Addresses are signed by version 4 everywhere; some regions take no other.
+    # They name the bucket's region: a global name is redirected, and the signature is of one host.
+    style: Literal["auto", "virtual"] = "virtual" if endpoint is None else "auto"
+    signed = _CLIENT.merge(ClientConfig(signature_version="s3v4", s3={"addressing_style": style}))
+    s3 = cache(lambda: boto3.client("s3", config=signed, endpoint_url=endpoint))
     ssm = cache(lambda: boto3.client("ssm", config=_CLIENT, endpoint_url=endpoint))
     step_functions = cache(
         lambda: boto3.client("stepfunctions", config=_CLIENT, endpoint_url=endpoint)
@@ -62,4 +76,5 @@ def aws_context(config: Config) -> Context:
         targets=Targets(config.run_step_arn, config.lifecycle_arn),
         clock=now,
         new_id=new_id,
+        scratch=scratch,
     )

@@ -30,12 +30,12 @@ from millrace.compiler.model import (
     FlowRetry,
     Retry,
     Step,
-    Targets,
 )
 from millrace.compiler.pipeline import Compiled, compile_flow
 from millrace.compiler.read import read_definition, read_durations
 from millrace.compiler.rules import check
 from millrace.compiler.validate import validate_asl
+from millrace.targets import Targets
 
 __all__ = [
     "CompileError",

@@ -18,7 +18,7 @@ The frame is a Parallel because only a Parallel can catch for many states at onc
 """
 
 from millrace.compiler.graph import Graph
-from millrace.compiler.model import Definition, Step, Targets
+from millrace.compiler.model import Definition, Step
 from millrace.compiler.plan import Fork, Leaf, Plan, Series
 from millrace.compiler.rules import EXPRESS_SECONDS, default_max_delay
 from millrace.compiler.states import (
@@ -32,6 +32,7 @@ from millrace.compiler.states import (
     State,
     Task,
 )
+from millrace.targets import Targets
 
 INVOKE = "arn:aws:states:::lambda:invoke"
 INVOKE_AND_WAIT = "arn:aws:states:::lambda:invoke.waitForTaskToken"

@@ -70,14 +70,6 @@ class Definition:
 
 
 @dataclass(frozen=True, slots=True)
-class Targets:
-    """The functions a machine calls: ARNs when deploying, placeholders in a preview."""
-
-    run_step_arn: str = "${RunStepFunctionArn}"
-    lifecycle_arn: str = "${LifecycleFunctionArn}"
-
-
-@dataclass(frozen=True, slots=True)
 class Finding:
     """One fault of a flow: what is wrong, where (a JSON pointer), and what to do about it."""
 

@@ -9,11 +9,12 @@ from millrace.compiler.durations import all_known, estimate, scenarios
 from millrace.compiler.emit import emit
 from millrace.compiler.graph import Graph, build_graph
 from millrace.compiler.measure import critical_path, makespan
-from millrace.compiler.model import CompileError, Definition, MachineType, Targets
+from millrace.compiler.model import CompileError, Definition, MachineType
 from millrace.compiler.plan import Plan, make_plan
 from millrace.compiler.rules import check
 from millrace.compiler.states import Machine
 from millrace.compiler.validate import validate_asl
+from millrace.targets import Targets
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,14 +48,14 @@ class _Figure:
         expression = None if text is None else compile_expression(text).bound(values)
         return cls(name, _FOLDS[aggregate.function], expression)
 
-    def added(self, accumulator: Json, record: Record) -> Json:
+    def added(self, accumulator: Json, record: Record, *, is_plain: bool) -> Json:
         """The accumulator with this record in it.
 
         A count without an expression takes every record, one with it those that have a value.
         """
         if self.expression is None:
             return self.fold.add(accumulator, None)
-        value = self.expression.evaluate(record)
+        value = self.expression.evaluate(record, is_plain=is_plain)
         if self.fold is _FOLDS["count"]:
             return accumulator if value is None else self.fold.add(accumulator, value)
         if isinstance(value, bool) or not isinstance(value, int | float):
@@ -80,13 +80,16 @@ class Aggregation:
 
     ignores = False
 
-    def apply(self, record: Record) -> None:
-        """Take a record into its group. Raises RecordError, and then no figure has changed."""
-        values = [expression.evaluate(record) for expression in self._keys.values()]
+    def apply(self, record: Record, *, is_plain: bool = False) -> None:
+        """Take a record into its group. Raises RecordError, and then no figure has changed.
+
+        See Expression.evaluate for `is_plain`.
+        """
+        values = [key.evaluate(record, is_plain=is_plain) for key in self._keys.values()]
         group = json.dumps(values, sort_keys=True)
         before = self._groups.get(group) or [figure.fold.start for figure in self._figures]
         self._groups[group] = [
-            figure.added(accumulator, record)
+            figure.added(accumulator, record, is_plain=is_plain)
             for figure, accumulator in zip(self._figures, before, strict=True)
         ]
 

@@ -1,6 +1,7 @@
 """Requests in the name of a connection: its address, its headers, and who may see its secrets."""
 
 from collections.abc import Callable, Iterable, Mapping
+from copy import copy
 from dataclasses import replace
 from http import HTTPStatus
 from urllib.parse import urlencode
@@ -40,7 +41,14 @@ class ConnectionClient:
         self._http = http
         self._private = PrivateTexts(private)
         """What actions send that nobody may be told."""
+        self._defaults: Mapping[str, str] = _DEFAULT_HEADERS
         self._origin = _origin(_http_address(connection.base_url))
+
+    def accepting(self, media_types: str) -> "ConnectionClient":
+        """A client that asks for these, unless the connection's own headers say more."""
+        other = copy(self)
+        other._defaults = {**_DEFAULT_HEADERS, "Accept": media_types}  # noqa: SLF001 - its own
+        return other
 
     def url(self, path: str, query: Mapping[str, str] | None = None) -> str:
         """The address of a path under the connection's base, which may hold a query already.
@@ -60,13 +68,14 @@ class ConnectionClient:
         *,
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
+        is_stream: bool = False,
     ) -> T:
         """What the decoder makes of the answer; see HttpClient.fetch for what it raises.
 
         To another origin than the connection's neither headers nor credentials are sent. Raises
-        StepFailed for an address that is not plain HTTP.
+        StepFailed for an address that is not plain HTTP, or where a body would leave the origin.
         """
-        request = HttpRequest(method, url, body=body)
+        request = HttpRequest(method, url, body=body, is_stream=is_stream)
         try:
             return self._http.fetch(self._prepared(request, headers), decode)
         except ResponseRejected as error:
@@ -99,9 +108,14 @@ class ConnectionClient:
 
     def _prepared(self, request: HttpRequest, headers: Mapping[str, str] | None) -> HttpRequest:
         if not self._is_own(request.url):
+            if request.body is not None:
+                raise StepFailed(
+                    "foreignLink",
+                    f"a link leads to {request.host}, where the request's body is not sent",
+                )
             url = self._credentials.bare(request.url)
-            return self._private.guarded(replace(request, url=url, headers=_DEFAULT_HEADERS))
-        own = merged_headers(_DEFAULT_HEADERS, self._connection.headers, headers or {})
+            return self._private.guarded(replace(request, url=url, headers=self._defaults))
+        own = merged_headers(self._defaults, self._connection.headers, headers or {})
         shown = replace(request, url=self._private.shown(request.url), headers=own)
         return self._private.guarded(self._credentials.applied(shown))
 

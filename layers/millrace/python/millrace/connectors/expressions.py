@@ -6,6 +6,7 @@ changed; here such an integer passes through untouched or the record is refused.
 
 import math
 from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final
@@ -13,6 +14,7 @@ from typing import Final
 import jsonatapy
 
 from millrace.domain.base import Json, Record
+from millrace.domain.quick_json import dump
 from millrace.domain.records import RecordError
 from millrace.domain.run_values import NO_VALUES, RunValues, names_beside_records
 
@@ -63,13 +65,14 @@ class Expression:
             )
         return replace(self, _bindings=bindings)
 
-    def evaluate(self, record: Record) -> Json:
+    def evaluate(self, record: Record, *, is_plain: bool = False) -> Json:
         """The expression's value on a record; None where that is undefined.
 
-        Raises RecordError if evaluation fails or takes too much, if the value is not JSON, or if
-        it needs something of the record that the engine cannot hold exactly.
+        `is_plain` says that the record holds no large integer, as `are_plain` found for many at
+        once. Raises RecordError if evaluation fails or takes too much, if the value is not JSON, or
+        if it needs something of the record that the engine cannot hold exactly.
         """
-        if not _holds_large_integer(record):
+        if is_plain or not _holds_large_integer(record):
             return self._evaluate(record)
         try:
             return _unwrap(self._evaluate(_wrap(record)))
@@ -84,7 +87,7 @@ class Expression:
             raise RecordError(code, str(error)) from error
         except TypeError as error:
             raise _not_exact(error) from error
-        if _holds_non_finite(value):
+        if value is not True and value is not False and _holds_non_finite(value):
             raise RecordError("notJson", "the expression's value holds an infinite number or NaN")
         return value
 
@@ -199,34 +202,44 @@ def _not_exact(error: TypeError) -> RecordError:
     )
 
 
+_DIGITS: Final = bytes.maketrans(b"123456789", b"000000000")
+_MANY_DIGITS: Final = b"0" * len(str(EXACT_INTEGER_MAX))
+
+
+def are_plain(records: Sequence[Record]) -> bool:
+    """Whether surely none of the records holds a large integer: their JSON has no such digits."""
+    try:
+        return _MANY_DIGITS not in dump(records).translate(_DIGITS)
+    except RecursionError:
+        return False
+
+
 # The two scans below see every value of every record, hence loops without calls.
 
 
 def _holds_large_integer(value: Json) -> bool:
-    pending = [value]
+    pending = [value if type(value) is dict else [value]]
     while pending:
         value = pending.pop()
-        kind = type(value)
-        if kind is int:
-            if not -EXACT_INTEGER_MAX <= value <= EXACT_INTEGER_MAX:
-                return True
-        elif kind is dict:
-            pending.extend(value.values())
-        elif kind is list:
-            pending.extend(value)
+        for member in value.values() if type(value) is dict else value:
+            kind = type(member)
+            if kind is int:
+                if not -EXACT_INTEGER_MAX <= member <= EXACT_INTEGER_MAX:
+                    return True
+            elif kind is dict or kind is list:
+                pending.append(member)
     return False
 
 
 def _holds_non_finite(value: Json) -> bool:
-    pending = [value]
+    pending = [value if type(value) is dict else [value]]
     while pending:
         value = pending.pop()
-        kind = type(value)
-        if kind is float:
-            if not math.isfinite(value):
-                return True
-        elif kind is dict:
-            pending.extend(value.values())
-        elif kind is list:
-            pending.extend(value)
+        for member in value.values() if type(value) is dict else value:
+            kind = type(member)
+            if kind is float:
+                if not math.isfinite(member):
+                    return True
+            elif kind is dict or kind is list:
+                pending.append(member)
     return False

@@ -1,18 +1,41 @@
 """Reads records from a system over HTTP, page by page, so that any number of them fits."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Protocol
-from urllib.parse import urljoin
+from http import HTTPStatus
 
+from millrace import limits
 from millrace.connectors import json_documents
+from millrace.connectors.answer_types import ACCEPTED, charset_of
 from millrace.connectors.connection_client import ConnectionClient
+from millrace.connectors.element_readers import too_large
+from millrace.connectors.exact_json import ExactDecoder
 from millrace.connectors.http_client import ResponseRejected
-from millrace.connectors.http_messages import HttpResponse
-from millrace.domain.action import ExportAction, HttpExport, NextLinkPagination, OffsetPagination
+from millrace.connectors.http_messages import HttpResponse, merged_headers
+from millrace.connectors.pagers import Told, pager_of
+from millrace.connectors.streamed_answers import fingerprint, parts
+from millrace.domain.action import ExportAction
 from millrace.domain.base import Json, Record
 from millrace.domain.errors import StepFailed
-from millrace.domain.records import ExportPage, RecordFailure
+from millrace.domain.quick_json import dump
+from millrace.domain.records import ExportPage, RecordError, RecordFailure
+
+
+@dataclass(frozen=True, slots=True)
+class _Cursor:
+    """Where an export goes on, small and as JSON, so that a checkpoint can hold it."""
+
+    place: Json = None
+    """The pager's word for the answer to ask for."""
+    answers: int = 0
+    """How many came before it."""
+    seen: int = 0
+    """How many records those held."""
+    skip: int = 0
+    """How many of its own records were handed on already."""
+    last: str | None = None
+    """A digest of the last of these."""
 
 
 class HttpExporter:
@@ -20,8 +43,11 @@ class HttpExporter:
 
     def __init__(self, work: ExportAction, client: ConnectionClient) -> None:
         self._export = work.http
-        self._client = client
-        self._pager = _pager(work.http, client)
+        self._client = client.accepting(ACCEPTED[work.http.format])
+        self._pager = pager_of(work.http, client.bare)
+        self._decoder = ExactDecoder()
+        self._before: object = None
+        """What the answer before held, if it held anything: the same twice is no progress."""
 
     def pages(self, cursor: Json | None = None) -> Iterator[ExportPage]:
         """The pages from a cursor on, each fetched when it is asked for; None: from the start.
@@ -29,31 +55,70 @@ class HttpExporter:
         Raises StepFailed, StepTransient or StepThrottled; the pages before stay good, and the
         cursor of the last one is where to try again.
         """
+        read = self._whole if self._export.format == "json" else self._streamed
         while True:
-            page = self._page(cursor)
-            yield page
-            if page.next_cursor is None:
+            for page in read(_Cursor() if cursor is None else _Cursor(**cursor)):
+                yield page
+                cursor = page.next_cursor
+            if cursor is None:
                 return
-            cursor = page.next_cursor
 
-    def _page(self, cursor: Json | None) -> ExportPage:
-        url = self._pager.url(cursor)
+    def _whole(self, here: _Cursor) -> Iterator[ExportPage]:
+        """The page that an answer of JSON is."""
+        url, response, document = self._fetch(here)
+        elements = self._elements(document) if response.status != HTTPStatus.NO_CONTENT else []
+        self._check_progress(elements or None)
+        read = self._decoder.records(elements)
+        if len(response.body) > limits.RECORD_BYTES:
+            read = [_of_size(element) for element in read]
+        page = _page(read)
+        told = Told(document, response.headers, url, len(elements), here.seen + len(elements))
+        yield replace(page, next_cursor=self._next(here, told))
+
+    def _streamed(self, here: _Cursor) -> Iterator[ExportPage]:
+        """The pages that an answer of records one after the other makes."""
+        url, response, _ = self._fetch(here)
+        held = None if self._export.pagination is None else fingerprint(response)
+        count = here.skip
+        for part in parts(self._export, response, here.skip, here.last):
+            if count == here.skip:
+                self._check_progress(held if part.elements else None)
+            count += len(part.elements)
+            if part.is_last:
+                told = Told(None, response.headers, url, count, here.seen + count)
+                next_cursor = self._next(here, told)
+            else:
+                next_cursor = asdict(replace(here, skip=count, last=part.digest()))
+            yield replace(_page(part.elements), next_cursor=next_cursor)
+
+    def _fetch(self, here: _Cursor) -> tuple[str, HttpResponse, Json]:
+        """An answer: where it came from, and the document that it holds if it is JSON."""
+        export = self._export
+        ask = self._pager.ask(here.place)
+        url = ask.url or self._client.url(export.path, ask.query)
+        headers: dict[str, str] = {}
+        body = None
+        if ask.body is not None:
+            headers["Content-Type"] = "application/json"
+            body = json.dumps(ask.body).encode()
         try:
-            document = self._client.fetch(
-                self._export.method, url, _document, headers=self._export.headers
+            response, document = self._client.fetch(
+                export.method,
+                url,
+                self._decoded,
+                headers=merged_headers(headers, export.headers, ask.headers),
+                body=body,
+                is_stream=export.format != "json",
             )
         except ResponseRejected as error:
             raise StepFailed(f"http{error.status}", error.message) from error
-        elements = self._elements(document)
-        records: list[Record] = []
-        failures: list[RecordFailure] = []
-        for index, element in enumerate(elements):
-            if isinstance(element, dict):
-                records.append(element)
-            else:
-                message = f"a record is an object; this is {json_documents.describe(element)}"
-                failures.append(RecordFailure(index, "notAnObject", message))
-        return ExportPage(records, failures, self._pager.next(cursor, document, len(elements)))
+        return url, response, document
+
+    def _decoded(self, response: HttpResponse) -> tuple[HttpResponse, Json]:
+        if self._export.format != "json" or response.status == HTTPStatus.NO_CONTENT:
+            return response, None
+        charset = charset_of(response, "json")
+        return response, self._decoder.answer(response.body, charset)
 
     def _elements(self, document: Json) -> list[Json]:
         path = self._export.records_path
@@ -70,126 +135,36 @@ class HttpExporter:
             )
         return elements
 
-
-def _document(response: HttpResponse) -> Json:
-    return json_documents.parse(response.body)
-
-
-class _Pager(Protocol):
-    """One way of asking for the next page."""
-
-    def url(self, cursor: Json | None) -> str:
-        """The address of the page at a cursor; None is the first page."""
-        ...
-
-    def next(self, cursor: Json | None, document: Json, elements: int) -> Json | None:
-        """The cursor after this page; None if it was the last."""
-        ...
-
-
-def _pager(export: HttpExport, client: ConnectionClient) -> _Pager:
-    match export.pagination:
-        case OffsetPagination() as pagination:
-            return _OffsetPager(pagination, export, client)
-        case NextLinkPagination() as pagination:
-            return _NextLinkPager(pagination, client.url(export.path, export.query), client)
-        case None:
-            return _OnePage(client.url(export.path, export.query))
-
-
-@dataclass(frozen=True, slots=True)
-class _OnePage:
-    first_url: str
-
-    def url(self, cursor: Json | None) -> str:  # noqa: ARG002 - the port's signature
-        return self.first_url
-
-    def next(self, cursor: Json | None, document: Json, elements: int) -> None:
-        """The only page is the last."""
-
-
-@dataclass(frozen=True, slots=True)
-class _OffsetPager:
-    """The cursor is `{"offset": records read so far}`."""
-
-    pagination: OffsetPagination
-    export: HttpExport
-    client: ConnectionClient
-
-    def url(self, cursor: Json | None) -> str:
-        place = {
-            self.pagination.offset_parameter: str(_offset(cursor)),
-            self.pagination.limit_parameter: str(self.pagination.limit),
-        }
-        return self.client.url(self.export.path, {**self.export.query, **place})
-
-    def next(self, cursor: Json | None, document: Json, elements: int) -> Json | None:  # noqa: ARG002 - the port's signature
-        limit = self.pagination.limit
-        if elements > limit:
+    def _check_progress(self, held: object) -> None:
+        """Refuse an answer like the one before; one without records may be repeated."""
+        if held is not None and held == self._before:
             raise StepFailed(
-                "limitIgnored",
-                f"the answer holds {elements} records where {limit} were asked for; "
-                f"the system does not take '{self.pagination.limit_parameter}'",
+                "pageLoop",
+                "two pages in a row hold the same records; "
+                "does the system take the parameters of the pagination?",
             )
-        return {"offset": _offset(cursor) + elements} if elements == limit else None
+        self._before = held
 
-
-def _offset(cursor: Json | None) -> int:
-    return 0 if cursor is None else int(cursor["offset"])
-
-
-@dataclass(frozen=True, slots=True)
-class _LinkCursor:
-    """A link, and enough of the way to it to notice that it goes in a circle.
-
-    Brent's algorithm ("An improved Monte Carlo factorization algorithm", BIT 20, 1980): compare
-    each link with one remembered link, and remember the current one after 1, 2, 4, 8... steps.
-    A page that links to itself is noticed at once, a longer circle after at most three rounds of
-    it and of the way to it; the cursor stays small however long the export is.
-    """
-
-    url: str
-    remembered: str
-    steps: int = 0
-    power: int = 1
-
-    def to(self, url: str) -> "_LinkCursor":
-        if url == self.remembered:
-            raise StepFailed("pageLoop", "the link to the next page leads back to an earlier page")
-        if self.steps + 1 == self.power:
-            return _LinkCursor(url, remembered=url, power=self.power * 2)
-        return replace(self, url=url, steps=self.steps + 1)
-
-
-@dataclass(frozen=True, slots=True)
-class _NextLinkPager:
-    pagination: NextLinkPagination
-    first_url: str
-    client: ConnectionClient
-
-    def url(self, cursor: Json | None) -> str:
-        return self._at(cursor).url
-
-    def next(self, cursor: Json | None, document: Json, elements: int) -> Json | None:  # noqa: ARG002 - the port's signature
-        path = self.pagination.next_link_path
-        try:
-            link = json_documents.resolve(document, path)
-        except LookupError:
+    def _next(self, here: _Cursor, told: Told) -> Json:
+        pagination = self._export.pagination
+        if pagination is None or here.answers + 1 == pagination.max_pages:
             return None
-        if not link:
-            return None
-        if not isinstance(link, str):
-            found = json_documents.describe(link)
-            raise StepFailed("badLink", f"at nextLinkPath '{path}' is {found}, not an address")
-        here = self._at(cursor)
-        try:
-            # The cursor is stored, so a key that the receiver put into the link is not in it.
-            url = self.client.bare(urljoin(here.url, link))
-        except ValueError as error:
-            raise StepFailed("badLink", f"the link at '{path}' is not an address") from error
-        return asdict(here.to(url))
+        place = self._pager.next(here.place, told)
+        return None if place is None else asdict(_Cursor(place, here.answers + 1, told.seen))
 
-    def _at(self, cursor: Json | None) -> _LinkCursor:
-        if cursor is None:
-            return _LinkCursor(self.first_url, remembered=self.first_url)
-        return _LinkCursor(**cursor)
+
+def _of_size(element: Record | RecordError) -> Record | RecordError:
+    is_large = isinstance(element, dict) and len(dump(element)) > limits.RECORD_BYTES
+    return too_large() if is_large else element
+
+
+def _page(elements: Sequence[Record | RecordError]) -> ExportPage:
+    records = [element for element in elements if isinstance(element, dict)]
+    failures: list[RecordFailure] = []
+    if len(records) < len(elements):
+        failures = [
+            RecordFailure.of(index, element)
+            for index, element in enumerate(elements)
+            if isinstance(element, RecordError)
+        ]
+    return ExportPage(records, failures, None)

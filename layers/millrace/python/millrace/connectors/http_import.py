@@ -5,12 +5,17 @@ from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import Final
 
+from pydantic_core import to_json
+
 from millrace.connectors.connection_client import ConnectionClient
 from millrace.connectors.http_client import ResponseRejected
 from millrace.domain.action import ImportAction
 from millrace.domain.base import Record
 from millrace.domain.errors import StepFailed
 from millrace.domain.records import Origin, RecordError, RecordFailure
+
+_NO_JSON: Final = (b"NaN", b"Infinity")
+"""How `to_json` writes what JSON has no words for; a text may hold the same."""
 
 type KeyFactory = Callable[[Origin, bytes], str]
 """Makes a request's Idempotency-Key from where its first record came from and its body."""
@@ -50,25 +55,36 @@ class HttpImporter:
         Idempotency-Key, whichever try, attempt or retry sends them. Raises StepFailed if the
         receiver refuses any such request, StepTransient or StepThrottled.
         """
-        bodies: dict[int, bytes] = {}
         failures: list[RecordFailure] = []
-        for index, record in enumerate(records):
-            try:
-                bodies[index] = _encoded(record)
-            except RecordError as error:
-                failures.append(RecordFailure.of(index, error))
-        if not bodies:
-            return failures
+        sent: Sequence[int] = range(len(records))
+        body = self._quick_body(records)
+        if body is None:
+            bodies, failures = _each_encoded(records)
+            if not bodies:
+                return failures
+            sent = list(bodies)
+            body = self._joined(list(bodies.values()))
         try:
-            self._send(self._body(list(bodies.values())), origin)
+            self._send(body, origin)
         except ResponseRejected as error:
             if error.status in _MISCONFIGURED:
                 raise StepFailed(f"http{error.status}", error.message) from error
             code = f"http{error.status}"
-            failures += [RecordFailure(index, code, error.message) for index in bodies]
+            failures += [RecordFailure(index, code, error.message) for index in sent]
         return sorted(failures, key=lambda failure: failure.index)
 
-    def _body(self, bodies: list[bytes]) -> bytes:
+    def _quick_body(self, records: Sequence[Record]) -> bytes | None:
+        """All records at once; None if one of them may have to be left out."""
+        try:
+            body = to_json(
+                records[0] if self._import.batch_size is None else records,
+                inf_nan_mode="constants",
+            )
+        except ValueError:
+            return None
+        return None if any(word in body for word in _NO_JSON) else body
+
+    def _joined(self, bodies: list[bytes]) -> bytes:
         if self._import.batch_size is None:
             (body,) = bodies
             return body
@@ -81,6 +97,18 @@ class HttpImporter:
             "Idempotency-Key": self._keys(origin, body),
         }
         self._client.send(self._import.method, self._url, headers=headers, body=body)
+
+
+def _each_encoded(records: Sequence[Record]) -> tuple[dict[int, bytes], list[RecordFailure]]:
+    """The records that can be written, by their place, and why others cannot."""
+    bodies: dict[int, bytes] = {}
+    failures: list[RecordFailure] = []
+    for index, record in enumerate(records):
+        try:
+            bodies[index] = _encoded(record)
+        except RecordError as error:
+            failures.append(RecordFailure.of(index, error))
+    return bodies, failures
 
 
 def _encoded(record: Record) -> bytes:

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from io import BytesIO
+from typing import IO, Protocol
 
 from urllib3.util import parse_url
 
@@ -19,6 +20,8 @@ class HttpRequest:
     """Texts that no message about the exchange may repeat."""
     is_quotable: bool = True
     """Whether messages may show the beginning of what came back."""
+    is_stream: bool = False
+    """Whether a success may be larger than memory: it is then kept in a file."""
 
     @property
     def host(self) -> str:
@@ -33,6 +36,12 @@ class HttpResponse:
     status: int
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
+    file: IO[bytes] | None = field(default=None, repr=False)
+    """In place of the body, for a request that `is_stream`."""
+
+    def open(self) -> IO[bytes]:
+        """The body to be read from its beginning, in a file that is gone when it is closed."""
+        return self.file or BytesIO(self.body)
 
 
 def merged_headers(*layers: Mapping[str, str]) -> dict[str, str]:

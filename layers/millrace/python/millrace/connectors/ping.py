@@ -1,14 +1,13 @@
 """One request in a connection's name, to see whether it works."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from http import HTTPStatus
-from queue import Empty, SimpleQueue
-from threading import Thread
 from typing import Final
 
 from millrace.connectors.connection_client import ConnectionClient
 from millrace.connectors.http_client import HttpClient
 from millrace.connectors.oauth2 import AccessTokens
+from millrace.connectors.patience import within
 from millrace.domain.connection import Connection, PingMethod
 from millrace.domain.errors import StepError
 from millrace.domain.ports import Pong
@@ -44,7 +43,7 @@ def ping(
         return _told(method, connection.base_url.split("/")[2], response.status)
 
     late = Pong(None, "timedOut", f"no whole answer within {seconds:.0f} s")
-    return _within(seconds, carry_out, late)
+    return within(seconds, carry_out, late)
 
 
 def _told(method: str, host: str, status: int) -> Pong:
@@ -55,27 +54,3 @@ def _told(method: str, host: str, status: int) -> Pong:
         return Pong(status, "redirected", f"{message}; redirects are not followed")
     hint = _HINTS.get(HTTPStatus(status)) if status in HTTPStatus else None
     return Pong(status, f"http{status}", f"{message}: {hint}" if hint else message)
-
-
-def _within[T](seconds: float, work: Callable[[], T], otherwise: T) -> T:
-    """What the work gives in time.
-
-    Each exchange has a time-out of its own, but several may follow each other, and neither name
-    resolution nor trying one address after the other is bounded by it.
-    """
-    results: SimpleQueue[T | BaseException] = SimpleQueue()
-
-    def run() -> None:
-        try:
-            results.put(work())
-        except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
-            results.put(error)
-
-    Thread(target=run, daemon=True).start()
-    try:
-        result = results.get(timeout=seconds)
-    except Empty:
-        return otherwise
-    if isinstance(result, BaseException):
-        raise result
-    return result

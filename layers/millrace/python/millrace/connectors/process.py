@@ -1,6 +1,6 @@
 """Changes records by a process's operations, batch after batch, in bounded memory."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -8,6 +8,7 @@ from millrace.connectors.aggregates import Aggregation
 from millrace.connectors.expressions import (
     Expression,
     ExpressionError,
+    are_plain,
     compile_expression,
     is_truthy,
 )
@@ -37,7 +38,7 @@ class Pipeline:
             raise StepFailed(error.code, error.message) from error
         self._timeouts = 0
 
-    def feed(self, records: Iterable[Record]) -> Batch:
+    def feed(self, records: Sequence[Record]) -> Batch:
         """What comes out for these records; the index of a failure counts them.
 
         Raises StepFailed when an expression keeps running out of time.
@@ -71,15 +72,16 @@ class Pipeline:
         for aggregation, groups in zip(aggregations, state, strict=True):
             aggregation.restore(groups)
 
-    def _through(self, stages: Sequence["_Stage"], records: Iterable[Record]) -> Batch:
+    def _through(self, stages: Sequence["_Stage"], records: Sequence[Record]) -> Batch:
         out: list[Record] = []
         ignored = 0
         failures: list[RecordFailure] = []
+        is_plain = are_plain(records)
         for index, record in enumerate(records):
             current = record
             try:
                 for stage in stages:
-                    changed = stage.apply(current)
+                    changed = stage.apply(current, is_plain=is_plain and current is record)
                     if changed is None:
                         ignored += stage.ignores
                         break
@@ -108,8 +110,11 @@ class _Stage(Protocol):
         """Whether a record that goes no further counts as ignored."""
         ...
 
-    def apply(self, record: Record) -> Record | None:
-        """The record that goes on; None if none does. Raises RecordError."""
+    def apply(self, record: Record, *, is_plain: bool) -> Record | None:
+        """The record that goes on; None if none does. Raises RecordError.
+
+        See Expression.evaluate for `is_plain`.
+        """
         ...
 
 
@@ -128,8 +133,9 @@ class _Filter:
     expression: Expression
     ignores: bool = True
 
-    def apply(self, record: Record) -> Record | None:
-        return record if is_truthy(self.expression.evaluate(record)) else None
+    def apply(self, record: Record, *, is_plain: bool) -> Record | None:
+        value = self.expression.evaluate(record, is_plain=is_plain)
+        return record if value is True or is_truthy(value) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +143,8 @@ class _Map:
     expression: Expression
     ignores: bool = False
 
-    def apply(self, record: Record) -> Record:
-        value = self.expression.evaluate(record)
+    def apply(self, record: Record, *, is_plain: bool) -> Record:
+        value = self.expression.evaluate(record, is_plain=is_plain)
         if isinstance(value, dict):
             return value
         found = "nothing" if value is None else describe(value)

@@ -12,10 +12,7 @@ from typing import TYPE_CHECKING
 from millrace import limits
 from millrace.domain.action import ExportAction, ImportAction, ProcessAction
 from millrace.domain.base import Json, Record
-from millrace.domain.connection import Connection, PingMethod
-from millrace.domain.ports import Pong
-from millrace.domain.records import Origin
-from millrace.domain.run_values import RunValues, TemplateKind
+from millrace.domain.ports import Exporter, Pong, Unsent
 
 if TYPE_CHECKING:
     from millrace.connectors.connection_client import ConnectionClient
@@ -24,6 +21,9 @@ if TYPE_CHECKING:
     from millrace.connectors.http_import import HttpImporter
     from millrace.connectors.oauth2 import AccessTokens
     from millrace.connectors.process import Pipeline
+    from millrace.domain.connection import Connection, PingMethod
+    from millrace.domain.records import Origin
+    from millrace.domain.run_values import RunValues, TemplateKind
 
 
 class HttpConnectors:
@@ -46,7 +46,7 @@ class HttpConnectors:
         return AccessTokens(self._http.clock)
 
     def _client(
-        self, connection: Connection, secrets: Mapping[str, str], private: Iterable[str]
+        self, connection: "Connection", secrets: Mapping[str, str], private: Iterable[str]
     ) -> "ConnectionClient":
         from millrace.connectors.connection_client import ConnectionClient
 
@@ -62,13 +62,13 @@ class HttpConnectors:
             return str(error)
         return None
 
-    def check_template(self, kind: TemplateKind, text: str) -> str | None:
+    def check_template(self, kind: "TemplateKind", text: str) -> str | None:
         """What is wrong with a template, if anything."""
         from millrace.connectors.rendering import check_template
 
         return check_template(kind, text)
 
-    def matches(self, expression: str, record: Record, values: RunValues) -> bool:
+    def matches(self, expression: str, record: Record, values: "RunValues") -> bool:
         """Whether a filter lets a record through. Raises RecordError if it cannot say."""
         from millrace.connectors.expressions import matches
 
@@ -83,9 +83,9 @@ class HttpConnectors:
     def exporter(
         self,
         work: ExportAction,
-        connection: Connection,
+        connection: "Connection",
         secrets: Mapping[str, str],
-        values: RunValues,
+        values: "RunValues",
     ) -> "HttpExporter":
         """The reader of an export, its templates filled in."""
         from millrace.connectors.http_export import HttpExporter
@@ -98,10 +98,10 @@ class HttpConnectors:
     def importer(
         self,
         work: ImportAction,
-        connection: Connection,
+        connection: "Connection",
         secrets: Mapping[str, str],
-        values: RunValues,
-        request_key: Callable[[Origin, bytes], str],
+        values: "RunValues",
+        request_key: "Callable[[Origin, bytes], str]",
     ) -> "HttpImporter":
         """The writer of an import; `request_key` names a request by its origin and body."""
         from millrace.connectors.http_import import HttpImporter
@@ -111,14 +111,64 @@ class HttpConnectors:
         client = self._client(connection, secrets, filled.private)
         return HttpImporter(work.model_copy(update={"http": filled.http}), client, request_key)
 
-    def process(self, work: ProcessAction, values: RunValues) -> "Pipeline":
+    def process(self, work: ProcessAction, values: "RunValues") -> "Pipeline":
         """The operations of a process."""
         from millrace.connectors.process import Pipeline
 
         return Pipeline(work.operations, values)
 
+    def sampler(
+        self,
+        work: ExportAction,
+        connection: "Connection",
+        secrets: Mapping[str, str],
+        values: "RunValues",
+        seconds: float,
+        hide: Callable[[Iterable[str]], None],
+    ) -> Exporter:
+        """A reader for tests: it asks once for each page, and waits so long for it."""
+        from millrace.connectors.connection_client import ConnectionClient
+        from millrace.connectors.http_client import HttpClient
+        from millrace.connectors.http_export import HttpExporter
+        from millrace.connectors.rehearsal import HidingTransport, Sampler
+        from millrace.connectors.rendering import rendered
+        from millrace.connectors.transport import Urllib3Transport
+
+        filled = rendered(work.http, values)
+        hide(filled.private)
+        http = HttpClient(HidingTransport(Urllib3Transport(seconds), hide), tries=1)
+        client = ConnectionClient(
+            connection, secrets, self._given or http, self._tokens, filled.private
+        )
+        exporter = HttpExporter(work.model_copy(update={"http": filled.http}), client)
+        return Sampler(exporter, seconds)
+
+    def preview(
+        self,
+        work: ImportAction,
+        connection: "Connection",
+        values: "RunValues",
+        request_key: "Callable[[Origin, bytes], str]",
+        note: Callable[[Unsent], None],
+        hide: Callable[[Iterable[str]], None],
+    ) -> "HttpImporter":
+        """A writer for tests: it sends nothing, and tells `note` what it would send."""
+        from millrace.connectors.connection_client import ConnectionClient
+        from millrace.connectors.http_client import HttpClient
+        from millrace.connectors.http_import import HttpImporter
+        from millrace.connectors.rehearsal import NotingTransport
+        from millrace.connectors.rendering import rendered
+        from millrace.domain.authentication import NoAuth
+
+        filled = rendered(work.http, values)
+        # Without authentication, no credential can be in what is noted.
+        bare = connection.model_copy(update={"auth": NoAuth()})
+        http = HttpClient(NotingTransport(note, hide))
+        client = ConnectionClient(bare, {}, http, self._tokens, filled.private)
+        return HttpImporter(work.model_copy(update={"http": filled.http}), client, request_key)
+
     def ping(
-        self, connection: Connection, secrets: Mapping[str, str], method: PingMethod, path: str
+        self, connection: "Connection", secrets: Mapping[str, str], method: "PingMethod", path: str
     ) -> Pong:
         """What became of one request, tried once and with little patience."""
         from millrace.connectors.http_client import HttpClient

@@ -38,54 +38,95 @@ def rendered[H: (HttpExport, HttpImport)](http: H, values: RunValues) -> Rendere
     Raises StepFailed, with the place in the message, for an expression that fails or has no value,
     and for a value that cannot stand there.
     """
+    filler = _Filler(values)
     update: dict[str, Any] = {}
-    private: list[str] = []
-    for name in sorted(values.secret_names):
-        private += _texts(values.variables[name])
     for template in templates_of(http):
-        text = "".join(_parts(template, values, private))
-        _check(template, text)
         match template.place:
-            case (field,):
-                update[field] = text
-            case (field, key):
-                update.setdefault(field, {})[key] = text
-    return Rendered(http.model_copy(update=update), tuple(private))
+            case (field,) if template.kind is TemplateKind.PATH:
+                update[field] = filler.text(template)
+            case (field, key) if template.kind is not TemplateKind.BODY:
+                update.setdefault(field, {})[key] = filler.text(template)
+    if isinstance(http, HttpExport):
+        update["body"] = filler.document(http.body, (TemplateKind.BODY,))
+    return Rendered(http.model_copy(update=update), tuple(filler.private))
 
 
-def _parts(template: TemplateText, values: RunValues, private: list[str]) -> Iterator[str]:
+class _Filler:
+    """Puts the values of a run into templates, and collects the private texts among them."""
+
+    def __init__(self, values: RunValues) -> None:
+        self._values = values
+        self.private = [
+            text for name in sorted(values.secret_names) for text in _texts(values.variables[name])
+        ]
+
+    def text(self, template: TemplateText) -> str:
+        """What becomes of a template that is text whatever its values are."""
+        text = "".join(self._filled(part, template) for part in _parts(template))
+        _check(template, text)
+        return text
+
+    def document(self, value: Json, place: tuple[str, ...]) -> Json:
+        """What becomes of JSON; a text that is one expression becomes its value, of any type."""
+        match value:
+            case dict():
+                return {
+                    name: self.document(member, (*place, name)) for name, member in value.items()
+                }
+            case list():
+                return [
+                    self.document(member, (*place, str(number)))
+                    for number, member in enumerate(value)
+                ]
+            case str():
+                template = TemplateText(TemplateKind.BODY, place, value)
+                match _parts(template):
+                    case (Slot() as slot,):
+                        return self._value(slot, template)
+                return self.text(template)
+        return value
+
+    def _filled(self, part: str | Slot, template: TemplateText) -> str:
+        if isinstance(part, str):
+            return part
+        text = _as_text(self._value(part, template), part, template)
+        return quote(text, safe="") if template.kind is TemplateKind.PATH else text
+
+    def _value(self, slot: Slot, template: TemplateText) -> Json:
+        is_private = not self._values.secret_names.isdisjoint(slot.names)
+        try:
+            value = slot.expression.evaluate(self._values.named(slot.names))
+        except RecordError as error:
+            # What the engine says may repeat the values that it met.
+            message = "it failed on a secret variable" if is_private else error.message
+            raise _failed(error.code, template, f"{_told(slot)}: {message}") from error
+        if value is None:
+            message = f"{_told(slot)} has no value in this run"
+            raise _failed("templateUndefined", template, message)
+        if is_private:
+            self.private += _texts(value)
+        return value
+
+
+def _parts(template: TemplateText) -> tuple[str | Slot, ...]:
     try:
-        parts = compile_template(template.text).parts
+        return compile_template(template.text).parts
     except TemplateError as error:
         raise _failed("badTemplate", template, str(error)) from error
-    for part in parts:
-        if isinstance(part, str):
-            yield part
-            continue
-        value = _value(part, template, values)
-        if not values.secret_names.isdisjoint(part.names):
-            private.append(value)
-        yield quote(value, safe="") if template.kind is TemplateKind.PATH else value
 
 
-def _value(slot: Slot, template: TemplateText, values: RunValues) -> str:
-    told = f"{{{{ {slot.expression.text} }}}}"
-    try:
-        value = slot.expression.evaluate(values.named(slot.names))
-    except RecordError as error:
-        # What the engine says may repeat the values that it met.
-        hides = not values.secret_names.isdisjoint(slot.names)
-        message = "it failed on a secret variable" if hides else error.message
-        raise _failed(error.code, template, f"{told}: {message}") from error
-    if value is None:
-        raise _failed("templateUndefined", template, f"{told} has no value in this run")
+def _told(slot: Slot) -> str:
+    return f"{{{{ {slot.expression.text} }}}}"
+
+
+def _as_text(value: Json, slot: Slot, template: TemplateText) -> str:
     if isinstance(value, dict | list):
         kind = "an array" if isinstance(value, list) else "an object"
-        message = f"{told} gives {kind}; make a text of it, by $join or $string"
+        message = f"{_told(slot)} gives {kind}; make a text of it, by $join or $string"
         raise _failed("templateNotText", template, message)
     text = value if isinstance(value, str) else json.dumps(value)
     if any(0xD800 <= ord(char) <= 0xDFFF for char in text):  # noqa: PLR2004 - surrogates
-        raise _failed("templateNotText", template, f"{told} gives text that is not Unicode")
+        raise _failed("templateNotText", template, f"{_told(slot)} gives text that is not Unicode")
     return text
 
 
@@ -134,5 +175,6 @@ def _header_fault(text: str) -> str | None:
 _FAULTS: Final[dict[TemplateKind, Callable[[str], str | None]]] = {
     TemplateKind.PATH: _path_fault,
     TemplateKind.QUERY: lambda _: None,
+    TemplateKind.BODY: lambda _: None,
     TemplateKind.HEADER: _header_fault,
 }

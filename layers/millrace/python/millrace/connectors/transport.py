@@ -8,8 +8,10 @@ import socket
 import ssl
 import time
 import zlib
-from collections.abc import Buffer
-from typing import Final, Protocol
+from collections.abc import Buffer, Iterator
+from http import HTTPStatus
+from tempfile import SpooledTemporaryFile
+from typing import IO, Final, Protocol
 
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -25,6 +27,8 @@ from millrace import limits
 from millrace.connectors.http_messages import HttpRequest, HttpResponse, TransportError
 
 _CHUNK_BYTES: Final = 65_536
+_IN_MEMORY_BYTES: Final = 1_000_000
+"""A stream up to this size needs no file."""
 
 
 class Urllib3Transport:
@@ -34,28 +38,34 @@ class Urllib3Transport:
         self,
         timeout_seconds: float = limits.OUTBOUND_TIMEOUT_SECONDS,
         body_bytes_max: int = limits.OUTBOUND_BODY_BYTES,
+        *,
+        stream_seconds: float = limits.OUTBOUND_STREAM_SECONDS,
+        stream_bytes_max: int = limits.OUTBOUND_STREAM_BYTES,
     ) -> None:
         self._timeout_seconds = timeout_seconds
         self._body_bytes_max = body_bytes_max
+        self._stream_seconds = stream_seconds
+        self._stream_bytes_max = stream_bytes_max
         self._pools = urllib3.PoolManager(retries=False)
         _keep_addresses_out_of_logs()
         self._pools.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
 
     def exchange(self, request: HttpRequest) -> HttpResponse:
         """See Transport. Time runs from connecting to the last byte of the body."""
+        seconds = self._stream_seconds if request.is_stream else self._timeout_seconds
         try:
             response = self._pools.request(
                 request.method,
                 request.url,
                 body=request.body,
-                headers={"Accept-Encoding": "gzip", **request.headers},
-                timeout=urllib3.Timeout(total=self._timeout_seconds),
+                headers={"Accept-Encoding": "gzip, deflate", **request.headers},
+                timeout=urllib3.Timeout(total=seconds),
                 redirect=False,
                 preload_content=False,
                 decode_content=False,
             )
             try:
-                body = self._body(response)
+                answer = self._answer(response, is_stream=request.is_stream)
             except BaseException:
                 # What is left of the answer must not be taken for the next one.
                 response.close()
@@ -63,35 +73,89 @@ class Urllib3Transport:
             response.release_conn()
         except (HTTPError, OSError, ValueError, EOFError, zlib.error) as error:
             raise _classified(error) from error
+        return answer
+
+    def _answer(self, response: urllib3.BaseHTTPResponse, *, is_stream: bool) -> HttpResponse:
         headers = {name.lower(): response.headers[name] for name in response.headers}
+        is_success = HTTPStatus(200) <= response.status < HTTPStatus(300)
+        if is_stream and is_success:
+            file = _stored(_chunks(response, self._stream_bytes_max))
+            return HttpResponse(response.status, headers, b"", file)
+        body = b"".join(_chunks(response, self._body_bytes_max))
         return HttpResponse(response.status, headers, body)
 
-    def _body(self, response: urllib3.BaseHTTPResponse) -> bytes:
-        """The whole body, decompressed here so that no small answer can swell beyond the cap."""
-        encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
-        if encoding == "identity":
-            return self._read(response)
-        if encoding in {"gzip", "x-gzip"}:
-            return self._read(gzip.GzipFile(fileobj=response))
-        raise TransportError(
-            "unknownEncoding",
-            f"the answer is in the encoding '{encoding[:32]}'; only gzip was offered",
-            is_transient=False,
-        )
 
-    def _read(self, source: "_Readable") -> bytes:
-        chunks: list[bytes] = []
-        left = self._body_bytes_max
-        while chunk := source.read(_CHUNK_BYTES):
-            left -= len(chunk)
-            if left < 0:
-                raise TransportError(
-                    "answerTooLarge",
-                    f"the answer is larger than {self._body_bytes_max} bytes",
-                    is_transient=False,
-                )
-            chunks.append(chunk)
-        return b"".join(chunks)
+def _stored(chunks: Iterator[bytes]) -> IO[bytes]:
+    """A file of these bytes, on disk if there are many, which is gone when it is closed."""
+    file = SpooledTemporaryFile(_IN_MEMORY_BYTES)  # noqa: SIM115 - closed by who reads it
+    try:
+        for chunk in chunks:
+            file.write(chunk)
+    except BaseException:
+        file.close()
+        raise
+    file.seek(0)
+    return file
+
+
+def _chunks(response: urllib3.BaseHTTPResponse, bytes_max: int) -> Iterator[bytes]:
+    """The body, decompressed here so that no small answer can swell beyond the cap."""
+    source = _decompressed(response)
+    left = bytes_max
+    while chunk := source.read(_CHUNK_BYTES):
+        left -= len(chunk)
+        if left < 0:
+            raise TransportError(
+                "answerTooLarge",
+                f"the answer is larger than {bytes_max} bytes",
+                is_transient=False,
+            )
+        yield chunk
+
+
+def _decompressed(response: urllib3.BaseHTTPResponse) -> "_Readable":
+    encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
+    match encoding:
+        case "identity" | "":
+            return response
+        case "gzip" | "x-gzip":
+            return gzip.GzipFile(fileobj=response)
+        case "deflate":
+            return _Inflated(response)
+        case _:
+            raise TransportError(
+                "unknownEncoding",
+                f"the answer is in the encoding '{encoding[:32]}'; "
+                "only gzip and deflate were offered",
+                is_transient=False,
+            )
+
+
+class _Inflated:
+    """What `deflate` compressed: in zlib's format (RFC 9110, 8.4.1.2) or, as some send it, bare."""
+
+    def __init__(self, source: "_Readable") -> None:
+        self._source = source
+        self._decompressor: zlib._Decompress | None = None
+        self._waiting = b""
+
+    def read(self, size: int, /) -> bytes:
+        """Some bytes; none at the end. Raises EOFError if that comes too early."""
+        while self._decompressor is None or not self._decompressor.eof:
+            data = self._waiting or self._source.read(_CHUNK_BYTES)
+            if self._decompressor is None:
+                if not data:
+                    return b""
+                is_zlib = data[0] & 0x0F == zlib.DEFLATED
+                bits = zlib.MAX_WBITS if is_zlib else -zlib.MAX_WBITS
+                self._decompressor = zlib.decompressobj(bits)
+            piece = self._decompressor.decompress(data, size)
+            self._waiting = self._decompressor.unconsumed_tail
+            if piece:
+                return piece
+            if not data:
+                raise EOFError
+        return b""
 
 
 def _keep_addresses_out_of_logs() -> None:
@@ -182,7 +246,9 @@ def _classified(error: Exception) -> TransportError:
                 is_transient=not is_refused,
             )
         case gzip.BadGzipFile() | zlib.error():
-            return TransportError("badEncoding", "the answer is not gzip", is_transient=False)
+            return TransportError(
+                "badEncoding", "the answer is not compressed as it says", is_transient=False
+            )
         case ValueError():
             return TransportError(
                 "badRequest", "its address or a header is not valid HTTP", is_transient=False

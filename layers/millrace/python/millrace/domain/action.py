@@ -8,12 +8,15 @@ from millrace import limits
 from millrace.domain.base import (
     Description,
     Expression,
+    Json,
     JsonPointer,
     Model,
     Name,
     Settings,
     StableKey,
 )
+from millrace.domain.formats import CsvFormat, Format, XmlFormat
+from millrace.domain.pagination import Pagination, ParameterName
 from millrace.domain.resource import Resource
 
 Path = Annotated[
@@ -21,29 +24,6 @@ Path = Annotated[
     StringConstraints(pattern=r"^/[^\s#]*$", max_length=2_048),
     Field(description="Appended to the connection's baseUrl."),
 ]
-
-ParameterName = Annotated[str, StringConstraints(pattern=r"^[^\s&=#]+$", max_length=128)]
-
-
-class OffsetPagination(Model):
-    """`?offset=200&limit=100`: ends at a page shorter than `limit`."""
-
-    type: Literal["offset"]
-    offset_parameter: ParameterName = "offset"
-    limit_parameter: ParameterName = "limit"
-    limit: int = Field(default=100, ge=1, le=limits.PAGE_RECORDS)
-
-
-class NextLinkPagination(Model):
-    """Each answer holds the address of the next page; ends where there is none."""
-
-    type: Literal["nextLink"]
-    next_link_path: JsonPointer = Field(
-        default="/next", description="Where in the answer the next page's address stands."
-    )
-
-
-type Pagination = Annotated[OffsetPagination | NextLinkPagination, Field(discriminator="type")]
 
 
 RequestPath = Annotated[
@@ -63,10 +43,45 @@ class HttpExport(Model):
     path: RequestPath
     query: dict[ParameterName, str] = Field(default_factory=dict)
     headers: dict[str, str] = Field(default_factory=dict)
+    body: Json | None = Field(default=None, description="Sent as JSON; POST only.")
+    format: Format = "json"
+    csv: CsvFormat | None = None
+    xml: XmlFormat | None = None
     records_path: JsonPointer = Field(
-        default="", description="Where in the answer the array of records stands."
+        default="", description="Where in the answer, if it is JSON, the array of records stands."
     )
     pagination: Pagination | None = None
+
+    @model_validator(mode="after")
+    def _format_has_its_own_options(self) -> Self:
+        for name, options in (("csv", self.csv), ("xml", self.xml)):
+            if options is not None and self.format != name:
+                msg = f"{name} has no meaning with format {self.format}"
+                raise ValueError(msg)
+        if self.format == "xml" and self.xml is None:
+            msg = "format xml needs xml, with the recordPath to the records"
+            raise ValueError(msg)
+        if self.format != "json" and self.records_path:
+            msg = f"recordsPath has no meaning with format {self.format}"
+            raise ValueError(msg)
+        if self.format != "json" and self.pagination is not None and self.pagination.reads_body:
+            msg = f"in format {self.format} only headers can tell of the next page"
+            raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _body_can_be_sent(self) -> Self:
+        if self.method != "POST" and self.body is not None:
+            msg = "a body needs method POST"
+            raise ValueError(msg)
+        if self.pagination is not None and self.pagination.writes_body:
+            if self.method != "POST":
+                msg = "sendIn body needs method POST"
+                raise ValueError(msg)
+            if not isinstance(self.body, dict | None):
+                msg = "sendIn body needs a body that is an object"
+                raise ValueError(msg)
+        return self
 
 
 class HttpImport(Model):

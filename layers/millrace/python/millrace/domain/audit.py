@@ -18,13 +18,16 @@ type AuditEvent = Literal[
     "versionDeleted",
     "webhookCreated",
     "webhookReplaced",
+    "webhookPatched",
     "webhookDeleted",
     "callbackCreated",
     "callbackReplaced",
+    "callbackPatched",
     "callbackDeleted",
     "cloned",
     "duplicated",
     "connectionReplaced",
+    "imported",
 ]
 
 

@@ -213,6 +213,10 @@ def _countable(steps: object) -> object:
     return steps
 
 
+Steps = Annotated[
+    tuple[Step, ...], Field(max_length=limits.STEPS_READ), BeforeValidator(_countable)
+]
+
 ApiKey = Annotated[SecretStr, Field(min_length=16, max_length=128)]
 
 
@@ -232,9 +236,7 @@ class FlowInput(FlowSettings):
         max_length=limits.API_KEYS_PER_FLOW,
         description="Write-only; left out, those that are there stay.",
     )
-    steps: Annotated[
-        tuple[Step, ...], Field(max_length=limits.STEPS_READ), BeforeValidator(_countable)
-    ] = ()
+    steps: Steps = ()
 
     @model_validator(mode="before")
     @classmethod
@@ -323,6 +325,7 @@ class Version(Resource):
     """A numbered snapshot of a flow's steps: editable while a draft, immutable once deployed."""
 
     prefix: ClassVar[str] = "ver"
+    orders: ClassVar[tuple[str, ...]] = ("createdAt",)
     found_without_parent: ClassVar[bool] = True
 
     flow_id: str

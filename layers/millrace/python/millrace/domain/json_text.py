@@ -4,8 +4,10 @@ import json
 import math
 import re
 from collections import Counter
+from collections.abc import Iterable
 from typing import Final, NoReturn
 
+from millrace import limits
 from millrace.domain.base import Json
 
 _SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
@@ -16,8 +18,9 @@ def parse_json(data: bytes, *, strict: bool = False) -> Json:
 
     Raises:
         ValueError: it is no JSON, it holds NaN or a number beyond what floats hold, or it is nested
-            too deeply; if strict, also if a key appears twice in one object or a text is no Unicode
-            (half a surrogate pair), which parsers read differently.
+            too deeply; if strict, also if it is nested more deeply than a request may be, a key
+            appears twice in one object, or a text is no Unicode (half a surrogate pair), which
+            parsers read differently.
     """
     try:
         value = json.loads(
@@ -33,7 +36,31 @@ def parse_json(data: bytes, *, strict: bool = False) -> Json:
         raise ValueError("it is nested too deeply") from error
     except UnicodeEncodeError as error:
         raise ValueError("it holds half a surrogate pair, which is no Unicode text") from error
+    if strict and is_deep(value):
+        raise ValueError(f"it is nested too deeply, beyond {limits.REQUEST_LEVELS} levels")
     return value
+
+
+def is_deep(value: Json) -> bool:
+    """Whether a value is nested more deeply than a request may be."""
+    level = [value]
+    for _ in range(limits.REQUEST_LEVELS):
+        level = [
+            inner for outer in level for inner in _within(outer) if isinstance(inner, dict | list)
+        ]
+        if not level:
+            return False
+    return True
+
+
+def _within(value: Json) -> Iterable[Json]:
+    match value:
+        case dict():
+            return value.values()
+        case list():
+            return value
+        case _:
+            return ()
 
 
 def _unique(pairs: list[tuple[str, Json]]) -> dict[str, Json]:

@@ -6,15 +6,11 @@ Each port has an adapter for AWS and one in memory; both pass the same contract 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from millrace.domain.action import ExportAction, ImportAction, ProcessAction
 from millrace.domain.base import Json, Record
-from millrace.domain.connection import Connection, PingMethod
-from millrace.domain.failed_record import FailedRecord
 from millrace.domain.flow import MachineKind
-from millrace.domain.metrics import Counted, Grain
-from millrace.domain.records import Batch, ExportPage, Origin, RecordFailure
 from millrace.domain.resource import Resource
 from millrace.domain.run import (
     ANY_RUN,
@@ -26,7 +22,14 @@ from millrace.domain.run import (
     RunOutcome,
     StepRecord,
 )
-from millrace.domain.run_values import RunValues, TemplateKind
+
+if TYPE_CHECKING:
+    # Everything imports the ports, and few requests need these.
+    from millrace.domain.connection import Connection, PingMethod
+    from millrace.domain.failed_record import FailedRecord
+    from millrace.domain.metrics import Counted, Grain
+    from millrace.domain.records import Batch, ExportPage, Origin, RecordFailure
+    from millrace.domain.run_values import RunValues, TemplateKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +79,22 @@ class Ref[R: Resource]:
     parent_id: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class KeyRef[R: Resource]:
+    """Which stable key a resource has, and in which collection."""
+
+    kind: type[R]
+    stable_key: str
+    parent_id: str | None = None
+
+
 class Found:
     """What was there of several resources read at once."""
 
-    def __init__(self, by_ref: Mapping[Ref[Any], Resource]) -> None:
+    def __init__(self, by_ref: Mapping[Ref[Any] | KeyRef[Any], Resource]) -> None:
         self._by_ref = by_ref
 
-    def get[R: Resource](self, ref: Ref[R]) -> R | None:
+    def get[R: Resource](self, ref: Ref[R] | KeyRef[R]) -> R | None:
         """The resource, if there is one."""
         found = self._by_ref.get(ref)
         return found if isinstance(found, ref.kind) else None
@@ -149,6 +161,10 @@ class Resources(Protocol):
         """The resource of the collection that has this stable key, if there is one."""
         ...
 
+    def find_many(self, workspace_id: str, refs: Iterable[KeyRef[Any]]) -> Found:
+        """Several resources by stable key in two reads (two for each 100)."""
+        ...
+
     def page[R: Resource](
         self,
         kind: type[R],
@@ -158,8 +174,12 @@ class Resources(Protocol):
         limit: int = 100,
         cursor: str | None = None,
         newest_first: bool = False,
+        skip: int = 0,
     ) -> Listing[R]:
-        """One page of the collection by time of creation. Raises InvalidRequestError."""
+        """One page of the collection by time of creation. Raises InvalidRequestError.
+
+        Some can be skipped where it begins, if the kind has this order.
+        """
         ...
 
     def browse[R: Resource](
@@ -256,6 +276,10 @@ class Runs(Protocol):
         """Runs of all workspaces that were created before then and are not over."""
         ...
 
+    def unfinished_of(self, workspace_id: str, flow_id: str) -> tuple[Run, ...]:
+        """A flow's runs that are not over; one that began this moment may be left out."""
+        ...
+
     def claim_step(self, key: RunKey, attempt: int, step_id: str, now: datetime) -> StepRecord:
         """Begin a step, or take up one that was interrupted.
 
@@ -281,8 +305,8 @@ class Runs(Protocol):
         ...
 
     def counted(
-        self, workspace_id: str, flow_id: str, grain: Grain, start: datetime, end: datetime
-    ) -> tuple[Counted, ...]:
+        self, workspace_id: str, flow_id: str, grain: "Grain", start: datetime, end: datetime
+    ) -> "tuple[Counted, ...]":
         """What was counted of a flow's runs in the hours or days from `start` to before `end`."""
         ...
 
@@ -298,13 +322,13 @@ class Runs(Protocol):
 class FailedRecords(Protocol):
     """The record errors of flows. Reads are strongly consistent."""
 
-    def put(self, entries: Sequence[FailedRecord]) -> None:
+    def put(self, entries: "Sequence[FailedRecord]") -> None:
         """Note records that failed, in place of what is there under their ids."""
         ...
 
     def get_many(
         self, workspace_id: str, flow_id: str, ids: Iterable[str]
-    ) -> dict[str, FailedRecord]:
+    ) -> "dict[str, FailedRecord]":
         """Those of these errors that are there, by id."""
         ...
 
@@ -317,7 +341,7 @@ class FailedRecords(Protocol):
         step_id: str | None = None,
         limit: int = 100,
         cursor: str | None = None,
-    ) -> Listing[FailedRecord]:
+    ) -> "Listing[FailedRecord]":
         """One page of a flow's or a step's errors: by step, those of the newest runs first.
 
         Raises InvalidRequestError for a cursor that is not ours.
@@ -329,8 +353,8 @@ class FailedRecords(Protocol):
         workspace_id: str,
         flow_id: str,
         ids: Iterable[str],
-        change: Callable[[FailedRecord], FailedRecord],
-    ) -> dict[str, FailedRecord]:
+        change: "Callable[[FailedRecord], FailedRecord]",
+    ) -> "dict[str, FailedRecord]":
         """Replace those that are there by what `change` makes of each; what they are now.
 
         It gives an entry of the next revision, or the entry itself to leave it alone, and may be
@@ -359,6 +383,19 @@ class Blobs(Protocol):
     def get(self, key: str) -> bytes:
         """The bytes under a key. Raises NotFoundError."""
         ...
+
+    def url(self, key: str, expires_seconds: int, file_name: str) -> str:
+        """An address that gives whoever has it the bytes as a file, until it expires."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Scratch:
+    """Stores that nobody else looks into, gone when they are let go."""
+
+    runs: Runs
+    blobs: Blobs
+    failed_records: FailedRecords
 
 
 class Secrets(Protocol):
@@ -421,7 +458,7 @@ class Machines(Protocol):
 class Exporter(Protocol):
     """Reads the records of one export."""
 
-    def pages(self, cursor: Json) -> Iterator[ExportPage]:
+    def pages(self, cursor: Json) -> "Iterator[ExportPage]":
         """Page by page from a page's `next_cursor`, or from the start for None.
 
         Raises StepFailed, StepTransient or StepThrottled.
@@ -437,7 +474,7 @@ class Importer(Protocol):
         """Records to give to one call of `write`, at most."""
         ...
 
-    def write(self, records: Sequence[Record], origin: Origin) -> list[RecordFailure]:
+    def write(self, records: Sequence[Record], origin: "Origin") -> "list[RecordFailure]":
         """Send one request; `origin` is where its first record came from.
 
         Raises StepFailed, StepTransient or StepThrottled.
@@ -448,11 +485,11 @@ class Importer(Protocol):
 class Process(Protocol):
     """Applies operations to records as they stream by."""
 
-    def feed(self, records: Sequence[Record]) -> Batch:
+    def feed(self, records: Sequence[Record]) -> "Batch":
         """What comes out for these records so far."""
         ...
 
-    def finish(self) -> Batch:
+    def finish(self) -> "Batch":
         """What comes out once there are no more."""
         ...
 
@@ -463,6 +500,16 @@ class Process(Protocol):
     def restore(self, state: Json) -> None:
         """Go on from a remembered state."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Unsent:
+    """A request that an import would send, without credentials."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -481,11 +528,11 @@ class Connectors(Protocol):
         """What is wrong with an expression, if anything."""
         ...
 
-    def check_template(self, kind: TemplateKind, text: str) -> str | None:
+    def check_template(self, kind: "TemplateKind", text: str) -> str | None:
         """What is wrong with a text of an action that may hold expressions, if anything."""
         ...
 
-    def matches(self, expression: str, record: Record, values: RunValues) -> bool:
+    def matches(self, expression: str, record: Record, values: "RunValues") -> bool:
         """Whether a filter lets a record through. Raises RecordError if it cannot say."""
         ...
 
@@ -496,9 +543,9 @@ class Connectors(Protocol):
     def exporter(
         self,
         work: ExportAction,
-        connection: Connection,
+        connection: "Connection",
         secrets: Mapping[str, str],
-        values: RunValues,
+        values: "RunValues",
     ) -> Exporter:
         """The reader of an export, its templates filled in. Raises StepFailed if they cannot be."""
         ...
@@ -506,10 +553,10 @@ class Connectors(Protocol):
     def importer(
         self,
         work: ImportAction,
-        connection: Connection,
+        connection: "Connection",
         secrets: Mapping[str, str],
-        values: RunValues,
-        request_key: Callable[[Origin, bytes], str],
+        values: "RunValues",
+        request_key: "Callable[[Origin, bytes], str]",
     ) -> Importer:
         """The writer of an import, its templates filled in. Raises StepFailed if they cannot be.
 
@@ -517,12 +564,42 @@ class Connectors(Protocol):
         """
         ...
 
-    def process(self, work: ProcessAction, values: RunValues) -> Process:
+    def process(self, work: ProcessAction, values: "RunValues") -> Process:
         """The operations of a process. Raises StepFailed if they cannot work with the values."""
         ...
 
+    def sampler(
+        self,
+        work: ExportAction,
+        connection: "Connection",
+        secrets: Mapping[str, str],
+        values: "RunValues",
+        seconds: float,
+        hide: Callable[[Iterable[str]], None],
+    ) -> Exporter:
+        """A reader for tests: it asks once for each page, and waits so long for it.
+
+        `hide` is told the texts that may not be shown if the other system repeats them.
+        """
+        ...
+
+    def preview(
+        self,
+        work: ImportAction,
+        connection: "Connection",
+        values: "RunValues",
+        request_key: "Callable[[Origin, bytes], str]",
+        note: Callable[[Unsent], None],
+        hide: Callable[[Iterable[str]], None],
+    ) -> Importer:
+        """A writer for tests: it sends nothing, and tells `note` what it would send.
+
+        `hide` is told the texts in it that may not be shown; the credentials are not in it.
+        """
+        ...
+
     def ping(
-        self, connection: Connection, secrets: Mapping[str, str], method: PingMethod, path: str
+        self, connection: "Connection", secrets: Mapping[str, str], method: "PingMethod", path: str
     ) -> Pong:
         """Send one request with the connection's credentials, within `limits.PING_SECONDS`."""
         ...

@@ -3,9 +3,14 @@
 import json
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from millrace.domain.base import Json, Record
+
+PARSE: Final = "parse"
+"""The code of a record that cannot be read, or not without changing it."""
+
+TOO_LARGE: Final = "tooLarge"
 
 
 class RecordError(Exception):

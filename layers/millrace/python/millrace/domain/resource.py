@@ -36,7 +36,7 @@ class Resource(Model):
     """Whether the resource is found by its id alone, because that id is a public address."""
 
     orders: ClassVar[tuple[str, ...]] = ()
-    """How the workspace's list of this kind may be sorted; the store counts what can be."""
+    """How the list of this kind may be sorted; the store counts a workspace's that can be."""
 
     found_without_parent: ClassVar[bool] = False
     """Whether the store can tell the parent of a resource of this kind."""

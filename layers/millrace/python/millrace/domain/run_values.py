@@ -5,7 +5,7 @@ records, whose document is the record, they are variables of JSONata: `$variable
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
@@ -59,6 +59,7 @@ class TemplateKind(StrEnum):
     PATH = "path"
     QUERY = "query"
     HEADER = "headers"
+    BODY = "body"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +68,29 @@ class TemplateText:
 
     kind: TemplateKind
     place: tuple[str, ...]
-    """The keys that lead to it."""
+    """The keys, and the positions in arrays, that lead to it."""
 
     text: str
 
 
 def templates_of(http: HttpExport | HttpImport) -> list[TemplateText]:
-    """The texts of a request that may hold expressions; an import has no query."""
+    """The texts of a request that may hold expressions; an import has neither query nor body."""
     found = [TemplateText(TemplateKind.PATH, ("path",), http.path)]
     for kind in (TemplateKind.QUERY, TemplateKind.HEADER):
         texts: Mapping[str, str] = getattr(http, kind, {})
         found += [TemplateText(kind, (kind, name), text) for name, text in texts.items()]
+    if isinstance(http, HttpExport):
+        found += _texts_in(http.body, (TemplateKind.BODY,))
     return found
+
+
+def _texts_in(value: Json, place: tuple[str, ...]) -> Iterator[TemplateText]:
+    match value:
+        case dict():
+            for name, member in value.items():
+                yield from _texts_in(member, (*place, name))
+        case list():
+            for number, member in enumerate(value):
+                yield from _texts_in(member, (*place, str(number)))
+        case str():
+            yield TemplateText(TemplateKind.BODY, place, value)

@@ -35,17 +35,18 @@ class Api:
         """The answer to one request; never raises."""
         try:
             request = json_request(event)
-            app = self._app_for(request["rawPath"])
+            method = request["requestContext"]["http"]["method"]
+            app = self._app_for(method, request["rawPath"])
             return answer_once(self._once, request, lambda: app.resolve(request, lambda_context))
         except DomainError as error:
             return _told(problems.from_error(error))
         except Exception as error:  # noqa: BLE001 - the last resort, as within the application
             return _told(fault(error))
 
-    def _app_for(self, path: str) -> APIGatewayHttpResolver:
+    def _app_for(self, method: str, path: str) -> APIGatewayHttpResolver:
         if path in _DOCS:
             return self._docs
-        router = router_of(path)
+        router = router_of(method, path)
         if router is not None and router not in self._built:
             self._app.include_router(make_router(router, self._context))
             self._built.add(router)

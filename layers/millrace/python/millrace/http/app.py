@@ -11,7 +11,7 @@ from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValida
 from millrace import limits
 from millrace.domain.errors import DomainError, Violation
 from millrace.http import problems
-from millrace.http.queries import Parameters, strange_names
+from millrace.http.parameters import Parameters, strange_names
 from millrace.http.requests import caller_of
 from millrace.usecases.context import Context
 

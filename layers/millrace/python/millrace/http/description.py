@@ -16,6 +16,7 @@ TAGS: Final = {
     "webhooks": "Public addresses that start a flow.",
     "callbacks": "Public addresses whose caller waits for the result of the flow.",
     "runs": "Starting flows, and what became of it.",
+    "tests": "Trying flows without deploying them, and what became of it.",
     "errors": "Records that failed: look at them, mend them, try them again.",
     "integrations": "Containers of flows.",
     "connections": "Other systems: where they are, and how to be let in.",
@@ -67,7 +68,7 @@ _REFUSED: Final = {
         JSON: {"schema": {"type": "object", "properties": {"message": {"type": "string"}}}}
     },
 }
-_SHARED_NAMES: Final = {"create", "delete", "get", "list_all", "ping", "replace"}
+_SHARED_NAMES: Final = {"create", "delete", "get", "list_all", "patch", "ping", "replace"}
 
 
 def describe(document: dict[str, Any]) -> None:
@@ -108,7 +109,7 @@ def _describe_answers(operation: dict[str, Any], schemas: dict[str, Any]) -> Non
     for status, answer in answers.items():
         reference = answer.get("content", {}).get(JSON, {}).get("schema", {}).get("$ref", "")
         shown = schemas.get(reference.rpartition("/")[2], {})
-        headers = {}
+        headers = {name: _LOCATION | told for name, told in answer.get("headers", {}).items()}
         if "revision" in shown.get("properties", {}):
             headers["ETag"] = _ETAG
         if status == "202":

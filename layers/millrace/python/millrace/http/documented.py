@@ -30,15 +30,21 @@ WITH_IF_MATCH: Final[Errors] = (NotFoundError, RevisionMismatchError, Preconditi
 
 
 def answers(
-    success: HTTPStatus, *errors: type[DomainError], shows: type[Model] | None = None
+    success: HTTPStatus,
+    *errors: type[DomainError],
+    shows: type[Model] | None = None,
+    located: bool = False,
 ) -> "dict[int, OpenAPIResponse]":
     """The success and the errors that a caller may see.
 
-    The body of the success is what the route returns, or what it `shows`, if it makes it itself.
+    The body of the success is what the route returns, or what it `shows`, if it makes it itself;
+    what is `located` says in a header where that is.
     """
     described: dict[int, OpenAPIResponse] = {success.value: {"description": success.phrase}}
     if shows is not None:
         described[success.value]["content"] = {JSON: {"model": shows}}
+    if located:
+        described[success.value]["headers"] = {"Location": {"description": "Where it is."}}
     if success is HTTPStatus.NO_CONTENT:
         described[success.value]["content"] = {}
     for status in sorted({STATUS[error] for error in (*ANY_REQUEST, *errors)}):

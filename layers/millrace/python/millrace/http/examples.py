@@ -25,6 +25,36 @@ _STEPS: Final = [
     },
 ]
 
+_DOCUMENT: Final = {
+    "metadata": {"format": "millrace.flow", "formatVersion": 1, "flowName": "Late orders"},
+    "flow": {
+        "name": "Late orders",
+        "stableKey": "late-orders",
+        "steps": [
+            {
+                "id": "read",
+                "type": "Export",
+                "action": {
+                    "type": "Export",
+                    "connectionId": "shop",
+                    "http": {"path": "/orders"},
+                },
+            },
+            {**_STEPS[0], "dependsOn": ["read"]},
+        ],
+    },
+    "dependencies": {
+        "connections": {
+            "shop": {
+                "name": "Shop",
+                "stableKey": "shop",
+                "baseUrl": "https://shop.example/api",
+                "auth": {"type": "bearer"},
+            },
+        },
+    },
+}
+
 EXAMPLES: Final[dict[tuple[str, str], dict[str, Json]]] = {
     ("POST", "/v1/flows/{flow_id}/errors/retry"): {
         "all of a step": {"filter": {"stepId": ["load"], "classification": ["intermittent"]}},
@@ -57,6 +87,16 @@ EXAMPLES: Final[dict[tuple[str, str], dict[str, Json]]] = {
     ("POST", "/v1/flows/{flow_id}/run"): {
         "with a payload": {"payload": [{"id": "A-17", "daysLate": 5}]},
     },
+    ("POST", "/v1/flows/{flow_id}/test"): {
+        "with a payload": {"payload": [{"id": "A-17", "daysLate": 5}]},
+        "as a webhook gets it": {
+            "payload": '{"id": "A-17", "daysLate": 5}',
+            "payloadContentType": "application/json",
+        },
+    },
+    ("POST", "/v1/flows/{flow_id}/steps/{step_id}/test"): {
+        "with records": {"records": [{"id": "A-17", "daysLate": 5}]},
+    },
     ("PUT", "/v1/flows/{flow_id}/versions/{version_id}"): {
         "deploy": {"deployedAt": "2026-01-31T09:00:00Z"},
         "undeploy": {"deployedAt": None},
@@ -68,8 +108,26 @@ EXAMPLES: Final[dict[tuple[str, str], dict[str, Json]]] = {
             "auth": {"type": "bearer", "token": "the shop's token"},
         },
     },
+    ("PATCH", "/v1/connections/{connection_id}"): {
+        "a new address": [
+            {"op": "replace", "path": "/baseUrl", "value": "https://shop.example/v2"}
+        ],
+        "a new token": [
+            {
+                "op": "replace",
+                "path": "/auth",
+                "value": {"type": "bearer", "token": "the shop's new token"},
+            }
+        ],
+    },
     ("POST", "/v1/actions"): {
         "filter and map": {"name": "Late orders", "work": _STEPS[0]["action"]},
+    },
+    ("POST", "/v1/flows/import"): {
+        "what an export answered": _DOCUMENT,
+        "under another name and key": _DOCUMENT
+        | {"metadata": {"name": "Late orders of Paris", "stableKey": "late-orders-paris"}},
+        "kept as a template": _DOCUMENT | {"asMarketplace": True},
     },
     ("POST", "/v1/apply"): {
         "a flow": {"flows": [{"name": "Late orders", "stableKey": "late-orders", "steps": _STEPS}]},

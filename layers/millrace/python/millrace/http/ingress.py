@@ -10,7 +10,7 @@ from millrace.domain.errors import DomainError
 from millrace.domain.webhook import AnswerFormat
 from millrace.http import problems
 from millrace.http.body import raw_body
-from millrace.http.views import Accepted
+from millrace.http.run_views import Accepted
 from millrace.usecases.context import Context
 from millrace.usecases.webhooks import Delivery, receive_delivery
 

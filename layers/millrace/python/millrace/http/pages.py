@@ -5,7 +5,7 @@ from typing import Any, Final
 from urllib.parse import parse_qsl, quote, urlencode
 
 from millrace import limits
-from millrace.http.queries import ListQuery, PagedQuery
+from millrace.http.queries import NumberedQuery, PagedQuery
 from millrace.http.requests import Links, Meta
 from millrace.usecases.lists import Part
 
@@ -18,8 +18,8 @@ def links_of(event: Mapping[str, Any], query: PagedQuery, part: Part[Any]) -> tu
     The other parameters of the request stay in the links.
     """
     per_page, cursor, total = query.per_page, part.cursor, part.total
-    page = query.page if isinstance(query, ListQuery) else None
-    numbered = isinstance(query, ListQuery)
+    page = query.page if isinstance(query, NumberedQuery) else None
+    numbered = isinstance(query, NumberedQuery)
     given = parse_qsl(str(event.get("rawQueryString") or ""), keep_blank_values=True)
     kept = [(name, value) for name, value in given if name not in _PLACE]
 

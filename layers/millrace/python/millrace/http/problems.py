@@ -23,6 +23,8 @@ from millrace.domain.errors import (
     UnsupportedMediaTypeError,
     Violation,
 )
+from millrace.domain.pointers import json_pointer
+from millrace.domain.shape import shape_violation
 
 CONTENT_TYPE: Final = "application/problem+json"
 
@@ -117,47 +119,6 @@ def bad_body(violations: Sequence[Violation]) -> Problem:
 
 
 def _violation(error: dict[str, Any], body: Json) -> Violation:
-    place: str
-    path: list[str | int]
     place, *path = error["loc"]
     pointer = json_pointer(path, body) if place == "body" else str(path[-1] if path else place)
-    match error["type"]:
-        case "extra_forbidden":
-            remedy = "Remove it, or correct its name."
-            return Violation(
-                "unknownField", pointer, f"There is no field {path[-1]!r} here.", remedy
-            )
-        case "missing":
-            return Violation("missingField", pointer, "This field is required.", "Add it.")
-        case kind:
-            message = str(error.get("msg", "The value is not valid.")).removeprefix("Value error, ")
-            return Violation(_camel(kind), pointer, message, error.get("ctx", {}).get("remedy"))
-
-
-def json_pointer(path: Sequence[str | int], body: Json) -> str:
-    """The JSON Pointer of a place that pydantic names.
-
-    Pydantic puts the tag of a tagged union into the path, which is no key of the document; so the
-    path is walked along the document, and what is not there is left out, unless it comes last:
-    then it is a field that is missing.
-    """
-    pointer = ""
-    here: Any = body
-    for number, token in enumerate(path):
-        is_last = number == len(path) - 1
-        match here, token:
-            case dict(), str() if token in here:
-                here = here[token]
-            case list(), int() if token < len(here):
-                here = here[token]
-            case dict(), str() if is_last:
-                pass
-            case _:
-                continue
-        pointer += "/" + str(token).replace("~", "~0").replace("/", "~1")
-    return pointer
-
-
-def _camel(kind: str) -> str:
-    head, *rest = kind.split("_")
-    return head + "".join(word.capitalize() for word in rest)
+    return shape_violation(error, pointer)

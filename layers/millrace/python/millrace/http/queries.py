@@ -1,31 +1,29 @@
 """What the address of a list or of one thing asks for: page, order, filters, fields, relations.
 
-Powertools reads the models for the parameters of a route. What no route knows is found here,
-since Powertools hands over only what they know.
+Powertools reads the models for the parameters of a route.
 """
 
 import re
-from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Annotated, Any, ClassVar, Final, cast, get_args
-from urllib.parse import parse_qsl
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, ValidationInfo, create_model, field_validator
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
 from millrace import limits
 from millrace.domain.base import Model, Moment
-from millrace.domain.errors import Violation
 from millrace.domain.failed_record import Classification, ErrorSource
 from millrace.domain.ports import Order, OrderName
 from millrace.domain.resource import Resource
 from millrace.domain.run import RunFilter, RunStatus, TriggerSource
 from millrace.domain.token import Caller
+from millrace.http.parameters import Parameters
 from millrace.http.views import FlowDetail, FlowView, VersionView
 from millrace.usecases import flow_lists
-from millrace.usecases.includes.catalogue import FLOW, VERSION
+from millrace.usecases.includes.include import relations_of_flows, relations_of_versions
 from millrace.usecases.includes.relation import Relation, Wanted, names_of, wanted
 from millrace.usecases.lists import Asked
 
@@ -47,15 +45,6 @@ _SORTS: Final[Mapping[str, OrderName]] = {
 
 def _text(alias: str, description: str) -> Any:  # noqa: ANN401 - the default of a field
     return Field(default=None, alias=alias, max_length=_PARAMETER_LENGTH, description=description)
-
-
-class Parameters(Model):
-    """The parameters of a route."""
-
-    @classmethod
-    def names(cls) -> list[str]:
-        """As they stand in an address."""
-        return [field.alias or to_camel(name) for name, field in cls.model_fields.items()]
 
 
 class PagedQuery(Parameters):
@@ -91,6 +80,11 @@ class CursorQuery(PagedQuery):
         return sort
 
     @property
+    def newest_first(self) -> bool:
+        """Whether a list that has one order is to go the other way round."""
+        return bool(self.sorted_by) and self.sorted_by[0].descending
+
+    @property
     def sorted_by(self) -> tuple[Order, ...]:
         """The orders that are asked for."""
         return tuple(
@@ -99,10 +93,23 @@ class CursorQuery(PagedQuery):
         )
 
 
-class ListQuery(CursorQuery):
-    """A list of plain resources."""
+class NumberedQuery(CursorQuery):
+    """A list whose pages have numbers as well."""
 
     page: int | None = Field(default=None, ge=1, description="Which page, from 1.")
+
+    @field_validator("page")
+    @classmethod
+    def _no_cursor(cls, page: int | None, info: ValidationInfo) -> int | None:
+        if page is not None and info.data.get("cursor") is not None:
+            msg = "page and cursor contradict each other; send one of them"
+            raise ValueError(msg)
+        return page
+
+
+class ListQuery(NumberedQuery):
+    """A list of plain resources."""
+
     filter_name: str | None = _text("filter[name]", "What the name has in it, in either case.")
     filter_id: str | None = _text("filter[id]", "Only those of these ids.")
 
@@ -114,14 +121,6 @@ class ListQuery(CursorQuery):
         _refuse_many(values, limits.PAGE_ITEMS_MAX)
         return values
 
-    @field_validator("page")
-    @classmethod
-    def _no_cursor(cls, page: int | None, info: ValidationInfo) -> int | None:
-        if page is not None and info.data.get("cursor") is not None:
-            msg = "page and cursor contradict each other; send one of them"
-            raise ValueError(msg)
-        return page
-
     @property
     def filters(self) -> dict[str, list[str]]:
         """The values of each filter that is given."""
@@ -130,6 +129,36 @@ class ListQuery(CursorQuery):
             for name, field in type(self).model_fields.items()
             if name.startswith("filter_") and (value := getattr(self, name)) is not None
         }
+
+
+class PlainShown(Parameters):
+    """What is shown of a plain resource: `with_fields` says of which."""
+
+    only: str | None = None
+
+    @property
+    def chosen(self) -> set[str] | None:
+        """The fields to show; None: all of them."""
+        return None if self.only is None else set(_listed(self.only))
+
+
+class PlainQuery(PlainShown, ListQuery):
+    """A list of plain resources of a workspace."""
+
+
+class AddressesQuery(PlainShown, CursorQuery):
+    """A list of the public addresses of a flow."""
+
+
+def with_fields[Q: PlainShown](query: type[Q], collection: str, view: type[Model]) -> type[Q]:
+    """The query whose `fields[collection]` are those of a view."""
+    name = f"fields[{collection}]"
+    only = Annotated[str | None, AfterValidator(partial(_check_fields, view))]
+    return create_model(
+        f"{query.__name__}_{collection}",
+        __base__=query,
+        only=(only, _text(name, f"Only these fields of {collection}.")),
+    )
 
 
 _Include = Annotated[
@@ -147,21 +176,27 @@ class Shown(Parameters):
 
     include: _Include = None
 
-    relations: ClassVar[Mapping[str, Relation]]
     fields: ClassVar[Mapping[str, type[Model]]]
     """The views whose fields may be chosen, by the parameter's own field."""
+
+    @classmethod
+    def relations(cls) -> Mapping[str, Relation]:
+        """What may be included."""
+        raise NotImplementedError
 
     @field_validator("include")
     @classmethod
     def _known_relations(cls, include: str | None) -> str | None:
-        _, unknown = wanted(_listed(include), cls.relations)
-        _refuse_unknown("include", unknown, names_of(cls.relations))
+        _, unknown = wanted(_listed(include), cls.relations())
+        _refuse_unknown("include", unknown, names_of(cls.relations()))
         return include
 
     @property
     def included(self) -> Wanted:
         """The relations that are asked for."""
-        return wanted(_listed(self.include), self.relations)[0]
+        if self.include is None:
+            return Wanted()
+        return wanted(_listed(self.include), self.relations())[0]
 
     @property
     def chosen(self) -> dict[str, set[str]]:
@@ -184,8 +219,12 @@ class VersionShown(Shown):
 
     fields_versions: str | None = _text("fields[versions]", "Only these fields of versions.")
 
-    relations: ClassVar[Mapping[str, Relation]] = VERSION
     fields: ClassVar[Mapping[str, type[Model]]] = {"versions": VersionView}
+
+    @classmethod
+    def relations(cls) -> Mapping[str, Relation]:
+        """What may be included in versions."""
+        return relations_of_versions()
 
     @field_validator("fields_versions", check_fields=False)
     @classmethod
@@ -198,8 +237,12 @@ class FlowShown(VersionShown):
 
     fields_flows: str | None = _text("fields[flows]", "Only these fields of flows.")
 
-    relations: ClassVar[Mapping[str, Relation]] = FLOW
     fields: ClassVar[Mapping[str, type[Model]]] = {"flows": FlowDetail, "versions": VersionView}
+
+    @classmethod
+    def relations(cls) -> Mapping[str, Relation]:
+        """What may be included in flows."""
+        return relations_of_flows()
 
     @field_validator("fields_flows", check_fields=False)
     @classmethod
@@ -207,7 +250,7 @@ class FlowShown(VersionShown):
         return _check_fields(cls.fields["flows"], value)
 
 
-class VersionsQuery(VersionShown, CursorQuery):
+class VersionsQuery(VersionShown, NumberedQuery):
     """A list of versions."""
 
 
@@ -365,27 +408,6 @@ def asked_by[R: Resource](query: ListQuery, kind: type[R], caller: Caller) -> As
         cursor=query.cursor,
         page=query.page or 1,
     )
-
-
-def strange_names(raw_query: str, known: Collection[str]) -> list[Violation]:
-    """The parameters of an address that a route does not know, and those given twice."""
-    given = Counter(name for name, _ in parse_qsl(raw_query, keep_blank_values=True))
-    remedy = f"Known are {', '.join(known)}." if known else "The route takes none."
-    found = [
-        Violation(_code_of(name), name, f"There is no parameter {name!r} here.", remedy)
-        for name in given
-        if name not in known
-    ]
-    found += [
-        Violation("repeatedParameter", name, "It is given twice.", "Send one, with commas.")
-        for name, times in given.items()
-        if name in known and times > 1
-    ]
-    return found
-
-
-def _code_of(name: str) -> str:
-    return "unknownFilter" if name.startswith("filter[") else "unknownParameter"
 
 
 def _listed(value: str | None) -> list[str]:

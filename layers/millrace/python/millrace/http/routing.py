@@ -18,7 +18,7 @@ ROUTERS: Final = {
     "/v1/dataPools": "collections:data_pools_router",
     "/v1/flows": "flows:flows_router",
     "/v1/flows/*/audit": "audit:audit_router",
-    "/v1/flows/*/callbacks": "callbacks:callbacks_router",
+    "/v1/flows/*/callbacks": "addresses:callbacks_router",
     "/v1/flows/*/clone": "copies:copies_router",
     "/v1/flows/*/dependencies": "dependencies:dependencies_router",
     "/v1/flows/*/descendants": "dependencies:dependencies_router",
@@ -33,9 +33,15 @@ ROUTERS: Final = {
     "/v1/flows/*/start": "start:start_router",
     "/v1/flows/*/steps/*/errors": "errors:errors_router",
     "/v1/flows/*/steps/*/resolved": "errors:errors_router",
+    "/v1/flows/*/steps/*/test": "trials:trials_router",
+    "/v1/flows/*/template": "transfer:transfer_router",
+    "/v1/flows/*/test": "trials:trials_router",
+    "/v1/flows/*/testExecutionResults": "trials:trials_router",
     "/v1/flows/*/versionMetrics": "metrics:metrics_router",
     "/v1/flows/*/versions": "versions:versions_router",
-    "/v1/flows/*/webhooks": "webhooks:webhooks_router",
+    "/v1/flows/*/webhooks": "addresses:webhooks_router",
+    "/v1/flows/export": "transfer:transfer_router",
+    "/v1/flows/import": "transfer:transfer_router",
     "/v1/integrations": "collections:integrations_router",
     "/v1/labels": "collections:labels_router",
     "/v1/limits": "limits:limits_router",
@@ -53,12 +59,18 @@ ROUTERS: Final = {
 The longest that fits decides. A router may stand behind several.
 """
 
+CHANGING: Final = {"flows:flows_router": "flow_changes:flow_changes_router"}
+"""Routers of what is read often, to those of the other methods, which need far more modules."""
 
-def router_of(path: str) -> str | None:
-    """The name of the router that answers a path, if there is one."""
+
+def router_of(method: str, path: str) -> str | None:
+    """The name of the router that answers a method of a path, if there is one."""
     segments = path.split("/")
     fitting = [beginning for beginning in ROUTERS if _fits(beginning.split("/"), segments)]
-    return ROUTERS[max(fitting, key=len)] if fitting else None
+    if not fitting:
+        return None
+    name = ROUTERS[max(fitting, key=len)]
+    return name if method == "GET" else CHANGING.get(name, name)
 
 
 def make_router(name: str, context: Context) -> APIGatewayHttpRouter:
@@ -69,7 +81,8 @@ def make_router(name: str, context: Context) -> APIGatewayHttpRouter:
 
 def all_routers(context: Context) -> Iterable[APIGatewayHttpRouter]:
     """Every router once."""
-    return (make_router(name, context) for name in dict.fromkeys(ROUTERS.values()))
+    names = dict.fromkeys([*ROUTERS.values(), *CHANGING.values()])
+    return (make_router(name, context) for name in names)
 
 
 def _fits(beginning: list[str], segments: list[str]) -> bool:

@@ -1,12 +1,12 @@
 """Answers whose shape the request chooses: fields left out, and related things shown beside."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from http import HTTPStatus
 from typing import Any
 
 from aws_lambda_powertools.event_handler import Response
-from pydantic import ConfigDict
+from pydantic import ConfigDict, create_model
 
 from millrace import limits
 from millrace.domain.base import Json, Model
@@ -17,16 +17,16 @@ from millrace.domain.token import Caller
 from millrace.http.body import JSON
 from millrace.http.requests import Links, Meta
 from millrace.http.views import FlowDetail, FlowView, RunView, VersionView
-from millrace.usecases.includes.catalogue import FLOW, VERSION
+from millrace.usecases.includes.include import relations_of_flows, relations_of_versions
 from millrace.usecases.includes.relation import COUNT, EXISTS, Node, Relation
 
 
-def _described(relations: Mapping[str, Relation]) -> Callable[[dict[str, Any]], None]:
+def _described(relations: Callable[[], Mapping[str, Relation]]) -> Callable[[dict[str, Any]], None]:
     """Describes a model of which a request chooses the fields and adds relations."""
 
     def describe(schema: dict[str, Any]) -> None:
         schema.pop("required", None)
-        for name, relation in relations.items():
+        for name, relation in relations().items():
             one = {"anyOf": [{"type": "object"}, {"type": "null"}]}
             shown = {"type": "array", "items": {}} if relation.many else one
             schema["properties"] |= {
@@ -44,13 +44,21 @@ class ShownFlow(FlowDetail):
     Lists leave `steps` out.
     """
 
-    model_config = ConfigDict(json_schema_extra=_described(FLOW))
+    model_config = ConfigDict(json_schema_extra=_described(relations_of_flows))
 
 
 class ShownVersion(VersionView):
     """A version; a request may choose fields, and include relations."""
 
-    model_config = ConfigDict(json_schema_extra=_described(VERSION))
+    model_config = ConfigDict(json_schema_extra=_described(relations_of_versions))
+
+
+def partly[V: Model](view: type[V]) -> type[V]:
+    """A view of which a request may choose the fields, for the OpenAPI document."""
+    described = {"json_schema_extra": _described(dict)}
+    return create_model(
+        f"Shown{view.__name__}", __base__=view, __doc__=view.__doc__, __cls_kwargs__=described
+    )
 
 
 type Chosen = Mapping[str, set[str]]
@@ -66,10 +74,8 @@ def show(node: Node, caller: Caller, chosen: Chosen, view: Model | None = None) 
         view: What shows the thing, if not the usual view.
     """
     told = _view(node, caller) if view is None else view
-    fields: dict[str, Json] = told.model_dump(mode="json", by_alias=True)
     kind = "flows" if isinstance(told, Flow) else "versions" if isinstance(told, Version) else ""
-    if kind in chosen:
-        fields = {name: value for name, value in fields.items() if name in chosen[kind]}
+    fields = fields_shown(told, chosen.get(kind))
     if isinstance(node.value, Version) and view is None:
         # Those of many versions at once would be too many to be shown unasked.
         fields.pop("steps", None)
@@ -82,6 +88,12 @@ def show(node: Node, caller: Caller, chosen: Chosen, view: Model | None = None) 
             case _:
                 fields[name] = related
     return fields
+
+
+def fields_shown(view: Model, only: Collection[str] | None) -> dict[str, Json]:
+    """The fields of a view, or those that are chosen."""
+    fields: dict[str, Json] = view.model_dump(mode="json", by_alias=True)
+    return fields if only is None else {name: fields[name] for name in fields if name in only}
 
 
 def _view(node: Node, caller: Caller) -> Model:

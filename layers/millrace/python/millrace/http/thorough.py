@@ -18,7 +18,8 @@ from millrace.domain.flow import FlowInput
 from millrace.domain.token import Caller
 from millrace.usecases.apply import ApplyDocument, check_document
 from millrace.usecases.context import Context
-from millrace.usecases.flows import check_flow
+from millrace.usecases.flow_changes import check_flow
+from millrace.usecases.import_request import ImportRequest, check_import
 
 
 def broken_rules(
@@ -35,6 +36,8 @@ def _rules(context: Context, caller: Caller, path: str, body: Json) -> Iterator[
     try:
         if path == "/v1/apply":
             yield from check_document(context, caller, ApplyDocument.model_validate(body))
+        elif path == "/v1/flows/import":
+            yield from check_import(context, caller, ImportRequest.model_validate(body))
         elif path.startswith("/v1/flows"):
             yield from check_flow(context, caller.workspace_id, FlowInput.model_validate(body))
     except ValidationError:
@@ -47,6 +50,7 @@ def _graphs(body: Json) -> Iterator[Violation]:
     documents: list[tuple[str, Json]] = [("", body)]
     if isinstance(body.get("flows"), list):
         documents += [(f"/flows/{place}", flow) for place, flow in enumerate(body["flows"])]
+    documents.append(("/flow", body.get("flow")))
     for pointer, flow in documents:
         if isinstance(flow, dict) and flow.get("steps"):
             definition, findings = compiler.read_definition(flow)

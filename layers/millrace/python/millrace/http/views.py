@@ -1,18 +1,14 @@
-"""Answers that show more, or less, than what is stored."""
+"""Answers that show more, or less, of flows, versions and runs than what is stored."""
 
 from typing import Any, Literal, Self
 
 from pydantic import Field
 
-from millrace.domain.audit import AuditChange, AuditEntry, AuditEvent
-from millrace.domain.base import Model, Moment, Record
+from millrace.domain.base import Model, Moment
 from millrace.domain.flow import Flow, Step, Version
-from millrace.domain.resource import Resource
-from millrace.domain.run import Attempt, Counts, Run, RunError, RunStatus, StepStatus, Trigger
-from millrace.domain.token import Caller, Role, Token, TokenInput
+from millrace.domain.run import Attempt, Counts, Run, RunError, RunStatus, Trigger
+from millrace.domain.token import Caller
 from millrace.usecases.resources import fields_of
-from millrace.usecases.run_log import LogEntry
-from millrace.usecases.runs import RunDetail
 
 
 class FlowView(Flow):
@@ -68,71 +64,6 @@ class VersionView(Version):
         return cls(**fields_of(version, Version), status=version.state)
 
 
-class TokenView(TokenInput, Resource):
-    """A token without anything that would let its holder in."""
-
-    @classmethod
-    def of(cls, token: Token) -> Self:
-        """The view of a stored token."""
-        return cls(**fields_of(token, cls))
-
-
-class CreatedToken(TokenView):
-    """A new token, with the text that its holder sends: shown now and never again."""
-
-    token: str
-
-    @classmethod
-    def with_text(cls, token: Token, text: str) -> Self:
-        """The view of a token just made."""
-        return cls(**fields_of(token, TokenView), token=text)
-
-
-class TokenInfo(Model):
-    """What the caller's own token is good for."""
-
-    workspace_id: str
-    token_id: str
-    name: str
-    role: Role
-    expires_at: Moment | None
-
-    @classmethod
-    def of(cls, token: Token) -> Self:
-        """The view of the caller's token."""
-        return cls(token_id=token.id, **fields_of(token, cls))
-
-
-class AuditView(Model):
-    """An entry of a flow's audit trail."""
-
-    id: str
-    flow_id: str
-    event: AuditEvent
-    at: Moment
-    by: str = Field(description="The token that made the request.")
-    request_id: str | None
-    changes: tuple[AuditChange, ...]
-
-    @classmethod
-    def of(cls, entry: AuditEntry) -> Self:
-        """The view of a stored entry."""
-        return cls(**fields_of(entry, cls), at=entry.created_at, by=entry.created_by)
-
-
-class StepView(Model):
-    """What a step did, without its records."""
-
-    step_id: str
-    attempt: int
-    status: StepStatus
-    tries: int
-    started_at: Moment
-    ended_at: Moment | None
-    counts: Counts
-    error: RunError | None
-
-
 class RunView(Model):
     """A run, without its payload."""
 
@@ -162,42 +93,3 @@ class RunView(Model):
     def of(cls, run: Run) -> Self:
         """The view of a stored run."""
         return cls(**fields_of(run, cls))
-
-
-class RunDetailView(RunView):
-    """A run with the steps of its latest attempt."""
-
-    steps: tuple[StepView, ...]
-
-    @classmethod
-    def of_detail(cls, detail: RunDetail) -> Self:
-        """The view of a run and its steps."""
-        steps = tuple(StepView(**fields_of(record, StepView)) for record in detail.steps)
-        return cls(**fields_of(detail.run, RunView), steps=steps)
-
-
-class RunLog(Model):
-    """What happened in a run, oldest first."""
-
-    data: tuple[LogEntry, ...]
-
-
-class StartedRun(Model):
-    """A run that was accepted."""
-
-    run_id: str
-    status: RunStatus
-
-
-class Accepted(Model):
-    """A delivery that was accepted; the same delivery again gives the same run."""
-
-    run_id: str
-    deduplicated: bool
-
-
-class StepOutput(Model):
-    """The first records that a step handed on."""
-
-    data: list[Record]
-    truncated: bool

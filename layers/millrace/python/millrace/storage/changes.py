@@ -60,7 +60,8 @@ def counted(changes: Sequence[Change]) -> dict[tuple[str, str], int]:
     more: Counter[tuple[str, str]] = Counter()
     for change in changes:
         resource = subject(change)
-        if resource.orders and isinstance(change, Create | Delete):
+        is_of_workspace = bool(resource.orders) and change.parent_id is None
+        if is_of_workspace and isinstance(change, Create | Delete):
             more[resource.workspace_id, resource.prefix] += 1 if isinstance(change, Create) else -1
     return {place: number for place, number in more.items() if number}
 
@@ -101,7 +102,7 @@ def check_size(changes: Sequence[Change]) -> None:
     if items > limits.TRANSACTION_ITEMS:
         raise TooLargeError(
             f"it changes {items} stored items at once, and {limits.TRANSACTION_ITEMS} is the "
-            "limit; apply it in parts"
+            "limit; send it in parts"
         )
 
 

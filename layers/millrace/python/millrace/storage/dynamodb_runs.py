@@ -37,13 +37,14 @@ from millrace.storage.batches import read_items
 from millrace.storage.codec import pack, unpack
 from millrace.storage.counters import additions, counted_of
 from millrace.storage.orders import time_key
-from millrace.storage.run_lists import RunIndex, find_runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
+
+    from millrace.storage.run_lists import RunIndex
 
 _STEP_IS_OPEN = "(attribute_not_exists(pk) OR #status IN (:running, :retrying))"
 _RUN_IS_UNCHANGED = "#status = :status AND attempt = :attempt"
@@ -156,8 +157,11 @@ class DynamoRuns:
         return Listing(tuple(filter(where.admits, runs)), found.cursor)
 
     def _list(
-        self, index: RunIndex, partition: str, where: RunFilter, limit: int, cursor: str | None
+        self, index: "RunIndex", partition: str, where: RunFilter, limit: int, cursor: str | None
     ) -> Listing[dict[str, Any]]:
+        # Few requests list runs, and a cold start pays for what it imports.
+        from millrace.storage.run_lists import find_runs  # noqa: PLC0415
+
         return find_runs(self._client, self._table, index, partition, where, limit, cursor)
 
     def unfinished(self, created_before: datetime) -> tuple[Run, ...]:
@@ -174,6 +178,19 @@ class DynamoRuns:
             )
             found += [_run(item) for page in pages for item in page["Items"]]
         return tuple(found)
+
+    def unfinished_of(self, workspace_id: str, flow_id: str) -> tuple[Run, ...]:
+        """A flow's runs that are not over; one that began this moment may be left out."""
+        partition = keys.unfinished_of(workspace_id, flow_id)
+        pages = self._client.get_paginator("query").paginate(
+            TableName=self._table,
+            IndexName="gsi3",
+            KeyConditionExpression="gsi3pk = :flow",
+            ExpressionAttributeValues=attributes(**{":flow": partition}),
+        )
+        places = [(text(item, "pk"), text(item, "sk")) for page in pages for item in page["Items"]]
+        runs = map(_run, read_items(self._client, self._table, places))
+        return tuple(run for run in runs if not run.status.is_terminal)
 
     def claim_step(self, key: RunKey, attempt: int, step_id: str, now: datetime) -> StepRecord:
         """Begin a step, or take up one that was interrupted."""
@@ -356,7 +373,11 @@ def _run_item(run: Run) -> Attributes:
         gsi4sk=created,
     )
     if not run.status.is_terminal:
-        item |= attributes(gsi2pk=keys.unfinished(run.id), gsi2sk=rfc3339(run.created_at))
+        item |= attributes(
+            gsi2pk=keys.unfinished(run.id),
+            gsi2sk=rfc3339(run.created_at),
+            gsi3pk=keys.unfinished_of(run.workspace_id, run.flow_id),
+        )
     return item
 
 

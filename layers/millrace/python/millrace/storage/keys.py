@@ -17,8 +17,9 @@
 
 `gsi1` lists a flow's runs and finds what a public address names; `gsi2` is sparse and holds only
 unfinished runs, spread over a few partitions; `gsi3`, sparse and of keys only, finds a version
-without its flow by `ws#ver_1`; `gsi4` lists all runs of a workspace, `ws#runs`, in the order of
-`gsi1`, and holds only what filters look at: `RUN_FILTERED`.
+without its flow by `ws#ver_1`, and a flow's unfinished runs by `ws#flow_1#unfinished`; `gsi4` lists
+all runs of a workspace, `ws#runs`, in the order of `gsi1`, and holds only what filters look at:
+`RUN_FILTERED`.
 
 Four local indexes of keys only list a collection in other orders than that of ids (`INDEXES`), or
 skip in that one; what is sorted by ends in the id, so no two keys are alike. With local indexes a
@@ -169,6 +170,11 @@ def delivery(workspace_id: str, dedupe_key: str) -> Key:
 def unfinished(run_id: str) -> str:
     """The `gsi2` partition of an unfinished run."""
     return f"unfinished#{zlib.crc32(run_id.encode()) % UNFINISHED_PARTITIONS}"
+
+
+def unfinished_of(workspace_id: str, flow_id: str) -> str:
+    """The `gsi3` partition of a flow's unfinished runs."""
+    return f"{workspace_id}#{flow_id}#unfinished"
 
 
 def unfinished_partitions() -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
+from urllib.parse import quote, urlencode
 
 from millrace import limits
 from millrace.domain import run_states
@@ -21,11 +22,13 @@ from millrace.domain.ports import (
     Create,
     Delete,
     Found,
+    KeyRef,
     Listing,
     Order,
     Ref,
     Replace,
     Schedule,
+    Scratch,
 )
 from millrace.domain.resource import Resource
 from millrace.domain.run import (
@@ -52,6 +55,7 @@ from millrace.storage.changes import (
     subject,
 )
 from millrace.storage.codec import pack, unpack
+from millrace.storage.memory_failed_records import MemoryFailedRecords
 from millrace.storage.orders import order_keys, time_key
 
 
@@ -73,7 +77,7 @@ class MemoryResources:
 
     def get_many(self, workspace_id: str, refs: Iterable[Ref[Any]]) -> Found:
         """Several resources in one read; what is not there is left out."""
-        found: dict[Ref[Any], Resource] = {}
+        found: dict[Ref[Any] | KeyRef[Any], Resource] = {}
         for ref in refs:
             address = (keys.collection(workspace_id, ref.kind.prefix, ref.parent_id), ref.id)
             if address in self._items:
@@ -109,6 +113,15 @@ class MemoryResources:
         members = self._members(kind, keys.collection(workspace_id, kind.prefix, parent_id))
         return next((item for item in members if item.unique_key == stable_key), None)
 
+    def find_many(self, workspace_id: str, refs: Iterable[KeyRef[Any]]) -> Found:
+        """Several resources by stable key; what is not there is left out."""
+        found: dict[Ref[Any] | KeyRef[Any], Resource] = {}
+        for ref in refs:
+            there = self.find(ref.kind, workspace_id, ref.stable_key, parent_id=ref.parent_id)
+            if there is not None:
+                found[ref] = there
+        return Found(found)
+
     def page[R: Resource](
         self,
         kind: type[R],
@@ -118,6 +131,7 @@ class MemoryResources:
         limit: int = 100,
         cursor: str | None = None,
         newest_first: bool = False,
+        skip: int = 0,
     ) -> Listing[R]:
         """One page of the collection by time of creation. Raises InvalidRequestError."""
         last = decode_cursor(cursor) if cursor else None
@@ -126,6 +140,7 @@ class MemoryResources:
             rest = [item for item in reversed(rest) if last is None or item.id < last]
         else:
             rest = [item for item in rest if last is None or item.id > last]
+        rest = rest[skip:]
         if len(rest) <= limit:
             return Listing(tuple(rest))
         return Listing(tuple(rest[:limit]), encode_cursor(rest[limit - 1].id))
@@ -294,6 +309,15 @@ class MemoryRuns:
             if not run.status.is_terminal and run.created_at < created_before
         )
 
+    def unfinished_of(self, workspace_id: str, flow_id: str) -> tuple[Run, ...]:
+        """A flow's runs that are not over."""
+        return tuple(
+            run
+            for run in self._runs.values()
+            if (run.workspace_id, run.flow_id) == (workspace_id, flow_id)
+            and not run.status.is_terminal
+        )
+
     def claim_step(self, key: RunKey, attempt: int, step_id: str, now: datetime) -> StepRecord:
         """Begin a step, or take up one that was interrupted."""
         run_states.check_attempt(self.get(key), attempt)
@@ -367,6 +391,16 @@ class MemoryBlobs:
         if key not in self.objects:
             raise NotFoundError(f"there is nothing stored under {key!r}")
         return self.objects[key]
+
+    def url(self, key: str, expires_seconds: int, file_name: str) -> str:
+        """An address of the form of S3's; nothing answers there."""
+        query = urlencode({"X-Amz-Expires": expires_seconds, "file": file_name})
+        return f"https://blobs.invalid/{quote(key)}?{query}"
+
+
+def scratch() -> Scratch:
+    """Stores for once."""
+    return Scratch(MemoryRuns(), MemoryBlobs(), MemoryFailedRecords())
 
 
 class MemorySecrets:

@@ -31,3 +31,18 @@ class S3Blobs:
             return self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
         except self._client.exceptions.NoSuchKey as error:
             raise NotFoundError(f"there is nothing stored under {key!r}") from error
+
+    def url(self, key: str, expires_seconds: int, file_name: str) -> str:
+        """An address that gives whoever has it the bytes as a file, until it expires.
+
+        It is signed with the function's own credentials, so it dies with them at the latest.
+        """
+        return self._client.generate_presigned_url(
+            "get_object",
+            Params={
+                "Bucket": self._bucket,
+                "Key": key,
+                "ResponseContentDisposition": f'attachment; filename="{file_name}"',
+            },
+            ExpiresIn=expires_seconds,
+        )

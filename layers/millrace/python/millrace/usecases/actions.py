@@ -1,4 +1,4 @@
-"""Actions: what they refer to exists, and their expressions can be compiled."""
+"""Actions: what they come to refer to exists, and their expressions can be compiled."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -7,7 +7,7 @@ from millrace.domain.action import Action, ActionInput
 from millrace.domain.connection import Connection
 from millrace.domain.errors import Violation
 from millrace.domain.token import Caller
-from millrace.usecases.checks import check_work, lookup
+from millrace.usecases.checks import check_work, connection_of, lookup
 from millrace.usecases.context import Context
 from millrace.usecases.crud import Crud
 
@@ -15,10 +15,9 @@ from millrace.usecases.crud import Crud
 def _check(
     context: Context, caller: Caller, given: ActionInput, before: Action | None
 ) -> Iterable[Violation]:
-    del before
-    return check_work(
-        context, given.work, "/work", lookup(context, Connection, caller.workspace_id)
-    )
+    find_connection = lookup(context, Connection, caller.workspace_id)
+    named = () if before is None else (connection_of(before.work) or "",)
+    return check_work(context, given.work, "/work", find_connection, named)
 
 
 ACTIONS: Final = Crud(Action, ActionInput, check=_check)

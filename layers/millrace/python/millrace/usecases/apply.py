@@ -6,23 +6,25 @@ what the workspace has already, references may be stable keys.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
 from millrace.domain.action import Action, ActionInput
 from millrace.domain.base import Model
+from millrace.domain.callback import CallbackInput
 from millrace.domain.connection import Connection, ConnectionInput
 from millrace.domain.errors import Violation
 from millrace.domain.flow import Flow, FlowInput, Version, flow_key
 from millrace.domain.ports import Change, Create, Replace
 from millrace.domain.resource import Resource
 from millrace.domain.token import Caller
-from millrace.domain.webhook import Webhook, WebhookInput
+from millrace.domain.webhook import WebhookInput
 from millrace.usecases.actions import ACTIONS
 from millrace.usecases.api_keys import new_keys
 from millrace.usecases.audit import audited
+from millrace.usecases.callbacks import CALLBACKS
 from millrace.usecases.checks import (
     Lookup,
     check_graph,
@@ -35,21 +37,23 @@ from millrace.usecases.checks import (
 from millrace.usecases.connections import CONNECTIONS
 from millrace.usecases.context import Context
 from millrace.usecases.crud import Crud
-from millrace.usecases.deploy import deploy_version, sync_schedule
+from millrace.usecases.deploy import deploy_version, reschedule
 from millrace.usecases.file_references import FileReferences
-from millrace.usecases.flows import changed_flow, creation, latest_version, new_flow
+from millrace.usecases.flow_changes import changed_flow, creation, new_flow
+from millrace.usecases.flows import latest_version
 from millrace.usecases.references import ToCome, check_references
 from millrace.usecases.resources import refuse
-from millrace.usecases.webhooks import changed_webhook, new_webhook, webhook_violations
+from millrace.usecases.webhooks import WEBHOOKS
 from millrace.usecases.write_only import changed_secrets, commit_with_secrets
 
 _RESOURCES_A_FILE: Final = 20
 
 
 class AppliedFlow(FlowInput):
-    """A flow of a file, with its webhooks."""
+    """A flow of a file, with its webhooks and callbacks."""
 
     webhooks: tuple[WebhookInput, ...] = ()
+    callbacks: tuple[CallbackInput, ...] = ()
     deploy: bool = Field(default=True, description="Deploy the flow's latest version.")
 
 
@@ -79,8 +83,8 @@ class AppliedResource(Model):
     change: ChangeKind
 
 
-class AppliedWebhook(AppliedResource):
-    """What became of a webhook, and the path to send deliveries to."""
+class AppliedAddress(AppliedResource):
+    """What became of a webhook or callback, and the path to send to."""
 
     path: str
 
@@ -91,7 +95,8 @@ class AppliedFlowResult(AppliedResource):
     version_id: str
     version_number: int
     deployed: bool
-    webhooks: tuple[AppliedWebhook, ...] = ()
+    webhooks: tuple[AppliedAddress, ...] = ()
+    callbacks: tuple[AppliedAddress, ...] = ()
 
 
 class ApplyResult(Model):
@@ -231,21 +236,34 @@ class _Apply:
             version_id=after.latest_version_id,
             version_number=after.latest_version_number,
             deployed=after.deployed_version_id == after.latest_version_id,
-            webhooks=tuple(self._webhook(after, webhook) for webhook in given.webhooks),
+            webhooks=tuple(
+                self._address(WEBHOOKS, after, webhook, "/hooks") for webhook in given.webhooks
+            ),
+            callbacks=tuple(
+                self._address(CALLBACKS, after, callback, "/callbacks")
+                for callback in given.callbacks
+            ),
         )
 
-    def _webhook(self, flow: Flow, given: WebhookInput) -> AppliedWebhook:
-        key = _key(given)
-        before = self._context.resources.find(
-            Webhook, self._caller.workspace_id, key, parent_id=flow.id
-        )
+    def _address[I: (WebhookInput, CallbackInput), R: Resource](
+        self, crud: Crud[I, R], flow: Flow, given: I, place: str
+    ) -> AppliedAddress:
+        before = self._stored_address(crud, flow, given)
         if before is None:
-            after, secrets = new_webhook(self._context, self._caller, flow.id, given)
+            after, secrets = crud.new(self._context, self._caller, given, flow.id)
         else:
-            after, secrets = changed_webhook(self._context, self._caller, before, given)
+            after, secrets = crud.changed(self._context, self._caller, before, given)
         self._plan.add_secrets(before, after, secrets)
         change = self._plan.add(before, after, parent_id=flow.id)
-        return AppliedWebhook(id=after.id, stable_key=key, change=change, path=f"/hooks/{after.id}")
+        path = f"{place}/{after.id}"
+        return AppliedAddress(id=after.id, stable_key=_key(given), change=change, path=path)
+
+    def _stored_address[I: (WebhookInput, CallbackInput), R: Resource](
+        self, crud: Crud[I, R], flow: Flow, given: I
+    ) -> R | None:
+        return self._context.resources.find(
+            crud.kind, self._caller.workspace_id, _key(given), parent_id=flow.id
+        )
 
     def _all_resolved(self) -> tuple[AppliedFlow, ...]:
         """The flows with ids for stable keys; unknown references stay, to be reported as given."""
@@ -280,11 +298,7 @@ class _Apply:
         in_file = {self._references.flow_ids[_key(flow)]: flow for flow in flows}
         for number, flow in enumerate(flows):
             for violation in self._flow_violations(flow, in_file):
-                pointer = f"/flows/{number}{violation.pointer}"
-                yield Violation(violation.code, pointer, violation.message, violation.remedy)
-            for place, webhook in enumerate(flow.webhooks):
-                pointer = f"/flows/{number}/webhooks/{place}"
-                yield from webhook_violations(webhook, pointer, self._stored_webhook(flow, webhook))
+                yield replace(violation, pointer=f"/flows/{number}{violation.pointer}")
 
     def _flow_violations(
         self, flow: AppliedFlow, in_file: Mapping[str, AppliedFlow]
@@ -309,19 +323,15 @@ class _Apply:
         )
         if flow.deploy and flow.steps:
             yield from undeployable(flow, flow.steps)
+        for place, webhook in enumerate(flow.webhooks):
+            stored = None if before is None else self._stored_address(WEBHOOKS, before, webhook)
+            for violation in WEBHOOKS.check(self._context, self._caller, webhook, stored):
+                yield replace(violation, pointer=f"/webhooks/{place}{violation.pointer}")
 
     def _new_ids(self) -> frozenset[str]:
         """Of connections and actions that the file may be about to create."""
         made = (*self._references.connections.values(), *self._references.actions.values())
         return frozenset(resource.id for resource in made)
-
-    def _stored_webhook(self, flow: AppliedFlow, webhook: WebhookInput) -> Webhook | None:
-        stored = self._stored[_key(flow)]
-        if stored is None:
-            return None
-        return self._context.resources.find(
-            Webhook, self._caller.workspace_id, _key(webhook), parent_id=stored.id
-        )
 
     def _lookup[R: (Connection, Action)](self, kind: type[R], in_file: dict[str, R]) -> Lookup[R]:
         by_id = {resource.id: resource for resource in in_file.values()}
@@ -331,19 +341,21 @@ class _Apply:
     def _deploy(self, given: AppliedFlow, result: AppliedFlowResult) -> AppliedFlowResult:
         flow = self._context.resources.get(Flow, self._caller.workspace_id, result.id)
         if not given.deploy or not given.steps:
-            sync_schedule(self._context, flow)
+            reschedule(self._context, flow)
             return result
         version = self._context.resources.get(
             Version, self._caller.workspace_id, result.version_id, parent_id=flow.id
         )
         if result.deployed:
-            sync_schedule(self._context, flow)
+            reschedule(self._context, flow)
         # A version that is live stays as it is, unless the flow became synchronous or ceased to be.
         deploy_version(self._context, self._caller, flow.id, version.id, version.revision)
         return result.model_copy(update={"deployed": True})
 
 
-def _key(given: ConnectionInput | ActionInput | FlowInput | WebhookInput) -> str:
+def _key(
+    given: ConnectionInput | ActionInput | FlowInput | WebhookInput | CallbackInput,
+) -> str:
     """The stable key of a resource of the file; `_key_violations` made sure that it has one."""
     return given.stable_key or ""
 
@@ -355,6 +367,7 @@ def _key_violations(document: ApplyDocument) -> Iterator[Violation]:
         ("/actions", document.actions),
         ("/flows", document.flows),
         *((f"/flows/{n}/webhooks", flow.webhooks) for n, flow in enumerate(document.flows)),
+        *((f"/flows/{n}/callbacks", flow.callbacks) for n, flow in enumerate(document.flows)),
     ]
     for pointer, members in lists:
         seen: set[str] = set()

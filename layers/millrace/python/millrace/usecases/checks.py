@@ -1,6 +1,6 @@
 """Rules that a flow's steps keep before they are stored: all findings at once, with pointers."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Final
 
 from pydantic.alias_generators import to_camel
@@ -126,11 +126,16 @@ def check_steps(
     steps: Sequence[Step],
     find_action: Lookup[Action],
     find_connection: Lookup[Connection],
+    old_steps: Iterable[Step] = (),
 ) -> Iterator[Violation]:
-    """What steps refer to exists and fits, and their expressions can be compiled."""
+    """What steps refer to exists and fits, and their expressions can be compiled.
+
+    What old steps refer to is not asked for again: it was there when it was first named.
+    """
+    named = {id_ for step in old_steps for id_ in _named(step)}
     for number, step in enumerate(steps):
         pointer = f"/steps/{number}"
-        yield from _check_action(step, pointer, find_action)
+        yield from _check_action(step, pointer, find_action, named)
         if step.filter is not None:
             yield from check_expression(context, step.filter, f"{pointer}/filter")
             yield from _check_names(names_beside_records(step.filter) or (), f"{pointer}/filter")
@@ -145,10 +150,18 @@ def check_steps(
             )
         yield from _check_concurrency(context, step.concurrency, f"{pointer}/concurrency")
         if step.action is not None:
-            yield from check_work(context, step.action, f"{pointer}/action", find_connection)
+            yield from check_work(context, step.action, f"{pointer}/action", find_connection, named)
 
 
-def _check_action(step: Step, pointer: str, find_action: Lookup[Action]) -> Iterator[Violation]:
+def _named(step: Step) -> set[str]:
+    """The ids of the action that a step refers to, and of the connection of its own."""
+    found = {step.referrer, None if step.action is None else connection_of(step.action)}
+    return {id_ for id_ in found if id_ is not None}
+
+
+def _check_action(
+    step: Step, pointer: str, find_action: Lookup[Action], named: Collection[str]
+) -> Iterator[Violation]:
     if step.type == "Flow":
         yield from _check_subflow(step, pointer)
         return
@@ -173,7 +186,8 @@ def _check_action(step: Step, pointer: str, find_action: Lookup[Action]) -> Iter
             f"Step {step.id!r} has nothing to do.",
             "Give it an inline action, or a referrer: the id of an action.",
         )
-    if step.referrer is not None and find_action(step.referrer) is None:
+    is_new = step.referrer is not None and step.referrer not in named
+    if step.referrer is not None and is_new and find_action(step.referrer) is None:
         yield Violation(
             "unknownAction",
             f"{pointer}/referrer",
@@ -209,12 +223,16 @@ def _check_subflow(step: Step, pointer: str) -> Iterator[Violation]:
 
 
 def check_work(
-    context: Context, work: ActionWork, pointer: str, find_connection: Lookup[Connection]
+    context: Context,
+    work: ActionWork,
+    pointer: str,
+    find_connection: Lookup[Connection],
+    named: Collection[str] = (),
 ) -> Iterator[Violation]:
-    """An action's connection exists, and its expressions can be compiled."""
+    """An action's connection exists, or was named before; its expressions can be compiled."""
     match work:
         case ExportAction() | ImportAction():
-            if find_connection(work.connection_id) is None:
+            if work.connection_id not in named and find_connection(work.connection_id) is None:
                 yield unknown_connection(work.connection_id, f"{pointer}/connectionId")
             yield from _check_templates(context, work.http, f"{pointer}/http")
         case ProcessAction():
@@ -222,8 +240,8 @@ def check_work(
                 for place, expression in _expressions(operation):
                     where = f"{pointer}/operations/{number}/{place}"
                     yield from check_expression(context, expression, where)
-            named = (names_beside_records(text) or () for text in expressions_of(work))
-            yield from _check_names(frozenset[str]().union(*named), f"{pointer}/operations")
+            found = (names_beside_records(text) or () for text in expressions_of(work))
+            yield from _check_names(frozenset[str]().union(*found), f"{pointer}/operations")
 
 
 def expressions_of(work: ProcessAction) -> Iterator[str]:
@@ -256,6 +274,11 @@ def _check_names(names: Collection[str], pointer: str) -> Iterator[Violation]:
             f"It names {len(names)} variables; the limit is {limits.VARIABLES_OF_AN_ACTION}.",
             "Put what belongs together into one variable of type json.",
         )
+
+
+def connection_of(work: ActionWork) -> str | None:
+    """The connection that an action works over, if it needs one."""
+    return None if isinstance(work, ProcessAction) else work.connection_id
 
 
 def unknown_connection(id_: str, pointer: str) -> Violation:

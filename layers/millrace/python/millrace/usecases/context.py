@@ -1,8 +1,8 @@
 """What every use case is given: the ports, the clock and the id factory."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from millrace.compiler import Targets
 from millrace.domain.base import Clock, IdFactory
 from millrace.domain.ports import (
     Blobs,
@@ -12,8 +12,10 @@ from millrace.domain.ports import (
     Resources,
     Runs,
     Schedules,
+    Scratch,
     Secrets,
 )
+from millrace.targets import Targets
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,3 +33,4 @@ class Context:
     targets: Targets
     clock: Clock
     new_id: IdFactory
+    scratch: Callable[[], Scratch]

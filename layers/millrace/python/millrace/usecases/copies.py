@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 from pydantic import Field
 
 from millrace import limits
-from millrace.domain.action import Action, ActionWork, ProcessAction
+from millrace.domain.action import Action, ActionWork
 from millrace.domain.audit import AuditEvent
 from millrace.domain.base import Model, Name
 from millrace.domain.connection import Connection
@@ -16,9 +16,10 @@ from millrace.domain.flow import Flow, FlowInput, FlowSettings, Step
 from millrace.domain.ports import Create, Ref
 from millrace.domain.token import Caller
 from millrace.usecases.audit import audited
-from millrace.usecases.checks import Lookup, pointer_token, unknown_connection
+from millrace.usecases.checks import Lookup, connection_of, pointer_token, unknown_connection
 from millrace.usecases.context import Context
-from millrace.usecases.flows import check_flow, creation, get_flow_with_steps, get_version, new_flow
+from millrace.usecases.flow_changes import check_flow, creation, new_flow
+from millrace.usecases.flows import get_flow_with_steps, get_version
 from millrace.usecases.resources import born, fields_of, refuse
 
 _COPY: Final = " (copy)"
@@ -54,6 +55,14 @@ class CopiedResource(Model):
     source_id: str
 
 
+class ReusedResource(Model):
+    """One resource that a copy refers to as its original does."""
+
+    type: Literal["action"]
+    id: str
+    name: str
+
+
 class MissingSetting(Model):
     """What a copy cannot have from its original, and needs before it can be used."""
 
@@ -67,6 +76,9 @@ class Copied(Model):
     """What was created, and what is left to do."""
 
     created: tuple[CopiedResource, ...]
+    reused: tuple[ReusedResource, ...] = Field(
+        default=(), description="What the copy shares with its original."
+    )
     needs_configuring: tuple[MissingSetting, ...] = ()
 
 
@@ -80,6 +92,15 @@ class Rewired:
     """What each of `actions` is a copy of."""
     all_actions: Mapping[str, Action]
     """The actions that the steps refer to, old and new, by id."""
+
+    @property
+    def shared(self) -> tuple[Action, ...]:
+        """The actions that the steps refer to as before, in the order of the steps."""
+        ids = dict.fromkeys(step.referrer for step in self.steps if step.referrer is not None)
+        new = {action.id for action in self.actions}
+        return tuple(
+            self.all_actions[id_] for id_ in ids if id_ in self.all_actions and id_ not in new
+        )
 
     @property
     def find_action(self) -> Lookup[Action]:
@@ -190,11 +211,6 @@ def rewire(
     )
 
 
-def connection_of(work: ActionWork) -> str | None:
-    """The connection that an action works over, if it needs one."""
-    return None if isinstance(work, ProcessAction) else work.connection_id
-
-
 def _rewired(work: ActionWork, connection_map: Mapping[str, str]) -> ActionWork:
     """The work over the connection that its own is mapped to; itself if that stays."""
     old = connection_of(work)
@@ -258,6 +274,10 @@ def _store_copy(
                 CopiedResource(type="action", id=copy.id, name=copy.name, source_id=original.id)
                 for copy, original in copies
             ),
+        ),
+        reused=tuple(
+            ReusedResource(type="action", id=action.id, name=action.name)
+            for action in rewired.shared
         ),
         needs_configuring=tuple(_missing(flow, source)),
     )

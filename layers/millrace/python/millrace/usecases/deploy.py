@@ -67,7 +67,7 @@ def deploy_version(
         old = get_version(context, caller, flow_id, flow.deployed_version_id)
         changes.append(_retired(context, caller, old))
     context.resources.commit(*audited(context, caller, event, changes))
-    sync_schedule(context, switched)
+    _sync_schedule(context, switched)
     return live
 
 
@@ -86,11 +86,11 @@ def undeploy_version(
     )
     changes = [Replace(flow, stopped), retired]
     context.resources.commit(*audited(context, caller, "undeployed", changes))
-    sync_schedule(context, stopped)
+    _sync_schedule(context, stopped)
     return get_version(context, caller, flow_id, version_id)
 
 
-def sync_schedule(context: Context, flow: Flow) -> None:
+def _sync_schedule(context: Context, flow: Flow) -> None:
     """Bring the flow's schedule in step with the flow; may be repeated.
 
     It comes after the switch: a schedule that fires too long is harmless, since the trigger
@@ -107,6 +107,15 @@ def sync_schedule(context: Context, flow: Flow) -> None:
             data={"workspaceId": flow.workspace_id, "flowId": flow.id},
         )
     )
+
+
+def reschedule(context: Context, flow: Flow) -> None:
+    """Bring the schedule of a flow that was changed in step with it.
+
+    One that is not deployed has none: it went when the version was undeployed, or never came.
+    """
+    if flow.deployed_version_id is not None:
+        _sync_schedule(context, flow)
 
 
 def _check_deployable(context: Context, flow: Flow, version: Version) -> None:

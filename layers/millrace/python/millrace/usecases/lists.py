@@ -57,13 +57,19 @@ class Part[R]:
     """How many the whole list has, if that is known."""
 
 
-def find_part[R: Resource](resources: Resources, asked: Asked[R]) -> Part[R]:
-    """The part of a list that is asked for. Raises InvalidRequestError if it is too far away."""
-    if asked.cursor is None and asked.page * asked.limit > limits.PAGED_ITEMS:
+def check_page(page: int, limit: int) -> None:
+    """Raise InvalidRequestError for a page that is too far away to count up to it."""
+    if page * limit > limits.PAGED_ITEMS:
         raise InvalidRequestError(
-            f"page {asked.page} of {asked.limit} lies beyond the first {limits.PAGED_ITEMS:,}; "
+            f"page {page} of {limit} lies beyond the first {limits.PAGED_ITEMS:,}; "
             "follow links.next, which has a cursor, or filter"
         )
+
+
+def find_part[R: Resource](resources: Resources, asked: Asked[R]) -> Part[R]:
+    """The part of a list that is asked for. Raises InvalidRequestError if it is too far away."""
+    if asked.cursor is None:
+        check_page(asked.page, asked.limit)
     order = _index_order(asked.sort)
     if asked.among is not None:
         return _arranged(asked, asked.among)

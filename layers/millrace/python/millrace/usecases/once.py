@@ -23,6 +23,7 @@ from millrace.domain.ports import (
     Create,
     Delete,
     Found,
+    KeyRef,
     Listing,
     Order,
     Ref,
@@ -101,6 +102,10 @@ class Once:
         """The resource of the collection that has this stable key, if there is one."""
         return self._resources.find(kind, workspace_id, stable_key, parent_id=parent_id)
 
+    def find_many(self, workspace_id: str, refs: Iterable[KeyRef[Any]]) -> Found:
+        """Several resources by stable key; what is not there is left out."""
+        return self._resources.find_many(workspace_id, refs)
+
     def page[R: Resource](
         self,
         kind: type[R],
@@ -110,6 +115,7 @@ class Once:
         limit: int = 100,
         cursor: str | None = None,
         newest_first: bool = False,
+        skip: int = 0,
     ) -> Listing[R]:
         """One page of the collection by time of creation. Raises InvalidRequestError."""
         return self._resources.page(
@@ -119,6 +125,7 @@ class Once:
             limit=limit,
             cursor=cursor,
             newest_first=newest_first,
+            skip=skip,
         )
 
     def browse[R: Resource](

@@ -1,20 +1,21 @@
 """Changing single fields of a flow by JSON Patch, all or nothing."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Final
+from collections.abc import Iterator, Sequence
+from typing import Final
 
-import jsonpatch
-from pydantic import ValidationError
 from pydantic.alias_generators import to_camel
 
 from millrace.domain.base import Json, rfc3339
-from millrace.domain.errors import ConflictError, RuleViolationError, Violation
+from millrace.domain.errors import Violation
 from millrace.domain.flow import Flow, FlowInput, FlowSettings, Step, Version
-from millrace.domain.patch import PatchOperation, TransferOperation, ValueOperation
+from millrace.domain.patch import PatchOperation
 from millrace.domain.token import Caller
 from millrace.usecases.context import Context
-from millrace.usecases.flows import get_flow, latest_version, store_changed
+from millrace.usecases.flow_changes import store_changed
+from millrace.usecases.flows import get_flow, latest_version
+from millrace.usecases.json_patch import Patched, patched, places_of, reads_of
 from millrace.usecases.resources import check_revision, fields_of, refuse
+from millrace.usecases.write_only import write_only_places
 
 PATCHABLE: Final = (
     *(f"/{to_camel(name)}" for name in FlowInput.model_fields if name != "steps"),
@@ -47,53 +48,19 @@ def patch_flow(
     """
     before = get_flow(context, caller, flow_id)
     check_revision(before, revision)
-    refuse(_unpatchable(patch))
+    refuse([*_unpatchable(patch), *reads_of(patch, [*write_only_places(FlowInput)])])
     latest = latest_version(context, before)
-    given = _patched(before, latest, patch)
-
-    def told_of(violation: Violation) -> Violation:
-        return _at_operation(patch, violation)
-
-    return store_changed(context, caller, before, latest, given, "patched", told_of)
+    made = _patched(before, latest, patch)
+    return store_changed(context, caller, before, latest, made.given, "patched", made.blame)
 
 
-def _patched(flow: Flow, latest: Version, patch: Sequence[PatchOperation]) -> FlowInput:
+def _patched(flow: Flow, latest: Version, patch: Sequence[PatchOperation]) -> Patched[FlowInput]:
     document = FlowInput(
         **fields_of(flow, FlowSettings), enabled=flow.is_enabled, steps=latest.steps
     ).model_dump(mode="json", by_alias=True)
     enabled_at = None if flow.enabled_at is None else rfc3339(flow.enabled_at)
     document |= {"disabled": not flow.is_enabled, "enabledAt": enabled_at}
-    for number, operation in enumerate(patch):
-        document = _applied(document, number, operation)
-    try:
-        return FlowInput.model_validate(document)
-    except ValidationError as error:
-        refuse(
-            _at_operation(
-                patch,
-                Violation("invalidValue", _pointer(found["loc"]), found["msg"], "Correct it."),
-            )
-            for found in error.errors()
-        )
-        raise
-
-
-def _applied(document: Json, number: int, operation: PatchOperation) -> Json:
-    try:
-        told = operation.model_dump(by_alias=True)
-        document = jsonpatch.JsonPatch([told]).apply(document, in_place=True)
-    except jsonpatch.JsonPatchTestFailed as error:
-        raise ConflictError(
-            f"the test of operation {number} failed, so nothing was changed",
-            [Violation("testFailed", f"/{number}/value", "Another value is there.")],
-        ) from error
-    except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException) as error:
-        place = "from" if isinstance(operation, TransferOperation) else "path"
-        raise RuleViolationError(
-            "an operation cannot be applied; see errors",
-            [Violation("noSuchPlace", f"/{number}/{place}", str(error), "Correct the pointer.")],
-        ) from error
-    return document if operation.op == "test" else _one_truth(document, operation.path)
+    return patched(FlowInput, document, patch, _one_truth)
 
 
 def _one_truth(document: Json, path: str) -> Json:
@@ -120,13 +87,8 @@ def _one_truth(document: Json, path: str) -> Json:
 
 def _unpatchable(patch: Sequence[PatchOperation]) -> Iterator[Violation]:
     for number, operation in enumerate(patch):
-        places = {"path": operation.path}
-        if isinstance(operation, TransferOperation):
-            places["from"] = operation.from_
-        if operation.op == "test":
-            continue
-        for name, pointer in places.items():
-            if not _is_patchable(pointer):
+        for name, pointer in places_of(operation).items():
+            if operation.op != "test" and not _is_patchable(pointer):
                 yield Violation(
                     "notPatchable",
                     f"/{number}/{name}",
@@ -141,19 +103,3 @@ def _is_patchable(pointer: str) -> bool:
             return "/".join(["", "steps", "*", *rest]) in PATCHABLE
         case _:
             return pointer in PATCHABLE and "*" not in pointer
-
-
-def _at_operation(patch: Sequence[PatchOperation], violation: Violation) -> Violation:
-    """The same fault, pointing to the operation that brought the value in."""
-    for number, operation in reversed([*enumerate(patch)]):
-        path = operation.path
-        if operation.op != "test" and f"{violation.pointer}/".startswith(f"{path}/"):
-            place = "value" if isinstance(operation, ValueOperation) else "path"
-            rest = violation.pointer.removeprefix(path) if place == "value" else ""
-            where = f"/{number}/{place}{rest}"
-            return Violation(violation.code, where, violation.message, violation.remedy)
-    return Violation(violation.code, "", violation.message, violation.remedy)
-
-
-def _pointer(loc: Iterable[Any]) -> str:
-    return "".join(f"/{token}" for token in loc)

@@ -171,7 +171,7 @@ def replace_record(
     if len(text) > limits.INLINE_RECORD_BYTES:
         owner = f"errors/{caller.workspace_id}/{flow_id}"
         kept = KeptRecord(key=f"{owner}/edited/{context.new_id('rec')}.ndjson.gz")
-        context.blobs.put(kept.key or "", encode_page([text]))
+        context.blobs.put(kept.key or "", encode_page([text.encode()]))
 
     def change(now: FailedRecord) -> FailedRecord:
         check_revision(now, revision)

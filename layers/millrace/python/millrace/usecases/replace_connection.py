@@ -1,8 +1,6 @@
 """Putting another connection in the place of one, in all that a flow does."""
 
 from contextlib import suppress
-from datetime import timedelta
-from typing import Final
 
 from millrace.domain.base import Model
 from millrace.domain.connection import Connection
@@ -15,11 +13,10 @@ from millrace.usecases.checks import undeployable, unknown_connection
 from millrace.usecases.context import Context
 from millrace.usecases.copies import read_actions, rewire, used_connections
 from millrace.usecases.deploy import deploy_version
-from millrace.usecases.flows import changed_flow, check_flow, get_flow, get_version, latest_version
+from millrace.usecases.flow_changes import changed_flow, check_flow
+from millrace.usecases.flows import get_flow, get_version, latest_version
 from millrace.usecases.lifecycle import cancel_run
 from millrace.usecases.resources import check_revision, fields_of, refuse
-
-_A_MOMENT: Final = timedelta(minutes=1)
 
 
 class ConnectionReplacement(Model):
@@ -131,8 +128,7 @@ def _wrong(
 
 
 def _cancel_runs(context: Context, flow: Flow) -> None:
-    for run in context.runs.unfinished(context.clock() + _A_MOMENT):
-        if (run.workspace_id, run.flow_id) == (flow.workspace_id, flow.id):
-            # It is cancelled even if its machine cannot be stopped now: no step begins any more.
-            with suppress(UnavailableError):
-                cancel_run(context, run)
+    for run in context.runs.unfinished_of(flow.workspace_id, flow.id):
+        # It is cancelled even if its machine cannot be stopped now: no step begins any more.
+        with suppress(UnavailableError):
+            cancel_run(context, run)

@@ -1,6 +1,7 @@
 """What all editable resources share: stamping, reading for a change, and the checks of both."""
 
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 from millrace.domain.base import Model
@@ -44,8 +45,12 @@ def changed(context: Context, caller: Caller, before: Resource) -> dict[str, Any
 
 def fields_of(model: Model, kind: type[Model]) -> dict[str, Any]:
     """The values of those fields of a model that `kind` has too, unconverted."""
-    shared = type(model).model_fields.keys() & kind.model_fields.keys()
-    return {name: getattr(model, name) for name in shared}
+    return {name: getattr(model, name) for name in _shared_fields(type(model), kind)}
+
+
+@cache
+def _shared_fields(one: type[Model], other: type[Model]) -> tuple[str, ...]:
+    return tuple(name for name in one.model_fields if name in other.model_fields)
 
 
 def check_revision(resource: Revised, expected: int | None) -> None:

@@ -10,7 +10,7 @@ from pydantic import Field
 from millrace import limits
 from millrace.domain.base import Json, Model, Moment
 from millrace.domain.errors import NotFoundError, Violation
-from millrace.domain.flow import Version
+from millrace.domain.flow import Flow, Version
 from millrace.domain.run import Run, RunInputs, Trigger
 from millrace.domain.token import Caller
 from millrace.domain.variable import VariableKey
@@ -25,7 +25,25 @@ _POLL_SECONDS: Final = 0.05
 _POLL_SECONDS_MAX: Final = 1.0
 
 
-class RunRequest(Model):
+class InputFields(Model):
+    """What expressions may use of a request."""
+
+    flow_variables: dict[VariableKey, Json] = Field(
+        default_factory=dict,
+        max_length=limits.RUN_VARIABLES,
+        description="Values of variables for this run alone; readable, so no place for secrets.",
+    )
+    parameters: dict[str, Json] = Field(
+        default_factory=dict,
+        description="Of this run alone, such as ids to fetch: `parameters.sku` in expressions.",
+    )
+    start_date: Moment | None = Field(
+        default=None, description="Exports of changes read from then on: `startDate`."
+    )
+    end_date: Moment | None = Field(default=None, description="And until then: `endDate`.")
+
+
+class RunRequest(InputFields):
     """How to run a flow."""
 
     payload: Json = None
@@ -48,19 +66,6 @@ class RunRequest(Model):
         description="Its connections take the place of the flow's, its variables of the "
         "workspace's.",
     )
-    flow_variables: dict[VariableKey, Json] = Field(
-        default_factory=dict,
-        max_length=limits.RUN_VARIABLES,
-        description="Values of variables for this run alone; readable, so no place for secrets.",
-    )
-    parameters: dict[str, Json] = Field(
-        default_factory=dict,
-        description="Of this run alone, such as ids to fetch: `parameters.sku` in expressions.",
-    )
-    start_date: Moment | None = Field(
-        default=None, description="Exports of changes read from then on: `startDate`."
-    )
-    end_date: Moment | None = Field(default=None, description="And until then: `endDate`.")
     wait: int | None = Field(
         default=None,
         ge=0,
@@ -78,33 +83,44 @@ def run_flow(
 ) -> Run:
     """Start a run on behalf of a caller; with a dedupe key, once for that key."""
     flow = get_flow(context, caller, flow_id)
-    version = None
-    faults: list[Violation] = []
-    if asked.version_id is None:
-        version = deployed_version(context, flow)
-    else:
-        try:
-            version = get_version(context, caller, flow_id, asked.version_id)
-        except NotFoundError as error:
-            faults.append(
-                Violation("unknownVersion", "/versionId", f"{error.message}.", "Correct the id.")
-            )
-    environment = _environment(context, caller, asked, faults)
-    if version is not None:
-        faults += _unknown_steps(version, asked)
-    faults += _bad_inputs(asked)
-    refuse(faults)
-    how = Manner(
-        steps_to_run=None if version is None else _chosen(version, asked),
-        virtual_environment_id=asked.virtual_environment_id,
-        connections={} if environment is None else environment.replacements.connections,
-        inputs=_inputs(asked, environment),
-    )
+    version, how = chosen(context, caller, flow, asked, deployed_version)
     trigger = Trigger(source="manual", triggered_by=caller.token_id)
     run, _ = start_run(
         context, flow, trigger, asked.payload, version=version, how=how, dedupe_key=dedupe_key
     )
     return run
+
+
+def chosen(
+    context: Context,
+    caller: Caller,
+    flow: Flow,
+    asked: RunRequest,
+    usual: Callable[[Context, Flow], Version],
+) -> tuple[Version, Manner]:
+    """The version that is asked for, or the usual one, and how it runs.
+
+    Raises RuleViolationError for all that there is not.
+    """
+    faults: list[Violation] = []
+    environment = _environment(context, caller, asked, faults)
+    faults += _bad_inputs(asked)
+    if asked.version_id is None:
+        version = usual(context, flow)
+    else:
+        try:
+            version = get_version(context, caller, flow.id, asked.version_id)
+        except NotFoundError as error:
+            message = f"{error.message}."
+            refuse([Violation("unknownVersion", "/versionId", message, "Correct the id."), *faults])
+            raise
+    refuse([*faults, *_unknown_steps(version, asked)])
+    return version, Manner(
+        steps_to_run=_chosen(version, asked),
+        virtual_environment_id=asked.virtual_environment_id,
+        connections={} if environment is None else environment.replacements.connections,
+        inputs=_inputs(asked, environment),
+    )
 
 
 def wait_for(
@@ -138,7 +154,7 @@ def _environment(
         return None
 
 
-def _bad_inputs(asked: RunRequest) -> Iterator[Violation]:
+def _bad_inputs(asked: InputFields) -> Iterator[Violation]:
     for pointer, value in (
         ("/flowVariables", asked.flow_variables),
         ("/parameters", asked.parameters),
@@ -153,7 +169,7 @@ def _bad_inputs(asked: RunRequest) -> Iterator[Violation]:
         yield Violation("emptyWindow", "/endDate", message, "Exchange startDate and endDate.")
 
 
-def _inputs(asked: RunRequest, environment: VirtualEnvironment | None) -> RunInputs:
+def _inputs(asked: InputFields, environment: VirtualEnvironment | None) -> RunInputs:
     replaced = {} if environment is None else environment.replacements.variables
     return RunInputs(
         variables={**replaced, **asked.flow_variables},

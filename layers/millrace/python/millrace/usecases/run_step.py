@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import groupby
+from typing import Final
 
 from millrace.domain.action import Action, ActionWork, ExportAction, ImportAction, ProcessAction
 from millrace.domain.base import Model, Record
@@ -38,6 +39,8 @@ from millrace.usecases.step_errors import Failed
 from millrace.usecases.step_input import Item, Verdict, input_pages
 from millrace.usecases.step_progress import Progress
 from millrace.usecases.write_only import secrets_of
+
+_STOP_BEFORE_DEADLINE: Final = timedelta(seconds=60)
 
 
 class StepTask(Model):
@@ -114,11 +117,21 @@ def run_step(context: Context, task: StepTask, time_left: Callable[[], timedelta
     except (ConflictError, NotFoundError) as error:
         raise StepFailed("runOver", error.message) from error
     step = _find_step(version, task.step_id)
+    return carry_out(context, run, version, step, lambda: time_left() < _STOP_BEFORE_DEADLINE)
+
+
+def carry_out(
+    context: Context, run: Run, version: Version, step: Step, must_stop: Callable[[], bool]
+) -> StepRecord:
+    """Run a step of a version in a run's present attempt; between two pages it may have to stop.
+
+    Raises as `run_step` does; StepThrottled when it had to stop.
+    """
     if step.is_skipped:
-        return _not_run(context, task)
-    record = context.runs.claim_step(key, task.attempt, step.id, context.clock())
+        return _not_run(context, run, step)
+    record = context.runs.claim_step(run.key, run.attempt, step.id, context.clock())
     if not record.status.is_terminal:
-        progress = Progress(context, run, step, record, time_left)
+        progress = Progress(context, run, step, record, must_stop)
         earlier = _earlier(context, run, step)
         record = (
             progress.take_over(earlier)
@@ -137,12 +150,12 @@ def _earlier(context: Context, run: Run, step: Step) -> StepRecord | None:
     return context.runs.step(first.key, first.attempt, step.id)
 
 
-def _not_run(context: Context, task: StepTask) -> StepRecord:
+def _not_run(context: Context, run: Run, step: Step) -> StepRecord:
     """The answer for a step that the run leaves out; nothing is recorded of it."""
     now = context.clock()
     return StepRecord(
-        step_id=task.step_id,
-        attempt=task.attempt,
+        step_id=step.id,
+        attempt=run.attempt,
         status=StepStatus.SKIPPED,
         started_at=now,
         ended_at=now,

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 from millrace.domain.base import Json, rfc3339
 from millrace.domain.errors import NotFoundError, StepFailed
+from millrace.domain.ports import KeyRef
 from millrace.domain.run import Run, RunInputs
 from millrace.domain.run_values import (
     NO_VALUES,
@@ -68,8 +69,10 @@ def _values(context: Context, run: Run, names: frozenset[str]) -> RunValues:
             fixed[name] = rfc3339(moment)
     variables = {name: inputs.variables[name] for name in names if name in inputs.variables}
     secret_names = set[str]()
-    for name in names - variables.keys():
-        variable = context.resources.find(Variable, run.workspace_id, name)
+    refs = [KeyRef(Variable, name) for name in sorted(names - variables.keys())]
+    found = context.resources.find_many(run.workspace_id, refs)
+    for ref in refs:
+        name, variable = ref.stable_key, found.get(ref)
         if variable is None:
             continue
         variables[name] = variable.value

@@ -1,6 +1,6 @@
 """Starting runs and looking at them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -81,43 +81,53 @@ def start_run(
     version = deployed_version(context, flow) if version is None else version
     if version.machine_arn is None:
         raise ConflictError(f"version {version.number} was never deployed; deploy it first")
-    now = context.clock()
-    run_id = context.new_id(Run.prefix)
-    key = RunKey(flow.workspace_id, run_id)
-    run, is_new = context.runs.create(
-        Run(
-            id=run_id,
-            workspace_id=flow.workspace_id,
-            flow_id=flow.id,
-            version_id=version.id,
-            version_number=version.number,
-            status=RunStatus.RUNNING,
-            trigger=trigger,
-            payload=(
-                keep_json(context, key, "payload", payload)
-                if how.retry_of is None
-                else how.retry_of.payload
-            ),
-            **_inputs(context, key, how),
-            retry_of=None if how.retry_of is None else how.retry_of.id,
-            carried_over=how.carried_over,
-            origin_id=how.origin_id,
-            machine_arn=version.machine_arn,
-            steps_to_run=how.steps_to_run,
-            replay=how.replay,
-            virtual_environment_id=how.virtual_environment_id,
-            connections=dict(how.connections),
-            created_at=now,
-            started_at=now,
-            attempts=(Attempt(number=1, status=RunStatus.RUNNING, started_at=now),),
-        ),
-        dedupe_key=dedupe_key,
-    )
+    run = new_run(context, version, version.machine_arn, trigger, payload, how)
+    run, is_new = context.runs.create(run, dedupe_key=dedupe_key)
     if is_new:
         with suppress(UnavailableError):
             start_execution(context, run)
         tell_flow(context, run)
     return run, is_new
+
+
+def new_run(
+    context: Context,
+    version: Version,
+    machine_arn: str,
+    trigger: Trigger,
+    payload: Json,
+    how: Manner,
+) -> Run:
+    """A run that is not stored yet; its payload is."""
+    now = context.clock()
+    run_id = context.new_id(Run.prefix)
+    key = RunKey(version.workspace_id, run_id)
+    return Run(
+        id=run_id,
+        workspace_id=version.workspace_id,
+        flow_id=version.flow_id,
+        version_id=version.id,
+        version_number=version.number,
+        status=RunStatus.RUNNING,
+        trigger=trigger,
+        payload=(
+            keep_json(context, key, "payload", payload)
+            if how.retry_of is None
+            else how.retry_of.payload
+        ),
+        **_inputs(context, key, how),
+        retry_of=None if how.retry_of is None else how.retry_of.id,
+        carried_over=how.carried_over,
+        origin_id=how.origin_id,
+        machine_arn=machine_arn,
+        steps_to_run=how.steps_to_run,
+        replay=how.replay,
+        virtual_environment_id=how.virtual_environment_id,
+        connections=dict(how.connections),
+        created_at=now,
+        started_at=now,
+        attempts=(Attempt(number=1, status=RunStatus.RUNNING, started_at=now),),
+    )
 
 
 def _inputs(context: Context, key: RunKey, how: Manner) -> dict[str, Any]:
@@ -170,10 +180,15 @@ def run_version(context: Context, run: Run) -> Version:
     version = context.resources.get(
         Version, run.workspace_id, run.version_id, parent_id=run.flow_id
     )
-    if run.steps_to_run is None:
+    return limited(version, run.steps_to_run)
+
+
+def limited(version: Version, steps_to_run: Collection[str] | None) -> Version:
+    """The version with the other steps marked as skipped; None leaves out none."""
+    if steps_to_run is None:
         return version
     steps = (
-        step if step.id in run.steps_to_run else step.model_copy(update={"is_skipped": True})
+        step if step.id in steps_to_run else step.model_copy(update={"is_skipped": True})
         for step in version.steps
     )
     return version.model_copy(update={"steps": tuple(steps)})

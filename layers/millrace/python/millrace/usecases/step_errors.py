@@ -175,7 +175,7 @@ class ErrorLog:
                 kept.append(KeptRecord(key=key, line=len(lines)))
                 lines.append(text)
         if lines:
-            self._context.blobs.put(key, encode_page(lines))
+            self._context.blobs.put(key, encode_page([line.encode() for line in lines]))
             self._objects += 1
         return kept
 

@@ -1,9 +1,9 @@
 """What a step reads: the outputs of the steps it depends on, or what triggered the run."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from enum import Enum, auto
 from itertools import chain, takewhile
+from typing import NamedTuple
 
 from millrace.domain.base import Record
 from millrace.domain.failed_record import ReplayedRecord
@@ -27,8 +27,7 @@ class Verdict(Enum):
     FAIL = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(NamedTuple):
     """One record of a step's input, judged by the step's filter."""
 
     position: int
@@ -62,6 +61,15 @@ def sources(version: Version, step: Step) -> tuple[str, ...]:
     return tuple(dict.fromkeys(chain.from_iterable(expand(id_) for id_ in step.depends_on)))
 
 
+def input_records(
+    context: Context, run: Run, version: Version, step: Step
+) -> Iterator[list[Record]]:
+    """The step's input as it comes, before its filter, a list a page."""
+    for records in _batches(context, run, version, step, 0):
+        if not isinstance(records, int):
+            yield records
+
+
 def input_pages(
     context: Context, run: Run, version: Version, step: Step, start: int
 ) -> Iterator[list[Item]]:
@@ -83,6 +91,9 @@ def input_pages(
         fresh = records[max(0, start - position) :]
         first = position + len(records) - len(fresh)
         position += len(records)
+        if step.filter is None and not rivals:
+            yield [Item(first + n, record, Verdict.TAKE) for n, record in enumerate(fresh)]
+            continue
         yield [
             _judge(matches, step, rivals, first + offset, record)
             for offset, record in enumerate(fresh)
@@ -105,8 +116,7 @@ def _replayed(
             continue
         lines = map(ReplayedRecord.model_validate, read_page(context.blobs, page))
         items = [
-            replace(
-                _judge(matches, step, rivals, first + offset, line.record),
+            _judge(matches, step, rivals, first + offset, line.record)._replace(
                 origin=Origin(line.run_id, line.position),
                 error_id=line.error_id,
             )
@@ -150,8 +160,7 @@ def _rivals(version: Version, step: Step) -> tuple[Step, ...]:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Matches:
+class _Matches(NamedTuple):
     """Whether a filter lets a record through, in this run."""
 
     connectors: Connectors

@@ -13,8 +13,10 @@ from millrace.usecases.pages import PageWriter
 from millrace.usecases.step_errors import ErrorLog, Failed, check_number
 from millrace.usecases.step_input import Item
 
+CONTINUES: Final = "continues"
+"""The code of the error by which a step stops because its time is over."""
+
 _REMEMBER_EVERY: Final = timedelta(seconds=1)
-_STOP_BEFORE_DEADLINE: Final = timedelta(seconds=60)
 
 
 class Progress:
@@ -26,12 +28,12 @@ class Progress:
         run: Run,
         step: Step,
         record: StepRecord,
-        time_left: Callable[[], timedelta],
+        must_stop: Callable[[], bool],
     ) -> None:
         self._context = context
         self._key = run.key
         self._record = record
-        self._time_left = time_left
+        self._must_stop = must_stop
         # A try that lost its place may still be writing, so each writes under a name of its own.
         place = f"{record.attempt:02d}/{record.step_id}/{record.tries:03d}"
         prefix = f"{run.workspace_id}/runs/{run.id}/{place}"
@@ -85,9 +87,9 @@ class Progress:
         if durable or now - self._saved_at >= _REMEMBER_EVERY:
             self._save({})
             self._saved_at = now
-        if self._time_left() < _STOP_BEFORE_DEADLINE:
+        if self._must_stop():
             # The machine comes back at once, in a new invocation with its full time.
-            raise StepThrottled("continues", "the step goes on in a new invocation", now)
+            raise StepThrottled(CONTINUES, "the step goes on in a new invocation", now)
 
     def interrupt(self, error: StepError) -> None:
         """Remember where to go on after an error that may pass."""

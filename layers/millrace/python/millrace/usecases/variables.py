@@ -35,6 +35,15 @@ def _keeps_value(before: Variable, given: VariableInput) -> bool:
     return before.secret and given.secret and before.type == given.type
 
 
+def _hides(before: Variable) -> tuple[str, ...]:
+    return ("/value",) if before.secret else ()
+
+
 VARIABLES: Final = Crud(
-    Variable, VariableInput, check=_check, take=_take_value, keeps_secrets=_keeps_value
+    Variable,
+    VariableInput,
+    check=_check,
+    take=_take_value,
+    keeps_secrets=_keeps_value,
+    hides=_hides,
 )

@@ -10,7 +10,8 @@ from millrace.domain.token import Caller
 from millrace.usecases.audit import audited
 from millrace.usecases.context import Context
 from millrace.usecases.deploy import deploy_version
-from millrace.usecases.flows import get_flow, get_version, with_new_version
+from millrace.usecases.flow_changes import with_new_version
+from millrace.usecases.flows import get_flow, get_version
 from millrace.usecases.resources import born, changed, check_revision
 
 

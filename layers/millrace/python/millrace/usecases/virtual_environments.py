@@ -7,22 +7,32 @@ from millrace.domain.connection import Connection
 from millrace.domain.data_pool import DataPool
 from millrace.domain.errors import Violation
 from millrace.domain.token import Caller
-from millrace.domain.virtual_environment import VirtualEnvironment, VirtualEnvironmentInput
+from millrace.domain.virtual_environment import (
+    Replacements,
+    VirtualEnvironment,
+    VirtualEnvironmentInput,
+)
 from millrace.usecases.checks import lookup, pointer_token, unknown_connection
 from millrace.usecases.context import Context
 from millrace.usecases.crud import Crud
 
 
 def _check(
-    context: Context, caller: Caller, given: VirtualEnvironmentInput, _: object
+    context: Context,
+    caller: Caller,
+    given: VirtualEnvironmentInput,
+    before: VirtualEnvironment | None,
 ) -> Iterator[Violation]:
+    old = Replacements() if before is None else before.replacements
+    known = {id_ for id_, _ in _named("connections", old.connections)}
     find_connection = lookup(context, Connection, caller.workspace_id)
     for id_, pointer in _named("connections", given.replacements.connections):
-        if find_connection(id_) is None:
+        if id_ not in known and find_connection(id_) is None:
             yield unknown_connection(id_, pointer)
+    known = {id_ for id_, _ in _named("dataPools", old.data_pools)}
     find_data_pool = lookup(context, DataPool, caller.workspace_id)
     for id_, pointer in _named("dataPools", given.replacements.data_pools):
-        if find_data_pool(id_) is None:
+        if id_ not in known and find_data_pool(id_) is None:
             yield Violation(
                 "unknownDataPool",
                 pointer,

@@ -17,146 +17,53 @@ from millrace.domain.errors import (
 )
 from millrace.domain.flow import Flow
 from millrace.domain.json_text import parse_json
-from millrace.domain.ports import Create, Delete, Listing, Replace
 from millrace.domain.run import Run, Trigger
-from millrace.domain.token import Caller
 from millrace.domain.webhook import Webhook, WebhookInput
 from millrace.usecases.api_keys import check_api_key
-from millrace.usecases.audit import audited
 from millrace.usecases.context import Context
-from millrace.usecases.flows import get_flow
-from millrace.usecases.resources import born, changed, check_revision, fields_of, refuse
+from millrace.usecases.crud import Crud, Events
 from millrace.usecases.runs import start_run
-from millrace.usecases.write_only import (
-    changed_secrets,
-    commit_with_secrets,
-    secrets_of,
-    take_secrets,
-)
+from millrace.usecases.write_only import secrets_of
 
 _PRIVATE_HEADERS: Final = frozenset({"authorization", "cookie", "proxy-authorization", "api-key"})
 
 
-def webhook_violations(
-    given: WebhookInput, pointer: str = "", before: Webhook | None = None
+def check_webhook(
+    context: object, caller: object, given: WebhookInput, before: Webhook | None
 ) -> Iterator[Violation]:
     """What is wrong with a webhook that is well formed; `before` may hold the secret already."""
+    del context, caller
     secret = given.hmac_secret_key
     is_kept = secret is None and before is not None and before.secrets_key is not None
     has_secret = is_kept or (secret is not None and secret.get_secret_value() != "")
     if given.hmac_algorithm is not None and not has_secret:
         yield Violation(
             "secretMissing",
-            f"{pointer}/hmacSecretKey",
+            "/hmacSecretKey",
             "hmacAlgorithm is set, but there is no secret to verify signatures with.",
             "Set hmacSecretKey to the secret that the sender signs with.",
         )
     if given.hmac_algorithm is None and secret is not None:
         yield Violation(
             "algorithmMissing",
-            f"{pointer}/hmacAlgorithm",
+            "/hmacAlgorithm",
             "hmacSecretKey is set, but without an algorithm no signature is verified.",
             "Set hmacAlgorithm, such as to sha256, or leave out the secret.",
         )
 
 
-def new_webhook(
-    context: Context, caller: Caller, flow_id: str, given: WebhookInput
-) -> tuple[Webhook, dict[str, str]]:
-    """A webhook not stored yet, and its secrets."""
-    given, secrets = take_secrets(given)
-    webhook = Webhook(
-        **fields_of(given, Webhook),
-        **born(context, caller, Webhook),
-        flow_id=flow_id,
-        secrets_version=context.new_id("sec") if secrets else None,
-    )
-    return webhook, secrets
+def _verifies(_: Webhook, given: WebhookInput) -> bool:
+    return given.hmac_algorithm is not None
 
 
-def changed_webhook(
-    context: Context, caller: Caller, before: Webhook, given: WebhookInput
-) -> tuple[Webhook, dict[str, str]]:
-    """A webhook as it will be, and its secrets if they change; `before` if nothing changes."""
-    given, new = take_secrets(given)
-    # A secret that verifies nothing any more is forgotten, not kept out of sight.
-    old = {} if given.hmac_algorithm is None else secrets_of(context.secrets, before)
-    secrets = old | new
-    same_secrets = secrets == old and bool(secrets) == (before.secrets_version is not None)
-    if same_secrets and fields_of(before, WebhookInput) == fields_of(given, WebhookInput):
-        return before, {}
-    version = before.secrets_version
-    if not same_secrets:
-        version = context.new_id("sec") if secrets else None
-    after = Webhook(
-        **fields_of(given, Webhook),
-        **changed(context, caller, before),
-        flow_id=before.flow_id,
-        secrets_version=version,
-    )
-    return after, {} if same_secrets else secrets
-
-
-def create_webhook(context: Context, caller: Caller, flow_id: str, given: WebhookInput) -> Webhook:
-    """Store a new webhook of a flow."""
-    flow = get_flow(context, caller, flow_id)
-    refuse(webhook_violations(given))
-    webhook, secrets = new_webhook(context, caller, flow.id, given)
-    new, _ = changed_secrets(None, webhook, secrets)
-    changes = audited(context, caller, "webhookCreated", [Create(webhook, parent_id=flow.id)])
-    commit_with_secrets(context, changes, new)
-    return webhook
-
-
-def list_webhooks(
-    context: Context, caller: Caller, flow_id: str, limit: int, cursor: str | None
-) -> Listing[Webhook]:
-    """One page of a flow's webhooks."""
-    flow = get_flow(context, caller, flow_id)
-    return context.resources.page(
-        Webhook, caller.workspace_id, parent_id=flow.id, limit=limit, cursor=cursor
-    )
-
-
-def get_webhook(context: Context, caller: Caller, flow_id: str, webhook_id: str) -> Webhook:
-    """One webhook of a flow, without its secret."""
-    return context.resources.get(Webhook, caller.workspace_id, webhook_id, parent_id=flow_id)
-
-
-def replace_webhook(
-    context: Context,
-    caller: Caller,
-    flow_id: str,
-    webhook_id: str,
-    given: WebhookInput,
-    revision: int | None,
-) -> Webhook:
-    """Change a webhook; its address stays, and so does its secret if it is left out."""
-    before = get_webhook(context, caller, flow_id, webhook_id)
-    check_revision(before, revision)
-    refuse(webhook_violations(given, before=before))
-    after, secrets = changed_webhook(context, caller, before, given)
-    if after is before:
-        return before
-    changes = [Replace(before, after, parent_id=flow_id)]
-    commit_with_secrets(
-        context,
-        audited(context, caller, "webhookReplaced", changes),
-        *changed_secrets(before, after, secrets),
-    )
-    return after
-
-
-def delete_webhook(
-    context: Context, caller: Caller, flow_id: str, webhook_id: str, revision: int | None
-) -> None:
-    """Remove a webhook; deliveries to its address are refused from then on."""
-    webhook = get_webhook(context, caller, flow_id, webhook_id)
-    check_revision(webhook, revision)
-    changes = [Delete(webhook, parent_id=flow_id)]
-    context.resources.commit(*audited(context, caller, "webhookDeleted", changes))
-    if webhook.secrets_key is not None:
-        context.secrets.delete(webhook.secrets_key)
+WEBHOOKS: Final = Crud(
+    Webhook,
+    WebhookInput,
+    check=check_webhook,
+    keeps_secrets=_verifies,
+    events=Events("webhookCreated", "webhookReplaced", "webhookPatched", "webhookDeleted"),
+)
+"""Webhooks of flows; the address of one stays when it changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +112,14 @@ def receive_delivery(context: Context, webhook_id: str, delivery: Delivery) -> A
     delivery_id = _delivery_id(webhook, delivery)
     trigger = Trigger(source="webhook", webhook_id=webhook.id, delivery_id=delivery_id)
     dedupe_key = None if delivery_id is None else f"{webhook.id}\n{delivery_id}"
-    payload = _payload(webhook, delivery)
+    try:
+        payload = delivered(delivery, webhook.hmac_header)
+    except ValueError as error:
+        content_type = delivery.headers.get("content-type", "").partition(";")[0].strip().lower()
+        raise RuleViolationError(
+            f"the body is not what its content type {content_type!r} says",
+            [Violation("badBody", "", str(error), "Send valid JSON, or another content type.")],
+        ) from error
     run, is_new = start_run(context, flow, trigger, payload, dedupe_key=dedupe_key)
     return Accepted(run, is_new, webhook)
 
@@ -213,7 +127,10 @@ def receive_delivery(context: Context, webhook_id: str, delivery: Delivery) -> A
 def _verify(context: Context, webhook: Webhook, delivery: Delivery) -> None:
     if webhook.hmac_algorithm is None:
         return
-    secret = secrets_of(context.secrets, webhook)["hmac_secret_key"]
+    secret = secrets_of(context.secrets, webhook).get("hmac_secret_key")
+    if secret is None:
+        # It came by an import, which brings no secrets along: it lets nobody in until it has one.
+        raise UnauthenticatedError("no valid signature")
     digest = hmac.new(secret.encode(), delivery.body, webhook.hmac_algorithm).hexdigest()
     given = delivery.headers.get(webhook.hmac_header.lower(), "")
     # Compared as bytes: compare_digest refuses text that is not ASCII.
@@ -228,28 +145,25 @@ def _delivery_id(webhook: Webhook, delivery: Delivery) -> str | None:
     return delivery.headers.get(webhook.delivery_id_header.lower()) or None
 
 
-def _payload(webhook: Webhook, delivery: Delivery) -> dict[str, Json]:
-    """The delivery as the flow's input record, without what proves the sender's identity."""
-    private = _PRIVATE_HEADERS | {webhook.hmac_header.lower()}
+def delivered(delivery: Delivery, *private_headers: str) -> dict[str, Json]:
+    """A delivery as the flow's input record, without what proves the sender's identity.
+
+    Raises ValueError if the body is not what its content type says.
+    """
+    private = _PRIVATE_HEADERS | {name.lower() for name in private_headers}
     return {
         "method": delivery.method,
         "headers": {name: value for name, value in delivery.headers.items() if name not in private},
         "query": dict(delivery.query),
-        "body": _parse(delivery),
+        "body": read_body(delivery.body, delivery.headers.get("content-type", "")),
     }
 
 
-def _parse(delivery: Delivery) -> Json:
-    """The body as JSON if it says that it is, as text otherwise."""
-    if not delivery.body:
+def read_body(body: bytes, content_type: str) -> Json:
+    """The body as JSON if its type says that it is, as text otherwise. Raises ValueError."""
+    if not body:
         return None
-    content_type = delivery.headers.get("content-type", "").partition(";")[0].strip().lower()
-    try:
-        if content_type == "application/json" or content_type.endswith("+json"):
-            return parse_json(delivery.body)
-        return delivery.body.decode()
-    except ValueError as error:
-        raise RuleViolationError(
-            f"the body is not what its content type {content_type!r} says",
-            [Violation("badBody", "", str(error), "Send valid JSON, or another content type.")],
-        ) from error
+    media_type = content_type.partition(";")[0].strip().lower()
+    if media_type == "application/json" or media_type.endswith("+json"):
+        return parse_json(body)
+    return body.decode()

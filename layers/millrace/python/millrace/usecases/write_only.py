@@ -1,10 +1,11 @@
 """Write-only fields: taken out of what a caller sends and kept in the secret store."""
 
 import json
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, TypeAliasType, get_args
 
 from pydantic import SecretStr
+from pydantic.alias_generators import to_camel
 
 from millrace import limits
 from millrace.domain.base import Model
@@ -30,6 +31,28 @@ def take_secrets[M: Model](model: M) -> tuple[M, dict[str, str]]:
             update[name], inner = take_secrets(value)
             values |= inner
     return model.model_copy(update=update), values
+
+
+def write_only_places(kind: type[Model]) -> Iterator[str]:
+    """The pointers of a model's write-only fields, and of those of the models within."""
+    for name, field in kind.model_fields.items():
+        place = f"/{field.alias or to_camel(name)}"
+        for each in _types_in(field.annotation):
+            if issubclass(each, SecretStr):
+                yield place
+            elif issubclass(each, Model):
+                yield from (f"{place}{inner}" for inner in write_only_places(each))
+
+
+def _types_in(annotation: Any) -> Iterator[type]:  # noqa: ANN401 - any annotation
+    """The types that an annotation is made of, through aliases, unions and lists."""
+    if isinstance(annotation, TypeAliasType):
+        annotation = annotation.__value__
+    parts = get_args(annotation)
+    if isinstance(annotation, type) and not parts:
+        yield annotation
+    for part in parts:
+        yield from _types_in(part)
 
 
 def secrets_of(secrets: Secrets, holder: SecretHolder) -> dict[str, str]:

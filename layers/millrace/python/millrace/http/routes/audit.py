@@ -1,16 +1,37 @@
 """/v1/flows/{flowId}/audit."""
 
 from http import HTTPStatus
+from typing import Self
 
 from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
+from pydantic import Field
 
+from millrace.domain.audit import AuditChange, AuditEntry, AuditEvent
+from millrace.domain.base import Model, Moment
 from millrace.domain.errors import NotFoundError
 from millrace.domain.ports import Listing
 from millrace.http.documented import answers
 from millrace.http.requests import Cursor, Limit, Page, caller_of, page
-from millrace.http.views import AuditView
 from millrace.usecases import audit
 from millrace.usecases.context import Context
+from millrace.usecases.resources import fields_of
+
+
+class AuditView(Model):
+    """An entry of a flow's audit trail."""
+
+    id: str
+    flow_id: str
+    event: AuditEvent
+    at: Moment
+    by: str = Field(description="The token that made the request.")
+    request_id: str | None
+    changes: tuple[AuditChange, ...]
+
+    @classmethod
+    def of(cls, entry: AuditEntry) -> Self:
+        """The view of a stored entry."""
+        return cls(**fields_of(entry, cls), at=entry.created_at, by=entry.created_by)
 
 
 def audit_router(context: Context) -> APIGatewayHttpRouter:

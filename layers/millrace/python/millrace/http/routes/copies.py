@@ -14,7 +14,7 @@ from millrace.http.views import FlowView
 from millrace.usecases import copies
 from millrace.usecases.context import Context
 from millrace.usecases.copies import CloneRequest, Copied, DuplicateRequest
-from millrace.usecases.flows import set_layout_direction
+from millrace.usecases.flow_changes import set_layout_direction
 from millrace.usecases.replace_connection import ConnectionReplacement, replace_connection
 
 

@@ -13,7 +13,8 @@ from millrace.http.documented import answers
 from millrace.http.pages import link_header, links_of
 from millrace.http.queries import FlowRunsQuery, RunsQuery
 from millrace.http.requests import Page, caller_of
-from millrace.http.views import RunDetailView, RunLog, RunView, StepOutput
+from millrace.http.run_views import RunDetailView, RunLog, StepOutput
+from millrace.http.views import RunView
 from millrace.usecases import runs
 from millrace.usecases.context import Context
 from millrace.usecases.lifecycle import cancel_run

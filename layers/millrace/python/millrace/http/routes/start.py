@@ -15,7 +15,7 @@ from millrace.http.body import JSON
 from millrace.http.documented import WITH_BODY, answers
 from millrace.http.idempotency import dedupe_key
 from millrace.http.requests import caller_of
-from millrace.http.views import RunDetailView, StartedRun
+from millrace.http.run_views import RunDetailView, StartedRun
 from millrace.usecases import run_flow, runs
 from millrace.usecases.context import Context
 from millrace.usecases.flows import get_version

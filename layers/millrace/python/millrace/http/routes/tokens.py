@@ -10,7 +10,7 @@ from millrace.domain.token import TokenInput
 from millrace.http.documented import WITH_BODY, answers
 from millrace.http.requests import answer, caller_of
 from millrace.http.routes.crud import Place, add_routes
-from millrace.http.views import CreatedToken, TokenInfo, TokenView
+from millrace.http.token_views import CreatedToken, TokenInfo, TokenView
 from millrace.usecases.context import Context
 from millrace.usecases.tokens import TOKENS, create_token, token_of
 

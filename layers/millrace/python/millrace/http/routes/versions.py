@@ -51,9 +51,14 @@ def versions_router(context: Context) -> APIGatewayHttpRouter:
     def list_versions(flow_id: str, query: Annotated[VersionsQuery, Query()]) -> Response[Any]:
         event = router.current_event.raw_event
         caller = caller_of(event)
-        newest_first = bool(query.sorted_by) and query.sorted_by[0].descending
         flow, listing = flows.list_versions(
-            context, caller, flow_id, query.per_page, query.cursor, newest_first=newest_first
+            context,
+            caller,
+            flow_id,
+            query.per_page,
+            query.cursor,
+            newest_first=query.newest_first,
+            page=query.page or 1,
         )
         nodes = include_in_versions(context, caller, flow, listing.items, query.included)
         part = Part(listing.items, listing.cursor, flow.versions_count)

@@ -1,6 +1,6 @@
 """What is related to flows and versions, beside them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 
 from millrace import limits
@@ -8,9 +8,23 @@ from millrace.domain.flow import Flow, Version
 from millrace.domain.run import Run
 from millrace.domain.token import Caller
 from millrace.usecases.context import Context
-from millrace.usecases.includes.catalogue import FLOW, VERSION
-from millrace.usecases.includes.relation import Node, Scope, Wanted
+from millrace.usecases.includes.relation import Node, Relation, Scope, Wanted
 from millrace.usecases.includes.resolve import resolve
+
+
+def relations_of_flows() -> Mapping[str, Relation]:
+    """What may be included in flows."""
+    # Few requests include anything, and the catalogue knows resources of all kinds.
+    from millrace.usecases.includes.catalogue import FLOW  # noqa: PLC0415
+
+    return FLOW
+
+
+def relations_of_versions() -> Mapping[str, Relation]:
+    """What may be included in versions."""
+    from millrace.usecases.includes.catalogue import VERSION  # noqa: PLC0415 - as above
+
+    return VERSION
 
 
 def include_in_flows(
@@ -18,7 +32,8 @@ def include_in_flows(
 ) -> list[Node]:
     """Flows of a list with what is wanted of them; of their versions the newest few."""
     nodes = [Node(flow) for flow in flows]
-    resolve(Scope(context, caller.workspace_id), nodes, wanted, FLOW)
+    if wanted:
+        resolve(Scope(context, caller.workspace_id), nodes, wanted, relations_of_flows())
     return nodes
 
 
@@ -35,7 +50,9 @@ def include_in_flow(context: Context, caller: Caller, flow: Flow, wanted: Wanted
         ).items
 
     node = Node(flow)
-    resolve(Scope(context, caller.workspace_id, versions=versions), [node], wanted, FLOW)
+    if wanted:
+        scope = Scope(context, caller.workspace_id, versions=versions)
+        resolve(scope, [node], wanted, relations_of_flows())
     return node
 
 
@@ -54,5 +71,7 @@ def include_in_versions(
 
     parent = Node(flow)
     nodes = [Node(version, parent) for version in versions]
-    resolve(Scope(context, caller.workspace_id, runs=runs), nodes, wanted, VERSION)
+    if wanted:
+        scope = Scope(context, caller.workspace_id, runs=runs)
+        resolve(scope, nodes, wanted, relations_of_versions())
     return nodes

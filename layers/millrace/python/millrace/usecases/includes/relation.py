@@ -90,6 +90,9 @@ class Wanted:
     asked: set[str] = field(default_factory=set)
     """Of these, whether there are any."""
 
+    def __bool__(self) -> bool:
+        return bool(self.shown or self.counted or self.asked)
+
 
 def names_of(relations: Mapping[str, Relation], prefix: str = "") -> Iterator[str]:
     """The names of relations and theirs, dotted."""

@@ -1,0 +1,77 @@
+"""How records are written in an answer: its format, and what each format leaves open."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
+
+from millrace import limits
+from millrace.domain.base import Model
+
+type Format = Literal["json", "ndjson", "csv", "xml"]
+
+_LINE_ENDS = "\r\n"
+
+
+def _no_line_end(char: str) -> str:
+    if char in _LINE_ENDS:
+        msg = "a line break ends a record and can be nothing else"
+        raise ValueError(msg)
+    return char
+
+
+_OneCharacter = Annotated[
+    str, StringConstraints(min_length=1, max_length=1), AfterValidator(_no_line_end)
+]
+
+_Column = Annotated[str, StringConstraints(max_length=limits.NAME_LENGTH)]
+
+_ElementName = r"[^\s/<>&\"'=@#]+"
+
+
+class CsvFormat(Model):
+    """Rows and columns (RFC 4180). Every value is text."""
+
+    delimiter: _OneCharacter = ","
+    quote: _OneCharacter | Literal[""] = Field(
+        default='"', description="Empty: no character quotes, each one is data."
+    )
+    header: bool = Field(default=True, description="Whether the first row names the columns.")
+    columns: tuple[_Column, ...] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=limits.COLUMNS,
+        description="The names of all columns, in order; instead of those in the header.",
+    )
+    encoding: str | None = Field(
+        default=None,
+        max_length=limits.NAME_LENGTH,
+        description="Instead of the charset of the Content-Type; by default UTF-8.",
+    )
+
+    @model_validator(mode="after")
+    def _is_unambiguous(self) -> Self:
+        if self.delimiter == self.quote:
+            msg = "delimiter and quote must differ"
+            raise ValueError(msg)
+        if not self.header and self.columns is None:
+            msg = "without a header, columns must name the columns"
+            raise ValueError(msg)
+        if self.columns is not None and len(set(self.columns)) < len(self.columns):
+            msg = "each column needs a name of its own"
+            raise ValueError(msg)
+        return self
+
+
+class XmlFormat(Model):
+    """Elements as objects: attributes as `@name`, text as `#text`, child elements by name."""
+
+    record_path: str = Field(
+        pattern=rf"^(/{_ElementName})+$",
+        max_length=limits.MAPPING_PLACE_LENGTH,
+        description="The names of the elements from the root to a record, such as /feed/entry.",
+    )
+    arrays: tuple[Annotated[str, StringConstraints(pattern=rf"^{_ElementName}$")], ...] = Field(
+        default=(),
+        max_length=limits.COLUMNS,
+        description="Elements that become an array even where there is only one of them.",
+    )

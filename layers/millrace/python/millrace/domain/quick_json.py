@@ -1,0 +1,28 @@
+"""JSON for what we write and read again ourselves: quick, and exact for whatever records can hold.
+
+pydantic's Rust does most of it, some three times as fast as the standard library, which takes over
+where the former refuses: half a surrogate pair, deep nesting.
+"""
+
+import json
+
+from pydantic_core import from_json, to_json
+
+from millrace.domain.base import Json
+
+
+def dump(value: Json) -> bytes:
+    """Compact JSON in UTF-8; half a surrogate pair and NaN are written as Python does."""
+    try:
+        return to_json(value, inf_nan_mode="constants")
+    except ValueError:
+        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        return text.encode("utf-8", "surrogatepass")
+
+
+def load(data: bytes) -> Json:
+    """The value that `dump` wrote."""
+    try:
+        return from_json(data)
+    except ValueError:
+        return json.loads(data.decode("utf-8", "surrogatepass"))

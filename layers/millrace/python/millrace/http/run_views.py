@@ -1,0 +1,62 @@
+"""Answers that show what a run did, or that it was accepted."""
+
+from typing import Self
+
+from millrace.domain.base import Model, Moment, Record
+from millrace.domain.run import Counts, RunError, RunStatus, StepStatus
+from millrace.http.views import RunView
+from millrace.usecases.resources import fields_of
+from millrace.usecases.run_log import LogEntry
+from millrace.usecases.runs import RunDetail
+
+
+class StepView(Model):
+    """What a step did, without its records."""
+
+    step_id: str
+    attempt: int
+    status: StepStatus
+    tries: int
+    started_at: Moment
+    ended_at: Moment | None
+    counts: Counts
+    error: RunError | None
+
+
+class RunDetailView(RunView):
+    """A run with the steps of its latest attempt."""
+
+    steps: tuple[StepView, ...]
+
+    @classmethod
+    def of_detail(cls, detail: RunDetail) -> Self:
+        """The view of a run and its steps."""
+        steps = tuple(StepView(**fields_of(record, StepView)) for record in detail.steps)
+        return cls(**fields_of(detail.run, RunView), steps=steps)
+
+
+class RunLog(Model):
+    """What happened in a run, oldest first."""
+
+    data: tuple[LogEntry, ...]
+
+
+class StartedRun(Model):
+    """A run that was accepted."""
+
+    run_id: str
+    status: RunStatus
+
+
+class Accepted(Model):
+    """A delivery that was accepted; the same delivery again gives the same run."""
+
+    run_id: str
+    deduplicated: bool
+
+
+class StepOutput(Model):
+    """The first records that a step handed on."""
+
+    data: list[Record]
+    truncated: bool

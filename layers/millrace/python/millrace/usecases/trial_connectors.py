@@ -1,0 +1,242 @@
+"""Connectors for one step of a test: the first page of an export, and no request of an import."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from millrace import limits
+from millrace.domain.action import ExportAction, ImportAction, ProcessAction
+from millrace.domain.base import Clock, Json, Record
+from millrace.domain.connection import Connection, PingMethod
+from millrace.domain.errors import StepThrottled
+from millrace.domain.flow import Step
+from millrace.domain.ports import Connectors, Exporter, Importer, Pong, Process, Unsent
+from millrace.domain.records import Batch, ExportPage, Origin, RecordError, RecordFailure
+from millrace.domain.run_values import RunValues, TemplateKind
+from millrace.domain.trial import PlannedRequest, RecordTrouble
+from millrace.usecases.step_progress import CONTINUES
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """When a test is over."""
+
+    clock: Clock
+    at: datetime
+
+    @property
+    def seconds(self) -> float:
+        """What is left."""
+        return (self.at - self.clock()).total_seconds()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is left."""
+        return self.seconds <= 0
+
+    def check(self) -> None:
+        """Raise StepThrottled if nothing is left."""
+        if self.is_over:
+            raise StepThrottled(CONTINUES, "the test's time is over", self.at)
+
+
+@dataclass(slots=True)
+class Rehearsal:
+    """The `Connectors` port for one step, and what happened that the step's record does not tell.
+
+    `hidden` grows by the texts that may not be shown, whoever repeats them.
+    """
+
+    connectors: Connectors
+    step: Step
+    deadline: Deadline
+    hidden: set[str]
+    troubles: list[RecordTrouble] = field(default_factory=list)
+    """The first ones."""
+    troubles_count: int = 0
+    requests: list[PlannedRequest] = field(default_factory=list)
+    """The first ones."""
+    requests_count: int = 0
+    has_more: bool = False
+
+    def check_expression(self, expression: str) -> str | None:
+        """See Connectors."""
+        return self.connectors.check_expression(expression)
+
+    def check_template(self, kind: TemplateKind, text: str) -> str | None:
+        """See Connectors."""
+        return self.connectors.check_template(kind, text)
+
+    def matches(self, expression: str, record: Record, values: RunValues) -> bool:
+        """See Connectors."""
+        self.deadline.check()
+        try:
+            return self.connectors.matches(expression, record, values)
+        except RecordError as error:
+            # What a filter of another step of the group says is that step's.
+            if expression == self.step.filter:
+                self.trouble(error.code, error.message, record)
+            raise
+
+    def evaluate(self, expression: str, record: Record) -> Json:
+        """See Connectors."""
+        self.deadline.check()
+        return self.connectors.evaluate(expression, record)
+
+    def exporter(
+        self,
+        work: ExportAction,
+        connection: Connection,
+        secrets: Mapping[str, str],
+        values: RunValues,
+    ) -> Exporter:
+        """See Connectors."""
+        self.deadline.check()
+        self.hidden.update(secrets.values())
+        sampler = self.connectors.sampler(
+            work, connection, secrets, values, self.deadline.seconds, self.hidden.update
+        )
+        return _FirstPage(sampler, self)
+
+    def importer(
+        self,
+        work: ImportAction,
+        connection: Connection,
+        secrets: Mapping[str, str],
+        values: RunValues,
+        request_key: Callable[[Origin, bytes], str],
+    ) -> Importer:
+        """See Connectors."""
+        self.hidden.update(secrets.values())
+
+        def note(request: Unsent) -> None:
+            self.requests_count += 1
+            if len(self.requests) < limits.TEST_ITEMS_SHOWN:
+                planned = PlannedRequest(
+                    method=request.method,
+                    url=request.url,
+                    headers=dict(request.headers),
+                    authentication=connection.auth.type,
+                    body=request.body.decode("utf-8", "replace"),
+                    body_bytes=len(request.body),
+                )
+                self.requests.append(planned)
+
+        hide = self.hidden.update
+        preview = self.connectors.preview(work, connection, values, request_key, note, hide)
+        return _Preview(preview, self)
+
+    def process(self, work: ProcessAction, values: RunValues) -> Process:
+        """See Connectors."""
+        return _Watched(self.connectors.process(work, values), self)
+
+    def sampler(
+        self,
+        work: ExportAction,
+        connection: Connection,
+        secrets: Mapping[str, str],
+        values: RunValues,
+        seconds: float,
+        hide: Callable[[Iterable[str]], None],
+    ) -> Exporter:
+        """See Connectors."""
+        return self.connectors.sampler(work, connection, secrets, values, seconds, hide)
+
+    def preview(
+        self,
+        work: ImportAction,
+        connection: Connection,
+        values: RunValues,
+        request_key: Callable[[Origin, bytes], str],
+        note: Callable[[Unsent], None],
+        hide: Callable[[Iterable[str]], None],
+    ) -> Importer:
+        """See Connectors."""
+        return self.connectors.preview(work, connection, values, request_key, note, hide)
+
+    def ping(
+        self, connection: Connection, secrets: Mapping[str, str], method: PingMethod, path: str
+    ) -> Pong:
+        """See Connectors."""
+        return self.connectors.ping(connection, secrets, method, path)
+
+    def trouble(self, code: str, message: str, record: Record | None) -> None:
+        """Note a record that failed."""
+        self.troubles_count += 1
+        if len(self.troubles) < limits.TEST_ITEMS_SHOWN:
+            self.troubles.append(RecordTrouble(code=code, message=message, record=record))
+
+    def failed(self, failures: Iterable[RecordFailure], records: Sequence[Record] = ()) -> None:
+        """Note failures of these records, which they number; of none, if they are not known."""
+        for failure in failures:
+            record = records[failure.index] if failure.index < len(records) else None
+            self.trouble(failure.code, failure.message, record)
+
+
+@dataclass(frozen=True, slots=True)
+class _FirstPage:
+    """Ends after a page, and after as many records as other systems give at once."""
+
+    exporter: Exporter
+    rehearsal: Rehearsal
+
+    def pages(self, cursor: Json) -> Iterator[ExportPage]:
+        for page in self.exporter.pages(cursor):
+            records = page.records[: limits.PAGE_RECORDS]
+            is_cut = len(records) < len(page.records)
+            self.rehearsal.has_more = is_cut or page.next_cursor is not None
+            self.rehearsal.failed(page.failures)
+            yield ExportPage(records, page.failures, None)
+            return
+
+
+@dataclass(frozen=True, slots=True)
+class _Preview:
+    """Notes what cannot be written, and heeds the time."""
+
+    importer: Importer
+    rehearsal: Rehearsal
+
+    @property
+    def batch_size(self) -> int:
+        return self.importer.batch_size
+
+    def write(self, records: Sequence[Record], origin: Origin) -> list[RecordFailure]:
+        self.rehearsal.deadline.check()
+        failures = self.importer.write(records, origin)
+        self.rehearsal.failed(failures, records)
+        return failures
+
+
+@dataclass(frozen=True, slots=True)
+class _Watched:
+    """Feeds a process record by record, to see which fail and to heed the time between them."""
+
+    process: Process
+    rehearsal: Rehearsal
+
+    def feed(self, records: Sequence[Record]) -> Batch:
+        out: list[Record] = []
+        ignored = 0
+        failures: list[RecordFailure] = []
+        for index, record in enumerate(records):
+            self.rehearsal.deadline.check()
+            batch = self.process.feed([record])
+            self.rehearsal.failed(batch.failures, [record])
+            out += batch.records
+            ignored += batch.ignored
+            failures += [
+                RecordFailure(index, failure.code, failure.message) for failure in batch.failures
+            ]
+        return Batch(out, ignored, failures)
+
+    def finish(self) -> Batch:
+        batch = self.process.finish()
+        self.rehearsal.failed(batch.failures)
+        return batch
+
+    def state(self) -> Json:
+        return self.process.state()
+
+    def restore(self, state: Json) -> None:
+        self.process.restore(state)
