@@ -194,6 +194,7 @@ def test_the_limits_can_be_asked_for(alice: Client) -> None:
     """The numbers that are enforced."""
     told = alice("GET", "/v1/limits").body["data"]
     assert (told["stepsPerVersion"], told["runWaitSeconds"]) == (200, 25)
+    assert isinstance(told["stepsPerVersion"], int)
 
 
 def workspace_of(client: Client) -> str:

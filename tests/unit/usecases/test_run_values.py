@@ -18,14 +18,14 @@ from millrace.domain.action import (
 from millrace.domain.base import Json, Record
 from millrace.domain.errors import RuleViolationError, StepFailed
 from millrace.domain.flow import Step
-from millrace.domain.run import RunOutcome, RunStatus, StepStatus
+from millrace.domain.run import RunOutcome, RunStatus, StepStatus, Trigger
 from millrace.domain.token import Caller
 from millrace.domain.variable import VariableInput
 from millrace.domain.virtual_environment import Replacements, VirtualEnvironmentInput
 from millrace.usecases.pages import read_records
 from millrace.usecases.retry_run import RetryRequest, retry_run
 from millrace.usecases.run_flow import RunRequest, run_flow
-from millrace.usecases.runs import load_payload
+from millrace.usecases.runs import in_environment, load_payload, start_run
 from millrace.usecases.trials import TrialRequest, try_flow
 from millrace.usecases.variables import VARIABLES
 from millrace.usecases.virtual_environments import VIRTUAL_ENVIRONMENTS
@@ -90,6 +90,15 @@ def test_an_environment_counts_as_it_was_when_the_run_started(world: World) -> N
     VIRTUAL_ENVIRONMENTS.delete(world.context, ALICE, id_, found.revision)
     world.step(run, "read")
     assert world.connectors.asked[-1].query == {"q": "before"}
+
+
+def test_a_delivery_of_an_environment_has_its_variables(world: World) -> None:
+    """As a run that is asked for in it has."""
+    found = VIRTUAL_ENVIRONMENTS.get(world.context, ALICE, environment(world, a="theirs"))
+    flow, trigger = world.deployed(export(q="{{ variables.a }}")), Trigger(source="webhook")
+    run, _ = start_run(world.context, flow, trigger, None, how=in_environment(found))
+    world.step(run, "read")
+    assert world.connectors.asked[-1].query == {"q": "theirs"}
 
 
 def test_a_run_knows_itself_its_dates_and_its_parameters(world: World) -> None:

@@ -29,7 +29,7 @@ from millrace.usecases.lists import Asked
 
 _STABLE_KEY: Final = r"([A-Za-z0-9][A-Za-z0-9._-]*/)?[A-Za-z0-9][A-Za-z0-9._-]*"
 _CURSOR_LENGTH: Final = 2_048
-_PARAMETER_LENGTH: Final = 4_096
+_PARAMETER_LENGTH: Final = 8_192
 
 _SOURCES: Final = get_args(ErrorSource)
 

@@ -102,7 +102,7 @@ def _check_concurrency(
         yield from check_expression(context, concurrency.key_expression, f"{pointer}/keyExpression")
 
 
-def undeployable(settings: FlowSettings, steps: Sequence[Step]) -> Iterator[Violation]:
+def undeployable(steps: Sequence[Step]) -> Iterator[Violation]:
     """What may be stored, but cannot run yet."""
     for number, step in enumerate(steps):
         if step.type == "Flow" and not step.is_skipped:
@@ -112,13 +112,6 @@ def undeployable(settings: FlowSettings, steps: Sequence[Step]) -> Iterator[Viol
                 f"Step {step.id!r} runs another flow, which steps cannot do yet.",
                 "Skip the step, or start the other flow by runNextFlowIds once that is there.",
             )
-    if settings.endpoint_security_type == "customerRequired":
-        yield Violation(
-            "customerKeysMissing",
-            "/endpointSecurityType",
-            "customerRequired needs API keys of the deployment, and there are none.",
-            "Use organization with keys of your own, or customerOptional.",
-        )
 
 
 def check_steps(

@@ -8,7 +8,7 @@ from typing import Final
 from pydantic import Field
 
 from millrace import limits
-from millrace.domain.base import Json, Model, Moment
+from millrace.domain.base import Json, Model, Moment, Whole
 from millrace.domain.errors import NotFoundError, Violation
 from millrace.domain.flow import Flow, Version
 from millrace.domain.run import Run, RunInputs, Trigger
@@ -66,7 +66,7 @@ class RunRequest(InputFields):
         description="Its connections take the place of the flow's, its variables of the "
         "workspace's.",
     )
-    wait: int | None = Field(
+    wait: Whole | None = Field(
         default=None,
         ge=0,
         le=limits.RUN_WAIT_SECONDS,

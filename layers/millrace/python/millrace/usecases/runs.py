@@ -24,6 +24,7 @@ from millrace.domain.run import (
     Trigger,
 )
 from millrace.domain.token import Caller
+from millrace.domain.virtual_environment import VirtualEnvironment
 from millrace.usecases.context import Context
 from millrace.usecases.deploy import deployed_version
 from millrace.usecases.flows import get_flow, get_version
@@ -61,6 +62,15 @@ class Manner:
 
 
 _AS_USUAL: Final = Manner()
+
+
+def in_environment(environment: VirtualEnvironment) -> Manner:
+    """How runs of a virtual environment differ."""
+    return Manner(
+        virtual_environment_id=environment.id,
+        connections=environment.replacements.connections,
+        inputs=RunInputs(variables=environment.replacements.variables),
+    )
 
 
 def start_run(

@@ -62,7 +62,7 @@ _SHOWN: Final[dict[str, float]] = {
 class Limits(Model):
     """The limits that a caller may meet, by name, each with its unit at the end."""
 
-    data: dict[str, float]
+    data: dict[str, int | float]
 
 
 def limits_router(_: Context) -> APIGatewayHttpRouter:
