@@ -27,7 +27,8 @@ from millrace.usecases.context import Context
 from millrace.usecases.deploy import deploy_version
 from millrace.usecases.flow_changes import create_flow, replace_flow
 from millrace.usecases.flows import get_flow, latest_version
-from millrace.usecases.lifecycle import AttemptEvent, Failure, on_attempt
+from millrace.usecases.lifecycle import AttemptEvent, on_attempt
+from millrace.usecases.run_ends import Failure
 from millrace.usecases.run_step import StepTask, run_step
 from millrace.usecases.runs import start_run
 

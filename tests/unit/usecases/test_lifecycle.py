@@ -23,7 +23,8 @@ from millrace.storage.memory import MemoryMachines, MemoryRuns
 from millrace.usecases.deploy import undeploy_version
 from millrace.usecases.flow_changes import delete_flow
 from millrace.usecases.flows import get_flow, latest_version
-from millrace.usecases.lifecycle import Failure, cancel_run, on_execution_end, sweep
+from millrace.usecases.lifecycle import cancel_run, on_execution_end, sweep
+from millrace.usecases.run_ends import Failure
 
 MAP = process_step("map")
 CONTINUES = ({"type": "failure", "strategy": "continue"},)

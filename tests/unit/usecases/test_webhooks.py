@@ -28,7 +28,8 @@ from millrace.domain.webhook import Webhook, WebhookInput
 from millrace.storage.memory import MemoryMachines
 from millrace.usecases.deploy import undeploy_version
 from millrace.usecases.flows import latest_version
-from millrace.usecases.runs import list_runs, load_payload
+from millrace.usecases.payloads import load_payload
+from millrace.usecases.runs import list_runs
 from millrace.usecases.webhooks import WEBHOOKS, Delivery, receive_delivery
 
 SECRET = "s3cret é"

@@ -195,6 +195,10 @@ INLINE_RECORD_BYTES: Final = 4_000
 TRACE_KEY_LENGTH: Final = 256
 TAGS_OF_AN_ERROR: Final = 20
 
+REQUEST_ID_LENGTH: Final = 1_024
+REQUEST_MEMORY_DAYS: Final = 30
+"""How long the latest run for a unique request id is remembered; retries wait 10 days at most."""
+
 DELIVERY_MEMORY_DAYS: Final = 7
 """How long a delivery id is remembered; GitHub redelivers for up to 3 days."""
 

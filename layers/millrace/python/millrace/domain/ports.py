@@ -318,6 +318,25 @@ class Runs(Protocol):
         """The next attempt starts running, once."""
         ...
 
+    def take_place(self, run: Run) -> str | None:
+        """Note a run as the latest for its unique request id, unless a newer one is.
+
+        A run that repeats another takes no place but that one's. Gives the id of the run whose
+        place it took, if it took one.
+        """
+        ...
+
+    def latest_for_request(self, run: Run) -> str | None:
+        """The id of the latest run for the same unique request id, if any is noted."""
+        ...
+
+    def supersede(self, key: RunKey, by: str, outcome: RunOutcome, now: datetime) -> Run:
+        """End a run that waits for its next attempt, as `finish` does, in favour of a newer run.
+
+        Each names the other from then on. A run that does not wait stays and is returned.
+        """
+        ...
+
 
 class FailedRecords(Protocol):
     """The record errors of flows. Reads are strongly consistent."""

@@ -207,6 +207,15 @@ class Run(Model):
         "its outbound requests are named.",
     )
     retries: tuple[str, ...] = Field(default=(), description="The runs that repeat this one.")
+    unique_request_id: str | None = Field(
+        default=None, description="What the flow's retryUniqueRequestIdField says of the payload."
+    )
+    superseded_by: str | None = Field(
+        default=None, description="The newer run for the same request, for which it made way."
+    )
+    supersedes: tuple[str, ...] = Field(
+        default=(), description="The older runs that made way for this one."
+    )
     replay: Replay | None = Field(
         default=None, description="What its first step takes in place of its input, if anything."
     )

@@ -62,6 +62,13 @@ def attempt_begun(run: Run, attempt: int, now: datetime) -> Run:
     )
 
 
+def superseded(run: Run, by: str, outcome: RunOutcome, now: datetime) -> Run:
+    """The run makes way for a newer one instead of its next attempt; one at work goes on."""
+    if run.status is not RunStatus.RETRYING:
+        return run
+    return finished(run, outcome, now).model_copy(update={"superseded_by": by})
+
+
 def _ended(
     attempts: tuple[Attempt, ...], status: RunStatus, error: RunError | None, now: datetime
 ) -> tuple[Attempt, ...]:

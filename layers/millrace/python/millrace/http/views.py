@@ -80,6 +80,9 @@ class RunView(Model):
     retry_of: str | None
     carried_over: tuple[str, ...]
     retries: tuple[str, ...]
+    unique_request_id: str | None
+    superseded_by: str | None
+    supersedes: tuple[str, ...]
     trigger: Trigger
     attempt: int
     created_at: Moment

@@ -13,6 +13,7 @@
 | latest run of a version | `ws#flow_1#latest` | version id | | | | |
 | counters | `ws#flow_1#met` | `hour#2026-01-31T09#ver_1`, `day#2026-01-31#ver_1` | | | | |
 | record error | `ws#flow_1#err` | `open#step#run#place`, `resolved#step#run#place` | | | | |
+| latest run for a request | `ws#flow_1#req` | SHA-256 of its id | | | | |
 | delivery | `ws#delivery#hash` | `delivery` | | | | |
 
 `gsi1` lists a flow's runs and finds what a public address names; `gsi2` is sparse and holds only
@@ -159,6 +160,12 @@ def error(workspace_id: str, flow_id: str, place: ErrorPlace, *, is_open: bool) 
     """The key of a record error, which changes when it is resolved."""
     prefix = errors_prefix(None, is_open=is_open)
     return {"pk": errors(workspace_id, flow_id), "sk": f"{prefix}{place.sort_key}"}
+
+
+def request(workspace_id: str, flow_id: str, request_id: str) -> Key:
+    """The key of the item that names the latest run for a unique request id."""
+    digest = hashlib.sha256(request_id.encode("utf-8", "surrogatepass")).hexdigest()
+    return {"pk": f"{workspace_id}#{flow_id}#req", "sk": digest}
 
 
 def delivery(workspace_id: str, dedupe_key: str) -> Key:

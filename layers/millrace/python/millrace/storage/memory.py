@@ -239,6 +239,7 @@ class MemoryRuns:
         self._deliveries: dict[tuple[str, str], RunKey] = {}
         self._steps: dict[tuple[RunKey, int, str], StepRecord] = {}
         self._ended: list[Run] = []
+        self._requests: dict[tuple[str, str, str], Run] = {}
 
     def create(self, run: Run, *, dedupe_key: str | None = None) -> tuple[Run, bool]:
         """Store a new run, or give the one that already has this dedupe key."""
@@ -345,9 +346,40 @@ class MemoryRuns:
 
     def finish(self, key: RunKey, outcome: RunOutcome, now: datetime) -> Run:
         """Write the run's terminal status and count the run, both exactly once."""
+        return self._end(key, lambda run: run_states.finished(run, outcome, now))
+
+    def supersede(self, key: RunKey, by: str, outcome: RunOutcome, now: datetime) -> Run:
+        """End a run that waits for its next attempt in favour of a newer one; both say so."""
+        run = self._end(key, lambda run: run_states.superseded(run, by, outcome, now))
+        if run.superseded_by == by:
+            newer = self.get(RunKey(key.workspace_id, by))
+            named = tuple(sorted({*newer.supersedes, run.id}))
+            self._runs[newer.key] = newer.model_copy(update={"supersedes": named})
+        return run
+
+    def take_place(self, run: Run) -> str | None:
+        """Note a run as the latest for its request; the run whose place it took."""
+        if run.unique_request_id is None:
+            return None
+        place = (run.workspace_id, run.flow_id, run.unique_request_id)
+        there = self._requests.get(place)
+        if run.retry_of is not None:
+            is_next = there is not None and there.id == run.retry_of
+        else:
+            is_next = there is None or (there.created_at, there.id) < (run.created_at, run.id)
+        if is_next:
+            self._requests[place] = run
+        return there.id if is_next and there is not None else None
+
+    def latest_for_request(self, run: Run) -> str | None:
+        """The id of the latest run for the same request."""
+        place = (run.workspace_id, run.flow_id, run.unique_request_id or "")
+        return self._requests[place].id if place in self._requests else None
+
+    def _end(self, key: RunKey, change: run_states.Transition) -> Run:
         was_over = self.get(key).status.is_terminal
-        run = self._change(key, lambda run: run_states.finished(run, outcome, now))
-        if not was_over:
+        run = self._change(key, change)
+        if run.status.is_terminal and not was_over:
             self._ended.append(run)
         return run
 

@@ -5,44 +5,25 @@ execution ended; the sweeper asks about runs of which neither was heard. All thr
 same run, in any order and more than once: the terminal status is written once.
 """
 
-from collections.abc import Iterable
 from contextlib import suppress
 from datetime import timedelta
-from itertools import chain
 from typing import Final, Literal
-
-from pydantic import Field
 
 from millrace.compiler.rules import EXPRESS_SECONDS
 from millrace.domain.base import Json, Model
 from millrace.domain.errors import ConflictError, NotFoundError, UnavailableError
-from millrace.domain.flow import Flow, Version
-from millrace.domain.run import (
-    Counts,
-    Run,
-    RunError,
-    RunKey,
-    RunOutcome,
-    RunStatus,
-    StepRecord,
-    StepStatus,
-)
+from millrace.domain.flow import Flow
+from millrace.domain.run import Run, RunError, RunKey, RunOutcome, RunStatus, StepStatus
 from millrace.usecases.context import Context
 from millrace.usecases.deploy import is_synchronous
 from millrace.usecases.latest_runs import tell_flow
-from millrace.usecases.runs import run_version, start_execution
-from millrace.usecases.step_input import sources
+from millrace.usecases.run_ends import Failure, crash, settle, total
+from millrace.usecases.runs import start_execution
+from millrace.usecases.unique_requests import make_way
 
 _RETRY_WAIT_MAX: Final = timedelta(hours=24)
 _EXPRESS_TIME: Final = timedelta(seconds=EXPRESS_SECONDS)
 _SWEEP_AFTER: Final = timedelta(minutes=2)
-
-
-class Failure(Model):
-    """The error by which a machine left its graph, as the Catch hands it over."""
-
-    error: str = Field(default="", alias="Error")
-    cause: str = Field(default="", alias="Cause")
 
 
 class ExecutionInput(Model):
@@ -75,6 +56,9 @@ def on_attempt(context: Context, event: AttemptEvent) -> dict[str, Json]:
 
 def _begin_attempt(context: Context, key: RunKey, attempt: int) -> None:
     """Start the next attempt, which takes every record again: the errors so far are no more."""
+    run = context.runs.get(key)
+    if run.status is RunStatus.RETRYING and make_way(context, run).status.is_terminal:
+        return
     run = context.runs.begin_attempt(key, attempt, context.clock())
     for record in context.runs.steps(key, attempt - 1):
         if record.counts.records_failed:
@@ -95,7 +79,9 @@ def _on_failed_attempt(context: Context, key: RunKey, event: AttemptEvent) -> di
         if wait is None:
             finish_run(context, run, failure=error)
             return {"retry": False}
-        context.runs.plan_retry(key, event.attempt, error, context.clock())
+        run = context.runs.plan_retry(key, event.attempt, error, context.clock())
+        if make_way(context, run).status.is_terminal:
+            return {"retry": False}
     seconds = 0 if wait is None else int(wait.total_seconds())
     return {"retry": True, "waitSeconds": seconds, "attempt": event.attempt + 1}
 
@@ -126,19 +112,14 @@ def _why(context: Context, run: Run, failure: Failure | None) -> RunError:
             return record.error.model_copy(update={"step_id": record.step_id})
     for record in context.runs.steps(run.key, run.attempt):
         if not record.status.is_terminal:
-            error = record.error or _crash(failure)
+            error = record.error or crash(failure)
             return error.model_copy(update={"step_id": record.step_id})
-    return _crash(failure)
-
-
-def _crash(failure: Failure | None) -> RunError:
-    name = failure.error if failure is not None and failure.error else "unknown"
-    return RunError(code="crashed", message=f"the worker ended without a result ({name})")
+    return crash(failure)
 
 
 def finish_run(context: Context, run: Run, *, failure: RunError | None = None) -> Run:
     """Write the run's terminal status from what its steps did."""
-    records = _settle(context, run)
+    records = settle(context, run)
     if failure is not None:
         status = RunStatus.FAILED
     elif all(record.status is StepStatus.SUCCEEDED for record in records):
@@ -147,7 +128,7 @@ def finish_run(context: Context, run: Run, *, failure: RunError | None = None) -
         status = RunStatus.PARTIALLY_SUCCEEDED
     outcome = RunOutcome(
         status=status,
-        counts=_total(_version(context, run), records),
+        counts=total(context, run, records),
         error=failure,
     )
     ended = context.runs.finish(run.key, outcome, context.clock())
@@ -163,69 +144,18 @@ def cancel_run(context: Context, run: Run) -> Run:
     """
     if not run.status.is_terminal:
         error = RunError(code="cancelled", message="the run was cancelled")
-        records = _settle(context, run, StepStatus.CANCELLED, error)
+        records = settle(context, run, StepStatus.CANCELLED, error)
         outcome = RunOutcome(
-            status=RunStatus.CANCELLED, counts=_total(_version(context, run), records), error=error
+            status=RunStatus.CANCELLED, counts=total(context, run, records), error=error
         )
         run = context.runs.finish(run.key, outcome, context.clock())
         # A step may have begun while its neighbours were ended.
-        _settle(context, run, StepStatus.CANCELLED, error)
+        settle(context, run, StepStatus.CANCELLED, error)
         tell_flow(context, run)
     if run.status is RunStatus.CANCELLED and not is_synchronous(run.machine_arn):
         # Step Functions stops no EXPRESS execution; one is over after five minutes anyway.
         context.machines.stop(run.machine_arn, run.id)
     return run
-
-
-def _settle(
-    context: Context,
-    run: Run,
-    status: StepStatus = StepStatus.FAILED,
-    error: RunError | None = None,
-) -> list[StepRecord]:
-    """The step records, with those that can no longer get a result ended, by default as failed."""
-    settled = []
-    for record in context.runs.steps(run.key, run.attempt):
-        if record.status.is_terminal:
-            settled.append(record)
-            continue
-        ended = record.model_copy(
-            update={
-                "status": status,
-                "error": error or record.error or _crash(None),
-                "ended_at": context.clock(),
-            }
-        )
-        settled.append(context.runs.save_step(run.key, ended))
-    return settled
-
-
-def _version(context: Context, run: Run) -> Version | None:
-    """The run's version; None if its flow was deleted meanwhile."""
-    try:
-        return run_version(context, run)
-    except NotFoundError:
-        return None
-
-
-def _sources(version: Version) -> dict[str, tuple[str, ...]]:
-    """The steps that run, and what each reads."""
-    return {step.id: sources(version, step) for step in version.steps if not step.is_skipped}
-
-
-def _total(version: Version | None, records: Iterable[StepRecord]) -> Counts:
-    """The counts of a run: what came into its first steps and went out of its last ones."""
-    read_by = {} if version is None else _sources(version)
-    needed = set(chain.from_iterable(read_by.values()))
-    counts = {record.step_id: record.counts for record in records}
-    first = [counts[id_] for id_, read in read_by.items() if not read and id_ in counts]
-    last = [counts[id_] for id_ in read_by if id_ not in needed and id_ in counts]
-    return Counts(
-        records_in=sum(each.records_in for each in first),
-        records_out=sum(each.records_out for each in last),
-        records_ignored=sum(each.records_ignored for each in counts.values()),
-        records_failed=sum(each.records_failed for each in counts.values()),
-    )
 
 
 def on_execution_end(context: Context, key: RunKey, outcome: str) -> Run | None:

@@ -12,8 +12,9 @@ from millrace.domain.token import Caller
 from millrace.usecases.context import Context
 from millrace.usecases.deploy import deployed_version
 from millrace.usecases.flows import get_flow, get_version
+from millrace.usecases.pinned import run_version
 from millrace.usecases.resources import refuse
-from millrace.usecases.runs import Manner, run_version, start_run
+from millrace.usecases.runs import Manner, start_run
 from millrace.usecases.step_input import sources
 
 

@@ -33,8 +33,8 @@ from millrace.domain.run_states import check_attempt
 from millrace.domain.run_values import templates_of
 from millrace.usecases.checks import expressions_of, lookup, work_of
 from millrace.usecases.context import Context
+from millrace.usecases.pinned import run_version
 from millrace.usecases.run_values import values_beside_records, values_of_templates
-from millrace.usecases.runs import run_version
 from millrace.usecases.step_errors import Failed
 from millrace.usecases.step_input import Item, Verdict, input_pages
 from millrace.usecases.step_progress import Progress

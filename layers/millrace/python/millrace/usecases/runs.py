@@ -1,12 +1,11 @@
 """Starting runs and looking at them."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
-from millrace import limits
 from millrace.domain.base import Json, Record
 from millrace.domain.errors import ConflictError, NotFoundError, UnavailableError
 from millrace.domain.flow import Flow, Version
@@ -30,7 +29,8 @@ from millrace.usecases.deploy import deployed_version
 from millrace.usecases.flows import get_flow, get_version
 from millrace.usecases.latest_runs import tell_flow
 from millrace.usecases.pages import read_records
-from millrace.usecases.payloads import keep_json, load_json
+from millrace.usecases.payloads import keep_json
+from millrace.usecases.unique_requests import take_place, unique_request_id
 
 _NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 _NO_INPUTS: Final = RunInputs()
@@ -92,12 +92,22 @@ def start_run(
     if version.machine_arn is None:
         raise ConflictError(f"version {version.number} was never deployed; deploy it first")
     run = new_run(context, version, version.machine_arn, trigger, payload, how)
+    if how.replay is None:
+        request_id = _request_id(context, flow, payload, how)
+        run = run.model_copy(update={"unique_request_id": request_id})
     run, is_new = context.runs.create(run, dedupe_key=dedupe_key)
     if is_new:
         with suppress(UnavailableError):
             start_execution(context, run)
         tell_flow(context, run)
     return run, is_new
+
+
+def _request_id(context: Context, flow: Flow, payload: Json, how: Manner) -> str | None:
+    """The id of the request that a run is for; a run that repeats another is for the same."""
+    if how.retry_of is not None:
+        return how.retry_of.unique_request_id
+    return unique_request_id(context, flow, payload)
 
 
 def new_run(
@@ -154,7 +164,12 @@ def _inputs(context: Context, key: RunKey, how: Manner) -> dict[str, Any]:
 
 
 def start_execution(context: Context, run: Run) -> None:
-    """Start the run's machine; harmless to repeat, because the run's id names the execution."""
+    """Start the run's machine; harmless to repeat, because the run's id names the execution.
+
+    Older runs for the same request make way first, so a run that was recorded and never started
+    is no less the latest once the sweeper starts it.
+    """
+    take_place(context, run)
     context.machines.start(
         run.machine_arn,
         run.id,
@@ -185,25 +200,6 @@ def list_runs(
     return context.runs.page(caller.workspace_id, flow_id, where=where, limit=limit, cursor=cursor)
 
 
-def run_version(context: Context, run: Run) -> Version:
-    """The version a run is pinned to; steps that the run leaves out are marked as skipped."""
-    version = context.resources.get(
-        Version, run.workspace_id, run.version_id, parent_id=run.flow_id
-    )
-    return limited(version, run.steps_to_run)
-
-
-def limited(version: Version, steps_to_run: Collection[str] | None) -> Version:
-    """The version with the other steps marked as skipped; None leaves out none."""
-    if steps_to_run is None:
-        return version
-    steps = (
-        step if step.id in steps_to_run else step.model_copy(update={"is_skipped": True})
-        for step in version.steps
-    )
-    return version.model_copy(update={"steps": tuple(steps)})
-
-
 def step_output(
     context: Context, caller: Caller, run_id: str, step_id: str, limit: int
 ) -> tuple[list[Record], bool]:
@@ -221,17 +217,3 @@ def step_output(
         if len(records) > limit:
             return records[:limit], True
     return records, False
-
-
-def load_payload(context: Context, run: Run) -> Json:
-    """What the trigger handed to the run."""
-    return load_json(context, run.payload)
-
-
-def payload_records(context: Context, run: Run) -> Iterator[list[Record]]:
-    """The trigger's payload as records: an array gives one for each object, an object itself."""
-    payload = load_payload(context, run)
-    items = payload if isinstance(payload, list) else [] if payload is None else [payload]
-    records = [item if isinstance(item, dict) else {"value": item} for item in items]
-    for start in range(0, len(records), limits.PAGE_RECORDS):
-        yield records[start : start + limits.PAGE_RECORDS]

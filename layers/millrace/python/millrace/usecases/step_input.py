@@ -14,8 +14,8 @@ from millrace.domain.run import OutputPage, Replay, Run
 from millrace.domain.run_values import RunValues
 from millrace.usecases.context import Context
 from millrace.usecases.pages import read_page
+from millrace.usecases.payloads import payload_records
 from millrace.usecases.run_values import values_beside_records
-from millrace.usecases.runs import payload_records
 
 
 class Verdict(Enum):

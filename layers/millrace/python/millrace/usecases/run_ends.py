@@ -1,0 +1,79 @@
+"""What the end of a run is written from: what became of its steps, and what they counted."""
+
+from collections.abc import Iterable
+from itertools import chain
+
+from pydantic import Field
+
+from millrace.domain.base import Model
+from millrace.domain.errors import NotFoundError
+from millrace.domain.flow import Version
+from millrace.domain.run import Counts, Run, RunError, StepRecord, StepStatus
+from millrace.usecases.context import Context
+from millrace.usecases.pinned import run_version
+from millrace.usecases.step_input import sources
+
+
+class Failure(Model):
+    """The error by which a machine left its graph, as the Catch hands it over."""
+
+    error: str = Field(default="", alias="Error")
+    cause: str = Field(default="", alias="Cause")
+
+
+def crash(failure: Failure | None = None) -> RunError:
+    """The error of a worker that ended without telling its own."""
+    name = failure.error if failure is not None and failure.error else "unknown"
+    return RunError(code="crashed", message=f"the worker ended without a result ({name})")
+
+
+def settle(
+    context: Context,
+    run: Run,
+    status: StepStatus = StepStatus.FAILED,
+    error: RunError | None = None,
+) -> list[StepRecord]:
+    """The step records, with those that can no longer get a result ended, by default as failed."""
+    settled = []
+    for record in context.runs.steps(run.key, run.attempt):
+        if record.status.is_terminal:
+            settled.append(record)
+            continue
+        ended = record.model_copy(
+            update={
+                "status": status,
+                "error": error or record.error or crash(),
+                "ended_at": context.clock(),
+            }
+        )
+        settled.append(context.runs.save_step(run.key, ended))
+    return settled
+
+
+def _version(context: Context, run: Run) -> Version | None:
+    """The run's version; None if its flow was deleted meanwhile."""
+    try:
+        return run_version(context, run)
+    except NotFoundError:
+        return None
+
+
+def _sources(version: Version) -> dict[str, tuple[str, ...]]:
+    """The steps that run, and what each reads."""
+    return {step.id: sources(version, step) for step in version.steps if not step.is_skipped}
+
+
+def total(context: Context, run: Run, records: Iterable[StepRecord]) -> Counts:
+    """The counts of a run: what came into its first steps and went out of its last ones."""
+    version = _version(context, run)
+    read_by = {} if version is None else _sources(version)
+    needed = set(chain.from_iterable(read_by.values()))
+    counts = {record.step_id: record.counts for record in records}
+    first = [counts[id_] for id_, read in read_by.items() if not read and id_ in counts]
+    last = [counts[id_] for id_ in read_by if id_ not in needed and id_ in counts]
+    return Counts(
+        records_in=sum(each.records_in for each in first),
+        records_out=sum(each.records_out for each in last),
+        records_ignored=sum(each.records_ignored for each in counts.values()),
+        records_failed=sum(each.records_failed for each in counts.values()),
+    )
