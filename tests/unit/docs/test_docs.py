@@ -80,6 +80,8 @@ def test_the_limits_in_the_api_page_are_those_in_the_code() -> None:
     test_days, test_bytes = limits.TEST_RESULT_DAYS, limits.TEST_RESULT_BYTES
     shown, body = limits.TEST_ITEMS_SHOWN, limits.TEST_BODY_LENGTH
     key_length = limits.IDEMPOTENCY_KEY_LENGTH
+    in_a_row = limits.FLOWS_IN_A_ROW
+    id_length, id_days = limits.REQUEST_ID_LENGTH, limits.REQUEST_MEMORY_DAYS
     for row in (
         f"| steps of a version | {limits.STEPS_PER_VERSION} |",
         f"| name | {limits.NAME_LENGTH} characters |",
@@ -111,7 +113,8 @@ def test_the_limits_in_the_api_page_are_those_in_the_code() -> None:
         f"| `settings` of a flow | {limits.SETTINGS_BYTES:,} bytes as JSON |",
         f"| `testPayload` | {limits.TEST_PAYLOAD_LENGTH:,} characters; {limits.TEST_HEADERS} ",
         f"| {limits.REFERENCES_OF_A_FLOW} of each; {limits.ALIASES} aliases; {api_keys} API keys |",
-        f"| circles are found within {limits.FLOWS_IN_A_ROW} in a row |",
+        f"| circles are found within {in_a_row} in a row; no more than {in_a_row} run in one |",
+        f"| unique request id | {id_length:,} characters; its latest run is remembered {id_days} ",
         f"| `concurrency.limit` | {limits.CONCURRENCY_MAX:,} |",
         f"| {limits.MAPPED_FIELDS} fields, {limits.MAPPED_LISTS} lists |",
         f"| configured answer of a webhook | {limits.ANSWER_BODY_LENGTH:,} characters |",

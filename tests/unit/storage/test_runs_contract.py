@@ -13,6 +13,7 @@ from millrace.domain.metrics import Counted, Grain
 from millrace.domain.ports import Runs
 from millrace.domain.run import (
     Counts,
+    NextRun,
     OutputPage,
     PayloadRef,
     RunError,
@@ -491,3 +492,20 @@ def test_a_run_that_waits_makes_way(runs: Runs) -> None:
     assert runs.get(newer).supersedes == ("run_1", "run_2")
     hours = runs.counted(KEY.workspace_id, "flow_1", "hour", NOON, LATER + timedelta(hours=1))
     assert sum(each.counters.get("superseded", 0) for each in hours) == 2
+
+
+def test_an_end_that_is_followed_is_found_until_it_was(runs: Runs) -> None:
+    """Over, but with those that are not; what was started is noted once."""
+    runs.create(run())
+    followed = DONE.model_copy(update={"is_followed": True})
+    assert runs.finish(KEY, followed, NOON).is_followed
+    assert [found.id for found in runs.unfinished(LATER)] == ["run_1"]
+    assert runs.unfinished_of(KEY.workspace_id, "flow_1") == ()
+    runs.create(run("run_2", retry_of="run_1"))
+    noted = (NextRun(flow_id="flow_2", run_id="run_9"), NextRun(flow_id="flow_3", reason="gone"))
+    for next_runs in (noted, ()):
+        settled = runs.note_next_runs(KEY, next_runs)
+        assert (settled.next_runs, settled.is_followed) == (noted, False)
+        assert runs.get(KEY) == settled
+        assert settled.retries == ("run_2",)
+    assert [found.id for found in runs.unfinished(LATER)] == ["run_2"]

@@ -15,6 +15,7 @@ from millrace.domain.resource import Resource
 from millrace.domain.run import (
     ANY_RUN,
     LatestRun,
+    NextRun,
     Run,
     RunError,
     RunFilter,
@@ -273,7 +274,10 @@ class Runs(Protocol):
         ...
 
     def unfinished(self, created_before: datetime) -> tuple[Run, ...]:
-        """Runs of all workspaces that were created before then and are not over."""
+        """Runs of all workspaces that were created before then and are not over.
+
+        So are those whose end something is still to follow.
+        """
         ...
 
     def unfinished_of(self, workspace_id: str, flow_id: str) -> tuple[Run, ...]:
@@ -316,6 +320,10 @@ class Runs(Protocol):
 
     def begin_attempt(self, key: RunKey, attempt: int, now: datetime) -> Run:
         """The next attempt starts running, once."""
+        ...
+
+    def note_next_runs(self, key: RunKey, next_runs: tuple[NextRun, ...]) -> Run:
+        """Note once what was started at the end of a run; nothing is to follow it any more."""
         ...
 
     def take_place(self, run: Run) -> str | None:

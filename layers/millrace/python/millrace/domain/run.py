@@ -67,7 +67,7 @@ class Counts(Model):
     records_failed: int = 0
 
 
-type TriggerSource = Literal["manual", "schedule", "webhook"]
+type TriggerSource = Literal["manual", "schedule", "webhook", "flow"]
 
 
 class Trigger(Model):
@@ -78,6 +78,10 @@ class Trigger(Model):
     delivery_id: str | None = None
     scheduled_for: Moment | None = None
     triggered_by: str | None = Field(default=None, description="Token id of the caller, if one.")
+    run_id: str | None = Field(
+        default=None, description="The run of another flow, at whose end this one was started."
+    )
+    flows_before: int = Field(default=0, description="Flows that ended before it in that row.")
 
 
 class PayloadRef(Model):
@@ -125,12 +129,21 @@ class StepRecord(Model):
     )
 
 
+class NextRun(Model):
+    """A flow that was to start when a run ended."""
+
+    flow_id: str
+    run_id: str | None = Field(default=None, description="Absent if it could not be started.")
+    reason: str | None = Field(default=None, description="Why it could not.")
+
+
 class RunOutcome(Model):
     """How a run ended."""
 
     status: RunStatus
     counts: Counts = Counts()
     error: RunError | None = None
+    is_followed: bool = Field(default=False, description="Whether something follows the end.")
 
 
 class LatestRun(Model):
@@ -229,6 +242,15 @@ class Run(Model):
     counts: Counts = Counts()
     error: RunError | None = None
     attempts: tuple[Attempt, ...] = ()
+    is_followed: bool = Field(
+        default=False, description="From its end until what follows that was started, once."
+    )
+    next_runs: tuple[NextRun, ...] = ()
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether it is over, and nothing is left to do about that."""
+        return self.status.is_terminal and not self.is_followed
 
     @property
     def latest(self) -> LatestRun:

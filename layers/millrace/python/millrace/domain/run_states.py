@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from millrace.domain.errors import ConflictError
-from millrace.domain.run import Attempt, Run, RunError, RunOutcome, RunStatus
+from millrace.domain.run import Attempt, NextRun, Run, RunError, RunOutcome, RunStatus
 
 type Transition = Callable[[Run], Run]
 
@@ -29,6 +29,7 @@ def finished(run: Run, outcome: RunOutcome, now: datetime) -> Run:
             "status": outcome.status,
             "counts": outcome.counts,
             "error": outcome.error,
+            "is_followed": outcome.is_followed,
             "ended_at": now,
             "attempts": _ended(run.attempts, outcome.status, outcome.error, now),
         }
@@ -60,6 +61,13 @@ def attempt_begun(run: Run, attempt: int, now: datetime) -> Run:
             "attempts": (*run.attempts, begun),
         }
     )
+
+
+def followed(run: Run, next_runs: tuple[NextRun, ...]) -> Run:
+    """What follows the end of the run was started."""
+    if not run.is_followed:
+        return run
+    return run.model_copy(update={"is_followed": False, "next_runs": next_runs})
 
 
 def superseded(run: Run, by: str, outcome: RunOutcome, now: datetime) -> Run:

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from millrace.domain.base import Model, Moment
 from millrace.domain.flow import Flow, Step, Version
-from millrace.domain.run import Attempt, Counts, Run, RunError, RunStatus, Trigger
+from millrace.domain.run import Attempt, Counts, NextRun, Run, RunError, RunStatus, Trigger
 from millrace.domain.token import Caller
 from millrace.usecases.resources import fields_of
 
@@ -91,6 +91,7 @@ class RunView(Model):
     counts: Counts
     error: RunError | None
     attempts: tuple[Attempt, ...]
+    next_runs: tuple[NextRun, ...]
 
     @classmethod
     def of(cls, run: Run) -> Self:

@@ -23,6 +23,7 @@ from millrace.domain.metrics import Counted, Grain, grain_of
 from millrace.domain.ports import Listing
 from millrace.domain.run import (
     ANY_RUN,
+    NextRun,
     Run,
     RunError,
     RunFilter,
@@ -95,7 +96,6 @@ class DynamoRuns:
             for item in items
         ]
         if run.retry_of is not None:
-            # It is over, so it is never put again, and what stands beside it is never lost.
             repeated = RunKey(run.workspace_id, run.retry_of)
             puts.append(self._named_beside("retries", repeated, run.id))
         for tries_left in reversed(range(_CREATE_TRIES)):
@@ -169,7 +169,7 @@ class DynamoRuns:
         return find_runs(self._client, self._table, index, partition, where, limit, cursor)
 
     def unfinished(self, created_before: datetime) -> tuple[Run, ...]:
-        """Runs of all workspaces that were created before then and are not over."""
+        """Runs of all workspaces that were created before then and are not settled."""
         found: list[Run] = []
         for partition in keys.unfinished_partitions():
             pages = self._client.get_paginator("query").paginate(
@@ -308,6 +308,10 @@ class DynamoRuns:
         """The next attempt starts running, once."""
         return self._change(key, lambda run: run_states.attempt_begun(run, attempt, now))
 
+    def note_next_runs(self, key: RunKey, next_runs: tuple[NextRun, ...]) -> Run:
+        """Note once what was started at the end of a run; nothing is to follow it any more."""
+        return self._change(key, lambda run: run_states.followed(run, next_runs))
+
     def _change(self, key: RunKey, change: "run_states.Transition") -> Run:
         """Write the run that `change` makes of the stored one, again if it changed meanwhile."""
         while True:
@@ -337,14 +341,17 @@ class DynamoRuns:
     def _replacement(self, before: Run, after: Run) -> "PutTypeDef":
         """Puts a run if it is as it was read: what came beside it since would be lost."""
         values = attributes(**{":status": before.status.value, ":attempt": before.attempt})
-        supersedes = "attribute_not_exists(supersedes)"
-        if before.supersedes:
-            supersedes = "supersedes = :supersedes"
-            values[":supersedes"] = {"SS": [*before.supersedes]}
+        there = _beside(before)
+        conditions = ["#status = :status", "attempt = :attempt"]
+        conditions += [
+            f"{name} = :{name}" if name in there else f"attribute_not_exists({name})"
+            for name in _BESIDE
+        ]
+        values |= {f":{name}": ids for name, ids in there.items()}
         return {
             "TableName": self._table,
             "Item": _run_item(after),
-            "ConditionExpression": f"#status = :status AND attempt = :attempt AND {supersedes}",
+            "ConditionExpression": " AND ".join(conditions),
             "ExpressionAttributeNames": {"#status": "status"},
             "ExpressionAttributeValues": values,
         }
@@ -398,15 +405,16 @@ def _run_item(run: Run) -> Attributes:
         gsi4pk=keys.runs_of_workspace(run.workspace_id),
         gsi4sk=created,
     )
-    if run.supersedes:
-        item["supersedes"] = {"SS": [*run.supersedes]}
+    if not run.is_settled:
+        item |= attributes(gsi2pk=keys.unfinished(run.id), gsi2sk=rfc3339(run.created_at))
     if not run.status.is_terminal:
-        item |= attributes(
-            gsi2pk=keys.unfinished(run.id),
-            gsi2sk=rfc3339(run.created_at),
-            gsi3pk=keys.unfinished_of(run.workspace_id, run.flow_id),
-        )
-    return item
+        item |= attributes(gsi3pk=keys.unfinished_of(run.workspace_id, run.flow_id))
+    return item | _beside(run)
+
+
+def _beside(run: Run) -> Attributes:
+    """The runs that are kept beside a run, by name; DynamoDB has no empty sets."""
+    return {name: {"SS": [*ids]} for name in _BESIDE if (ids := getattr(run, name))}
 
 
 def _step_record(item: dict[str, Any]) -> StepRecord:

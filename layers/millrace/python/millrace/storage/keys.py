@@ -17,10 +17,10 @@
 | delivery | `ws#delivery#hash` | `delivery` | | | | |
 
 `gsi1` lists a flow's runs and finds what a public address names; `gsi2` is sparse and holds only
-unfinished runs, spread over a few partitions; `gsi3`, sparse and of keys only, finds a version
-without its flow by `ws#ver_1`, and a flow's unfinished runs by `ws#flow_1#unfinished`; `gsi4` lists
-all runs of a workspace, `ws#runs`, in the order of `gsi1`, and holds only what filters look at:
-`RUN_FILTERED`.
+unfinished runs, and those whose end something is still to follow, spread over a few partitions;
+`gsi3`, sparse and of keys only, finds a version without its flow by `ws#ver_1`, and a flow's
+unfinished runs by `ws#flow_1#unfinished`; `gsi4` lists all runs of a workspace, `ws#runs`, in the
+order of `gsi1`, and holds only what filters look at: `RUN_FILTERED`.
 
 Four local indexes of keys only list a collection in other orders than that of ids (`INDEXES`), or
 skip in that one; what is sorted by ends in the id, so no two keys are alike. With local indexes a

@@ -34,6 +34,7 @@ from millrace.domain.resource import Resource
 from millrace.domain.run import (
     ANY_RUN,
     LatestRun,
+    NextRun,
     Run,
     RunError,
     RunFilter,
@@ -307,7 +308,7 @@ class MemoryRuns:
         return tuple(
             run
             for run in self._runs.values()
-            if not run.status.is_terminal and run.created_at < created_before
+            if not run.is_settled and run.created_at < created_before
         )
 
     def unfinished_of(self, workspace_id: str, flow_id: str) -> tuple[Run, ...]:
@@ -356,6 +357,10 @@ class MemoryRuns:
             named = tuple(sorted({*newer.supersedes, run.id}))
             self._runs[newer.key] = newer.model_copy(update={"supersedes": named})
         return run
+
+    def note_next_runs(self, key: RunKey, next_runs: tuple[NextRun, ...]) -> Run:
+        """Note once what was started at the end of a run; nothing is to follow it any more."""
+        return self._change(key, lambda run: run_states.followed(run, next_runs))
 
     def take_place(self, run: Run) -> str | None:
         """Note a run as the latest for its request; the run whose place it took."""

@@ -16,8 +16,9 @@ from millrace.domain.flow import Flow
 from millrace.domain.run import Run, RunError, RunKey, RunOutcome, RunStatus, StepStatus
 from millrace.usecases.context import Context
 from millrace.usecases.deploy import is_synchronous
+from millrace.usecases.followers import follow, is_followed
 from millrace.usecases.latest_runs import tell_flow
-from millrace.usecases.run_ends import Failure, crash, settle, total
+from millrace.usecases.run_ends import Failure, crash, flow_and_version, settle, total, version_of
 from millrace.usecases.runs import start_execution
 from millrace.usecases.unique_requests import make_way
 
@@ -72,6 +73,7 @@ def _on_failed_attempt(context: Context, key: RunKey, event: AttemptEvent) -> di
     """
     run = context.runs.get(key)
     if run.status.is_terminal:
+        follow(context, run)
         return {"retry": False}
     wait = _wait_after(context, run, event.attempt)
     if run.attempt == event.attempt:
@@ -126,14 +128,16 @@ def finish_run(context: Context, run: Run, *, failure: RunError | None = None) -
         status = RunStatus.SUCCEEDED
     else:
         status = RunStatus.PARTIALLY_SUCCEEDED
+    flow, version = flow_and_version(context, run)
     outcome = RunOutcome(
         status=status,
-        counts=total(context, run, records),
+        counts=total(version, records),
         error=failure,
+        is_followed=flow is not None and is_followed(flow),
     )
     ended = context.runs.finish(run.key, outcome, context.clock())
     tell_flow(context, ended)
-    return ended
+    return follow(context, ended)
 
 
 def cancel_run(context: Context, run: Run) -> Run:
@@ -146,7 +150,7 @@ def cancel_run(context: Context, run: Run) -> Run:
         error = RunError(code="cancelled", message="the run was cancelled")
         records = settle(context, run, StepStatus.CANCELLED, error)
         outcome = RunOutcome(
-            status=RunStatus.CANCELLED, counts=total(context, run, records), error=error
+            status=RunStatus.CANCELLED, counts=total(version_of(context, run), records), error=error
         )
         run = context.runs.finish(run.key, outcome, context.clock())
         # A step may have begun while its neighbours were ended.
@@ -168,7 +172,7 @@ def on_execution_end(context: Context, key: RunKey, outcome: str) -> Run | None:
     except NotFoundError:
         return None
     if run.status.is_terminal:
-        return run
+        return follow(context, run)
     if outcome == "SUCCEEDED":
         return finish_run(context, run)
     words = {"TIMED_OUT": "took longer than its limit", "ABORTED": "was stopped"}
@@ -179,6 +183,8 @@ def on_execution_end(context: Context, key: RunKey, outcome: str) -> Run | None:
 
 def sweep(context: Context) -> int:
     """Repair runs that lost their machine: start what never started, end what has ended.
+
+    What was to follow an end and was lost is started too.
 
     Returns the number of runs repaired.
     """
@@ -191,6 +197,9 @@ def sweep(context: Context) -> int:
 
 def _repair(context: Context, run: Run) -> bool:
     """Whether there was something to repair."""
+    if run.status.is_terminal:
+        follow(context, run)
+        return True
     outcome: str | None
     if is_synchronous(run.machine_arn):
         # Step Functions does not tell of an EXPRESS execution, which ends after this long anyway.

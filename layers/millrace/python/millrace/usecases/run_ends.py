@@ -7,10 +7,11 @@ from pydantic import Field
 
 from millrace.domain.base import Model
 from millrace.domain.errors import NotFoundError
-from millrace.domain.flow import Version
+from millrace.domain.flow import Flow, Version
+from millrace.domain.ports import Ref
 from millrace.domain.run import Counts, Run, RunError, StepRecord, StepStatus
 from millrace.usecases.context import Context
-from millrace.usecases.pinned import run_version
+from millrace.usecases.pinned import limited, run_version
 from millrace.usecases.step_input import sources
 
 
@@ -50,7 +51,7 @@ def settle(
     return settled
 
 
-def _version(context: Context, run: Run) -> Version | None:
+def version_of(context: Context, run: Run) -> Version | None:
     """The run's version; None if its flow was deleted meanwhile."""
     try:
         return run_version(context, run)
@@ -58,14 +59,22 @@ def _version(context: Context, run: Run) -> Version | None:
         return None
 
 
+def flow_and_version(context: Context, run: Run) -> tuple[Flow | None, Version | None]:
+    """The run's flow and version in one read; None for what was deleted meanwhile."""
+    flow = Ref(Flow, run.flow_id)
+    version = Ref(Version, run.version_id, run.flow_id)
+    found = context.resources.get_many(run.workspace_id, (flow, version))
+    pinned = found.get(version)
+    return found.get(flow), None if pinned is None else limited(pinned, run.steps_to_run)
+
+
 def _sources(version: Version) -> dict[str, tuple[str, ...]]:
     """The steps that run, and what each reads."""
     return {step.id: sources(version, step) for step in version.steps if not step.is_skipped}
 
 
-def total(context: Context, run: Run, records: Iterable[StepRecord]) -> Counts:
+def total(version: Version | None, records: Iterable[StepRecord]) -> Counts:
     """The counts of a run: what came into its first steps and went out of its last ones."""
-    version = _version(context, run)
     read_by = {} if version is None else _sources(version)
     needed = set(chain.from_iterable(read_by.values()))
     counts = {record.step_id: record.counts for record in records}

@@ -16,7 +16,7 @@ from millrace.domain.records import RecordError
 from millrace.domain.run import Run, RunError, RunKey, RunOutcome, RunStatus, StepStatus
 from millrace.usecases.context import Context
 from millrace.usecases.latest_runs import tell_flow
-from millrace.usecases.run_ends import settle, total
+from millrace.usecases.run_ends import settle, total, version_of
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ def supersede(context: Context, run: Run, by: str) -> Run:
     error = RunError(code="superseded", message=message)
     records = settle(context, run, StepStatus.CANCELLED, error)
     outcome = RunOutcome(
-        status=RunStatus.SUPERSEDED, counts=total(context, run, records), error=error
+        status=RunStatus.SUPERSEDED, counts=total(version_of(context, run), records), error=error
     )
     run = context.runs.supersede(run.key, by, outcome, context.clock())
     if run.status is RunStatus.SUPERSEDED:
