@@ -13,6 +13,7 @@ from millrace.domain.metrics import Counted, Grain
 from millrace.domain.ports import Runs
 from millrace.domain.run import (
     Counts,
+    Followed,
     NextRun,
     OutputPage,
     PayloadRef,
@@ -503,8 +504,8 @@ def test_an_end_that_is_followed_is_found_until_it_was(runs: Runs) -> None:
     assert runs.unfinished_of(KEY.workspace_id, "flow_1") == ()
     runs.create(run("run_2", retry_of="run_1"))
     noted = (NextRun(flow_id="flow_2", run_id="run_9"), NextRun(flow_id="flow_3", reason="gone"))
-    for next_runs in (noted, ()):
-        settled = runs.note_next_runs(KEY, next_runs)
+    for what in (Followed(noted), Followed()):
+        settled = runs.note_followed(KEY, what)
         assert (settled.next_runs, settled.is_followed) == (noted, False)
         assert runs.get(KEY) == settled
         assert settled.retries == ("run_2",)

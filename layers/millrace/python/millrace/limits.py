@@ -180,6 +180,12 @@ PING_SECONDS: Final = 10.0
 OUTPUT_PAGE_BYTES: Final = 4_000_000
 """An output page of a step holds at most this much before compression, so memory stays bounded."""
 
+RUN_DAYS: Final = 30
+"""How long a run is kept that did not fail; one that failed, as a whole or in part, stays."""
+
+RUN_DETAIL_DAYS: Final = 90
+"""How long any run's steps, outputs and large payload are kept; template.yaml says so too."""
+
 RECORD_ERROR_DAYS: Final = 30
 """How long a record error is kept, whatever becomes of it."""
 

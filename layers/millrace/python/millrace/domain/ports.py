@@ -14,8 +14,8 @@ from millrace.domain.flow import MachineKind
 from millrace.domain.resource import Resource
 from millrace.domain.run import (
     ANY_RUN,
+    Followed,
     LatestRun,
-    NextRun,
     Run,
     RunError,
     RunFilter,
@@ -322,8 +322,8 @@ class Runs(Protocol):
         """The next attempt starts running, once."""
         ...
 
-    def note_next_runs(self, key: RunKey, next_runs: tuple[NextRun, ...]) -> Run:
-        """Note once what was started at the end of a run; nothing is to follow it any more."""
+    def note_followed(self, key: RunKey, what: Followed) -> Run:
+        """Note once what followed the end of a run; nothing is to follow it any more."""
         ...
 
     def take_place(self, run: Run) -> str | None:
@@ -409,6 +409,10 @@ class Blobs(Protocol):
 
     def get(self, key: str) -> bytes:
         """The bytes under a key. Raises NotFoundError."""
+        ...
+
+    def delete(self, key: str) -> None:
+        """Forget the bytes if they are there."""
         ...
 
     def url(self, key: str, expires_seconds: int, file_name: str) -> str:

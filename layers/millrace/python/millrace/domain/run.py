@@ -1,12 +1,13 @@
 """Runs: one execution of a version, its attempts, and what each step did."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import ClassVar, Final, Literal, NamedTuple
 
 from pydantic import ConfigDict, Field
 
+from millrace import limits
 from millrace.domain.base import Json, Model, Moment, rfc3339
 
 
@@ -137,6 +138,14 @@ class NextRun(Model):
     reason: str | None = Field(default=None, description="Why it could not.")
 
 
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """What was done about the end of a run."""
+
+    next_runs: tuple[NextRun, ...] = ()
+    payload_removed: bool = False
+
+
 class RunOutcome(Model):
     """How a run ended."""
 
@@ -183,6 +192,9 @@ class Attempt(Model):
     started_at: Moment
     ended_at: Moment | None = None
     error: RunError | None = None
+
+
+_KEPT: Final = frozenset({RunStatus.FAILED, RunStatus.PARTIALLY_SUCCEEDED})
 
 
 class Run(Model):
@@ -246,6 +258,16 @@ class Run(Model):
         default=False, description="From its end until what follows that was started, once."
     )
     next_runs: tuple[NextRun, ...] = ()
+    payload_removed: bool = Field(
+        default=False, description="Its flow keeps no payloads of runs that failed."
+    )
+
+    @property
+    def forgotten_at(self) -> datetime | None:
+        """When the run itself is forgotten; one that failed, as a whole or in part, never is."""
+        if self.ended_at is None or self.status in _KEPT:
+            return None
+        return self.ended_at + timedelta(days=limits.RUN_DAYS)
 
     @property
     def is_settled(self) -> bool:

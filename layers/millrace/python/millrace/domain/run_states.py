@@ -7,7 +7,15 @@ from collections.abc import Callable
 from datetime import datetime
 
 from millrace.domain.errors import ConflictError
-from millrace.domain.run import Attempt, NextRun, Run, RunError, RunOutcome, RunStatus
+from millrace.domain.run import (
+    Attempt,
+    Followed,
+    PayloadRef,
+    Run,
+    RunError,
+    RunOutcome,
+    RunStatus,
+)
 
 type Transition = Callable[[Run], Run]
 
@@ -63,11 +71,12 @@ def attempt_begun(run: Run, attempt: int, now: datetime) -> Run:
     )
 
 
-def followed(run: Run, next_runs: tuple[NextRun, ...]) -> Run:
-    """What follows the end of the run was started."""
+def followed(run: Run, what: Followed) -> Run:
+    """What follows the end of the run was done."""
     if not run.is_followed:
         return run
-    return run.model_copy(update={"is_followed": False, "next_runs": next_runs})
+    removed = {"payload": PayloadRef(), "payload_removed": True} if what.payload_removed else {}
+    return run.model_copy(update={"is_followed": False, "next_runs": what.next_runs, **removed})
 
 
 def superseded(run: Run, by: str, outcome: RunOutcome, now: datetime) -> Run:

@@ -92,6 +92,7 @@ class RunView(Model):
     error: RunError | None
     attempts: tuple[Attempt, ...]
     next_runs: tuple[NextRun, ...]
+    payload_removed: bool
 
     @classmethod
     def of(cls, run: Run) -> Self:

@@ -23,7 +23,7 @@ from millrace.domain.metrics import Counted, Grain, grain_of
 from millrace.domain.ports import Listing
 from millrace.domain.run import (
     ANY_RUN,
-    NextRun,
+    Followed,
     Run,
     RunError,
     RunFilter,
@@ -208,12 +208,14 @@ class DynamoRuns:
                 Key=attributes(**keys.step(key, attempt, step_id)),
                 UpdateExpression=(
                     "SET tries = if_not_exists(tries, :none) + :one, #status = :running, "
-                    "#data = if_not_exists(#data, :data)"
+                    "#data = if_not_exists(#data, :data), expiresAt = :expires"
                 ),
                 ConditionExpression=_STEP_IS_OPEN,
                 ExpressionAttributeNames={"#status": "status", "#data": "data"},
                 ExpressionAttributeValues=attributes(
-                    **_OPEN, **{":none": 0, ":one": 1, ":data": pack(fresh)}
+                    **_OPEN,
+                    **{":none": 0, ":one": 1, ":data": pack(fresh)},
+                    **{":expires": _expires(fresh)},
                 ),
                 ReturnValues="ALL_NEW",
             )
@@ -231,6 +233,7 @@ class DynamoRuns:
             data=pack(record),
             tries=record.tries,
             status=record.status.value,
+            expiresAt=_expires(record),
         )
         try:
             self._client.put_item(
@@ -308,9 +311,9 @@ class DynamoRuns:
         """The next attempt starts running, once."""
         return self._change(key, lambda run: run_states.attempt_begun(run, attempt, now))
 
-    def note_next_runs(self, key: RunKey, next_runs: tuple[NextRun, ...]) -> Run:
-        """Note once what was started at the end of a run; nothing is to follow it any more."""
-        return self._change(key, lambda run: run_states.followed(run, next_runs))
+    def note_followed(self, key: RunKey, what: Followed) -> Run:
+        """Note once what followed the end of a run; nothing is to follow it any more."""
+        return self._change(key, lambda run: run_states.followed(run, what))
 
     def _change(self, key: RunKey, change: "run_states.Transition") -> Run:
         """Write the run that `change` makes of the stored one, again if it changed meanwhile."""
@@ -407,6 +410,8 @@ def _run_item(run: Run) -> Attributes:
     )
     if not run.is_settled:
         item |= attributes(gsi2pk=keys.unfinished(run.id), gsi2sk=rfc3339(run.created_at))
+    elif run.forgotten_at is not None:
+        item |= attributes(expiresAt=int(run.forgotten_at.timestamp()))
     if not run.status.is_terminal:
         item |= attributes(gsi3pk=keys.unfinished_of(run.workspace_id, run.flow_id))
     return item | _beside(run)
@@ -415,6 +420,10 @@ def _run_item(run: Run) -> Attributes:
 def _beside(run: Run) -> Attributes:
     """The runs that are kept beside a run, by name; DynamoDB has no empty sets."""
     return {name: {"SS": [*ids]} for name in _BESIDE if (ids := getattr(run, name))}
+
+
+def _expires(record: StepRecord) -> int:
+    return int((record.started_at + timedelta(days=limits.RUN_DETAIL_DAYS)).timestamp())
 
 
 def _step_record(item: dict[str, Any]) -> StepRecord:

@@ -33,8 +33,8 @@ from millrace.domain.ports import (
 from millrace.domain.resource import Resource
 from millrace.domain.run import (
     ANY_RUN,
+    Followed,
     LatestRun,
-    NextRun,
     Run,
     RunError,
     RunFilter,
@@ -358,9 +358,9 @@ class MemoryRuns:
             self._runs[newer.key] = newer.model_copy(update={"supersedes": named})
         return run
 
-    def note_next_runs(self, key: RunKey, next_runs: tuple[NextRun, ...]) -> Run:
-        """Note once what was started at the end of a run; nothing is to follow it any more."""
-        return self._change(key, lambda run: run_states.followed(run, next_runs))
+    def note_followed(self, key: RunKey, what: Followed) -> Run:
+        """Note once what followed the end of a run; nothing is to follow it any more."""
+        return self._change(key, lambda run: run_states.followed(run, what))
 
     def take_place(self, run: Run) -> str | None:
         """Note a run as the latest for its request; the run whose place it took."""
@@ -428,6 +428,10 @@ class MemoryBlobs:
         if key not in self.objects:
             raise NotFoundError(f"there is nothing stored under {key!r}")
         return self.objects[key]
+
+    def delete(self, key: str) -> None:
+        """Forget the bytes if they are there."""
+        self.objects.pop(key, None)
 
     def url(self, key: str, expires_seconds: int, file_name: str) -> str:
         """An address of the form of S3's; nothing answers there."""

@@ -1,4 +1,4 @@
-"""What follows the end of a run: the flows that its flow names to run next.
+"""What follows the end of a run: the flows that its flow names to run next, and less to keep.
 
 The end itself says that something follows, in the same write, and the run stays with the unfinished
 ones until that was started. So whoever tells of the end again, or the sweeper, makes up for a crash
@@ -10,7 +10,7 @@ from typing import Final
 from millrace import limits
 from millrace.domain.errors import ConflictError, NotFoundError
 from millrace.domain.flow import Flow
-from millrace.domain.run import NextRun, Run, Trigger
+from millrace.domain.run import Followed, NextRun, Run, RunStatus, Trigger
 from millrace.usecases.context import Context
 from millrace.usecases.runs import start_run
 
@@ -19,21 +19,28 @@ _TOO_MANY: Final = (
 )
 
 
-def is_followed(flow: Flow) -> bool:
-    """Whether anything follows the ends of a flow's runs, those that are cancelled apart."""
-    return bool(flow.run_next_flow_ids)
+def is_followed(flow: Flow, status: RunStatus) -> bool:
+    """Whether anything follows such an end of a flow's run, which nobody cancelled."""
+    return bool(flow.run_next_flow_ids) or _forgets_payload(flow, status)
+
+
+def _forgets_payload(flow: Flow, status: RunStatus) -> bool:
+    return flow.remove_failed_payloads and status is RunStatus.FAILED
 
 
 def follow(context: Context, run: Run) -> Run:
-    """Start what follows the end of a run, once; what cannot be started is noted, and no fault."""
+    """Do once what follows the end of a run; what cannot be started is noted, and no fault."""
     if not run.is_followed:
         return run
     try:
         flow = context.resources.get(Flow, run.workspace_id, run.flow_id)
     except NotFoundError:
-        return context.runs.note_next_runs(run.key, ())
+        return context.runs.note_followed(run.key, Followed())
     next_runs = tuple(_next_run(context, run, id_) for id_ in flow.run_next_flow_ids)
-    return context.runs.note_next_runs(run.key, next_runs)
+    forgets = _forgets_payload(flow, run.status)
+    if forgets and run.payload.key is not None:
+        context.blobs.delete(run.payload.key)
+    return context.runs.note_followed(run.key, Followed(next_runs, payload_removed=forgets))
 
 
 def _next_run(context: Context, run: Run, flow_id: str) -> NextRun:

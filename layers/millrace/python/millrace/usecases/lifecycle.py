@@ -133,7 +133,7 @@ def finish_run(context: Context, run: Run, *, failure: RunError | None = None) -
         status=status,
         counts=total(version, records),
         error=failure,
-        is_followed=flow is not None and is_followed(flow),
+        is_followed=flow is not None and is_followed(flow, status),
     )
     ended = context.runs.finish(run.key, outcome, context.clock())
     tell_flow(context, ended)

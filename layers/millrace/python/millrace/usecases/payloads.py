@@ -9,6 +9,11 @@ from millrace.domain.run import PayloadRef, Run, RunKey
 from millrace.usecases.context import Context
 
 
+def object_prefix(key: RunKey) -> str:
+    """How the keys of a run's objects begin: the bucket's lifecycle rule knows them by `runs/`."""
+    return f"runs/{key.workspace_id}/{key.run_id}"
+
+
 def keep_json(context: Context, key: RunKey, name: str, value: Json) -> PayloadRef:
     """Store a value under a name of the run's; where it is."""
     if value is None:
@@ -16,7 +21,7 @@ def keep_json(context: Context, key: RunKey, name: str, value: Json) -> PayloadR
     text = json.dumps(value, separators=(",", ":"))
     if len(text) <= limits.INLINE_PAYLOAD_BYTES:
         return PayloadRef(inline=text)
-    place = f"{key.workspace_id}/runs/{key.run_id}/{name}.json"
+    place = f"{object_prefix(key)}/{name}.json"
     context.blobs.put(place, text.encode())
     return PayloadRef(key=place)
 

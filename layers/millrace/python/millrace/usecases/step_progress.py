@@ -10,6 +10,7 @@ from millrace.domain.flow import Step
 from millrace.domain.run import Counts, Run, RunError, StepRecord, StepStatus
 from millrace.usecases.context import Context
 from millrace.usecases.pages import PageWriter
+from millrace.usecases.payloads import object_prefix
 from millrace.usecases.step_errors import ErrorLog, Failed, check_number
 from millrace.usecases.step_input import Item
 
@@ -36,7 +37,7 @@ class Progress:
         self._must_stop = must_stop
         # A try that lost its place may still be writing, so each writes under a name of its own.
         place = f"{record.attempt:02d}/{record.step_id}/{record.tries:03d}"
-        prefix = f"{run.workspace_id}/runs/{run.id}/{place}"
+        prefix = f"{object_prefix(run.key)}/{place}"
         self._writer = PageWriter(context.blobs, prefix, record.output)
         self._errors = ErrorLog(context, run, step, place)
         self._saved_at: datetime = context.clock()
