@@ -110,7 +110,7 @@ def test_the_limits_in_the_api_page_are_those_in_the_code() -> None:
         f"| rate limit of a connection | {rate:,} requests a second, {under_way:,} under way |",
         f"| `Retry-After` honoured | {limits.RETRY_AFTER_SECONDS_MAX // 3_600} h |",
         f"| delivery id remembered | {limits.DELIVERY_MEMORY_DAYS} days |",
-        f"| runs kept | {limits.RUN_DAYS} days; those that failed, as a whole or in part, for good |",
+        f"| runs kept | {limits.RUN_DAYS} days; those that failed, as a whole or in part, ",
         f"| steps, outputs and large payloads of runs kept | {limits.RUN_DETAIL_DAYS} days |",
         f"| `settings` of a flow | {limits.SETTINGS_BYTES:,} bytes as JSON |",
         f"| `testPayload` | {limits.TEST_PAYLOAD_LENGTH:,} characters; {limits.TEST_HEADERS} ",
