@@ -11,11 +11,12 @@ from millrace.connectors.expressions import (
 )
 from millrace.connectors.process import Pipeline
 from millrace.connectors.registry import HttpConnectors
+from millrace.connectors.schemas import check_schema
 from millrace.domain.action import ExportAction, ImportAction, ProcessAction
 from millrace.domain.base import Json, Record
 from millrace.domain.connection import Connection, PingMethod
 from millrace.domain.errors import StepError
-from millrace.domain.ports import Exporter, Importer, Pong, Unsent
+from millrace.domain.ports import Exporter, Importer, Pong, Surroundings, Unsent
 from millrace.domain.records import ExportPage, Origin, RecordFailure
 
 type Trouble = StepError | OSError
@@ -69,9 +70,13 @@ class ScriptedConnectors:
         """See Connectors."""
         return compile_expression(expression).evaluate(record)
 
-    def process(self, work: ProcessAction) -> Pipeline:
+    def check_schema(self, schema: Json) -> list[tuple[str, str]]:
         """See Connectors."""
-        return Pipeline(work.operations)
+        return check_schema(schema)
+
+    def process(self, work: ProcessAction, surroundings: Surroundings) -> Pipeline:
+        """See Connectors."""
+        return Pipeline(work.operations, surroundings)
 
     def exporter(
         self, work: ExportAction, connection: Connection, secrets: Mapping[str, str]

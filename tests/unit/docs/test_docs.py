@@ -9,11 +9,12 @@ import yaml
 from pydantic import BaseModel
 
 from millrace import limits
-from millrace.domain.action import ActionWork, HttpExport, Operation
+from millrace.domain.action import ActionWork, HttpExport
 from millrace.domain.authentication import Auth
 from millrace.domain.connection import ConnectionInput, RateLimit
 from millrace.domain.flow import Step
 from millrace.domain.formats import CsvFormat, XmlFormat
+from millrace.domain.operations import Operation
 from millrace.domain.pagination import Pagination
 from millrace.http import problems
 from millrace.http.openapi import document

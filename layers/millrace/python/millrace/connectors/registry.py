@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from millrace import limits
 from millrace.domain.action import ExportAction, ImportAction, ProcessAction
 from millrace.domain.base import Json, Record
-from millrace.domain.ports import Exporter, Pong, Unsent
+from millrace.domain.ports import Exporter, Pong, Surroundings, Unsent
 
 if TYPE_CHECKING:
     from millrace.connectors.connection_client import ConnectionClient
@@ -91,11 +91,17 @@ class HttpConnectors:
 
         return HttpImporter(work, self._client(connection, secrets), request_key)
 
-    def process(self, work: ProcessAction) -> "Pipeline":
+    def check_schema(self, schema: Json) -> list[tuple[str, str]]:
+        """What is wrong with a JSON Schema: the JSON pointers into it, and what it is there."""
+        from millrace.connectors.schemas import check_schema
+
+        return check_schema(schema)
+
+    def process(self, work: ProcessAction, surroundings: Surroundings) -> "Pipeline":
         """The operations of a process."""
         from millrace.connectors.process import Pipeline
 
-        return Pipeline(work.operations)
+        return Pipeline(work.operations, surroundings)
 
     def sampler(
         self,

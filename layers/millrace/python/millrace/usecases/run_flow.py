@@ -96,6 +96,7 @@ def chosen(
         steps_to_run=_chosen(version, asked),
         virtual_environment_id=asked.virtual_environment_id,
         connections={} if environment is None else environment.replacements.connections,
+        data_pools={} if environment is None else environment.replacements.data_pools,
     )
 
 
