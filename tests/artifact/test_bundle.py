@@ -14,7 +14,7 @@ from tests.support.aws import ROOT, template
 
 from millrace_local.build import host_architecture
 
-LAYER_BYTES = 6_000_000
+LAYER_BYTES = 12_000_000
 FUNCTION_BYTES = 8_000
 ELF_MACHINES = {"x86_64": 0x3E, "arm64": 0xB7}
 IN_THE_RUNTIME = {"boto3", "botocore", "s3transfer", "urllib3"}
