@@ -10,6 +10,9 @@ from millrace.domain.records import RecordError
 
 _FAULTS_SHOWN: Final = 5
 _META: Final = {"$ref": "https://json-schema.org/draft/2020-12/schema"}
+_LEVELS_MAX: Final = 200
+"""The library follows a record by recursion, and would take the process with it if it overflows."""
+
 _HIDDEN: Final = "the value"
 """Stands for data of the record in messages, which are logged."""
 
@@ -73,6 +76,9 @@ class Validating:
         return out
 
     def _check(self, record: Record) -> None:
+        if _is_deep(record):
+            message = f"a schema judges records of up to {_LEVELS_MAX} levels"
+            raise RecordError("nestedTooDeep", message)
         try:
             if self._validator.is_valid(record):
                 return
@@ -83,11 +89,23 @@ class Validating:
         except UnicodeEncodeError as error:
             message = f"a schema cannot be held against text that is not Unicode: {error}"
             raise RecordError("textNotUnicode", message) from error
-        except ValueError as error:
-            raise RecordError("nestedTooDeep", "the record is nested too deeply") from error
         more = len(faults) - _FAULTS_SHOWN
         shown = "; ".join(faults[:_FAULTS_SHOWN]) + (f"; and {more} more" if more > 0 else "")
         raise RecordError("schemaViolation", shown)
+
+
+def _is_deep(record: Record) -> bool:
+    level: list[Json] = [record]
+    for _ in range(_LEVELS_MAX):
+        level = [
+            member
+            for value in level
+            for member in (value.values() if isinstance(value, dict) else value)
+            if isinstance(member, dict | list)
+        ]
+        if not level:
+            return False
+    return True
 
 
 def _pointer(path: list[str | int]) -> str:
