@@ -21,6 +21,7 @@ from millrace.domain.operations import FilterOperation, MapOperation
 from millrace.domain.ports import Surroundings
 from millrace.domain.records import Origin
 from millrace.domain.run import Attempt, Run, RunStatus, Trigger
+from millrace.domain.run_values import NO_VALUES
 from millrace.domain.token import Caller
 from millrace.domain.webhook import Webhook
 from millrace.storage.memory_pool_entries import MemoryPoolEntries
@@ -74,7 +75,7 @@ def surroundings(**update: Json) -> Surroundings:
         attempt=1,
         step_id="change",
         pools={},
-        variables={},
+        values=NO_VALUES,
         entries=MemoryPoolEntries(),
         functions=ScriptedFunctions(),
         clock=lambda: NOON,

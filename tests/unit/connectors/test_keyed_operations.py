@@ -15,6 +15,7 @@ from millrace.domain.data_pool import DataPool
 from millrace.domain.errors import StepFailed
 from millrace.domain.ports import PoolEntries, Surroundings
 from millrace.domain.records import Batch
+from millrace.domain.run_values import RunValues
 from millrace.storage.memory_pool_entries import MemoryPoolEntries
 
 POOL = DataPool(id="pool_1", name="seen", ttl_seconds=60, **BOOKKEEPING)
@@ -154,7 +155,7 @@ def test_a_variable_enriches_records() -> None:
     """Its keys are text; a number finds the key of its digits."""
     enrich = {"type": "enrich", "key": "country", "variable": "countries", "into": "name"}
     table = {"CH": "Switzerland", "41": "by number", "null": "no"}
-    flow = fed_pipeline(enrich, here=surroundings(variables={"countries": table}))
+    flow = fed_pipeline(enrich, here=surroundings(values=RunValues(variables={"countries": table})))
     batch = flow.feed([{"country": "CH"}, {"country": 41}, {"country": "41"}, {"country": None}])
     assert [record.get("name") for record in batch.records] == [
         "Switzerland",
@@ -169,7 +170,7 @@ def test_a_variable_that_is_no_object_fails_the_step(value: Json) -> None:
     """Before any record is looked at."""
     enrich = {"type": "enrich", "key": "id", "variable": "countries", "into": "name"}
     with pytest.raises(StepFailed) as raised:
-        fed_pipeline(enrich, here=surroundings(variables={"countries": value}))
+        fed_pipeline(enrich, here=surroundings(values=RunValues(variables={"countries": value})))
     assert raised.value.code == "variableUnusable"
 
 

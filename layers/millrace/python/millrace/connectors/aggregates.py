@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from millrace import limits
-from millrace.connectors.expressions import Expression, compile_expression
+from millrace.connectors.expressions import Expression
 from millrace.connectors.holding import Held
-from millrace.connectors.stages import Passage, Row, key_text
+from millrace.connectors.stages import Passage, Row, bound, key_text
 from millrace.domain.base import Json, Record
 from millrace.domain.errors import StepFailed
 from millrace.domain.operations import Aggregate, AggregateOperation
 from millrace.domain.records import Origin, RecordError
+from millrace.domain.run_values import RunValues
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +46,9 @@ class _Figure:
     expression: Expression | None
 
     @classmethod
-    def of(cls, name: str, aggregate: Aggregate) -> "_Figure":
+    def of(cls, name: str, aggregate: Aggregate, values: RunValues) -> "_Figure":
         text = aggregate.expression
-        expression = None if text is None else compile_expression(text)
+        expression = None if text is None else bound(text, values)
         return cls(name, _FOLDS[aggregate.function], expression)
 
     def added(self, accumulator: Json, record: Record, *, is_plain: bool) -> Json:
@@ -73,9 +74,9 @@ class Aggregation:
 
     makes_records = True
 
-    def __init__(self, operation: AggregateOperation) -> None:
-        self._keys = {name: compile_expression(text) for name, text in operation.group_by.items()}
-        self._figures = [_Figure.of(name, each) for name, each in operation.figures.items()]
+    def __init__(self, operation: AggregateOperation, values: RunValues) -> None:
+        self._keys = {name: bound(text, values) for name, text in operation.group_by.items()}
+        self._figures = [_Figure.of(name, each, values) for name, each in operation.figures.items()]
         self._groups: dict[str, list[Json]] = {}
         """The group's key as JSON text -> its values, the origin of its first record, and its
         accumulators, one a figure."""

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Protocol
 
 from millrace import limits
-from millrace.connectors.expressions import Expression, compile_expression
 from millrace.connectors.json_documents import describe
-from millrace.connectors.stages import Passage, Row, Stage, key_text
+from millrace.connectors.stages import Passage, Row, Stage, bound, key_text
 from millrace.domain.base import Json, Record
 from millrace.domain.errors import StepFailed
 from millrace.domain.operations import GroupOperation, SortOperation
 from millrace.domain.quick_json import dump, load
 from millrace.domain.records import Origin, RecordError
+from millrace.domain.run_values import RunValues
 
 
 class Held(NamedTuple):
@@ -81,8 +81,8 @@ class Sorting:
 
     makes_records = True
 
-    def __init__(self, operation: SortOperation, place: int, room: Room) -> None:
-        self._keys = [compile_expression(key.expression) for key in operation.by]
+    def __init__(self, operation: SortOperation, place: int, room: Room, values: RunValues) -> None:
+        self._keys = [bound(key.expression, values) for key in operation.by]
         self._descending = [key.order == "desc" for key in operation.by]
         self._place = place
         self._room = room
@@ -156,10 +156,10 @@ class Grouping:
 
     makes_records = True
 
-    def __init__(self, operation: GroupOperation, place: int, room: Room) -> None:
-        self._keys: dict[str, Expression] = {
-            name: compile_expression(text) for name, text in operation.by.items()
-        }
+    def __init__(
+        self, operation: GroupOperation, place: int, room: Room, values: RunValues
+    ) -> None:
+        self._keys = {name: bound(text, values) for name, text in operation.by.items()}
         self._into = operation.into
         self._place = place
         self._room = room

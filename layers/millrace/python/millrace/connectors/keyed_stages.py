@@ -7,8 +7,8 @@ from hashlib import blake2b
 from typing import Final
 
 from millrace import limits
-from millrace.connectors.expressions import Expression, compile_expression
-from millrace.connectors.stages import Passage, Row, Stage, key_text
+from millrace.connectors.expressions import Expression
+from millrace.connectors.stages import Passage, Row, Stage, bound, key_text
 from millrace.domain.base import Json
 from millrace.domain.data_pool import Claim, DataPool, PoolEntry
 from millrace.domain.errors import StepFailed
@@ -16,6 +16,7 @@ from millrace.domain.operations import DedupeOperation, EnrichOperation, Remembe
 from millrace.domain.ports import Surroundings
 from millrace.domain.quick_json import dump
 from millrace.domain.records import RecordError
+from millrace.domain.run_values import RunValues
 
 _DIGEST_BYTES: Final = 16
 
@@ -83,8 +84,8 @@ class Deduping:
 
     makes_records = False
 
-    def __init__(self, key: str, place: int) -> None:
-        self._key = compile_expression(key)
+    def __init__(self, key: str, values: RunValues, place: int) -> None:
+        self._key = bound(key, values)
         self._place = place
         self._seen: set[bytes] = set()
 
@@ -118,8 +119,8 @@ class PoolDeduping:
 
     makes_records = False
 
-    def __init__(self, key: str, pool: Pool) -> None:
-        self._key = compile_expression(key)
+    def __init__(self, key: str, values: RunValues, pool: Pool) -> None:
+        self._key = bound(key, values)
         self._pool = pool
 
     def apply(self, rows: list[Row], passage: Passage, *, is_plain: bool) -> list[Row]:
@@ -143,9 +144,9 @@ class Remembering:
 
     makes_records = False
 
-    def __init__(self, operation: RememberOperation, pool: Pool) -> None:
-        self._key = compile_expression(operation.key)
-        self._value = compile_expression(operation.value)
+    def __init__(self, operation: RememberOperation, values: RunValues, pool: Pool) -> None:
+        self._key = bound(operation.key, values)
+        self._value = bound(operation.value, values)
         self._pool = pool
 
     def apply(self, rows: list[Row], passage: Passage, *, is_plain: bool) -> list[Row]:
@@ -173,8 +174,10 @@ class Enriching:
 
     makes_records = True
 
-    def __init__(self, operation: EnrichOperation, source: Pool | Mapping[str, Json]) -> None:
-        self._key = compile_expression(operation.key)
+    def __init__(
+        self, operation: EnrichOperation, values: RunValues, source: Pool | Mapping[str, Json]
+    ) -> None:
+        self._key = bound(operation.key, values)
         self._into = operation.into
         self._is_required = operation.required
         self._source = source
@@ -208,13 +211,13 @@ def keyed_stage(
     pool = None if operation.data_pool_id is None else Pool.of(here, operation.data_pool_id)
     match operation, pool:
         case DedupeOperation(), None:
-            return Deduping(operation.key, place)
+            return Deduping(operation.key, here.values, place)
         case DedupeOperation(), Pool():
-            return PoolDeduping(operation.key, pool)
+            return PoolDeduping(operation.key, here.values, pool)
         case RememberOperation(), Pool():
-            return Remembering(operation, pool)
+            return Remembering(operation, here.values, pool)
         case EnrichOperation(), _:
-            return Enriching(operation, pool or _table(operation.variable or "", here))
+            return Enriching(operation, here.values, pool or _table(operation.variable or "", here))
     raise AssertionError(operation)
 
 
@@ -223,7 +226,7 @@ def _table(variable: str, here: Surroundings) -> dict[str, Json]:
 
     Raises StepFailed if it is none.
     """
-    value = here.variables.get(variable)
+    value = here.values.variables.get(variable)
     if not isinstance(value, dict):
         found = "is not there" if value is None else "is no object"
         raise StepFailed("variableUnusable", f"variable {variable!r} {found}; enrich needs one")

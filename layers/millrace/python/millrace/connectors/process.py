@@ -5,7 +5,7 @@ from typing import Final
 
 from millrace import limits
 from millrace.connectors.aggregates import Aggregation
-from millrace.connectors.expressions import ExpressionError, are_plain, compile_expression
+from millrace.connectors.expressions import ExpressionError, are_plain
 from millrace.connectors.function_stage import Calling
 from millrace.connectors.holding import Grouping, Held, Room, Sorting
 from millrace.connectors.keyed_stages import Deduping, keyed_stage
@@ -17,6 +17,7 @@ from millrace.connectors.stages import (
     Splitting,
     Stage,
     Timeouts,
+    bound,
 )
 from millrace.domain.base import Json, Record
 from millrace.domain.errors import StepFailed
@@ -35,7 +36,7 @@ from millrace.domain.operations import (
     ValidateOperation,
 )
 from millrace.domain.ports import Surroundings
-from millrace.domain.records import Batch, Origin, Rest
+from millrace.domain.records import Batch, Origin, RecordError, Rest
 
 _HOLDERS: Final = (Aggregation, Grouping, Sorting)
 _REMEMBERERS: Final = (Deduping, Grouping, Sorting)
@@ -56,6 +57,8 @@ class Pipeline:
             ]
         except ExpressionError as error:
             raise StepFailed("invalidOperation", str(error)) from error
+        except RecordError as error:
+            raise StepFailed(error.code, error.message) from error
         splits = any(isinstance(stage, Splitting) for stage in self._stages)
         self._batch_size = limits.SPLIT_RECORDS if splits else limits.PAGE_RECORDS
         self._timeouts = Timeouts()
@@ -134,17 +137,17 @@ def _stage(  # noqa: PLR0911 - one for each operation
 ) -> Stage:
     match operation:
         case FilterOperation(expression=text):
-            return Filtering(compile_expression(text))
+            return Filtering(bound(text, here.values))
         case MapOperation(expression=text):
-            return Mapping(compile_expression(text))
+            return Mapping(bound(text, here.values))
         case SplitOperation(expression=text):
-            return Splitting(compile_expression(text))
+            return Splitting(bound(text, here.values))
         case AggregateOperation():
-            return Aggregation(operation)
+            return Aggregation(operation, here.values)
         case GroupOperation():
-            return Grouping(operation, place, room)
+            return Grouping(operation, place, room, here.values)
         case SortOperation():
-            return Sorting(operation, place, room)
+            return Sorting(operation, place, room, here.values)
         case DedupeOperation() | RememberOperation() | EnrichOperation():
             return keyed_stage(operation, place, here)
         case ValidateOperation():

@@ -6,11 +6,17 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from millrace import limits
-from millrace.connectors.expressions import EXACT_INTEGER_MAX, Expression, is_truthy
+from millrace.connectors.expressions import (
+    EXACT_INTEGER_MAX,
+    Expression,
+    compile_expression,
+    is_truthy,
+)
 from millrace.connectors.json_documents import describe
 from millrace.domain.base import Json, Record
 from millrace.domain.errors import StepFailed
 from millrace.domain.records import Origin, RecordError, RecordFailure
+from millrace.domain.run_values import RunValues
 
 TIMEOUTS_MAX: Final = 5
 """One record may be too much for an expression; this many mean that the expression never ends."""
@@ -72,6 +78,11 @@ class Stage(Protocol):
         See Expression.evaluate for `is_plain`. Raises StepFailed or StepTransient.
         """
         ...
+
+
+def bound(text: str, values: RunValues) -> Expression:
+    """The compiled expression over a run's values. Raises ExpressionError, RecordError."""
+    return compile_expression(text).bound(values)
 
 
 def key_text(value: Json) -> str:

@@ -7,7 +7,7 @@ from typing import ClassVar, NamedTuple
 from pydantic import Field
 
 from millrace import limits
-from millrace.domain.base import Description, Json, Model, Name, StableKey
+from millrace.domain.base import Description, Json, Model, Name, StableKey, Whole
 from millrace.domain.records import Origin
 from millrace.domain.resource import Resource
 
@@ -18,7 +18,7 @@ class DataPoolInput(Model):
     name: Name
     stable_key: StableKey | None = None
     description: Description | None = None
-    ttl_seconds: int = Field(
+    ttl_seconds: Whole = Field(
         default=limits.DATA_POOL_TTL_SECONDS,
         ge=1,
         le=limits.DATA_POOL_TTL_SECONDS_MAX,

@@ -1,25 +1,24 @@
 """What the operations of a process get of the step, the run and the workspace that they are in."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from millrace.domain.action import ProcessAction
-from millrace.domain.base import Json
 from millrace.domain.data_pool import DataPool
-from millrace.domain.errors import NotFoundError, StepFailed
+from millrace.domain.errors import NotFoundError
 from millrace.domain.flow import Step
 from millrace.domain.operations import EnrichOperation, data_pools_of
-from millrace.domain.ports import KeyRef, Ref, Runs, Surroundings
+from millrace.domain.ports import Ref, Runs, Surroundings
 from millrace.domain.run import Run, RunKey
-from millrace.domain.variable import Variable
-from millrace.domain.virtual_environment import VirtualEnvironment
+from millrace.usecases.checks import expressions_of
 from millrace.usecases.context import Context
+from millrace.usecases.run_values import values_beside_records
 
 
 def surroundings_of(context: Context, run: Run, step: Step, work: ProcessAction) -> Surroundings:
     """What a step's operations get. Raises StepFailed if a variable may not be in records."""
     names = [
-        operation.variable
+        f"$variables.{operation.variable}"
         for operation in work.operations
         if isinstance(operation, EnrichOperation) and operation.variable is not None
     ]
@@ -29,7 +28,7 @@ def surroundings_of(context: Context, run: Run, step: Step, work: ProcessAction)
         attempt=run.attempt,
         step_id=step.id,
         pools=_pools(context, run, {id_ for _, id_ in data_pools_of(work.operations)}),
-        variables=_variables(context, run, names) if names else {},
+        values=values_beside_records(context, run, [*expressions_of(work), *names]),
         entries=context.pool_entries,
         functions=context.functions,
         clock=context.clock,
@@ -44,26 +43,6 @@ def _pools(context: Context, run: Run, ids: Iterable[str]) -> dict[str, DataPool
         return {}
     found = context.resources.get_many(run.workspace_id, refs.values())
     return {id_: pool for id_, ref in refs.items() if (pool := found.get(ref)) is not None}
-
-
-def _variables(context: Context, run: Run, names: Iterable[str]) -> Mapping[str, Json]:
-    """The virtual environment's values go before the workspace's own."""
-    replaced: Mapping[str, Json] = {}
-    if run.virtual_environment_id is not None:
-        ref = Ref(VirtualEnvironment, run.virtual_environment_id)
-        environment = context.resources.get_many(run.workspace_id, [ref]).get(ref)
-        replaced = {} if environment is None else environment.replacements.variables
-    refs = {name: KeyRef(Variable, name) for name in names if name not in replaced}
-    values = dict(replaced)
-    if refs:
-        found = context.resources.find_many(run.workspace_id, refs.values())
-        for name, key in refs.items():
-            variable = found.get(key)
-            if variable is not None and variable.secret:
-                message = f"variable {name!r} is secret; records may not have its value"
-                raise StepFailed("secretInRecords", message)
-            values[name] = None if variable is None else variable.value
-    return values
 
 
 @dataclass(slots=True)
