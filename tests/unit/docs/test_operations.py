@@ -13,8 +13,9 @@ from tests.support.time_and_ids import NOON
 
 from millrace.connectors.stages import key_text
 from millrace.domain.base import Json
-from millrace.domain.data_pool import Claim, DataPool, PoolEntry
+from millrace.domain.data_pool import DataPool
 from millrace.domain.operations import Operation
+from millrace.domain.pool_entries import Claim, PoolEntry
 from millrace.domain.ports import Surroundings
 from millrace.domain.records import Origin
 from millrace.storage.memory_pool_entries import MemoryPoolEntries

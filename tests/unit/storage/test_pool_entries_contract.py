@@ -6,7 +6,7 @@ from tests.support.samples import ALICE, MALLORY
 from tests.support.time_and_ids import NOON
 
 from millrace.domain.base import Json
-from millrace.domain.data_pool import Claim, PoolEntry
+from millrace.domain.pool_entries import Claim, PoolEntry
 from millrace.domain.ports import PoolEntries
 from millrace.domain.records import Origin
 

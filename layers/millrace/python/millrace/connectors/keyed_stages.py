@@ -10,9 +10,10 @@ from millrace import limits
 from millrace.connectors.expressions import Expression
 from millrace.connectors.stages import Passage, Row, Stage, bound, key_text
 from millrace.domain.base import Json
-from millrace.domain.data_pool import Claim, DataPool, PoolEntry
+from millrace.domain.data_pool import DataPool
 from millrace.domain.errors import StepFailed
 from millrace.domain.operations import DedupeOperation, EnrichOperation, RememberOperation
+from millrace.domain.pool_entries import Claim, PoolEntry
 from millrace.domain.ports import Surroundings
 from millrace.domain.quick_json import dump
 from millrace.domain.records import RecordError

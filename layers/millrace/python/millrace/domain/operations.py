@@ -7,8 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from millrace import limits
-from millrace.domain.base import Expression, Json, Model, Name
-from millrace.domain.variable import VariableKey
+from millrace.domain.base import Expression, Json, Model, Name, VariableKey
 
 PoolId = Annotated[str, Field(description="Id of a data pool.")]
 KeyExpression = Annotated[

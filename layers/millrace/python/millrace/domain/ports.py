@@ -26,9 +26,10 @@ from millrace.domain.run import (
 if TYPE_CHECKING:
     # Everything imports the ports, and few requests need these.
     from millrace.domain.connection import Connection, PingMethod
-    from millrace.domain.data_pool import Claim, DataPool, PoolEntry
+    from millrace.domain.data_pool import DataPool
     from millrace.domain.failed_record import FailedRecord
     from millrace.domain.metrics import Counted, Grain
+    from millrace.domain.pool_entries import Claim, PoolEntry
     from millrace.domain.records import Batch, ExportPage, Origin, RecordFailure, Rest
     from millrace.domain.run_values import RunValues, TemplateKind
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 from botocore.exceptions import ClientError
 
 from millrace import limits
-from millrace.domain.data_pool import Claim, PoolEntry
 from millrace.domain.errors import UnavailableError
+from millrace.domain.pool_entries import Claim, PoolEntry
 from millrace.domain.quick_json import dump, load
 from millrace.domain.records import Origin
 from millrace.storage import keys

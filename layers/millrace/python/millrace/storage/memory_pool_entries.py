@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from millrace.domain.data_pool import Claim, PoolEntry
+from millrace.domain.pool_entries import Claim, PoolEntry
 
 _SECOND = timedelta(seconds=1)
 

@@ -8,12 +8,11 @@ from typing import Final
 from pydantic import Field
 
 from millrace import limits
-from millrace.domain.base import Json, Model, Moment, Whole
+from millrace.domain.base import Json, Model, Moment, VariableKey, Whole
 from millrace.domain.errors import NotFoundError, Violation
 from millrace.domain.flow import Flow, Version
 from millrace.domain.run import Run, RunInputs, Trigger
 from millrace.domain.token import Caller
-from millrace.domain.variable import VariableKey
 from millrace.domain.virtual_environment import VirtualEnvironment
 from millrace.usecases.context import Context
 from millrace.usecases.deploy import deployed_version

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from millrace.domain.data_pool import Claim, PoolEntry
+from millrace.domain.pool_entries import Claim, PoolEntry
 from millrace.domain.ports import PoolEntries
 
 
