@@ -36,7 +36,7 @@ from millrace.usecases.context import Context
 from millrace.usecases.run_values import values_of_templates
 from millrace.usecases.runs import run_version
 from millrace.usecases.step_errors import Failed
-from millrace.usecases.step_input import Item, Verdict, input_pages
+from millrace.usecases.step_input import Item, Origins, Verdict, input_pages
 from millrace.usecases.step_progress import Progress
 from millrace.usecases.surroundings import surroundings_of
 from millrace.usecases.write_only import secrets_of
@@ -277,8 +277,7 @@ def _feed(job: _Job, process: Process, position: int) -> int:
             items = list(group)
             match verdict:
                 case Verdict.TAKE:
-                    origins = [item.origin_in(job.run) for item in items]
-                    batch = process.feed([item.record for item in items], origins)
+                    batch = process.feed([item.record for item in items], Origins(items, job.run))
                     records += batch.records
                     kept += batch.kept
                     ignored += batch.ignored
