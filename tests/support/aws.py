@@ -37,6 +37,9 @@ ENVIRONMENT: Mapping[str, str] = {
     "MILLRACE_MACHINE_ROLE_ARN": f"arn:aws:iam::{ACCOUNT}:role/{STACK}-machines",
     "MILLRACE_RUN_STEP_ARN": function_arn("run-step"),
     "MILLRACE_LIFECYCLE_ARN": function_arn("lifecycle"),
+    "MILLRACE_NOTIFY_MACHINE_ARN": (
+        f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:notifications-{STACK}"
+    ),
     "MILLRACE_TRIGGER_ARN": function_arn("trigger"),
     "MILLRACE_SCHEDULE_GROUP": f"{STACK}-flows",
     "MILLRACE_SCHEDULE_ROLE_ARN": f"arn:aws:iam::{ACCOUNT}:role/{STACK}-schedules",

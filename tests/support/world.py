@@ -16,6 +16,7 @@ from millrace.domain.run import Run, RunKey, StepRecord, Trigger
 from millrace.storage.memory import (
     MemoryBlobs,
     MemoryMachines,
+    MemoryNotifications,
     MemoryResources,
     MemoryRuns,
     MemorySchedules,
@@ -49,6 +50,7 @@ class World:
     secrets: MemorySecrets = field(default_factory=MemorySecrets)
     machines: MemoryMachines = field(default_factory=MemoryMachines)
     functions: ScriptedFunctions = field(default_factory=ScriptedFunctions)
+    notifications: MemoryNotifications = field(default_factory=MemoryNotifications)
     schedules: MemorySchedules = field(default_factory=MemorySchedules)
     connectors: ScriptedConnectors = field(default_factory=ScriptedConnectors)
     clock: FakeClock = field(default_factory=FakeClock)
@@ -68,6 +70,7 @@ class World:
             machines=self.machines,
             functions=self.functions,
             schedules=self.schedules,
+            notifications=self.notifications,
             targets=Targets("arn:run-step", "arn:lifecycle"),
             clock=self.clock,
             new_id=self.new_id,

@@ -20,6 +20,8 @@ class Config:
     schedule_group: str
     schedule_role_arn: str
     trigger_arn: str
+    notify_machine_arn: str
+    mail_sender: str
     endpoint_url: str
     """Empty on AWS; `sam local` sets the local stack's, since it passes declared variables only."""
 

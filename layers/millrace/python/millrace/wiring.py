@@ -10,8 +10,9 @@ from botocore.config import Config as ClientConfig
 from millrace import limits
 from millrace.config import Config
 from millrace.connectors.registry import HttpConnectors
-from millrace.domain.ports import Scratch
+from millrace.domain.ports import Messenger, Scratch
 from millrace.orchestration.lambda_functions import LambdaFunctions
+from millrace.orchestration.notifier import NotificationMachine
 from millrace.orchestration.scheduler import EventBridgeSchedules
 from millrace.orchestration.step_functions import StepFunctions
 from millrace.storage.dynamodb_failed_records import DynamoFailedRecords
@@ -74,6 +75,7 @@ def aws_context(config: Config) -> Context:
     )
     lambda_ = cache(lambda: boto3.client("lambda", config=patient, endpoint_url=endpoint))
     scheduler = cache(lambda: boto3.client("scheduler", config=_CLIENT, endpoint_url=endpoint))
+    machines = StepFunctions(step_functions, config.machine_role_arn, config.machine_arn_prefix)
     return Context(
         resources=DynamoResources(dynamodb, config.table),
         runs=DynamoRuns(dynamodb, config.table),
@@ -82,13 +84,24 @@ def aws_context(config: Config) -> Context:
         blobs=S3Blobs(s3, config.bucket),
         secrets=SsmSecrets(ssm, config.secrets_prefix),
         connectors=HttpConnectors(),
-        machines=StepFunctions(step_functions, config.machine_role_arn, config.machine_arn_prefix),
+        machines=machines,
         functions=LambdaFunctions(lambda_),
         schedules=EventBridgeSchedules(
             scheduler, config.schedule_group, config.trigger_arn, config.schedule_role_arn
         ),
         targets=Targets(config.run_step_arn, config.lifecycle_arn),
+        notifications=NotificationMachine(machines, config.notify_machine_arn),
         clock=now,
         new_id=new_id,
         scratch=scratch,
     )
+
+
+def aws_messenger(config: Config) -> Messenger:
+    """What carries notifications; only the function that delivers them needs it."""
+    from millrace.connectors.messenger import AwsMessenger  # noqa: PLC0415 - see above
+
+    endpoint = config.endpoint_url or None
+    sns = cache(lambda region: boto3.client("sns", region, config=_CLIENT, endpoint_url=endpoint))
+    ses = cache(lambda: boto3.client("sesv2", config=_CLIENT, endpoint_url=endpoint))
+    return AwsMessenger(sns, ses, config.mail_sender)

@@ -4,7 +4,7 @@ Each port has an adapter for AWS and one in memory; both pass the same contract 
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from millrace.domain.data_pool import DataPool
     from millrace.domain.failed_record import FailedRecord
     from millrace.domain.metrics import Counted, Grain
+    from millrace.domain.notification import Notification
+    from millrace.domain.notification_group import NotificationTarget
     from millrace.domain.pool_entries import Claim, PoolEntry
     from millrace.domain.records import Batch, ExportPage, Origin, RecordFailure, Rest
     from millrace.domain.run_values import RunValues, TemplateKind
@@ -703,6 +705,46 @@ class Connectors(Protocol):
         self, connection: "Connection", secrets: Mapping[str, str], method: "PingMethod", path: str
     ) -> Pong:
         """Send one request with the connection's credentials, within `limits.PING_SECONDS`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What a target is told."""
+
+    id: str
+    at: datetime
+    title: str
+    body: Mapping[str, Json]
+    secret: str | None = field(default=None, repr=False)
+    """What it is signed with, if it is posted."""
+
+
+class Undelivered(Exception):  # noqa: N818 - named for the message, not for a fault of ours
+    """A target was not reached; it may be later, unless it is `gone`."""
+
+    def __init__(self, message: str, *, gone: bool = False) -> None:
+        super().__init__(message)
+        self.message = message
+        self.gone = gone
+
+
+class Messenger(Protocol):
+    """Carries messages to targets."""
+
+    def send(self, target: "NotificationTarget", message: Message) -> None:
+        """Tell a target, with one try. Raises Undelivered."""
+        ...
+
+
+class Notifications(Protocol):
+    """Notifications on their way, each waiting between its tries for nothing."""
+
+    def start(self, note: "Notification") -> None:
+        """Begin to deliver; one of that id that was begun already is left alone.
+
+        Raises UnavailableError if it cannot be begun now.
+        """
         ...
 
 

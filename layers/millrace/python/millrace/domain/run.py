@@ -153,6 +153,7 @@ class RunOutcome(Model):
     counts: Counts = Counts()
     error: RunError | None = None
     is_followed: bool = Field(default=False, description="Whether something follows the end.")
+    recovered_from: str | None = None
 
 
 class LatestRun(Model):
@@ -261,6 +262,9 @@ class Run(Model):
         default=False, description="From its end until what follows that was started, once."
     )
     next_runs: tuple[NextRun, ...] = ()
+    recovered_from: str | None = Field(
+        default=None, description="The failed run after which this one is the first success."
+    )
     payload_removed: bool = Field(
         default=False, description="Its flow keeps no payloads of runs that failed."
     )

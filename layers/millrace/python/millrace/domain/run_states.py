@@ -38,6 +38,7 @@ def finished(run: Run, outcome: RunOutcome, now: datetime) -> Run:
             "counts": outcome.counts,
             "error": outcome.error,
             "is_followed": outcome.is_followed,
+            "recovered_from": outcome.recovered_from,
             "ended_at": now,
             "attempts": _ended(run.attempts, outcome.status, outcome.error, now),
         }

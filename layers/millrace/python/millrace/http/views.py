@@ -93,6 +93,7 @@ class RunView(Model):
     attempts: tuple[Attempt, ...]
     next_runs: tuple[NextRun, ...]
     payload_removed: bool
+    recovered_from: str | None
 
     @classmethod
     def of(cls, run: Run) -> Self:

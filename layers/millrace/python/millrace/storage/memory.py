@@ -16,6 +16,7 @@ from millrace.domain.cursor import decode_cursor, encode_cursor
 from millrace.domain.errors import ConflictError, NotFoundError, RevisionMismatchError
 from millrace.domain.flow import Flow, MachineKind
 from millrace.domain.metrics import Counted, Grain, counters_of, grain_of
+from millrace.domain.notification import Notification
 from millrace.domain.ports import (
     Browsed,
     Change,
@@ -504,6 +505,17 @@ class MemoryMachines:
     def delete(self, machine_arn: str) -> None:
         """Forget the machine."""
         self.deployed.pop(machine_arn, None)
+
+
+class MemoryNotifications:
+    """The `Notifications` port in a dictionary; nothing is delivered."""
+
+    def __init__(self) -> None:
+        self.started: dict[str, Notification] = {}
+
+    def start(self, note: Notification) -> None:
+        """Remember the notification; one of that id is left alone."""
+        self.started.setdefault(note.id, note)
 
 
 class MemorySchedules:

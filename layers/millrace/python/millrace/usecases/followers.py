@@ -1,4 +1,4 @@
-"""What follows the end of a run: the flows that its flow names to run next, and less to keep.
+"""What follows the end of a run: notifications, the flows that run next, and less to keep.
 
 The end itself says that something follows, in the same write, and the run stays with the unfinished
 ones until that was started. So whoever tells of the end again, or the sweeper, makes up for a crash
@@ -12,6 +12,7 @@ from millrace.domain.errors import ConflictError, NotFoundError
 from millrace.domain.flow import Flow
 from millrace.domain.run import Followed, NextRun, Run, RunStatus, Trigger
 from millrace.usecases.context import Context
+from millrace.usecases.notify import begin_notifications
 from millrace.usecases.runs import start_run
 
 _TOO_MANY: Final = (
@@ -21,7 +22,8 @@ _TOO_MANY: Final = (
 
 def is_followed(flow: Flow, status: RunStatus) -> bool:
     """Whether anything follows such an end of a flow's run, which nobody cancelled."""
-    return bool(flow.run_next_flow_ids) or _forgets_payload(flow, status)
+    begins = bool(flow.run_next_flow_ids or flow.notification_groups)
+    return begins or _forgets_payload(flow, status)
 
 
 def _forgets_payload(flow: Flow, status: RunStatus) -> bool:
@@ -36,6 +38,8 @@ def follow(context: Context, run: Run) -> Run:
         flow = context.resources.get(Flow, run.workspace_id, run.flow_id)
     except NotFoundError:
         return context.runs.note_followed(run.key, Followed())
+    if flow.notification_groups:
+        begin_notifications(context, run, flow)
     next_runs = tuple(_next_run(context, run, id_) for id_ in flow.run_next_flow_ids)
     forgets = _forgets_payload(flow, run.status)
     if forgets and run.payload.key is not None:

@@ -18,7 +18,7 @@ from millrace.usecases.context import Context
 from millrace.usecases.deploy import is_synchronous
 from millrace.usecases.followers import follow, is_followed
 from millrace.usecases.latest_runs import tell_flow
-from millrace.usecases.run_ends import Failure, crash, flow_and_version, settle, total, version_of
+from millrace.usecases.run_ends import Failure, crash, owners_of, settle, total, version_of
 from millrace.usecases.runs import start_execution
 from millrace.usecases.unique_requests import make_way
 
@@ -128,12 +128,15 @@ def finish_run(context: Context, run: Run, *, failure: RunError | None = None) -
         status = RunStatus.SUCCEEDED
     else:
         status = RunStatus.PARTIALLY_SUCCEEDED
-    flow, version = flow_and_version(context, run)
+    flow, version, health = owners_of(context, run)
     outcome = RunOutcome(
         status=status,
         counts=total(version, records),
         error=failure,
         is_followed=flow is not None and is_followed(flow, status),
+        recovered_from=(
+            health.failed_run_id if health is not None and status is RunStatus.SUCCEEDED else None
+        ),
     )
     ended = context.runs.finish(run.key, outcome, context.clock())
     tell_flow(context, ended)

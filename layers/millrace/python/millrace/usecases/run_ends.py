@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable
 from itertools import chain
+from typing import NamedTuple
 
 from pydantic import Field
 
 from millrace.domain.base import Model
 from millrace.domain.errors import NotFoundError
 from millrace.domain.flow import Flow, Version
+from millrace.domain.notification import FlowHealth
 from millrace.domain.ports import Ref
 from millrace.domain.run import Counts, Run, RunError, StepRecord, StepStatus
 from millrace.usecases.context import Context
@@ -59,13 +61,24 @@ def version_of(context: Context, run: Run) -> Version | None:
         return None
 
 
-def flow_and_version(context: Context, run: Run) -> tuple[Flow | None, Version | None]:
-    """The run's flow and version in one read; None for what was deleted meanwhile."""
+class Owners(NamedTuple):
+    """What a run belongs to; None for what was deleted meanwhile, or never was."""
+
+    flow: Flow | None
+    version: Version | None
+    health: FlowHealth | None
+
+
+def owners_of(context: Context, run: Run) -> Owners:
+    """The run's flow, version, and whether a run failed before it, in one read."""
     flow = Ref(Flow, run.flow_id)
     version = Ref(Version, run.version_id, run.flow_id)
-    found = context.resources.get_many(run.workspace_id, (flow, version))
+    health = Ref(FlowHealth, run.flow_id)
+    found = context.resources.get_many(run.workspace_id, (flow, version, health))
     pinned = found.get(version)
-    return found.get(flow), None if pinned is None else limited(pinned, run.steps_to_run)
+    if pinned is not None:
+        pinned = limited(pinned, run.steps_to_run)
+    return Owners(found.get(flow), pinned, found.get(health))
 
 
 def _sources(version: Version) -> dict[str, tuple[str, ...]]:
