@@ -116,3 +116,13 @@ def create_stack() -> None:
         Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION}
     )
     boto3.client("scheduler").create_schedule_group(Name=f"{STACK}-flows")
+
+
+def create_notify_machine() -> str:
+    """The hand-written machine of notifications; its ARN."""
+    made = boto3.client("stepfunctions").create_state_machine(
+        name=f"notifications-{STACK}",
+        definition=(ROOT / "statemachines/notify.asl.json").read_text(),
+        roleArn=f"arn:aws:iam::{ACCOUNT}:role/{STACK}-notifications",
+    )
+    return made["stateMachineArn"]

@@ -247,6 +247,7 @@ def test_a_target_is_disabled_after_five_days(world: World, receivers: Receivers
     given = NotificationGroupInput.model_validate(
         ops.model_dump(include={"targets", "on"}) | {"name": "Ops, mended"}
     )
+    world.clock.forward(minutes=1)
     NOTIFICATION_GROUPS.replace(world.context, ALICE, ops.id, given, ops.revision)
     assert note_of_hook(world, flow, receivers)
 
