@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 from tests.functional.loopback_server import Reply, answer, raw, reset, serving
+from tests.support.samples import origins
 
 from millrace.connectors.connection_client import ConnectionClient
 from millrace.connectors.http_client import HttpClient
@@ -21,7 +22,7 @@ from millrace.domain.authentication import BearerAuth
 from millrace.domain.base import Json
 from millrace.domain.connection import Connection
 from millrace.domain.errors import StepFailed, StepThrottled, StepTransient
-from millrace.domain.records import Origin, idempotency_key
+from millrace.domain.records import idempotency_key
 
 NOW = datetime(2026, 1, 31, 9, tzinfo=UTC)
 TOKEN = "t0k"
@@ -115,11 +116,11 @@ def test_import_sends_the_same_key_again_after_a_lost_answer() -> None:
     )
     with serving(reset(), answer(201)) as server:
         importer = HttpImporter(
-            work,
+            work.http,
             client(server.url),
             lambda origin, body: idempotency_key(origin, "step", body),
         )
-        assert importer.write([{"id": 1}, {"name": "Zoë"}], Origin("run_1", 0)) == []
+        assert importer.write([{"id": 1}, {"name": "Zoë"}], origins(2)).failures == []
     lost, sent = server.requests
     assert lost == sent
     assert sent.endswith('\r\n\r\n[{"id":1},{"name":"Zoë"}]'.encode())

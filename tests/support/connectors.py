@@ -16,14 +16,14 @@ from millrace.domain.base import Json, Record
 from millrace.domain.connection import Connection, PingMethod
 from millrace.domain.errors import StepError
 from millrace.domain.ports import Exporter, Importer, Pong, Unsent
-from millrace.domain.records import ExportPage, Origin, RecordFailure
+from millrace.domain.records import Answer, ExportPage, Origin, RecordFailure, Written
 
 type Trouble = StepError | OSError
 """What a system or a Lambda may do to a worker; an OSError stands for a crash."""
 
 
 @dataclass(frozen=True)
-class Written:
+class Arrived:
     """One request that reached the system written to."""
 
     path: str
@@ -46,7 +46,9 @@ class ScriptedConnectors:
     """By position of the first record, after the request has arrived."""
     refused: list[Record] = field(default_factory=list)
     """Records that the system written to does not take."""
-    written: list[Written] = field(default_factory=list)
+    answers: Callable[[Record], Json] = lambda _: None
+    """What the system written to says of a record."""
+    written: list[Arrived] = field(default_factory=list)
     pong: Pong = field(default_factory=lambda: Pong(200))
     pings: list[tuple[str, str]] = field(default_factory=list)
     secrets_seen: list[Mapping[str, str]] = field(default_factory=list)
@@ -155,7 +157,7 @@ class _ScriptedImporter:
         """See Importer."""
         return self.work.http.batch_size or 1
 
-    def write(self, records: Sequence[Record], origin: Origin) -> list[RecordFailure]:
+    def write(self, records: Sequence[Record], origins: Sequence[Origin]) -> Written:
         """See Importer."""
         failures = [
             RecordFailure(index, "http422", "not wanted")
@@ -163,10 +165,14 @@ class _ScriptedImporter:
             if record in self.script.refused
         ]
         taken = tuple(record for record in records if record not in self.script.refused)
+        origin = origins[0]
         key = self.request_key(origin, repr(records).encode())
-        self.script.written.append(Written(self.work.http.path, origin.position, key, taken))
+        self.script.written.append(Arrived(self.work.http.path, origin.position, key, taken))
         _meet(self.script.write_trouble, origin.position)
-        return failures
+        return Written(failures, answers=dict(enumerate(map(self._answer, records))))
+
+    def _answer(self, record: Record) -> Answer:
+        return Answer(200, lambda: self.script.answers(record), record.get("id"))
 
 
 def _meet(trouble: dict[int, list[Trouble]], place: int) -> None:

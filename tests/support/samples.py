@@ -9,7 +9,6 @@ from millrace.domain.action import (
     ExportAction,
     FilterOperation,
     HttpExport,
-    HttpImport,
     ImportAction,
     MapOperation,
     ProcessAction,
@@ -22,6 +21,7 @@ from millrace.domain.failed_record import (
     KeptRecord,
 )
 from millrace.domain.flow import Flow, Step, Version
+from millrace.domain.imports import HttpImport
 from millrace.domain.records import Origin
 from millrace.domain.run import Attempt, Run, RunStatus, Trigger
 from millrace.domain.token import Caller
@@ -156,3 +156,8 @@ def unstamped(steps: Iterable[Step]) -> tuple[Step, ...]:
     """The steps as they were sent, without who made them and when."""
     names = ("created_by", "created_date", "modified_by", "modified_date")
     return tuple(step.model_copy(update=dict.fromkeys(names)) for step in steps)
+
+
+def origins(count: int, first: int = 0) -> list[Origin]:
+    """Where so many records of a run came from."""
+    return [Origin("run_1", first + number) for number in range(count)]

@@ -6,7 +6,7 @@ from threading import Event
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.support.samples import connection
+from tests.support.samples import connection, origins
 
 from millrace.connectors.registry import HttpConnectors
 from millrace.connectors.rehearsal import Sampler
@@ -51,7 +51,7 @@ def test_a_preview_needs_no_secret_and_sends_nothing() -> None:
 
     hidden: set[str] = set()
     importer = HttpConnectors().preview(action, shop, key, noted.append, hidden.update)
-    failures = importer.write([{"n": 1}, {"text": "\ud800"}], Origin("run_1", 4))
+    failures = importer.write([{"n": 1}, {"text": "\ud800"}], origins(2, 4)).failures
     assert [failure.code for failure in failures] == ["textNotUnicode"]
     (request,) = noted
     assert hidden == set()

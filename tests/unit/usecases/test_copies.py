@@ -9,7 +9,6 @@ from millrace.domain.action import (
     ActionInput,
     ExportAction,
     HttpExport,
-    HttpImport,
     ImportAction,
 )
 from millrace.domain.base import Json
@@ -23,6 +22,7 @@ from millrace.domain.errors import (
     UnavailableError,
 )
 from millrace.domain.flow import Flow, Step
+from millrace.domain.imports import HttpImport
 from millrace.domain.run import RunStatus
 from millrace.storage.memory import MemoryMachines
 from millrace.usecases.actions import ACTIONS

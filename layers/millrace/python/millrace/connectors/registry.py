@@ -89,7 +89,7 @@ class HttpConnectors:
         """The writer of an import; `request_key` names a request by its origin and body."""
         from millrace.connectors.http_import import HttpImporter
 
-        return HttpImporter(work, self._client(connection, secrets), request_key)
+        return HttpImporter(work.http, self._client(connection, secrets), request_key)
 
     def process(self, work: ProcessAction) -> "Pipeline":
         """The operations of a process."""
@@ -134,7 +134,7 @@ class HttpConnectors:
         # Without authentication, no credential can be in what is noted.
         bare = connection.model_copy(update={"auth": NoAuth()})
         client = ConnectionClient(bare, {}, HttpClient(NotingTransport(note, hide)), self._tokens)
-        return HttpImporter(work, client, request_key)
+        return HttpImporter(work.http, client, request_key)
 
     def ping(
         self, connection: "Connection", secrets: Mapping[str, str], method: "PingMethod", path: str

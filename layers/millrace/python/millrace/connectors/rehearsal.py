@@ -60,4 +60,4 @@ class NotingTransport:
         """See Transport."""
         self.hide(request.secrets)
         self.note(Unsent(request.method, request.url, request.headers, request.body or b""))
-        return HttpResponse(HTTPStatus.OK, {}, b"")
+        return HttpResponse(HTTPStatus.OK, {}, b"", is_made_up=True)

@@ -2,9 +2,8 @@
 
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, model_validator
 
-from millrace import limits
 from millrace.domain.base import (
     Description,
     Expression,
@@ -16,14 +15,9 @@ from millrace.domain.base import (
     StableKey,
 )
 from millrace.domain.formats import CsvFormat, Format, XmlFormat
+from millrace.domain.imports import HttpImport, Path
 from millrace.domain.pagination import Pagination, ParameterName
 from millrace.domain.resource import Resource
-
-Path = Annotated[
-    str,
-    StringConstraints(pattern=r"^/[^\s#]*$", max_length=2_048),
-    Field(description="Appended to the connection's baseUrl."),
-]
 
 
 class HttpExport(Model):
@@ -72,21 +66,6 @@ class HttpExport(Model):
                 msg = "sendIn body needs a body that is an object"
                 raise ValueError(msg)
         return self
-
-
-class HttpImport(Model):
-    """How to write records over HTTP."""
-
-    method: Literal["POST", "PUT", "PATCH"] = "POST"
-    path: Path
-    headers: dict[str, str] = Field(default_factory=dict)
-    batch_size: int | None = Field(
-        default=None,
-        ge=1,
-        le=limits.PAGE_RECORDS,
-        description="Absent: one request a record, the record as its body. "
-        "A number: one request for that many records, as a JSON array.",
-    )
 
 
 class FilterOperation(Model):

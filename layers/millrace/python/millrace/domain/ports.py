@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from millrace.domain.connection import Connection, PingMethod
     from millrace.domain.failed_record import FailedRecord
     from millrace.domain.metrics import Counted, Grain
-    from millrace.domain.records import Batch, ExportPage, Origin, RecordFailure
+    from millrace.domain.records import Batch, ExportPage, Origin, Written
 
 
 @dataclass(frozen=True, slots=True)
@@ -454,8 +454,8 @@ class Importer(Protocol):
         """Records to give to one call of `write`, at most."""
         ...
 
-    def write(self, records: Sequence[Record], origin: "Origin") -> "list[RecordFailure]":
-        """Send one request; `origin` is where its first record came from.
+    def write(self, records: Sequence[Record], origins: "Sequence[Origin]") -> "Written":
+        """Send records together; `origins` tells where each came from.
 
         Raises StepFailed, StepTransient or StepThrottled.
         """

@@ -8,7 +8,7 @@ so a receiver that honours it sees no request twice even when a try dies between
 remembering.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import groupby
@@ -27,7 +27,8 @@ from millrace.domain.errors import (
 from millrace.domain.failed_record import ErrorSource
 from millrace.domain.flow import Step, Version
 from millrace.domain.ports import Importer
-from millrace.domain.records import Origin, RecordFailure, idempotency_key
+from millrace.domain.records import Origin, RecordFailure, Written, idempotency_key
+from millrace.domain.response_mapping import merged
 from millrace.domain.run import Run, RunError, RunKey, StepRecord, StepStatus
 from millrace.domain.run_states import check_attempt
 from millrace.usecases.checks import lookup, work_of
@@ -321,10 +322,12 @@ def _requests(page: Iterable[Item], size: int) -> Iterator[list[Item]]:
 def _write(job: _Job, importer: Importer, items: list[Item]) -> None:
     """Send one request and remember it; items the filter held back are counted along."""
     taken = [item for item in items if item.verdict is Verdict.TAKE]
-    refused: list[RecordFailure] = []
+    told = Written()
     if taken:
-        refused = importer.write([item.record for item in taken], taken[0].origin_in(job.run))
-    failed, written = job.sorted_out(taken, refused, "import")
+        origins = [item.origin_in(job.run) for item in taken]
+        told = importer.write([item.record for item in taken], origins)
+    failed, written = job.sorted_out(taken, told.failures, "import")
+    answered = _answered(job.step, taken, told)
     dropped = [item for item in items if item.verdict is Verdict.DROP]
     failed += job.unjudged(items)
     held_back = {item.position for item in dropped}
@@ -333,9 +336,39 @@ def _write(job: _Job, importer: Importer, items: list[Item]) -> None:
     job.progress.advance(
         items[-1].position + 1,
         taken=len(items),
-        records=[item.record for item in items if item.position not in held_back],
-        ignored=len(dropped),
+        records=[
+            answered.get(item.position, item.record)
+            for item in items
+            if item.position not in held_back
+        ],
+        ignored=len(dropped) + len(told.ignored),
         failed=failed,
         succeeded=[*written, *dropped],
         durable=importer.batch_size > 1,
     )
+
+
+def _answered(step: Step, taken: Sequence[Item], told: Written) -> dict[int, Record]:
+    """Records with what was answered to them, by their position."""
+    mapping = step.response_mapping
+    if mapping is None:
+        return {}
+    failures = {failure.index: failure for failure in told.failures}
+    return {
+        taken[index].position: merged(
+            taken[index].record,
+            mapping,
+            {
+                "_json": answer.read(),
+                "id": answer.id,
+                "statusCode": answer.status,
+                "errors": [
+                    {"code": failure.code, "message": failure.message}
+                    for failure in (failures.get(index),)
+                    if failure is not None
+                ],
+                "ignored": index in told.ignored,
+            },
+        )
+        for index, answer in told.answers.items()
+    }

@@ -11,7 +11,7 @@ from millrace.domain.connection import Connection, PingMethod
 from millrace.domain.errors import StepThrottled
 from millrace.domain.flow import Step
 from millrace.domain.ports import Connectors, Exporter, Importer, Pong, Process, Unsent
-from millrace.domain.records import Batch, ExportPage, Origin, RecordError, RecordFailure
+from millrace.domain.records import Batch, ExportPage, Origin, RecordError, RecordFailure, Written
 from millrace.domain.trial import PlannedRequest, RecordTrouble
 from millrace.usecases.step_progress import CONTINUES
 
@@ -187,11 +187,11 @@ class _Preview:
     def batch_size(self) -> int:
         return self.importer.batch_size
 
-    def write(self, records: Sequence[Record], origin: Origin) -> list[RecordFailure]:
+    def write(self, records: Sequence[Record], origins: Sequence[Origin]) -> Written:
         self.rehearsal.deadline.check()
-        failures = self.importer.write(records, origin)
-        self.rehearsal.failed(failures, records)
-        return failures
+        written = self.importer.write(records, origins)
+        self.rehearsal.failed(written.failures, records)
+        return written
 
 
 @dataclass(frozen=True, slots=True)
