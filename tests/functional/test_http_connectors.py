@@ -17,11 +17,12 @@ from millrace.connectors.http_import import HttpImporter
 from millrace.connectors.http_messages import HttpRequest, TransportError
 from millrace.connectors.oauth2 import AccessTokens
 from millrace.connectors.transport import Urllib3Transport
-from millrace.domain.action import ExportAction, ImportAction
+from millrace.domain.action import ExportAction
 from millrace.domain.authentication import BearerAuth
 from millrace.domain.base import Json
 from millrace.domain.connection import Connection
 from millrace.domain.errors import StepFailed, StepThrottled, StepTransient
+from millrace.domain.imports import HttpImport
 from millrace.domain.records import idempotency_key
 
 NOW = datetime(2026, 1, 31, 9, tzinfo=UTC)
@@ -111,12 +112,10 @@ def test_next_link_to_another_port_gets_no_credentials() -> None:
 
 def test_import_sends_the_same_key_again_after_a_lost_answer() -> None:
     """A receiver that died after the write can see that the second request is the first one."""
-    work = ImportAction.model_validate(
-        {"type": "Import", "connectionId": "con_1", "http": {"path": "/orders", "batchSize": 2}}
-    )
+    work = HttpImport(path="/orders", batch_size=2)
     with serving(reset(), answer(201)) as server:
         importer = HttpImporter(
-            work.http,
+            work,
             client(server.url),
             lambda origin, body: idempotency_key(origin, "step", body),
         )

@@ -15,6 +15,7 @@ from millrace.domain.action import ExportAction, ImportAction, ProcessAction
 from millrace.domain.base import Json, Record
 from millrace.domain.connection import Connection, PingMethod
 from millrace.domain.errors import StepError
+from millrace.domain.imports import HttpImport
 from millrace.domain.ports import Exporter, Importer, Pong, Unsent
 from millrace.domain.records import Answer, ExportPage, Origin, RecordFailure, Written
 
@@ -86,7 +87,7 @@ class ScriptedConnectors:
     def importer(
         self,
         work: ImportAction,
-        connection: Connection,
+        connection: Connection | None,
         secrets: Mapping[str, str],
         request_key: Callable[[Origin, bytes], str],
     ) -> Importer:
@@ -111,7 +112,7 @@ class ScriptedConnectors:
     def preview(
         self,
         work: ImportAction,
-        connection: Connection,
+        connection: Connection | None,
         request_key: Callable[[Origin, bytes], str],
         note: Callable[[Unsent], None],
         hide: Callable[[Iterable[str]], None],
@@ -153,9 +154,14 @@ class _ScriptedImporter:
     request_key: Callable[[Origin, bytes], str]
 
     @property
+    def _http(self) -> HttpImport:
+        assert self.work.http is not None
+        return self.work.http
+
+    @property
     def batch_size(self) -> int:
         """See Importer."""
-        return self.work.http.batch_size or 1
+        return self._http.batch_size or 1
 
     def write(self, records: Sequence[Record], origins: Sequence[Origin]) -> Written:
         """See Importer."""
@@ -167,7 +173,7 @@ class _ScriptedImporter:
         taken = tuple(record for record in records if record not in self.script.refused)
         origin = origins[0]
         key = self.request_key(origin, repr(records).encode())
-        self.script.written.append(Arrived(self.work.http.path, origin.position, key, taken))
+        self.script.written.append(Arrived(self._http.path, origin.position, key, taken))
         _meet(self.script.write_trouble, origin.position)
         return Written(failures, answers=dict(enumerate(map(self._answer, records))))
 

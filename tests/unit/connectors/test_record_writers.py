@@ -89,8 +89,8 @@ def test_csv_writes_what_it_has_a_place_for() -> None:
     body, failures = written(records, batchSize=9, format="csv", csv=form)
     assert body == 'a\r\nü\r\n""\r\ntrue\r\n'.encode("latin-1")
     assert failures == [(1, "textNotEncodable"), (2, "columnMissing")]
-    form = {"columns": ["a", "b"], "quote": "", "header": False}
-    body, failures = written([{"a": "x,y"}, {"a": 1}], batchSize=9, format="csv", csv=form)
+    plain: Json = {"columns": ["a", "b"], "quote": "", "header": False}
+    body, failures = written([{"a": "x,y"}, {"a": 1}], batchSize=9, format="csv", csv=plain)
     assert (body, failures) == (b"1,\r\n", [(0, "notCsv")])
 
 

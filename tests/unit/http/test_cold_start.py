@@ -19,9 +19,9 @@ from millrace.storage.items import item_of
 AT_IMPORT: Final = {
     "": "config limits targets wiring",
     "connectors": "registry",
-    "domain": "action base cursor errors failed_record flow flow_parts formats json_text metrics "
-    "orders pagination pointers ports records remembered resource run run_states schedule "
-    "shape token",
+    "domain": "action aws_imports base cursor errors failed_record flow flow_parts formats imports "
+    "json_text mapping_places metrics orders pagination pointers ports records remembered resource "
+    "run run_states schedule shape token",
     "http": "api app body idempotency parameters problems requests routing",
     "orchestration": "scheduler step_functions",
     "storage": "attributes batches changes codec counters dynamodb_failed_records "

@@ -150,6 +150,9 @@ OUTBOUND_STREAM_BYTES: Final = 400_000_000
 RECORD_BYTES: Final = 4_000_000
 """One record that an export reads."""
 
+MESSAGE_BYTES: Final = 1_048_576
+"""SQS: one message, its attributes included."""
+
 NESTED_ELEMENTS: Final = 100
 """Depth of XML."""
 

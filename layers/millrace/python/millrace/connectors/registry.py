@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 from millrace import limits
 from millrace.domain.action import ExportAction, ImportAction, ProcessAction
 from millrace.domain.base import Json, Record
-from millrace.domain.ports import Exporter, Pong, Unsent
+from millrace.domain.ports import Exporter, Importer, Pong, Unsent
 
 if TYPE_CHECKING:
+    from millrace.connectors.aws_targets import AwsTargets
     from millrace.connectors.connection_client import ConnectionClient
     from millrace.connectors.http_client import HttpClient
     from millrace.connectors.http_export import HttpExporter
-    from millrace.connectors.http_import import HttpImporter
     from millrace.connectors.oauth2 import AccessTokens
     from millrace.connectors.process import Pipeline
     from millrace.domain.connection import Connection, PingMethod
@@ -26,10 +26,13 @@ if TYPE_CHECKING:
 
 
 class HttpConnectors:
-    """The `Connectors` port: exports and imports over HTTP, processes in JSONata."""
+    """The `Connectors` port: HTTP, the account's own AWS services, and JSONata."""
 
-    def __init__(self, http: "HttpClient | None" = None) -> None:
+    def __init__(
+        self, http: "HttpClient | None" = None, aws: "Callable[[], AwsTargets] | None" = None
+    ) -> None:
         self._given = http
+        self._aws = aws
 
     @cached_property
     def _http(self) -> "HttpClient":
@@ -82,11 +85,15 @@ class HttpConnectors:
     def importer(
         self,
         work: ImportAction,
-        connection: "Connection",
+        connection: "Connection | None",
         secrets: Mapping[str, str],
         request_key: "Callable[[Origin, bytes], str]",
-    ) -> "HttpImporter":
+    ) -> Importer:
         """The writer of an import; `request_key` names a request by its origin and body."""
+        if work.http is None or connection is None:
+            from millrace.connectors.aws_importers import aws_importer
+
+            return aws_importer(work, self._aws and self._aws(), request_key)
         from millrace.connectors.http_import import HttpImporter
 
         return HttpImporter(work.http, self._client(connection, secrets), request_key)
@@ -119,11 +126,11 @@ class HttpConnectors:
     def preview(
         self,
         work: ImportAction,
-        connection: "Connection",
+        connection: "Connection | None",
         request_key: "Callable[[Origin, bytes], str]",
         note: Callable[[Unsent], None],
         hide: Callable[[Iterable[str]], None],
-    ) -> "HttpImporter":
+    ) -> Importer:
         """A writer for tests: it sends nothing, and tells `note` what it would send."""
         from millrace.connectors.connection_client import ConnectionClient
         from millrace.connectors.http_client import HttpClient
@@ -131,6 +138,12 @@ class HttpConnectors:
         from millrace.connectors.rehearsal import NotingTransport
         from millrace.domain.authentication import NoAuth
 
+        if work.http is None or connection is None:
+            from millrace.connectors.aws_importers import aws_importer
+            from millrace.connectors.rehearsal import noting_targets
+
+            targets = self._aws and noting_targets(self._aws(), note)
+            return aws_importer(work, targets, request_key)
         # Without authentication, no credential can be in what is noted.
         bare = connection.model_copy(update={"auth": NoAuth()})
         client = ConnectionClient(bare, {}, HttpClient(NotingTransport(note, hide)), self._tokens)

@@ -4,6 +4,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from millrace.domain.aws_imports import DynamoDbImport, S3Import, SqsImport
 from millrace.domain.base import (
     Description,
     Expression,
@@ -129,11 +130,34 @@ class ProcessAction(Model):
 
 
 class ImportAction(Model):
-    """Writes records to a system and hands them on."""
+    """Writes records to one target and hands them on."""
 
     type: Literal["Import"]
-    connection_id: str
-    http: HttpImport
+    connection_id: str | None = Field(
+        default=None, description="Of http. The others use the role of the bundle's worker."
+    )
+    http: HttpImport | None = None
+    s3: S3Import | None = None
+    dynamodb: DynamoDbImport | None = None
+    sqs: SqsImport | None = None
+
+    @model_validator(mode="after")
+    def _has_one_target(self) -> Self:
+        if sum(target is not None for target in (self.http, self.s3, self.dynamodb, self.sqs)) != 1:
+            msg = "an import needs one of http, s3, dynamodb and sqs"
+            raise ValueError(msg)
+        if (self.http is None) != (self.connection_id is None):
+            msg = "http needs a connectionId, and nothing else has one"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def target(self) -> HttpImport | S3Import | DynamoDbImport | SqsImport:
+        """Where it writes."""
+        target = self.http or self.s3 or self.dynamodb or self.sqs
+        if target is None:
+            raise AssertionError  # the validator has seen to it
+        return target
 
 
 type ActionWork = Annotated[

@@ -525,11 +525,14 @@ class Connectors(Protocol):
     def importer(
         self,
         work: ImportAction,
-        connection: "Connection",
+        connection: "Connection | None",
         secrets: Mapping[str, str],
         request_key: "Callable[[Origin, bytes], str]",
     ) -> Importer:
-        """The writer of an import; `request_key` names a request by its origin and body."""
+        """The writer of an import, over a connection or by the worker's own role.
+
+        `request_key` names a request by its origin and body.
+        """
         ...
 
     def process(self, work: ProcessAction) -> Process:
@@ -553,7 +556,7 @@ class Connectors(Protocol):
     def preview(
         self,
         work: ImportAction,
-        connection: "Connection",
+        connection: "Connection | None",
         request_key: "Callable[[Origin, bytes], str]",
         note: Callable[[Unsent], None],
         hide: Callable[[Iterable[str]], None],

@@ -17,10 +17,12 @@ from millrace.domain.action import (
     Operation,
     ProcessAction,
 )
+from millrace.domain.aws_imports import SqsImport
 from millrace.domain.connection import Connection
 from millrace.domain.errors import NotFoundError, Violation
 from millrace.domain.flow import Flow, FlowInput, FlowSettings, Step
 from millrace.domain.flow_parts import Concurrency
+from millrace.domain.imports import HttpImport, Results
 from millrace.domain.resource import Resource
 from millrace.usecases.context import Context
 from millrace.usecases.definitions import to_definition
@@ -228,13 +230,25 @@ def check_work(
     """An action's connection exists, or was named before; its expressions can be compiled."""
     match work:
         case ExportAction() | ImportAction():
-            if work.connection_id not in named and find_connection(work.connection_id) is None:
-                yield unknown_connection(work.connection_id, f"{pointer}/connectionId")
+            id_ = work.connection_id
+            if id_ is not None and id_ not in named and find_connection(id_) is None:
+                yield unknown_connection(id_, f"{pointer}/connectionId")
+            if isinstance(work, ImportAction):
+                for place, expression in _expressions_of(work):
+                    yield from check_expression(context, expression, f"{pointer}/{place}")
         case ProcessAction():
             for number, operation in enumerate(work.operations):
                 for place, expression in _expressions(operation):
                     where = f"{pointer}/operations/{number}/{place}"
                     yield from check_expression(context, expression, where)
+
+
+def _expressions_of(work: ImportAction) -> Iterator[tuple[str, str]]:
+    match work.target:
+        case HttpImport(results=Results(ok_expression=str(expression))):
+            yield "http/results/okExpression", expression
+        case SqsImport(group=str(expression)):
+            yield "sqs/group", expression
 
 
 def connection_of(work: ActionWork) -> str | None:

@@ -294,7 +294,9 @@ def _proceeding(step: Step, failed: Iterable[Failed]) -> list[Record]:
 
 
 def _import(job: _Job, work: ImportAction) -> None:
-    connection, secrets = job.connection(work.connection_id)
+    connection, secrets = None, dict[str, str]()
+    if work.connection_id is not None:
+        connection, secrets = job.connection(work.connection_id)
 
     def key(origin: Origin, body: bytes) -> str:
         return idempotency_key(origin, job.step.id, body)

@@ -91,7 +91,7 @@ class Rehearsal:
     def importer(
         self,
         work: ImportAction,
-        connection: Connection,
+        connection: Connection | None,
         secrets: Mapping[str, str],
         request_key: Callable[[Origin, bytes], str],
     ) -> Importer:
@@ -105,7 +105,7 @@ class Rehearsal:
                     method=request.method,
                     url=request.url,
                     headers=dict(request.headers),
-                    authentication=connection.auth.type,
+                    authentication="role" if connection is None else connection.auth.type,
                     body=request.body.decode("utf-8", "replace"),
                     body_bytes=len(request.body),
                 )
@@ -132,7 +132,7 @@ class Rehearsal:
     def preview(
         self,
         work: ImportAction,
-        connection: Connection,
+        connection: Connection | None,
         request_key: Callable[[Origin, bytes], str],
         note: Callable[[Unsent], None],
         hide: Callable[[Iterable[str]], None],
