@@ -47,11 +47,13 @@ def test_countless_faults_are_counted(alice: Client) -> None:
         ("[" * 100_000, "too deeply"),
         ("[" * 100_000 + "]" * 100_000, "too deeply"),
         ('{"a":' * 100_000, "too deeply"),
+        ("[" * 5_000 + "]" * 5_000, "too deeply"),
+        ('{"a":' * 100 + "1" + "}" * 100, "too deeply"),
         ("9" * 5_000, "too large"),
         ("-" + "9" * 5_000, "too large"),
         ("1e999999", "too large"),
     ],
-    ids=["open", "nested", "objects", "digits", "negative", "exponent"],
+    ids=["open", "nested", "objects", "half", "limit", "digits", "negative", "exponent"],
 )
 def test_what_no_parser_should_be_asked_is_400(alice: Client, value: str, words: str) -> None:
     """Deep nesting and huge numbers, wherever in a body of any route."""
@@ -75,6 +77,18 @@ def test_what_is_accepted_can_be_read(alice: Client) -> None:
     assert alice("GET", f"/v1/templates/{deepest.body['id']}").body == deepest.body
     deeper = alice("POST", "/v1/templates", nested(limits.REQUEST_LEVELS - 1), headers=headers)
     assert (deeper.status, "100 levels" in deeper.body["errors"][0]["message"]) == (400, True)
+
+
+def test_what_is_nested_up_to_the_limit_is_taken(alice: Client) -> None:
+    """The body itself is the first level; a patch has two more around the same value."""
+    value: object = 1
+    for _ in range(limits.REQUEST_LEVELS - 2):
+        value = [value]
+    made = alice("POST", "/v1/flows", {"name": "deep", "settings": {"a": value}})
+    assert (made.status, made.body["settings"]) == (201, {"a": value})
+    patch = [{"op": "replace", "path": "/settings", "value": {"a": value}}]
+    told = alice("PATCH", f"/v1/flows/{made.body['id']}", patch, headers=made.etag)
+    assert (told.status, told.body["code"]) == (400, "invalidRequest")
 
 
 @pytest.mark.parametrize("character", ["\0", "\n", "\t", "\x1b", "\x7f", "\x85"])

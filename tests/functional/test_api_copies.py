@@ -101,3 +101,5 @@ def test_the_direction_of_a_drawing_is_set(alice: Client) -> None:
     assert (changed.status, changed.body["layoutDirection"]) == (200, "vertical")
     assert alice("PATCH", place, {"layoutDirection": "up"}, headers=etag).status == 422
     assert alice("PATCH", place, {"layoutDirection": "vertical"}, headers=etag).status == 412
+    turned = alice("PATCH", place, headers=changed.etag)
+    assert (turned.status, turned.body["layoutDirection"]) == (200, "horizontal")

@@ -254,14 +254,14 @@ def test_a_body_of_another_type_is_415(alice: Client, content_type: str) -> None
 @pytest.mark.parametrize(
     ("patch", "status", "errors"),
     [
-        ({}, 422, {("listType", "")}),
+        ({}, 422, {("wrongType", "")}),
         ([], 422, {("tooShort", "")}),
         ([PATCH[0]] * 101, 422, {("tooLong", "")}),
         ([{"op": "replace", "path": "/name"}], 422, {("missingField", "/0/value")}),
-        ([{"op": "spoil", "path": "/name"}], 422, {("unionTagInvalid", "/0")}),
+        ([{"op": "spoil", "path": "/name"}], 422, {("literalError", "/0/op")}),
         ([{"op": "move", "path": "/name"}], 422, {("missingField", "/0/from")}),
         ([{"op": "remove", "path": "/steps"}], 422, {("notPatchable", "/0/path")}),
-        ([PATCH[0] | {"value": ""}], 422, {("invalidValue", "/0/value")}),
+        ([PATCH[0] | {"value": ""}], 422, {("stringTooShort", "/0/value")}),
         (
             [*PATCH, PATCH[0] | {"op": "test"}, PATCH[0] | {"op": "test", "value": "x"}],
             409,

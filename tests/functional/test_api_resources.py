@@ -54,6 +54,37 @@ def test_a_plain_resource_lives(alice: Client, sample: Sample) -> None:
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.collection)
+def test_a_plain_resource_may_be_sent_back_as_it_was_read(alice: Client, sample: Sample) -> None:
+    """What is told of it, who made it and when, is left aside; only a POST refuses it."""
+    made = alice("POST", f"/v1/{sample.collection}", sample.given)
+    path = f"/v1/{sample.collection}/{made.body['id']}"
+    same = alice("PUT", path, made.body, headers=made.etag)
+    assert (same.status, same.body, same.headers["etag"]) == (200, made.body, '"1"')
+    changed = alice("PUT", path, {**made.body, **sample.change, "id": "x"}, headers=made.etag)
+    assert (changed.status, changed.body["id"]) == (200, made.body["id"])
+    again = alice("POST", f"/v1/{sample.collection}", made.body)
+    assert ("unknownField", "/id") in again.errors
+
+
+def test_a_flow_may_be_sent_back_as_it_was_read(alice: Client) -> None:
+    """Read, changed in one place, and sent back whole; a version is deployed that way too."""
+    made = alice("POST", "/v1/flows", FLOW)
+    path = f"/v1/flows/{made.body['id']}"
+    same = alice("PUT", path, made.body, headers=made.etag)
+    assert (same.status, same.body) == (200, made.body)
+    changed = alice("PUT", path, {**made.body, "name": "New", "free": True}, headers=made.etag)
+    assert (changed.status, changed.body["name"], changed.body["free"]) == (200, "New", False)
+    wrong = {**made.body, "name": 1, "schedule": "never", "labels": ["lbl_9"], "nmae": 1}
+    told = alice("PUT", path, wrong, headers=changed.etag)
+    assert told.errors >= {("wrongType", "/name"), ("unknownField", "/nmae")}
+    assert all(not pointer.startswith("/id") for _, pointer in told.errors)
+    place = f"{path}/versions/{made.body['latestVersionId']}"
+    draft = alice("GET", place)
+    at = {**draft.body, "deployedAt": "2026-01-31T12:00:00Z"}
+    assert alice("PUT", place, at, headers=draft.etag).body["status"] == "deployed"
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.collection)
 def test_a_plain_resource_is_refused_like_any_other(alice: Client, sample: Sample) -> None:
     """Unknown fields by name, a key that is taken, a change without the revision or with an old."""
     path = f"/v1/{sample.collection}"
@@ -148,7 +179,7 @@ def test_broken_rules_of_plain_resources_have_their_place(alice: Client) -> None
             {"name": "n", "targets": [], "on": ["failed", "failed"]},
             ("valueError", "/on"),
         ),
-        ("templates", {"name": "n", "document": []}, ("dictType", "/document")),
+        ("templates", {"name": "n", "document": []}, ("wrongType", "/document")),
         ("dataPools", {"name": "n", "ttlSeconds": 0}, ("greaterThanEqual", "/ttlSeconds")),
         (
             "tokens",

@@ -102,6 +102,7 @@ class Engine:
                     "versionNumber": 1,
                     "deployed": True,
                     "webhooks": hooks,
+                    "callbacks": [],
                 }
             ]
         }

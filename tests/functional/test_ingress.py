@@ -159,6 +159,34 @@ def test_a_flow_that_asks_for_a_key_starts_for_its_holders(
     assert key not in str(boto3.client("dynamodb").scan(TableName=TABLE)["Items"])
 
 
+def test_a_customer_has_keys_and_an_environment(
+    stack: Stack, alice: Client, flow: dict[str, Any]
+) -> None:
+    """The environment of the webhook decides who comes in, and over which connections runs go."""
+    key = "k3y-of-sixteen-or-more"
+    environment = alice("POST", "/v1/virtualEnvironments", {"name": "Acme", "apiKeys": [key]})
+    assert (environment.status, "apiKeys" in environment.body) == (201, False)
+    hooks = f"/v1/flows/{flow['id']}/webhooks"
+    unknown = alice("POST", hooks, {"virtualEnvironmentId": "venv_9"})
+    assert unknown.errors == {("unknownEnvironment", "/virtualEnvironmentId")}
+    hook = alice("POST", hooks, {"virtualEnvironmentId": environment.body["id"]}).body
+    assert deliver(stack, hook["id"]).status == 401
+    assert deliver(stack, hook["id"], api_key=key[:-1]).status == 401
+    assert runs(alice, flow) == []
+    assert deliver(stack, hook["id"], api_key=key).status == 202
+    (run,) = runs(alice, flow)
+    assert run["virtualEnvironmentId"] == environment.body["id"]
+    path = f"/v1/virtualEnvironments/{environment.body['id']}"
+    kept = alice("PUT", path, {"name": "Acme Ltd"}, headers=environment.etag)
+    assert deliver(stack, hook["id"]).status == 401
+    opened = alice("PUT", path, {"name": "Acme", "apiKeys": []}, headers=kept.etag)
+    assert deliver(stack, hook["id"]).status == 202
+    assert alice("DELETE", path, headers=opened.etag).status == 204
+    assert deliver(stack, hook["id"]).status == 409
+    stored = str(boto3.client("dynamodb").scan(TableName=TABLE)["Items"])
+    assert key not in stored
+
+
 def test_a_body_that_arrives_as_base64_is_verified_as_it_was_sent(
     stack: Stack, alice: Client, flow: dict[str, Any], webhook_id: str
 ) -> None:

@@ -442,7 +442,7 @@ def test_everything_can_be_included(alice: Client, alone: bool) -> None:  # noqa
     else:
         (shown,) = ask(alice, include=EVERYTHING).body["data"]
     assert "s3cret-text" not in str(shown)
-    for name in ("latestVersion", "deployedVersion", "currentVersion"):
+    for name in ("latestVersion", "deployedVersion", "latestDeployedVersion", "currentVersion"):
         assert (shown[name]["id"], shown[name]["status"]) == (version, "deployed")
     assert [each["id"] for each in shown["versions"]] == [version]
     assert [each["name"] for each in shown["labels"]] == ["Finance"]
@@ -465,7 +465,12 @@ def test_everything_can_be_included(alice: Client, alone: bool) -> None:  # noqa
     for step in (read, more):
         authentication = step["connector"]["authenticationImplementation"]
         assert authentication["type"] == "bearer"
-        assert authentication["system"]["baseUrl"] == "https://shop.example"
+        system = authentication["system"]
+        assert system["baseUrl"] == "https://shop.example"
+        (endpoint,) = system["endpoints"]
+        assert (endpoint["direction"], endpoint["httpMethod"]) == ("Export", "GET")
+        assert endpoint["path"] == "/orders"
+        assert (endpoint["preScriptVersion"], endpoint["postScriptVersion"]) == (None, None)
     assert (mapped["connector"], mapped["cache"], mapped["dataPool"]) == (None, None, None)
     assert (mapped["variables"], mapped["scriptVersion"]) == ([], None)
     some = {name: shown[f"{name}_count"] for name in FLOW}
@@ -570,7 +575,7 @@ def test_an_answer_that_would_be_too_large_is_refused(
         ("/v1/flows", {"filter[enabled]": "true"}, {"Query": 1}),
         ("/v1/flows/{flow}", {}, {"BatchGetItem": 1}),
         ("/v1/flows/{flow}/versions/{version}", {}, {"GetItem": 1}),
-        ("/v1/flows", {"include": EVERYTHING}, {"Query": 1, "BatchGetItem": 3}),
+        ("/v1/flows", {"include": EVERYTHING}, {"Query": 1, "BatchGetItem": 4}),
         *(
             ("/v1/flows", {"include": name}, {"Query": 1, "BatchGetItem": 1})
             for name in FLOW

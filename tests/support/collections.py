@@ -82,7 +82,12 @@ SAMPLES: Final = (
         "virtualEnvironments",
         "virtual_environment_id",
         VIRTUAL_ENVIRONMENTS,
-        {"name": "Test", "stableKey": "test", "replacements": {"variables": {"limit": 1}}},
+        {
+            "name": "Test",
+            "stableKey": "test",
+            "replacements": {"variables": {"limit": 1}},
+            "apiKeys": ["k3y-of-sixteen-or-more"],
+        },
         {"replacements": {"variables": {"limit": True}, "priority": 1}},
     ),
     Sample(

@@ -262,6 +262,21 @@ def test_a_flow_is_shown_with_the_steps_of_its_live_version(
     )
 
 
+def test_runs_of_all_flows_are_listed_by_filters(
+    millrace: Invoke, api: NonCallableMagicMock
+) -> None:
+    """What is not given filters nothing."""
+    api.runs.return_value = iter([])
+    words = ("--status", "failed,running", "--source", "webhook", "--after", "2026-01-31T00:00:00Z")
+    assert "no such runs" in millrace("runs", "list", *words).stdout
+    filters = {
+        "status": "failed,running",
+        "triggerSource": "webhook",
+        "createdAfter": "2026-01-31T00:00:00Z",
+    }
+    api.runs.assert_called_once_with(None, filters)
+
+
 def test_runs_are_listed_newest_first_up_to_a_limit(
     millrace: Invoke, api: NonCallableMagicMock
 ) -> None:

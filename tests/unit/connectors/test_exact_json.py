@@ -1,6 +1,7 @@
 """JSON is read exactly: what cannot be kept is named, and nothing is changed without a word."""
 
 import json
+import re
 
 import pytest
 from hypothesis import given
@@ -134,7 +135,10 @@ JSON = st.recursive(
 @given(st.lists(st.dictionaries(st.text(), JSON), max_size=5), st.booleans())
 def test_records_come_out_as_they_went_in(records: list[dict[str, Json]], is_ascii: bool) -> None:  # noqa: FBT001 - given
     """Whatever JSON can say is kept, types and digits included."""
-    body = json.dumps(records, ensure_ascii=is_ascii).encode()
+    text = json.dumps(records, ensure_ascii=False)
+    if is_ascii or re.search("[\ud800-\udfff]", text):
+        text = json.dumps(records)  # UTF-8 has no half surrogate pairs, JSON's escapes have
+    body = text.encode()
     decoder = ExactDecoder()
     told = [decoder.record(element) for element in decoder.answer(body)]
     assert repr(told) == repr(records)

@@ -228,7 +228,7 @@ def test_without_the_option_a_missing_address_fails_the_step() -> None:
         ({"format": "form", "batchSize": 2}, "a form holds one record"),
         ({"format": "csv", "bodyPath": "/a"}, "bodyPath have no meaning"),
         ({"format": "json", "csv": {}}, "csv has no meaning"),
-        ({"body": {"a": 1}}, "a body needs bodyPath"),
+        ({"batchSize": 2, "body": {"a": 1}}, "a body needs bodyPath"),
         ({"body": {"a": 1}, "bodyPath": "/a/b"}, "which is no object"),
     ],
 )

@@ -17,6 +17,7 @@ from millrace.domain.authentication import BearerAuth
 from millrace.domain.base import Json
 from millrace.domain.errors import StepTransient
 from millrace.domain.records import ExportPage, Origin
+from millrace.domain.run_values import NO_VALUES
 
 if TYPE_CHECKING:
     from millrace.domain.ports import Unsent
@@ -52,7 +53,7 @@ def test_a_preview_needs_no_secret_and_sends_nothing() -> None:
         return f"key-{origin.position}"
 
     hidden: set[str] = set()
-    importer = HttpConnectors().preview(action, shop, key, noted.append, hidden.update)
+    importer = HttpConnectors().preview(action, shop, NO_VALUES, key, noted.append, hidden.update)
     failures = importer.write([{"n": 1}, {"text": "\ud800"}], origins(2, 4)).failures
     assert [failure.code for failure in failures] == ["textNotUnicode"]
     (request,) = noted
@@ -104,6 +105,7 @@ def test_a_preview_writes_nothing_to_aws(
     importer = HttpConnectors(aws=lambda: AWS).preview(
         ImportAction.model_validate({"type": "Import", **target}),
         None,
+        NO_VALUES,
         lambda origin, _: f"key-{origin.position}",
         noted.append,
         print,
@@ -122,7 +124,12 @@ def test_a_preview_takes_a_batch_for_written_whatever_its_results() -> None:
     work = {"type": "Import", "connectionId": "con_1", "http": http}
     noted: list[Unsent] = []
     importer = HttpConnectors().preview(
-        ImportAction.model_validate(work), connection(), lambda *_: "key", noted.append, print
+        ImportAction.model_validate(work),
+        connection(),
+        NO_VALUES,
+        lambda *_: "key",
+        noted.append,
+        print,
     )
     assert importer.write([{"id": 1}, {"id": 2}], origins(2)).failures == []
     assert len(noted) == 1

@@ -24,6 +24,9 @@ from millrace.domain.schedule import to_scheduler_expression
         ("? 0 2 ? * *", "cron(0 2 * * ? *)"),
         ("0 15 10 ? * 1", "cron(15 10 ? * MON *)"),
         ("? 5 20 1 * ?", "cron(5 20 1 * ? *)"),
+        ("? 5 0,6,12,18 ? * *", "cron(5 0,6,12,18 * * ? *)"),
+        ("0-30/5 8-17 L JAN-MAR ?", "cron(0-30/5 8-17 L JAN-MAR ? *)"),
+        ("0 9 * * FRIL", "cron(0 9 ? * FRIL *)"),
     ],
 )
 def test_a_schedule_is_translated(written: str, expected: str) -> None:
@@ -43,6 +46,15 @@ def test_a_schedule_is_translated(written: str, expected: str) -> None:
         ("? 2 * * *", "may stand only"),
         ("0 0 * * 8", "days of the week"),
         ("", "expected"),
+        ("99 0 * * *", "'99' is no minute; it goes from 0 to 59"),
+        ("0 24 * * *", "'24' is no hour"),
+        ("0 0 32 * *", "'32' is no day of the month"),
+        ("0 0 * 13 *", "'13' is no month"),
+        ("0 0 * FOO *", "'FOO' is no month"),
+        ("0 0 * * XYZ", "'XYZ' is no day of the week"),
+        ("*/0 * * * *", "'\\*/0' is no minute"),
+        ("5- * * * *", "'5-' is no minute"),
+        ("1,,2 * * * *", "'' is no minute"),
     ],
 )
 def test_what_is_no_schedule_is_refused_in_words(written: str, complaint: str) -> None:

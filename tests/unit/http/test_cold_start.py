@@ -20,8 +20,8 @@ AT_IMPORT: Final = {
     "": "config limits targets wiring",
     "connectors": "registry",
     "domain": "action aws_imports base cursor errors failed_record flow flow_parts formats imports "
-    "json_text mapping_places metrics orders pagination pointers ports records remembered resource "
-    "run run_states schedule shape token",
+    "json_text mapping_places metrics orders pagination pointers ports records remembered "
+    "request_paths resource run run_states schedule shape token",
     "http": "api app body idempotency parameters problems requests routing",
     "orchestration": "scheduler step_functions",
     "storage": "attributes batches changes codec counters dynamodb_failed_records "

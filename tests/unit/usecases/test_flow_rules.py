@@ -1,8 +1,10 @@
 """The rules between a flow's fields, what it refers to, and who is said to have made its steps."""
 
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 from tests.support.samples import ALICE, export_step, process_step
 from tests.support.world import World
 
@@ -14,6 +16,8 @@ from millrace.domain.integration import IntegrationInput
 from millrace.domain.label import LabelInput
 from millrace.domain.patch import Patch
 from millrace.domain.token import Caller
+from millrace.domain.virtual_environment import VirtualEnvironmentInput
+from millrace.domain.webhook import WebhookInput
 from millrace.storage.memory import MemoryMachines
 from millrace.usecases.actions import ACTIONS
 from millrace.usecases.api_keys import check_api_key
@@ -24,6 +28,8 @@ from millrace.usecases.integrations import INTEGRATIONS
 from millrace.usecases.patch import patch_flow
 from millrace.usecases.plain import LABELS
 from millrace.usecases.versions import delete_version
+from millrace.usecases.virtual_environments import VIRTUAL_ENVIRONMENTS
+from millrace.usecases.webhooks import WEBHOOKS
 
 BOB = Caller(workspace_id=ALICE.workspace_id, token_id="tok_bob")
 MAP = process_step("map")
@@ -169,12 +175,62 @@ def test_api_keys_are_kept_apart_and_open_the_endpoint(world: World) -> None:
     check_api_key(world.context, open_again, None)
 
 
-def test_a_deployment_without_customer_keys_is_refused(world: World) -> None:
-    """Nobody could call an endpoint that asks for keys which nobody can have."""
+def environment(world: World, *keys: str) -> str:
+    """The id of a new virtual environment with these keys."""
+    given = VirtualEnvironmentInput(name="Acme", api_keys=tuple(map(SecretStr, keys)))
+    return VIRTUAL_ENVIRONMENTS.create(world.context, ALICE, given).id
+
+
+@pytest.mark.parametrize(
+    ("customers", "problem"),
+    [
+        ([], "the flow has no webhook"),
+        ([()], "1 of the flow's webhooks have none"),
+        ([KEYS, None], "1 of the flow's webhooks have none"),
+        ([KEYS, KEYS[:1]], None),
+    ],
+)
+def test_a_flow_that_requires_customers_keys_is_deployed_with_them(
+    world: World, customers: list[tuple[str, ...] | None], problem: str | None
+) -> None:
+    """Each webhook is in an environment that has some; nobody could call the others."""
     flow = world.flow(MAP, endpointSecurityType="customerRequired")
+    for keys in customers:
+        id_ = None if keys is None else environment(world, *keys)
+        WEBHOOKS.create(
+            world.context, ALICE, WebhookInput(virtual_environment_id=id_), flow_id=flow.id
+        )
+    if problem is None:
+        assert world.deploy(flow).deployed_at is not None
+        return
     with pytest.raises(RuleViolationError) as caught:
         world.deploy(flow)
-    assert [found.pointer for found in caught.value.violations] == ["/endpointSecurityType"]
+    (told,) = caught.value.violations
+    assert (told.code, told.pointer) == ("customerKeysMissing", "/endpointSecurityType")
+    assert problem in told.message
+
+
+@pytest.mark.parametrize(
+    ("security", "keys", "given", "lets_in"),
+    [
+        ("unsecured", KEYS, None, True),
+        ("customerOptional", KEYS, None, False),
+        ("customerOptional", KEYS, KEYS[1], True),
+        ("customerOptional", (), "anything", True),
+        ("customerRequired", KEYS, KEYS[0], True),
+        ("customerRequired", KEYS, KEYS[0] + "x", False),
+        ("customerRequired", (), "", False),
+    ],
+)
+def test_customers_keys_open_the_endpoint(
+    world: World, security: str, keys: list[str], given: str | None, *, lets_in: bool
+) -> None:
+    """Those of the webhook's environment; without any, it depends on whether they are required."""
+    flow = world.flow(MAP, endpointSecurityType=security)
+    id_ = environment(world, *keys)
+    place = VIRTUAL_ENVIRONMENTS.get(world.context, ALICE, id_)
+    with nullcontext() if lets_in else pytest.raises(UnauthenticatedError):
+        check_api_key(world.context, flow, given, place)
 
 
 def test_becoming_synchronous_takes_a_machine_of_another_kind(world: World) -> None:

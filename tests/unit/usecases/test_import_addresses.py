@@ -10,6 +10,7 @@ from millrace.domain.callback import Callback, CallbackInput
 from millrace.domain.errors import RuleViolationError, UnauthenticatedError
 from millrace.domain.flow import Flow
 from millrace.domain.template import Template
+from millrace.domain.virtual_environment import VirtualEnvironmentInput
 from millrace.domain.webhook import Webhook, WebhookInput
 from millrace.usecases.audit import list_audit
 from millrace.usecases.callbacks import CALLBACKS
@@ -17,6 +18,7 @@ from millrace.usecases.export_flow import ExportRequest, export_flow
 from millrace.usecases.flows import get_flow
 from millrace.usecases.import_request import ImportRequest, import_request
 from millrace.usecases.import_result import ImportResult
+from millrace.usecases.virtual_environments import VIRTUAL_ENVIRONMENTS
 from millrace.usecases.webhooks import WEBHOOKS, Delivery, receive_delivery
 
 CANARY = "s3cret-canary"
@@ -104,6 +106,32 @@ def test_a_signed_webhook_without_its_secret_lets_nobody_in(world: World) -> Non
     delivery = Delivery("POST", {"x-hub-signature-256": "sha256="}, {}, b"{}")
     with pytest.raises(UnauthenticatedError):
         receive_delivery(world.context, hook.id, delivery)
+
+
+def test_the_environment_of_a_webhook_belongs_to_the_workspace(world: World) -> None:
+    """It does not travel, an import leaves one that was set here, and says where one is missing."""
+    home = VIRTUAL_ENVIRONMENTS.create(
+        world.context, ALICE, VirtualEnvironmentInput(name="Customer")
+    )
+    settings = {"endpoint_security_type": "customerRequired", "stable_key": "orders"}
+    flow = world.flow(process_step(), **settings)
+    given = WebhookInput(name="In", stable_key="in", virtual_environment_id=home.id)
+    WEBHOOKS.create(world.context, ALICE, given, flow_id=flow.id)
+    document = document_of(world, get_flow(world.context, ALICE, flow.id))
+    assert home.id not in str(document)
+    result = imported(world, document)
+    assert [each.field for each in result.needs_configuring] == ["virtualEnvironmentId"]
+    there = VIRTUAL_ENVIRONMENTS.create(
+        world.context, MALLORY, VirtualEnvironmentInput(name="Customer")
+    )
+    came = get_flow(world.context, MALLORY, result.resources[0].id)
+    hook = WEBHOOKS.get(world.context, MALLORY, came.webhook_ids[0], flow_id=came.id)
+    set_here = given.model_copy(update={"virtual_environment_id": there.id})
+    WEBHOOKS.replace(world.context, MALLORY, hook.id, set_here, hook.revision, flow_id=came.id)
+    again = imported(world, document)
+    assert again.needs_configuring == ()
+    hook = WEBHOOKS.get(world.context, MALLORY, hook.id, flow_id=came.id)
+    assert hook.virtual_environment_id == there.id
 
 
 def test_addresses_with_keys_are_found_again(world: World) -> None:

@@ -94,14 +94,14 @@ def test_a_steps_name_goes_to_the_draft(world: World) -> None:
             {("notPatchable", "/0/from")},
         ),
         ([put("/steps/7/name", "x")], {("noSuchPlace", "/0/path")}),
-        ([{"op": "remove", "path": "/name"}], {("invalidValue", "/0/path")}),
+        ([{"op": "remove", "path": "/name"}], {("missingField", "/0/path")}),
         (
             [put("/name", ""), put("/timezone", "Mars/Olympus")],
-            {("invalidValue", "/0/value"), ("invalidValue", "/1/value")},
+            {("stringTooShort", "/0/value"), ("valueError", "/1/value")},
         ),
-        ([put("/trigger", {"kind": "moon"})], {("invalidValue", "/0/value/kind")}),
-        ([put("/trigger/kind", "schedule")], {("invalidValue", "")}),
-        ([put("/steps/0/isSkipped", "x")], {("invalidValue", "/0/value")}),
+        ([put("/trigger", {"kind": "moon"})], {("enum", "/0/value/kind")}),
+        ([put("/trigger/kind", "schedule")], {("scheduleMissing", "")}),
+        ([put("/steps/0/isSkipped", "x")], {("wrongType", "/0/value")}),
     ],
 )
 def test_a_fault_names_its_operation(

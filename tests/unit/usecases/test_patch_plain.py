@@ -197,14 +197,14 @@ def test_another_kind_of_authentication_forgets_the_secret(world: World) -> None
         ([put("/name/x", 1)], {"noSuchPlace": {"/0/path"}}),
         ([put("/groups/01/name", "x")], {"noSuchPlace": {"/0/path"}}),
         ([{"op": "move", "from": "/groups/7", "path": "/name"}], {"noSuchPlace": {"/0/from"}}),
-        ([{"op": "remove", "path": "/name"}], {"invalidValue": {"/0/path"}}),
+        ([{"op": "remove", "path": "/name"}], {"missingField": {"/0/path"}}),
         (
             [put("/name", ""), put("/groups/0/sortOrder", "x")],
-            {"invalidValue": {"/0/value", "/1/value"}},
+            {"stringTooShort": {"/0/value"}, "wrongType": {"/1/value"}},
         ),
         (
             [{"op": "add", "path": "/groups/-", "value": {"id": "b", "nmae": "B", "name": "B"}}],
-            {"invalidValue": {"/0/value/nmae"}},
+            {"unknownField": {"/0/value/nmae"}},
         ),
         (
             [{"op": "add", "path": "/groups/-", "value": {"id": "a", "name": "B"}}],

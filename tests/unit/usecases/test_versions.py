@@ -7,6 +7,7 @@ from tests.support.world import World
 from millrace.domain.errors import ConflictError, NotFoundError, PreconditionRequiredError
 from millrace.domain.flow import Flow, Version
 from millrace.usecases.audit import list_audit
+from millrace.usecases.deploy import undeploy_version
 from millrace.usecases.flows import get_flow, get_version, latest_version
 from millrace.usecases.versions import create_draft, delete_version, roll_back
 
@@ -64,6 +65,16 @@ def test_a_version_goes_with_its_machine(world: World) -> None:
     with pytest.raises(NotFoundError):
         get_version(world.context, ALICE, flow.id, first.id)
     assert list(world.machines.deployed) == [second.machine_arn]
+
+
+def test_a_flow_knows_which_version_was_deployed_last(world: World) -> None:
+    """Also when it is not deployed any more, until it is deleted."""
+    flow, _, second = two_versions(world)
+    retired = undeploy_version(world.context, ALICE, flow.id, second.id, second.revision)
+    now = get_flow(world.context, ALICE, flow.id)
+    assert (now.deployed_version_id, now.latest_deployed_version_id) == (None, second.id)
+    delete_version(world.context, ALICE, flow.id, second.id, retired.revision)
+    assert get_flow(world.context, ALICE, flow.id).latest_deployed_version_id is None
 
 
 def test_a_number_is_never_given_twice(world: World) -> None:

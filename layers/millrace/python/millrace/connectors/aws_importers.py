@@ -9,15 +9,18 @@ from millrace.domain.action import ImportAction
 from millrace.domain.aws_imports import DynamoDbImport, S3Import, SqsImport
 from millrace.domain.errors import StepFailed
 from millrace.domain.ports import Importer
+from millrace.domain.run_values import RunValues
 
 
-def aws_importer(work: ImportAction, targets: AwsTargets | None, keys: KeyFactory) -> Importer:
+def aws_importer(
+    work: ImportAction, targets: AwsTargets | None, values: RunValues, keys: KeyFactory
+) -> Importer:
     """The writer of an import. Raises StepFailed if flows may not write to its target."""
     if targets is None:
         raise StepFailed("targetNotAllowed", "flows do not write to AWS here")
     match work.target:
         case S3Import() as s3:
-            return S3Importer(s3, targets, keys)
+            return S3Importer(s3, targets, values, keys)
         case DynamoDbImport() as dynamodb:
             return DynamoDbImporter(dynamodb, targets)
         case SqsImport() as sqs:

@@ -8,13 +8,15 @@ from typing import Final
 
 from millrace.connectors.connection_client import ConnectionClient
 from millrace.connectors.http_client import ResponseRejected
+from millrace.connectors.http_messages import HttpResponse
 from millrace.connectors.import_results import Result, ResultReader
 from millrace.connectors.record_writers import writer_of
 from millrace.domain.base import Json, Record
 from millrace.domain.errors import StepFailed
-from millrace.domain.imports import HttpImport
+from millrace.domain.imports import MISSING, HttpImport
 from millrace.domain.json_text import parse_json
-from millrace.domain.records import Answer, Origin, RecordFailure, Written
+from millrace.domain.records import Answer, Origin, RecordError, RecordFailure, Written
+from millrace.domain.run_values import speaks_of_record
 
 type KeyFactory = Callable[[Origin, bytes], str]
 """Makes a request's Idempotency-Key from where its first record came from and its body."""
@@ -56,8 +58,16 @@ class _Tally:
 class HttpImporter:
     """An import over HTTP at work."""
 
-    def __init__(self, http: HttpImport, client: ConnectionClient, keys: KeyFactory) -> None:
+    def __init__(
+        self,
+        http: HttpImport,
+        client: ConnectionClient,
+        keys: KeyFactory,
+        fill: Callable[[Record], HttpImport] | None = None,
+    ) -> None:
+        """`fill` makes the request for each record, where they differ; it raises RecordError."""
         self._import = http
+        self._fill = fill
         self._client = client
         self._keys = keys
         self._writer = writer_of(http)
@@ -86,57 +96,83 @@ class HttpImporter:
         origins: Sequence[Origin],
         places: Sequence[int],
     ) -> None:
-        body = self._writer.body([records[place] for place in places])
+        chosen = [records[place] for place in places]
+        http, writer = self._import, self._writer
+        if self._fill is not None:
+            try:
+                http = self._fill(chosen[0])
+            except RecordError as error:
+                tally.fail(places, error.code, error.message)
+                return
+            writer = writer_of(http)
+        body = writer.body(chosen)
         for failure in body.failures:
             tally.fail([places[failure.index]], failure.code, failure.message)
         sent = [places[index] for index in body.sent]
         if not sent:
             return
-        origin = origins[places[0]]
         try:
-            try:
-                key = self._keys(origin, body.data)
-                self._send(tally, records, sent, body.data, key)
-            except ResponseRejected as error:
-                upsert = self._import.upsert
-                if upsert is None or error.status not in upsert.statuses:
-                    raise
-                # A key of its own: the receiver knows the first one as that of another request.
-                key = self._keys(origin, f"{upsert.method} {upsert.path}\n".encode() + body.data)
-                self._send(tally, records, sent, body.data, key, upsert.method, upsert.path)
+            response = self._exchange(http, body.data, origins[places[0]])
         except ResponseRejected as error:
-            if error.status in self._import.ignored_statuses and len(sent) == 1:
+            if self._is_ignored(error.status):
                 tally.ignored.update(sent)
                 tally.answers[sent[0]] = _answer(error.status, error.body)
-                return
-            if error.status in _MISCONFIGURED:
-                raise StepFailed(f"http{error.status}", error.message) from error
-            if self._import.split_refused and len(sent) > 1:
+            elif self._import.split_refused and len(sent) > 1:
                 middle = len(sent) // 2
                 self._write(tally, records, origins, sent[:middle])
                 self._write(tally, records, origins, sent[middle:])
-                return
-            self._refused(tally, records, sent, error)
+            else:
+                self._refused(tally, records, sent, error)
+        else:
+            self._accepted(tally, records, sent, response)
+
+    def _is_ignored(self, status: int) -> bool:
+        return self._import.batch_size is None and status in self._import.ignored_statuses
+
+    def _exchange(self, http: HttpImport, body: bytes, origin: Origin) -> HttpResponse:
+        """The answer to a request, or to the one that takes its place.
+
+        Raises ResponseRejected, and StepFailed where every other record would be refused as well.
+        """
+        upsert, template = http.upsert, self._import.upsert
+        try:
+            return self._send(http.method, http.path, http, body, self._keys(origin, body))
+        except ResponseRejected as error:
+            if upsert is None or template is None or error.status not in upsert.statuses:
+                self._check(error, self._import.path)
+                raise
+        # A key of its own: the receiver knows the first one as that of another request.
+        key = self._keys(origin, f"{upsert.method} {upsert.path}\n".encode() + body)
+        try:
+            return self._send(upsert.method, upsert.path, http, body, key)
+        except ResponseRejected as error:
+            self._check(error, template.path)
+            raise
+
+    def _check(self, error: ResponseRejected, template: str) -> None:
+        is_of_record = error.status in MISSING and speaks_of_record(template)
+        if error.status in _MISCONFIGURED and not (is_of_record or self._is_ignored(error.status)):
+            raise StepFailed(f"http{error.status}", error.message) from error
 
     def _send(
-        self,
-        tally: _Tally,
-        records: Sequence[Record],
-        sent: Sequence[int],
-        body: bytes,
-        key: str,
-        method: str | None = None,
-        path: str | None = None,
-    ) -> None:
-        """One request, and what its answer says. Raises ResponseRejected."""
-        method = method or self._import.method
-        headers = {**self._import.headers, "Idempotency-Key": key}
+        self, method: str, path: str, http: HttpImport, body: bytes, key: str
+    ) -> HttpResponse:
+        """One request. Raises ResponseRejected."""
+        headers = {**http.headers, "Idempotency-Key": key}
         data = None
         if method != "DELETE" or self._import.batch_size is not None:
             data = body
             headers = {"Content-Type": self._writer.content_type, **headers}
-        url = self._client.url(path or self._import.path)
-        response = self._client.send(method, url, headers=headers, body=data)
+        return self._client.send(method, self._client.url(path), headers=headers, body=data)
+
+    def _accepted(
+        self,
+        tally: _Tally,
+        records: Sequence[Record],
+        sent: Sequence[int],
+        response: HttpResponse,
+    ) -> None:
+        """The request as a whole was taken; perhaps not each of its records."""
         answer = _answer(response.status, response.body)
         if self._results is None or response.is_made_up:
             tally.answers.update(dict.fromkeys(sent, answer))

@@ -51,6 +51,8 @@ class RecordWriter(Protocol):
 def writer_of(http: HttpImport) -> RecordWriter:
     """The writer of an import's requests. Raises StepFailed if its charset is not known."""
     match http.format:
+        case "json" if http.body is not None and not http.body_path:
+            return FixedWriter(http.body)
         case "json":
             return JsonWriter(http.body, http.body_path, is_array=http.batch_size is not None)
         case "ndjson":
@@ -83,6 +85,20 @@ class JsonWriter:
         text = b",".join(bodies.values())
         text = b"[" + text + b"]" if self._is_array else text
         return Body(self._before + text + self._after, list(bodies), failures)
+
+
+class FixedWriter:
+    """A JSON document in place of a record."""
+
+    content_type = "application/json"
+
+    def __init__(self, document: dict[str, Json]) -> None:
+        self._document = document
+
+    def body(self, records: Sequence[Record]) -> Body:
+        """See RecordWriter."""
+        bodies, failures = _each(records, lambda _: encoded(self._document))
+        return Body(b"".join(bodies.values()), list(bodies), failures)
 
 
 class NdjsonWriter:

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from millrace.connectors.aws_targets import AwsRefused, AwsTargets, reaching
 from millrace.connectors.http_import import KeyFactory
 from millrace.connectors.record_writers import CsvWriter, JsonWriter, NdjsonWriter, RecordWriter
-from millrace.domain.aws_imports import PART, S3Import
+from millrace.connectors.rendering import object_key
+from millrace.domain.aws_imports import S3Import
 from millrace.domain.base import Record
 from millrace.domain.errors import StepFailed
 from millrace.domain.formats import CsvFormat
 from millrace.domain.records import Answer, Origin, Written
+from millrace.domain.run_values import RunValues
 
 _DIGEST_CHARACTERS = 16
 
@@ -18,10 +20,13 @@ _DIGEST_CHARACTERS = 16
 class S3Importer:
     """An import to S3 at work."""
 
-    def __init__(self, work: S3Import, targets: AwsTargets, keys: KeyFactory) -> None:
+    def __init__(
+        self, work: S3Import, targets: AwsTargets, values: RunValues, keys: KeyFactory
+    ) -> None:
         targets.check("bucket", work.bucket)
         self._import = work
         self._connect = targets.s3
+        self._values = values
         self._keys = keys
         self._writer = _writer(work)
 
@@ -39,7 +44,7 @@ class S3Importer:
         if not body.sent:
             return Written(body.failures)
         digest = self._keys(origins[0], body.data)[:_DIGEST_CHARACTERS]
-        key = PART.sub(f"{origins[0].position:012d}-{digest}", self._import.key)
+        key = object_key(self._import, self._values, f"{origins[0].position:012d}-{digest}")
         try:
             with reaching(f"bucket {self._import.bucket!r}"):
                 self._put(key, body.data)

@@ -16,8 +16,9 @@ from millrace.domain.base import (
     StableKey,
 )
 from millrace.domain.formats import CsvFormat, Format, XmlFormat
-from millrace.domain.imports import HttpImport, Path
+from millrace.domain.imports import HttpImport
 from millrace.domain.pagination import Pagination, ParameterName
+from millrace.domain.request_paths import RequestPath
 from millrace.domain.resource import Resource
 
 
@@ -25,7 +26,7 @@ class HttpExport(Model):
     """How to read records over HTTP."""
 
     method: Literal["GET", "POST"] = "GET"
-    path: Path
+    path: RequestPath
     query: dict[ParameterName, str] = Field(default_factory=dict)
     headers: dict[str, str] = Field(default_factory=dict)
     body: Json | None = Field(default=None, description="Sent as JSON; POST only.")

@@ -1,12 +1,14 @@
 """The manners all models share: camelCase on the wire, unknown fields refused, values frozen."""
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     PlainSerializer,
@@ -14,8 +16,11 @@ from pydantic import (
     StringConstraints,
 )
 from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
 
 from millrace import limits
+
+_NUMBER: Final = re.compile(r"[+-]?[0-9.]+")
 
 type Json = Any
 """A decoded JSON value. Any rather than a recursive union: records are the user's, not ours."""
@@ -51,6 +56,24 @@ class Model(BaseModel):
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
+def _no_text(number: Any) -> Any:  # noqa: ANN401 - anything may be sent
+    """Refuse what pydantic would turn into a number, which JSON tells from one."""
+    if isinstance(number, str | bool):
+        raise PydanticCustomError("int_type", "Input should be a valid integer")
+    return number
+
+
+Whole = Annotated[int, BeforeValidator(_no_text)]
+"""A whole number; neither `true` nor `"1"` is one, as in the compiler."""
+
+
+def _no_number(moment: Any) -> Any:  # noqa: ANN401 - anything may be sent
+    """Refuse seconds since 1970: nobody who sends them says whether they are milliseconds."""
+    if isinstance(moment, int | float) or (isinstance(moment, str) and _NUMBER.fullmatch(moment)):
+        raise PydanticCustomError("datetime_type", "Input should be a valid datetime")
+    return moment
+
+
 def rfc3339(moment: datetime) -> str:
     """RFC 3339 in UTC with milliseconds, the one time format on the wire and in the table."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -60,7 +83,11 @@ def _utc(moment: datetime) -> datetime:
     if moment.tzinfo is None:
         msg = "a time needs a zone, such as the Z at the end of 2026-01-31T09:00:00Z"
         raise ValueError(msg)
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        msg = "the time in UTC lies beyond the years 1 to 9999"
+        raise ValueError(msg) from error
 
 
 def _printable(text: str) -> str:
@@ -71,7 +98,12 @@ def _printable(text: str) -> str:
     return text
 
 
-Moment = Annotated[datetime, AfterValidator(_utc), PlainSerializer(rfc3339, when_used="json")]
+Moment = Annotated[
+    datetime,
+    BeforeValidator(_no_number),
+    AfterValidator(_utc),
+    PlainSerializer(rfc3339, when_used="json"),
+]
 
 Name = Annotated[
     str,

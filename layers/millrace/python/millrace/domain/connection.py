@@ -3,12 +3,12 @@
 import re
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, StrictFloat, model_validator
 
 from millrace import limits
 from millrace.domain.authentication import Auth, NoAuth
-from millrace.domain.base import Description, Model, Name, StableKey
-from millrace.domain.imports import Path
+from millrace.domain.base import Description, Model, Name, StableKey, Whole
+from millrace.domain.request_paths import Path
 from millrace.domain.resource import SecretHolder
 
 _BASE_URL = re.compile(r"https?://[^\s/?#@\\]+(/[^\s?#\\]*)?")
@@ -38,16 +38,16 @@ class System(Model):
 class RateLimit(Model):
     """How much the system takes. It is kept with the connection; requests do not heed it yet."""
 
-    requests_per_second: float | None = Field(
+    requests_per_second: StrictFloat | None = Field(
         default=None, gt=0, le=limits.REQUESTS_PER_SECOND_MAX, allow_inf_nan=False
     )
-    burst: int | None = Field(
+    burst: Whole | None = Field(
         default=None,
         ge=1,
         le=limits.REQUESTS_PER_SECOND_MAX,
         description="Requests at once after a pause; absent: one.",
     )
-    max_concurrency: int | None = Field(
+    max_concurrency: Whole | None = Field(
         default=None, ge=1, le=limits.CONCURRENT_REQUESTS_MAX, description="Requests under way."
     )
 

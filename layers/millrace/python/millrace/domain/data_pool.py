@@ -5,7 +5,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from millrace import limits
-from millrace.domain.base import Description, Model, Name, StableKey
+from millrace.domain.base import Description, Model, Name, StableKey, Whole
 from millrace.domain.resource import Resource
 
 
@@ -15,7 +15,7 @@ class DataPoolInput(Model):
     name: Name
     stable_key: StableKey | None = None
     description: Description | None = None
-    ttl_seconds: int = Field(
+    ttl_seconds: Whole = Field(
         default=limits.DATA_POOL_TTL_SECONDS,
         ge=1,
         le=limits.DATA_POOL_TTL_SECONDS_MAX,

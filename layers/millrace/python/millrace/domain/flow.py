@@ -5,8 +5,8 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import (
     BeforeValidator,
     Field,
-    SecretStr,
     StrictBool,
+    StrictFloat,
     StringConstraints,
     model_validator,
 )
@@ -21,9 +21,11 @@ from millrace.domain.base import (
     Moment,
     Name,
     StableKey,
+    Whole,
 )
 from millrace.domain.flow_parts import (
     Aliases,
+    ApiKeys,
     Concurrency,
     EndpointSecurityType,
     ExternalId,
@@ -72,18 +74,18 @@ class StepRetry(Model):
     jitter FULL it is drawn between 0 and that.
     """
 
-    max_attempts: int = 3
-    interval_seconds: int = 2
-    backoff_rate: float = 2.0
-    max_delay_seconds: int | None = None
-    jitter: bool = True
+    max_attempts: Whole = 3
+    interval_seconds: Whole = 2
+    backoff_rate: StrictFloat = 2.0
+    max_delay_seconds: Whole | None = None
+    jitter: StrictBool = True
 
 
 class Position(Model):
     """Where a step stands on the canvas."""
 
-    x: float
-    y: float
+    x: StrictFloat
+    y: StrictFloat
 
 
 class Step(Model):
@@ -96,10 +98,10 @@ class Step(Model):
     action: ActionWork | None = Field(default=None, description="The action itself, inline.")
     flow_id: str | None = Field(default=None, description="The flow that a step of type Flow runs.")
     depends_on: tuple[str, ...] = ()
-    is_skipped: bool = False
+    is_skipped: StrictBool = False
     exception_behavior: tuple[ExceptionBehavior, ...] = ()
     retry: StepRetry = StepRetry()
-    timeout_seconds: int | None = Field(
+    timeout_seconds: Whole | None = Field(
         default=None, description="Absent: the longest that the step's type allows."
     )
     filter: Expression | None = Field(
@@ -111,11 +113,11 @@ class Step(Model):
         description="Of steps with the same group and the same dependencies, a record goes to the "
         "first, in the order of the document, whose filter matches.",
     )
-    proceed_on_failure: bool = Field(
+    proceed_on_failure: StrictBool = Field(
         default=False,
         description="A record that fails here goes on to the next steps all the same.",
     )
-    skip_retries: bool = Field(
+    skip_retries: StrictBool = Field(
         default=False, description="Records that fail here are not kept, so not retried either."
     )
     trace_key: Expression | None = Field(
@@ -155,12 +157,12 @@ class FlowSettings(Model):
     description: Description | None = None
     integration_id: str | None = None
     flow_group_id: str | None = Field(default=None, description="A group of the integration.")
-    sort_order: int = Field(default=0, ge=0, le=limits.SORT_ORDER_MAX)
+    sort_order: Whole = Field(default=0, ge=0, le=limits.SORT_ORDER_MAX)
     stable_key: StableKey | None = None
     external_id: ExternalId | None = None
     version: Literal["2.0"] = "2.0"
-    prod_flag: bool = False
-    nux_visible: bool = True
+    prod_flag: StrictBool = False
+    nux_visible: StrictBool = True
     layout_direction: LayoutDirection = "horizontal"
     labels: Ids = ()
     settings: FreeSettings = Field(default_factory=dict)
@@ -169,22 +171,22 @@ class FlowSettings(Model):
     trigger: Trigger = Trigger()
     schedule: ScheduleExpression | None = None
     timezone: TimeZone = "UTC"
-    is_synchronous: bool = False
+    is_synchronous: StrictBool = False
     endpoint_security_type: EndpointSecurityType = "customerOptional"
     run_next_flow_ids: Ids = ()
 
-    retry_max_attempts: int = Field(default=0, ge=0, le=limits.FLOW_RETRY_ATTEMPTS)
-    retry_delay_minutes: int = Field(default=0, ge=0, le=limits.FLOW_RETRY_DELAY_MINUTES)
-    retry_uses_exponential_backoff: bool = False
+    retry_max_attempts: Whole = Field(default=0, ge=0, le=limits.FLOW_RETRY_ATTEMPTS)
+    retry_delay_minutes: Whole = Field(default=0, ge=0, le=limits.FLOW_RETRY_DELAY_MINUTES)
+    retry_uses_exponential_backoff: StrictBool = False
     retry_unique_request_id_field: Expression | None = None
-    skip_retries: bool = False
-    auto_resolve_matching_trace_keys: bool = True
-    remove_failed_payloads: bool = False
+    skip_retries: StrictBool = False
+    auto_resolve_matching_trace_keys: StrictBool = True
+    remove_failed_payloads: StrictBool = False
 
-    priority: int = Field(default=3, ge=1, le=5, description="1 goes first.")
-    use_queued_time: bool = True
+    priority: Whole = Field(default=3, ge=1, le=5, description="1 goes first.")
+    use_queued_time: StrictBool = True
     concurrency: Concurrency | None = None
-    run_page_generators_in_parallel: bool = False
+    run_page_generators_in_parallel: StrictBool = False
 
     notification_groups: Ids = ()
     notification_id: ExternalId | None = None
@@ -197,8 +199,11 @@ class FlowSettings(Model):
     @model_validator(mode="after")
     def _schedule_trigger_has_schedule(self) -> Self:
         if self.trigger.kind is TriggerKind.SCHEDULE and self.schedule is None:
-            msg = "a trigger of kind schedule needs a schedule"
-            raise ValueError(msg)
+            raise PydanticCustomError(
+                "schedule_missing",
+                "A trigger of kind schedule needs a schedule.",
+                {"pointer": "/schedule", "remedy": "Set schedule, or another kind of trigger."},
+            )
         return self
 
 
@@ -208,7 +213,11 @@ def _countable(steps: object) -> object:
         raise PydanticCustomError(
             "too_many_steps",
             "The flow has {count} steps; {limit} is the limit.",
-            {"count": len(steps), "limit": limits.STEPS_PER_VERSION},
+            {
+                "count": len(steps),
+                "limit": limits.STEPS_PER_VERSION,
+                "remedy": "Move parts of it into flows of their own.",
+            },
         )
     return steps
 
@@ -217,8 +226,6 @@ Steps = Annotated[
     tuple[Step, ...], Field(max_length=limits.STEPS_READ), BeforeValidator(_countable)
 ]
 
-ApiKey = Annotated[SecretStr, Field(min_length=16, max_length=128)]
-
 
 class FlowInput(FlowSettings):
     """What a caller sends to create or replace a flow: its settings and its draft steps.
@@ -226,16 +233,12 @@ class FlowInput(FlowSettings):
     Whether it is enabled may be said in three ways, which must agree.
     """
 
-    enabled: bool = True
+    enabled: StrictBool = True
     disabled: StrictBool | None = Field(default=None, description="`enabled` turned round.")
     enabled_at: Moment | None = Field(
         default=None, description="Any time enables the flow, null disables it."
     )
-    organization_api_keys: tuple[ApiKey, ...] | None = Field(
-        default=None,
-        max_length=limits.API_KEYS_PER_FLOW,
-        description="Write-only; left out, those that are there stay.",
-    )
+    organization_api_keys: ApiKeys = None
     steps: Steps = ()
 
     @model_validator(mode="before")
@@ -246,8 +249,15 @@ class FlowInput(FlowSettings):
             return given
         told = _told_enabled(given)
         if len(set(told.values())) > 1:
-            msg = f"{', '.join(told)} contradict each other; send one of them"
-            raise ValueError(msg)
+            raise PydanticCustomError(
+                "contradiction",
+                "{names} contradict each other.",
+                {
+                    "names": " and ".join(told),
+                    "pointer": f"/{next(iter(told))}",
+                    "remedy": "Send one of them.",
+                },
+            )
         return given if not told else {"enabled": next(iter(told.values()))} | given
 
 
@@ -279,6 +289,9 @@ class Flow(FlowSettings, SecretHolder):
     free: bool = False
     draft_version_id: str | None = None
     deployed_version_id: str | None = None
+    latest_deployed_version_id: str | None = Field(
+        default=None, description="Of the version deployed last, also if it is not any more."
+    )
     latest_version_id: str
     latest_version_number: int = 1
     highest_version_number: int = Field(

@@ -4,10 +4,17 @@ import json
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, StringConstraints, computed_field, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    SecretStr,
+    StringConstraints,
+    computed_field,
+    model_validator,
+)
 
 from millrace import limits
-from millrace.domain.base import Description, Expression, Json, Model, Moment
+from millrace.domain.base import Description, Expression, Json, Model, Moment, Whole
 from millrace.domain.mapping_places import ALL, tokens
 
 type LayoutDirection = Literal["horizontal", "vertical"]
@@ -65,7 +72,7 @@ class Trigger(Model):
 class Concurrency(Model):
     """How many runs there may be at a time, and what becomes of one too many."""
 
-    limit: int = Field(ge=1, le=limits.CONCURRENCY_MAX)
+    limit: Whole = Field(ge=1, le=limits.CONCURRENCY_MAX)
     on_conflict: Literal["queue", "reject", "skip", "cancelPrevious"] = "queue"
     key_expression: Expression | None = Field(
         default=None, description="Runs are counted apart for each value of it."
@@ -173,6 +180,14 @@ Ids = Annotated[
 
 type EndpointSecurityType = Literal[
     "unsecured", "customerOptional", "customerRequired", "organization"
+]
+
+ApiKeys = Annotated[
+    tuple[Annotated[SecretStr, Field(min_length=16, max_length=128)], ...] | None,
+    Field(
+        max_length=limits.API_KEYS_PER_FLOW,
+        description="Write-only; left out, those that are there stay.",
+    ),
 ]
 
 MediaType = Annotated[

@@ -2,17 +2,12 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, model_validator
 
 from millrace import limits
 from millrace.domain.base import Expression, Json, JsonPointer, Model
 from millrace.domain.formats import CsvFormat
-
-Path = Annotated[
-    str,
-    StringConstraints(pattern=r"^/[^\s#]*$", max_length=2_048),
-    Field(description="Appended to the connection's baseUrl."),
-]
+from millrace.domain.request_paths import RequestPath
 
 type WriteMethod = Literal["POST", "PUT", "PATCH", "DELETE"]
 
@@ -62,19 +57,21 @@ class Upsert(Model):
         default=(409,), min_length=1, max_length=10, description="Of the refusal."
     )
     method: WriteMethod
-    path: Path
+    path: RequestPath
 
 
 class HttpImport(Model):
     """How to write records over HTTP."""
 
     method: WriteMethod = "POST"
-    path: Path
+    path: RequestPath
     headers: dict[str, str] = Field(default_factory=dict)
     format: Literal["json", "ndjson", "csv", "form"] = "json"
     csv: CsvFormat | None = None
     body: dict[str, Json] | None = Field(
-        default=None, description="What stands around the records; format json only."
+        default=None,
+        description="What stands around the records, or, without bodyPath, in place of the record; "
+        "its texts may hold expressions. Format json only.",
     )
     body_path: JsonPointer = Field(
         default="", description="Where in the body the records stand; format json only."
@@ -111,8 +108,8 @@ class HttpImport(Model):
         if self.format == "form" and self.batch_size is not None:
             msg = "a form holds one record; leave batchSize out"
             raise ValueError(msg)
-        if self.body is not None and not self.body_path:
-            msg = "a body needs bodyPath, where the records stand in it"
+        if self.body is not None and not self.body_path and self.batch_size is not None:
+            msg = "around a batch, a body needs bodyPath, where the records stand in it"
             raise ValueError(msg)
         place: Json = self.body
         for name in self.body_path.split("/")[1:-1]:

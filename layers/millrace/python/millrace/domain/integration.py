@@ -5,7 +5,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from millrace import limits
-from millrace.domain.base import Description, Model, Name, Settings, StableKey
+from millrace.domain.base import Description, Model, Name, Settings, StableKey, Whole
 from millrace.domain.resource import Resource
 
 
@@ -14,7 +14,7 @@ class FlowGroup(Model):
 
     id: StableKey = Field(description="The author's own; what a flow names as flowGroupId.")
     name: Name
-    sort_order: int = Field(default=0, ge=0, le=limits.SORT_ORDER_MAX)
+    sort_order: Whole = Field(default=0, ge=0, le=limits.SORT_ORDER_MAX)
 
 
 class IntegrationInput(Model):

@@ -18,9 +18,8 @@ def parse_json(data: bytes, *, strict: bool = False) -> Json:
 
     Raises:
         ValueError: it is no JSON, it holds NaN or a number beyond what floats hold, or it is nested
-            too deeply; if strict, also if it is nested more deeply than a request may be, a key
-            appears twice in one object, or a text is no Unicode (half a surrogate pair), which
-            parsers read differently.
+            more deeply than a request may be; if strict, also if a key appears twice in one object,
+            or a text is no Unicode (half a surrogate pair), which parsers read differently.
     """
     try:
         value = json.loads(
@@ -36,7 +35,7 @@ def parse_json(data: bytes, *, strict: bool = False) -> Json:
         raise ValueError("it is nested too deeply") from error
     except UnicodeEncodeError as error:
         raise ValueError("it holds half a surrogate pair, which is no Unicode text") from error
-    if strict and is_deep(value):
+    if is_deep(value):
         raise ValueError(f"it is nested too deeply, beyond {limits.REQUEST_LEVELS} levels")
     return value
 

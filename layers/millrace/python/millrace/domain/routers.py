@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from graphlib import CycleError, TopologicalSorter
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, StrictBool
 
 from millrace.domain.action import FilterOperation, MapOperation, ProcessAction
 from millrace.domain.base import Description, Json, Model, Name
@@ -32,9 +32,9 @@ class PageProcessor(Model):
     type: Literal["export", "import"]
     export_id: str | None = Field(default=None, alias="_exportId")
     import_id: str | None = Field(default=None, alias="_importId")
-    proceed_on_failure: bool = False
+    proceed_on_failure: StrictBool = False
     response_mapping: ResponseMapping | None = None
-    setup_in_progress: bool = False
+    setup_in_progress: StrictBool = False
 
     @property
     def action_id(self) -> str | None:

@@ -7,7 +7,8 @@ Source of the target syntax: EventBridge Scheduler user guide, "Schedule types".
 """
 
 import re
-from typing import Annotated
+from dataclasses import dataclass
+from typing import Annotated, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field
@@ -17,6 +18,41 @@ _FIELD = re.compile(r"^(\*|\?|[A-Za-z0-9,\-*/]+)$")
 _DAY_NAMES = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
 _FIVE_FIELDS = 5
 _SIX_FIELDS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A field of a cron expression: its numbers, and the words that may stand for one."""
+
+    name: str
+    low: int
+    high: int
+    words: str = r"(?!)"
+
+    def check(self, field: str) -> None:
+        """Raise ValueError for what EventBridge Scheduler would refuse at the deploy."""
+        for entry in field.split(","):
+            span, slash, step = entry.partition("/")
+            ends = span.split("-")
+            is_whole = span in {"*", "?"} or (len(ends) <= _ENDS and all(map(self._has, ends)))
+            if not is_whole or (slash and not (step.isdecimal() and int(step) > 0)):
+                msg = f"{entry!r} is no {self.name}; it goes from {self.low} to {self.high}"
+                raise ValueError(msg)
+
+    def _has(self, value: str) -> bool:
+        if value.isdecimal():
+            return self.low <= int(value) <= self.high
+        return re.fullmatch(self.words, value) is not None
+
+
+_ENDS: Final = 2
+_PARTS: Final = (
+    _Part("minute", 0, 59),
+    _Part("hour", 0, 23),
+    _Part("day of the month", 1, 31, r"L|LW|([1-9]|[12]\d|3[01])W"),
+    _Part("month", 1, 12, "JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC"),
+    _Part("day of the week", 0, 7, "L|(SUN|MON|TUE|WED|THU|FRI|SAT)L?"),
+)
 
 
 def to_scheduler_expression(text: str) -> str:
@@ -48,7 +84,10 @@ def to_scheduler_expression(text: str) -> str:
     if "?" in {minute, hour, month}:
         msg = "? may stand only for the seconds, the day of the month or the day of the week"
         raise ValueError(msg)
-    day, weekday = _one_day_field(day, _named_weekdays(weekday))
+    weekday = _named_weekdays(weekday)
+    for part, field in zip(_PARTS, (minute, hour, day, month, weekday), strict=True):
+        part.check(field)
+    day, weekday = _one_day_field(day, weekday)
     return f"cron({minute} {hour} {day} {month} {weekday} *)"
 
 

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from millrace.domain.base import Description, Json, Model, Name, StableKey
+from millrace.domain.base import Description, Json, Model, Name, StableKey, Whole
 from millrace.domain.resource import Resource
 
 
@@ -14,7 +14,7 @@ class TemplateInput(Model):
     name: Name
     stable_key: StableKey | None = None
     description: Description | None = None
-    version: int = Field(default=1, ge=1, description="The author's own count of its changes.")
+    version: Whole = Field(default=1, ge=1, description="The author's own count of its changes.")
     document: dict[str, Json] = Field(
         min_length=1, description="Any JSON object; readable, so no place for credentials."
     )

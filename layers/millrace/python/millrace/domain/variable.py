@@ -2,7 +2,7 @@
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, StrictBool
 
 from millrace import limits
 from millrace.domain.base import Description, Json, Model
@@ -29,7 +29,7 @@ class VariableInput(Model):
     value: Json = Field(
         default=None, description="Of the type that `type` names; write-only if `secret`."
     )
-    secret: bool = Field(default=False, description="Keep the value in the secret store.")
+    secret: StrictBool = Field(default=False, description="Keep the value in the secret store.")
 
     @property
     def has_value_of_type(self) -> bool:

@@ -5,8 +5,9 @@ from typing import ClassVar
 from pydantic import Field
 
 from millrace import limits
-from millrace.domain.base import Description, Json, Model, Name, StableKey
-from millrace.domain.resource import Resource
+from millrace.domain.base import Description, Json, Model, Name, StableKey, Whole
+from millrace.domain.flow_parts import ApiKeys
+from millrace.domain.resource import SecretHolder
 from millrace.domain.variable import VariableKey
 
 
@@ -28,7 +29,7 @@ class Replacements(Model):
         max_length=limits.REPLACED_VARIABLES,
         description="Key of a variable to its value; readable, so no place for secrets.",
     )
-    priority: int | None = Field(default=None, ge=1, le=5, description="1 goes first.")
+    priority: Whole | None = Field(default=None, ge=1, le=5, description="1 goes first.")
 
 
 class VirtualEnvironmentInput(Model):
@@ -38,10 +39,11 @@ class VirtualEnvironmentInput(Model):
     stable_key: StableKey | None = None
     description: Description | None = None
     replacements: Replacements = Replacements()
+    api_keys: ApiKeys = Field(default=None, exclude_if=lambda keys: keys is None)
 
 
-class VirtualEnvironment(VirtualEnvironmentInput, Resource):
-    """A stored virtual environment."""
+class VirtualEnvironment(VirtualEnvironmentInput, SecretHolder):
+    """A stored virtual environment; its customer's API keys are in the secret store, never here."""
 
     prefix: ClassVar[str] = "venv"
     orders: ClassVar[tuple[str, ...]] = ("createdAt", "name")

@@ -44,6 +44,10 @@ class WebhookInput(Model):
     hmac_prefix: str = Field(
         default="sha256=", max_length=32, description="By default the algorithm's name and `=`."
     )
+    virtual_environment_id: str | None = Field(
+        default=None,
+        description="In which its runs take place; its API keys are those of the flow's customers.",
+    )
     delivery_id_header: HeaderName | None = Field(
         default=None,
         description="Header that names a delivery; the same name gives the same run.",

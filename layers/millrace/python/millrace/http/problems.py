@@ -24,7 +24,7 @@ from millrace.domain.errors import (
     Violation,
 )
 from millrace.domain.pointers import json_pointer
-from millrace.domain.shape import shape_violation
+from millrace.domain.shape import violation_of
 
 CONTENT_TYPE: Final = "application/problem+json"
 
@@ -113,12 +113,16 @@ def bad_parameters(violations: Sequence[Violation]) -> Problem:
 
 def bad_body(violations: Sequence[Violation]) -> Problem:
     """The problem of a request whose body does not have the shape it should have."""
-    count = "one field is" if len(violations) == 1 else f"{len(violations)} fields are"
-    detail = f"{count} not as they should be; see errors"
+    is_one = len(violations) == 1
+    count = "one field is not as it" if is_one else f"{len(violations)} fields are not as they"
+    detail = f"{count} should be; see errors"
     return problem(HTTPStatus.UNPROCESSABLE_ENTITY, RuleViolationError.code, detail, violations)
 
 
 def _violation(error: dict[str, Any], body: Json) -> Violation:
     place, *path = error["loc"]
-    pointer = json_pointer(path, body) if place == "body" else str(path[-1] if path else place)
-    return shape_violation(error, pointer)
+    if place != "body":
+        return violation_of(error, str(path[-1] if path else place))
+    if not path and error["type"] == "missing":
+        return Violation("missingBody", "", "The request has no body.", "Send it as JSON.")
+    return violation_of(error, json_pointer(path, body))

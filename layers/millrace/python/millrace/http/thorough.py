@@ -14,8 +14,8 @@ from pydantic import ValidationError
 from millrace import compiler
 from millrace.domain.base import Json
 from millrace.domain.errors import Violation
-from millrace.domain.flow import FlowInput
 from millrace.domain.token import Caller
+from millrace.http.sent_back import FlowChange
 from millrace.usecases.apply import ApplyDocument, check_document
 from millrace.usecases.context import Context
 from millrace.usecases.flow_changes import check_flow
@@ -39,7 +39,7 @@ def _rules(context: Context, caller: Caller, path: str, body: Json) -> Iterator[
         elif path == "/v1/flows/import":
             yield from check_import(context, caller, ImportRequest.model_validate(body))
         elif path.startswith("/v1/flows"):
-            yield from check_flow(context, caller.workspace_id, FlowInput.model_validate(body))
+            yield from check_flow(context, caller.workspace_id, FlowChange.model_validate(body))
     except ValidationError:
         yield from _graphs(body)
 

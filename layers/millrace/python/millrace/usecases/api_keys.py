@@ -1,13 +1,27 @@
-"""The API keys of a flow's endpoints: write-only, kept in the secret store."""
+"""The API keys of a flow's endpoints: write-only, kept in the secret store.
+
+Those of the organization belong to the flow. Those of a customer belong to the virtual environment
+in which the customer's runs take place; a webhook names it.
+"""
 
 import hmac
 import json
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from millrace.domain.errors import UnauthenticatedError
-from millrace.domain.flow import Flow, FlowInput
+from pydantic import SecretStr
+
+from millrace.domain.errors import UnauthenticatedError, Violation
+from millrace.domain.flow import Flow, FlowInput, FlowSettings
+from millrace.domain.ports import Ref
+from millrace.domain.resource import SecretHolder
+from millrace.domain.virtual_environment import VirtualEnvironment
+from millrace.domain.webhook import Webhook, WebhookInput
 from millrace.usecases.context import Context
 from millrace.usecases.write_only import changed_secrets, secrets_of
+
+API_KEYS: Final = "api_keys"
+"""The name of an environment's keys in the secret store."""
 
 _NAME: Final = "organization_api_keys"
 
@@ -20,7 +34,7 @@ def changed_keys(context: Context, before: Flow | None, given: FlowInput) -> dic
     }
     if given.organization_api_keys is None:
         return same
-    keys = _texts(given)
+    keys = key_texts(given.organization_api_keys)
     if keys == ([] if before is None else _stored(context, before)):
         return same
     return {
@@ -35,25 +49,74 @@ def new_keys(
     """What to store in the secret store for a flow, and which keys of the store to forget."""
     if before is not None and before.secrets_version == after.secrets_version:
         return {}, []
-    keys = _texts(given)
+    keys = key_texts(given.organization_api_keys)
     return changed_secrets(before, after, {_NAME: json.dumps(keys)} if keys else {})
 
 
-def check_api_key(context: Context, flow: Flow, given: str | None) -> None:
-    """Raise UnauthenticatedError unless the flow's endpoint lets a caller with this key in."""
-    if flow.endpoint_security_type != "organization":
-        return
+def check_api_key(
+    context: Context, flow: Flow, given: str | None, environment: VirtualEnvironment | None = None
+) -> None:
+    """Raise UnauthenticatedError unless the flow's endpoint lets a caller with this key in.
+
+    The environment is that of the webhook. One without keys lets anybody in, if customers may go
+    without, and nobody if they may not.
+    """
+    match flow.endpoint_security_type:
+        case "unsecured":
+            return
+        case "organization":
+            keys = _stored(context, flow)
+        case "customerOptional" | "customerRequired":
+            keys = [] if environment is None else _stored(context, environment, API_KEYS)
+            if not keys and flow.endpoint_security_type == "customerOptional":
+                return
     presented = (given or "").encode("utf-8", "surrogatepass")
     # All are compared, so that the time taken says nothing about which one it was.
-    matches = [hmac.compare_digest(key.encode(), presented) for key in _stored(context, flow)]
+    matches = [hmac.compare_digest(key.encode(), presented) for key in keys]
     if not any(matches):
         raise UnauthenticatedError("no valid API key")
 
 
-def _texts(given: FlowInput) -> list[str]:
-    return [key.get_secret_value() for key in given.organization_api_keys or ()]
+def missing_customer_keys(
+    context: Context,
+    workspace_id: str,
+    settings: FlowSettings,
+    webhooks: Iterable[WebhookInput],
+) -> Iterator[Violation]:
+    """A flow that requires keys of customers has some for each of its webhooks, and has webhooks.
+
+    Otherwise it would be deployed with addresses that let nobody in.
+    """
+    if settings.endpoint_security_type != "customerRequired":
+        return
+    ids = [webhook.virtual_environment_id for webhook in webhooks]
+    refs = {id_: Ref(VirtualEnvironment, id_) for id_ in ids if id_ is not None}
+    found = context.resources.get_many(workspace_id, refs.values())
+    environments = {id_: found.get(ref) for id_, ref in refs.items()}
+    with_keys = {id_ for id_, each in environments.items() if each and each.secrets_version}
+    without = sum(id_ not in with_keys for id_ in ids)
+    if without or not ids:
+        lack = f"{without} of the flow's webhooks have none" if ids else "the flow has no webhook"
+        yield Violation(
+            "customerKeysMissing",
+            "/endpointSecurityType",
+            f"customerRequired asks for the API keys of a webhook's environment, but {lack}.",
+            "Give a virtual environment apiKeys, and each webhook its virtualEnvironmentId.",
+        )
 
 
-def _stored(context: Context, flow: Flow) -> list[str]:
-    keys: list[str] = json.loads(secrets_of(context.secrets, flow).get(_NAME, "[]"))
+def webhooks_of(context: Context, flow: Flow) -> list[Webhook]:
+    """The webhooks of a flow."""
+    refs = [Ref(Webhook, id_, flow.id) for id_ in flow.webhook_ids]
+    found = context.resources.get_many(flow.workspace_id, refs)
+    return [webhook for ref in refs if (webhook := found.get(ref)) is not None]
+
+
+def key_texts(keys: Iterable[SecretStr] | None) -> list[str]:
+    """The keys as they are stored."""
+    return [key.get_secret_value() for key in keys or ()]
+
+
+def _stored(context: Context, holder: SecretHolder, name: str = _NAME) -> list[str]:
+    keys: list[str] = json.loads(secrets_of(context.secrets, holder).get(name, "[]"))
     return keys

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, StrictBool, model_validator
 
 from millrace.domain.action import Action, ActionInput
 from millrace.domain.base import Model
@@ -22,7 +22,7 @@ from millrace.domain.resource import Resource
 from millrace.domain.token import Caller
 from millrace.domain.webhook import WebhookInput
 from millrace.usecases.actions import ACTIONS
-from millrace.usecases.api_keys import new_keys
+from millrace.usecases.api_keys import missing_customer_keys, new_keys, webhooks_of
 from millrace.usecases.audit import audited
 from millrace.usecases.callbacks import CALLBACKS
 from millrace.usecases.checks import (
@@ -54,7 +54,7 @@ class AppliedFlow(FlowInput):
 
     webhooks: tuple[WebhookInput, ...] = ()
     callbacks: tuple[CallbackInput, ...] = ()
-    deploy: bool = Field(default=True, description="Deploy the flow's latest version.")
+    deploy: StrictBool = Field(default=True, description="Deploy the flow's latest version.")
 
 
 class ApplyDocument(Model):
@@ -274,7 +274,12 @@ class _Apply:
             self._references.flow_ids[key] = (
                 self._context.new_id(Flow.prefix) if stored is None else stored.id
             )
-        return tuple(map(self._references.flow, placed))
+        return tuple(
+            self._references.flow(flow).model_copy(
+                update={"webhooks": tuple(map(self._references.webhook, flow.webhooks))}
+            )
+            for flow in placed
+        )
 
     def _placed(self, flow: AppliedFlow) -> AppliedFlow:
         if flow.integration_id is None:
@@ -322,11 +327,20 @@ class _Apply:
             self._lookup(Connection, self._references.connections),
         )
         if flow.deploy and flow.steps:
-            yield from undeployable(flow, flow.steps)
+            yield from undeployable(flow.steps)
+            yield from missing_customer_keys(
+                self._context, self._caller.workspace_id, flow, self._webhooks_to_be(flow, before)
+            )
         for place, webhook in enumerate(flow.webhooks):
             stored = None if before is None else self._stored_address(WEBHOOKS, before, webhook)
             for violation in WEBHOOKS.check(self._context, self._caller, webhook, stored):
                 yield replace(violation, pointer=f"/webhooks/{place}{violation.pointer}")
+
+    def _webhooks_to_be(self, flow: AppliedFlow, before: Flow | None) -> list[WebhookInput]:
+        """Those of the file, and those that the flow has beside them."""
+        keys = {webhook.stable_key for webhook in flow.webhooks}
+        stored = [] if before is None else webhooks_of(self._context, before)
+        return [*flow.webhooks, *(each for each in stored if each.stable_key not in keys)]
 
     def _new_ids(self) -> frozenset[str]:
         """Of connections and actions that the file may be about to create."""

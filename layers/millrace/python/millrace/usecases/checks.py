@@ -5,7 +5,7 @@ from typing import Final
 
 from pydantic.alias_generators import to_camel
 
-from millrace import compiler
+from millrace import compiler, limits
 from millrace.domain.action import (
     Action,
     ActionWork,
@@ -24,6 +24,13 @@ from millrace.domain.flow import Flow, FlowInput, FlowSettings, Step
 from millrace.domain.flow_parts import Concurrency
 from millrace.domain.imports import HttpImport, Results
 from millrace.domain.resource import Resource
+from millrace.domain.run_values import (
+    Target,
+    names_beside_records,
+    names_in_template,
+    speaks_of_record,
+    templates_of,
+)
 from millrace.usecases.context import Context
 from millrace.usecases.definitions import to_definition
 
@@ -101,7 +108,7 @@ def _check_concurrency(
         yield from check_expression(context, concurrency.key_expression, f"{pointer}/keyExpression")
 
 
-def undeployable(settings: FlowSettings, steps: Sequence[Step]) -> Iterator[Violation]:
+def undeployable(steps: Sequence[Step]) -> Iterator[Violation]:
     """What may be stored, but cannot run yet."""
     for number, step in enumerate(steps):
         if step.type == "Flow" and not step.is_skipped:
@@ -111,13 +118,6 @@ def undeployable(settings: FlowSettings, steps: Sequence[Step]) -> Iterator[Viol
                 f"Step {step.id!r} runs another flow, which steps cannot do yet.",
                 "Skip the step, or start the other flow by runNextFlowIds once that is there.",
             )
-    if settings.endpoint_security_type == "customerRequired":
-        yield Violation(
-            "customerKeysMissing",
-            "/endpointSecurityType",
-            "customerRequired needs API keys of the deployment, and there are none.",
-            "Use organization with keys of your own, or customerOptional.",
-        )
 
 
 def check_steps(
@@ -137,6 +137,7 @@ def check_steps(
         yield from _check_action(step, pointer, find_action, named)
         if step.filter is not None:
             yield from check_expression(context, step.filter, f"{pointer}/filter")
+            yield from _check_names(names_beside_records(step.filter) or (), f"{pointer}/filter")
         if step.trace_key is not None:
             yield from check_expression(context, step.trace_key, f"{pointer}/traceKey")
         if step.schedule is not None and (step.depends_on or step.type != "Export"):
@@ -233,6 +234,9 @@ def check_work(
             id_ = work.connection_id
             if id_ is not None and id_ not in named and find_connection(id_) is None:
                 yield unknown_connection(id_, f"{pointer}/connectionId")
+            for name, target in (("http", work.http), ("s3", getattr(work, "s3", None))):
+                if target is not None:
+                    yield from _check_templates(context, target, f"{pointer}/{name}")
             if isinstance(work, ImportAction):
                 for place, expression in _expressions_of(work):
                     yield from check_expression(context, expression, f"{pointer}/{place}")
@@ -241,6 +245,47 @@ def check_work(
                 for place, expression in _expressions(operation):
                     where = f"{pointer}/operations/{number}/{place}"
                     yield from check_expression(context, expression, where)
+            found = (names_beside_records(text) or () for text in expressions_of(work))
+            yield from _check_names(frozenset[str]().union(*found), f"{pointer}/operations")
+
+
+def expressions_of(work: ProcessAction) -> Iterator[str]:
+    """The expressions of a process."""
+    for operation in work.operations:
+        for _, expression in _expressions(operation):
+            yield expression
+
+
+def _check_templates(context: Context, target: Target, pointer: str) -> Iterator[Violation]:
+    """The expressions in the texts of a request can be compiled, and do not name too much."""
+    templates = templates_of(target)
+    knows_record = isinstance(target, HttpImport) and target.batch_size is None
+    for template in templates:
+        fault = context.connectors.check_template(template.kind, template.text)
+        if fault is not None:
+            where = "/".join(map(pointer_token, template.place))
+            message = f"The text cannot be filled in: {fault}"
+            yield Violation("badTemplate", f"{pointer}/{where}", message, "Correct it.")
+        elif not knows_record and speaks_of_record(template.text):
+            where = "/".join(map(pointer_token, template.place))
+            yield Violation(
+                "recordUnknown",
+                f"{pointer}/{where}",
+                "It speaks of the record, which only a request for a single record has.",
+                "Use variables, parameters, startDate, endDate or run; or leave batchSize out.",
+            )
+    names = frozenset[str]().union(*(names_in_template(each.text) for each in templates))
+    yield from _check_names(names, pointer)
+
+
+def _check_names(names: Collection[str], pointer: str) -> Iterator[Violation]:
+    if len(names) > limits.VARIABLES_OF_AN_ACTION:
+        yield Violation(
+            "tooManyVariables",
+            pointer,
+            f"It names {len(names)} variables; the limit is {limits.VARIABLES_OF_AN_ACTION}.",
+            "Put what belongs together into one variable of type json.",
+        )
 
 
 def _expressions_of(work: ImportAction) -> Iterator[tuple[str, str]]:

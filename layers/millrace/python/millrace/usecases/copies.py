@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from pydantic import Field
+from pydantic import Field, StrictBool
 
 from millrace import limits
 from millrace.domain.action import Action, ActionWork
@@ -37,7 +37,7 @@ class CloneRequest(Model):
         description="For each connection that the flow uses, the one that the clone uses instead; "
         "it may be the same.",
     )
-    sandbox: bool = Field(default=False, description="The clone is not for production use.")
+    sandbox: StrictBool = Field(default=False, description="The clone is not for production use.")
 
 
 class DuplicateRequest(Model):

@@ -88,14 +88,15 @@ class Crud[I: Model, R: Resource]:
 
         Gives `before` itself, with no secrets, if nothing changes.
         """
+        keeps_secrets = self.keeps_secrets(before, given)
         given, new = self.take(given)
         update: dict[str, Any] = fields_of(given, self.kind)
         secrets: dict[str, str] = {}
         if isinstance(before, SecretHolder):
             # Secrets that nothing uses any more are forgotten, not kept out of sight.
-            kept = secrets_of(context.secrets, before) if self.keeps_secrets(before, given) else {}
-            wanted = kept | new
-            if wanted != kept or bool(wanted) != (before.secrets_version is not None):
+            old = secrets_of(context.secrets, before)
+            wanted = (old if keeps_secrets else {}) | new
+            if wanted != old:
                 secrets = wanted
                 update["secrets_version"] = context.new_id("sec") if wanted else None
         after = before.model_copy(update=update)

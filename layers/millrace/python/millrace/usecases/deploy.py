@@ -11,6 +11,7 @@ from millrace.domain.flow import Flow, MachineKind, Version
 from millrace.domain.ports import Replace, Schedule
 from millrace.domain.schedule import to_scheduler_expression
 from millrace.domain.token import Caller
+from millrace.usecases.api_keys import missing_customer_keys, webhooks_of
 from millrace.usecases.audit import audited
 from millrace.usecases.checks import check_steps, lookup, undeployable
 from millrace.usecases.context import Context
@@ -59,6 +60,7 @@ def deploy_version(
         update={
             **changed(context, caller, flow),
             "deployed_version_id": version.id,
+            "latest_deployed_version_id": version.id,
             "draft_version_id": None if is_draft else flow.draft_version_id,
         }
     )
@@ -126,7 +128,8 @@ def _check_deployable(context: Context, flow: Flow, version: Version) -> None:
         lookup(context, Action, flow.workspace_id),
         lookup(context, Connection, flow.workspace_id),
     )
-    refuse([*undeployable(flow, version.steps), *found])
+    keys = missing_customer_keys(context, flow.workspace_id, flow, webhooks_of(context, flow))
+    refuse([*undeployable(version.steps), *keys, *found])
 
 
 def _machines(version: Version, arn: str, kind: MachineKind) -> dict[str, Any]:

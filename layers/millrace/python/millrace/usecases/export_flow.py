@@ -172,9 +172,14 @@ def _addresses(
     found = context.resources.get_many(flow.workspace_id, refs)
     hooks, backs = map(found.get, webhooks), map(found.get, callbacks)
     return (
-        _by_name(WebhookInput(**fields_of(each, WebhookInput)) for each in hooks if each),
+        _by_name(_without_environment(each) for each in hooks if each),
         _by_name(CallbackInput(**fields_of(each, CallbackInput)) for each in backs if each),
     )
+
+
+def _without_environment(webhook: Webhook) -> WebhookInput:
+    """Virtual environments belong to the workspace, each with a customer's keys."""
+    return WebhookInput(**fields_of(webhook, WebhookInput) | {"virtual_environment_id": None})
 
 
 def _by_name[A: (WebhookInput, CallbackInput)](addresses: Iterable[A]) -> tuple[A, ...]:

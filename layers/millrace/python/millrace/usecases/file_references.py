@@ -10,6 +10,8 @@ from millrace.domain.integration import Integration
 from millrace.domain.label import Label
 from millrace.domain.notification_group import NotificationGroup
 from millrace.domain.resource import Resource
+from millrace.domain.virtual_environment import VirtualEnvironment
+from millrace.domain.webhook import WebhookInput
 from millrace.usecases.context import Context
 from millrace.usecases.flows import find_flow
 
@@ -43,6 +45,13 @@ class FileReferences:
                 "aliases": tuple(map(self._alias, given.aliases)),
             }
         )
+
+    def webhook(self, given: WebhookInput) -> WebhookInput:
+        """A webhook with the id of its virtual environment."""
+        if given.virtual_environment_id is None:
+            return given
+        id_ = self._stored(VirtualEnvironment, given.virtual_environment_id)
+        return given.model_copy(update={"virtual_environment_id": id_})
 
     def work(self, work: ActionWork) -> ActionWork:
         """What an action does, with the id of its connection."""

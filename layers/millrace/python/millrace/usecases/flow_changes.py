@@ -189,12 +189,14 @@ def set_layout_direction(
     context: Context,
     caller: Caller,
     flow_id: str,
-    direction: LayoutDirection,
+    direction: LayoutDirection | None,
     revision: int | None,
 ) -> Flow:
-    """Draw a flow in another direction."""
+    """Draw a flow in this direction; None: in the other one."""
     before = get_flow(context, caller, flow_id)
     check_revision(before, revision)
+    if direction is None:
+        direction = "vertical" if before.layout_direction == "horizontal" else "horizontal"
     if before.layout_direction == direction:
         return before
     after = before.model_copy(

@@ -52,7 +52,9 @@ class ImportedAddresses:
         """Plan what becomes of them, and tell what they lack."""
         for given, before in zip(self._given.webhooks, self._webhooks, strict=True):
             if before is not None:
-                webhook, secrets = WEBHOOKS.changed(self._context, self._caller, before, given)
+                stays = {"virtual_environment_id": before.virtual_environment_id}
+                sent_with = given.model_copy(update=stays)
+                webhook, secrets = WEBHOOKS.changed(self._context, self._caller, before, sent_with)
             elif self._is_made(given):
                 webhook, secrets = WEBHOOKS.new(self._context, self._caller, given, flow.id)
             else:
@@ -61,6 +63,10 @@ class ImportedAddresses:
             if webhook.hmac_algorithm is not None and webhook.secrets_key is None:
                 message = "Set the secret that its sender signs with; until then it lets nobody in."
                 plan.leave(webhook, "hmacSecretKey", message)
+            is_for_customers = flow.endpoint_security_type == "customerRequired"
+            if is_for_customers and webhook.virtual_environment_id is None:
+                message = "Name the virtual environment that has the customer's API keys."
+                plan.leave(webhook, "virtualEnvironmentId", message)
         for sent, was in zip(self._given.callbacks, self._callbacks, strict=True):
             if was is not None:
                 callback, _ = CALLBACKS.changed(self._context, self._caller, was, sent)

@@ -8,7 +8,7 @@ from millrace.domain.base import Json, Model
 from millrace.domain.errors import NotFoundError, RuleViolationError, Violation
 from millrace.domain.flow_document import ExportedFlow, FlowDocument, Metadata, UsedResources
 from millrace.domain.pointers import json_pointer
-from millrace.domain.shape import shape_violation
+from millrace.domain.shape import violation_of
 from millrace.domain.template import Template, TemplateInput
 from millrace.domain.token import Caller
 from millrace.usecases.context import Context
@@ -97,7 +97,7 @@ def _read(given: dict[str, Json]) -> FlowDocument:
         return FlowDocument.model_validate(given)
     except ValidationError as error:
         faults = error.errors(include_input=False, include_url=False)
-        refuse(shape_violation(each, json_pointer(each["loc"], given)) for each in faults)
+        refuse(violation_of(each, json_pointer(each["loc"], given)) for each in faults)
         raise
 
 

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import jsonpatch
 from pydantic import ValidationError
@@ -15,6 +14,7 @@ from millrace.domain.errors import ConflictError, RuleViolationError, TooLargeEr
 from millrace.domain.json_text import is_deep
 from millrace.domain.patch import PatchOperation, TransferOperation, ValueOperation
 from millrace.domain.pointers import holds, json_pointer
+from millrace.domain.shape import violation_of
 from millrace.usecases.resources import refuse
 
 type Settle = Callable[[Json, str], Json]
@@ -57,7 +57,10 @@ def patched[M: Model](
     try:
         return Patched(kind.model_validate(document), done)
     except ValidationError as error:
-        refuse(_blamed(done, _violation(found, document)) for found in error.errors())
+        refuse(
+            _blamed(done, violation_of(found, json_pointer(found["loc"], document)))
+            for found in error.errors()
+        )
         raise
 
 
@@ -145,11 +148,6 @@ def _check_size(document: Json, number: int) -> None:
         raise TooLargeError(
             f"operation {number} makes the resource larger or deeper than a request may be"
         )
-
-
-def _violation(found: Any, document: Json) -> Violation:  # noqa: ANN401 - pydantic's own
-    message = str(found["msg"]).removeprefix("Value error, ")
-    return Violation("invalidValue", json_pointer(found["loc"], document), message, "Correct it.")
 
 
 def _blamed(operations: Sequence[PatchOperation], violation: Violation) -> Violation:

@@ -81,6 +81,8 @@ def delete_version(
     changes: list[Change] = [Delete(version, parent_id=flow.id)]
     if flow.draft_version_id == version.id:
         update["draft_version_id"] = None
+    if flow.latest_deployed_version_id == version.id:
+        update["latest_deployed_version_id"] = flow.deployed_version_id
     if flow.latest_version_id == version.id:
         latest = others[0]
         changes.append(Put(LatestSteps.of(latest)))

@@ -1,5 +1,6 @@
 """Virtual environments: the connections and data pools that they name exist."""
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Final
 
@@ -12,6 +13,7 @@ from millrace.domain.virtual_environment import (
     VirtualEnvironment,
     VirtualEnvironmentInput,
 )
+from millrace.usecases.api_keys import API_KEYS, key_texts
 from millrace.usecases.checks import lookup, pointer_token, unknown_connection
 from millrace.usecases.context import Context
 from millrace.usecases.crud import Crud
@@ -48,4 +50,19 @@ def _named(field: str, replacements: Mapping[str, str]) -> Iterator[tuple[str, s
         yield from ((replaced, pointer), (replacing, pointer))
 
 
-VIRTUAL_ENVIRONMENTS: Final = Crud(VirtualEnvironment, VirtualEnvironmentInput, check=_check)
+def _take_keys(given: VirtualEnvironmentInput) -> tuple[VirtualEnvironmentInput, dict[str, str]]:
+    keys = key_texts(given.api_keys)
+    return given.model_copy(update={"api_keys": None}), {API_KEYS: json.dumps(keys)} if keys else {}
+
+
+def _keeps_keys(_: object, given: VirtualEnvironmentInput) -> bool:
+    return given.api_keys is None
+
+
+VIRTUAL_ENVIRONMENTS: Final = Crud(
+    VirtualEnvironment,
+    VirtualEnvironmentInput,
+    check=_check,
+    take=_take_keys,
+    keeps_secrets=_keeps_keys,
+)

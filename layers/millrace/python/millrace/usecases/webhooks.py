@@ -18,21 +18,23 @@ from millrace.domain.errors import (
 from millrace.domain.flow import Flow
 from millrace.domain.json_text import parse_json
 from millrace.domain.run import Run, Trigger
+from millrace.domain.token import Caller
+from millrace.domain.virtual_environment import VirtualEnvironment
 from millrace.domain.webhook import Webhook, WebhookInput
 from millrace.usecases.api_keys import check_api_key
+from millrace.usecases.checks import lookup
 from millrace.usecases.context import Context
 from millrace.usecases.crud import Crud, Events
-from millrace.usecases.runs import start_run
+from millrace.usecases.runs import Manner, in_environment, start_run
 from millrace.usecases.write_only import secrets_of
 
 _PRIVATE_HEADERS: Final = frozenset({"authorization", "cookie", "proxy-authorization", "api-key"})
 
 
 def check_webhook(
-    context: object, caller: object, given: WebhookInput, before: Webhook | None
+    context: Context, caller: Caller, given: WebhookInput, before: Webhook | None
 ) -> Iterator[Violation]:
     """What is wrong with a webhook that is well formed; `before` may hold the secret already."""
-    del context, caller
     secret = given.hmac_secret_key
     is_kept = secret is None and before is not None and before.secrets_key is not None
     has_secret = is_kept or (secret is not None and secret.get_secret_value() != "")
@@ -49,6 +51,17 @@ def check_webhook(
             "/hmacAlgorithm",
             "hmacSecretKey is set, but without an algorithm no signature is verified.",
             "Set hmacAlgorithm, such as to sha256, or leave out the secret.",
+        )
+
+    id_ = given.virtual_environment_id
+    is_new = id_ is not None and (before is None or before.virtual_environment_id != id_)
+    find = lookup(context, VirtualEnvironment, caller.workspace_id)
+    if is_new and find(id_ or "") is None:
+        yield Violation(
+            "unknownEnvironment",
+            "/virtualEnvironmentId",
+            f"There is no virtual environment {id_!r}.",
+            "Create it first, or correct the id.",
         )
 
 
@@ -95,7 +108,8 @@ def receive_delivery(context: Context, webhook_id: str, delivery: Delivery) -> A
         TooLargeError: the body is too large.
         UnauthenticatedError: the signature, or the API key that the flow asks for, is missing or
             wrong.
-        ConflictError: the flow is disabled or has no deployed version.
+        ConflictError: the flow is disabled or has no deployed version, or the webhook's virtual
+            environment is gone.
     """
     if len(delivery.body) > limits.WEBHOOK_BYTES:
         raise TooLargeError(
@@ -106,7 +120,10 @@ def receive_delivery(context: Context, webhook_id: str, delivery: Delivery) -> A
         raise NotFoundError("there is no such webhook")
     _verify(context, webhook, delivery)
     flow = context.resources.get(Flow, webhook.workspace_id, webhook.flow_id)
-    check_api_key(context, flow, delivery.headers.get("api-key"))
+    environment = _environment(context, webhook)
+    check_api_key(context, flow, delivery.headers.get("api-key"), environment)
+    if environment is None and webhook.virtual_environment_id is not None:
+        raise ConflictError("the webhook's virtual environment is gone")
     if not flow.is_enabled:
         raise ConflictError("the flow is disabled")
     delivery_id = _delivery_id(webhook, delivery)
@@ -120,8 +137,15 @@ def receive_delivery(context: Context, webhook_id: str, delivery: Delivery) -> A
             f"the body is not what its content type {content_type!r} says",
             [Violation("badBody", "", str(error), "Send valid JSON, or another content type.")],
         ) from error
-    run, is_new = start_run(context, flow, trigger, payload, dedupe_key=dedupe_key)
+    how = Manner() if environment is None else in_environment(environment)
+    run, is_new = start_run(context, flow, trigger, payload, how=how, dedupe_key=dedupe_key)
     return Accepted(run, is_new, webhook)
+
+
+def _environment(context: Context, webhook: Webhook) -> VirtualEnvironment | None:
+    id_ = webhook.virtual_environment_id
+    find = lookup(context, VirtualEnvironment, webhook.workspace_id)
+    return None if id_ is None else find(id_)
 
 
 def _verify(context: Context, webhook: Webhook, delivery: Delivery) -> None:

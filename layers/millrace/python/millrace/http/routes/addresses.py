@@ -17,6 +17,7 @@ from millrace.http.pages import link_header, links_of
 from millrace.http.queries import AddressesQuery, PlainShown, with_fields
 from millrace.http.requests import IfMatch, Page, answer, caller_of, etag_of, revision_of
 from millrace.http.routes.crud import Place
+from millrace.http.sent_back import sent_back
 from millrace.http.shown import chosen_answer, fields_shown, list_answer, partly
 from millrace.usecases.callbacks import CALLBACKS
 from millrace.usecases.context import Context
@@ -94,7 +95,7 @@ def _router[I: Model, R: Resource](
         operation_id=f"replace_{one}",
         responses=answers(HTTPStatus.OK, *WITH_BODY, *WITH_IF_MATCH, ConflictError),
     )
-    @of_types(I=crud.input, R=crud.kind)
+    @of_types(I=sent_back(crud.input, crud.kind), R=crud.kind)
     def replace(
         flow_id: str,
         id_: Annotated[str, Path(alias=place.id_name)],

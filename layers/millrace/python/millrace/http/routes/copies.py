@@ -19,7 +19,7 @@ from millrace.usecases.replace_connection import ConnectionReplacement, replace_
 
 
 class Layout(Model):
-    """In which direction a flow is drawn."""
+    """In which direction a flow is drawn; absent: in the other one."""
 
     layout_direction: LayoutDirection
 
@@ -65,11 +65,12 @@ def copies_router(context: Context) -> APIGatewayHttpRouter:
         tags=["flows"],
         responses=answers(HTTPStatus.OK, *WITH_BODY, *WITH_IF_MATCH),
     )
-    def patch_layout(flow_id: str, given: Layout, if_match: IfMatch = None) -> Response[FlowView]:
+    def patch_layout(
+        flow_id: str, given: Layout | None = None, if_match: IfMatch = None
+    ) -> Response[FlowView]:
         caller = caller_of(router.current_event)
-        flow = set_layout_direction(
-            context, caller, flow_id, given.layout_direction, revision_of(if_match)
-        )
+        direction = None if given is None else given.layout_direction
+        flow = set_layout_direction(context, caller, flow_id, direction, revision_of(if_match))
         return answer(FlowView.of(flow, caller), flow)
 
     return router

@@ -18,6 +18,7 @@ from millrace.http.generic import asking, of_types
 from millrace.http.pages import link_header, links_of
 from millrace.http.queries import PlainQuery, PlainShown, asked_by, with_fields
 from millrace.http.requests import IfMatch, Page, answer, caller_of, etag_of, revision_of
+from millrace.http.sent_back import sent_back
 from millrace.http.shown import chosen_answer, fields_shown, list_answer, partly
 from millrace.usecases.context import Context
 from millrace.usecases.crud import Crud
@@ -103,7 +104,7 @@ def add_routes[I: Model, R: Resource, V: Model](
         tags=[place.name],
         responses=answers(HTTPStatus.OK, *WITH_BODY, *WITH_IF_MATCH, ConflictError),
     )
-    @of_types(I=crud.input, V=view)
+    @of_types(I=sent_back(crud.input, view), V=view)
     def replace(
         id_: Annotated[str, Path(alias=place.id_name)], given: I, if_match: IfMatch = None
     ) -> Response[V]:

@@ -10,6 +10,7 @@ from millrace.domain.flow import FlowInput
 from millrace.domain.patch import Patch
 from millrace.http.documented import WITH_BODY, WITH_IF_MATCH, answers
 from millrace.http.requests import IfMatch, answer, caller_of, revision_of
+from millrace.http.sent_back import FlowChange
 from millrace.http.views import FlowDetail
 from millrace.usecases import deploy, flow_changes, patch
 from millrace.usecases.context import Context
@@ -35,7 +36,7 @@ def flow_changes_router(context: Context) -> APIGatewayHttpRouter:
         responses=answers(HTTPStatus.OK, *WITH_BODY, *WITH_IF_MATCH, ConflictError),
     )
     def replace_flow(
-        flow_id: str, given: FlowInput, if_match: IfMatch = None
+        flow_id: str, given: FlowChange, if_match: IfMatch = None
     ) -> Response[FlowDetail]:
         caller = caller_of(router.current_event)
         flow, steps = flow_changes.replace_flow(

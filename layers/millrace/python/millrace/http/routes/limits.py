@@ -28,6 +28,9 @@ _SHOWN: Final[dict[str, float]] = {
     "targetsPerNotificationGroup": limits.TARGETS_PER_GROUP,
     "replacedConnections": limits.REPLACED_CONNECTIONS,
     "replacedVariables": limits.REPLACED_VARIABLES,
+    "variablesOfAnAction": limits.VARIABLES_OF_AN_ACTION,
+    "runVariables": limits.RUN_VARIABLES,
+    "runInputBytes": limits.RUN_INPUT_BYTES,
     "dataPoolTtlSeconds": limits.DATA_POOL_TTL_SECONDS_MAX,
     "flowRetryAttempts": limits.FLOW_RETRY_ATTEMPTS,
     "flowRetryDelayMinutes": limits.FLOW_RETRY_DELAY_MINUTES,
@@ -59,7 +62,7 @@ _SHOWN: Final[dict[str, float]] = {
 class Limits(Model):
     """The limits that a caller may meet, by name, each with its unit at the end."""
 
-    data: dict[str, float]
+    data: dict[str, int | float]
 
 
 def limits_router(_: Context) -> APIGatewayHttpRouter:

@@ -35,7 +35,8 @@ Companies = Annotated[
     Query(alias="managedCompanies", description="Workspaces; the token's own is the only one."),
 ]
 
-type Figures = dict[MetricKey, float]
+type Figures = dict[MetricKey, int | float]
+"""Counts stay whole numbers in JSON."""
 
 
 class VersionMetrics(Model):

@@ -1,7 +1,7 @@
 """/v1/flows/{flowId}/versions."""
 
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Query
@@ -18,6 +18,7 @@ from millrace.http.documented import WITH_BODY, WITH_IF_MATCH, answers
 from millrace.http.pages import link_header, links_of
 from millrace.http.queries import VersionShown, VersionsQuery
 from millrace.http.requests import IfMatch, Page, answer, caller_of, etag_of, revision_of
+from millrace.http.sent_back import SentBack
 from millrace.http.shown import ShownVersion, chosen_answer, list_answer, show
 from millrace.http.views import VersionView
 from millrace.usecases import deploy, flows, versions
@@ -33,8 +34,10 @@ class NewVersion(Model):
     version_id: str | None = None
 
 
-class VersionChange(Model):
+class VersionChange(SentBack):
     """What may change of a version: a time deploys it, null undeploys it."""
+
+    shown: ClassVar[type[Model]] = VersionView
 
     deployed_at: Moment | None
 

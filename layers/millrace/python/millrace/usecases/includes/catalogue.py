@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from millrace.domain.action import Action
+from millrace.domain.action import Action, ActionWork, ExportAction, ImportAction
 from millrace.domain.callback import Callback
 from millrace.domain.connection import Connection
 from millrace.domain.flow import Flow, Step, Version
@@ -13,7 +13,14 @@ from millrace.domain.ports import Ref
 from millrace.domain.resource import Resource
 from millrace.domain.token import Token
 from millrace.domain.webhook import Webhook
-from millrace.usecases.includes.parts import Deployment, FilterOf, ScheduleOf, SystemOf, User
+from millrace.usecases.includes.parts import (
+    Deployment,
+    EndpointOf,
+    FilterOf,
+    ScheduleOf,
+    SystemOf,
+    User,
+)
 from millrace.usecases.includes.relation import Loading, Node, Relation, RunOf, Scope, Value
 
 type _Load = Callable[[Scope, Node], Loading[Value]]
@@ -124,15 +131,20 @@ def _runs(scope: Scope, node: Node) -> Loading[Value]:
     return None if scope.runs is None else scope.runs(node.of(Version))
 
 
+def _work(step: Step) -> Loading[tuple[str, ActionWork | None]]:
+    """What a step does, and its name; the action may have to be read."""
+    name = step.name or step.id
+    if step.action is not None or step.referrer is None:
+        return name, step.action
+    ref = Ref(Action, step.referrer)
+    loaded = yield (ref,)
+    action = loaded.found.get(ref)
+    return (name, None) if action is None else (action.name, action.work)
+
+
 def _connector(_: Scope, node: Node) -> Loading[Value]:
-    """The connection of the step's action, which may have to be read first."""
-    step = node.of(Step)
-    work = step.action
-    if work is None and step.referrer is not None:
-        action_ref = Ref(Action, step.referrer)
-        loaded = yield (action_ref,)
-        action = loaded.found.get(action_ref)
-        work = None if action is None else action.work
+    """The connection of the step's action."""
+    work = (yield from _work(node.of(Step)))[1]
     connection_id: str | None = getattr(work, "connection_id", None)
     if connection_id is None:
         return None
@@ -150,6 +162,14 @@ def _system(node: Node) -> Value:
         protocol="HTTP" if told is None else told.protocol,
         base_url=connection.base_url,
     )
+
+
+def _endpoints(_: Scope, node: Node) -> Loading[Value]:
+    """That of the system which the step's action calls over HTTP."""
+    name, work = yield from _work(node.of(Step))
+    if not isinstance(work, ExportAction | ImportAction) or (http := work.http) is None:
+        return []
+    return [EndpointOf(name=name, direction=work.type, http_method=http.method, path=http.path)]
 
 
 def _schedules(node: Node) -> list[ScheduleOf]:
@@ -196,7 +216,17 @@ def _deployment_by(scope: Scope, node: Node) -> Loading[Value]:
     return (yield from _user(_deployed_by)(scope, Node(version, node)))
 
 
-_AUTHENTICATION: Final = {"system": Relation(_made(_system))}
+_SCRIPT_VERSION: Final = Relation(_nothing, {"script": Relation(_nothing)})
+
+_SYSTEM: Final = {
+    "endpoints": Relation(
+        _endpoints,
+        {"preScriptVersion": _SCRIPT_VERSION, "postScriptVersion": _SCRIPT_VERSION},
+        many=True,
+    )
+}
+
+_AUTHENTICATION: Final = {"system": Relation(_made(_system), _SYSTEM)}
 
 _CONNECTOR: Final = {
     "authenticationImplementation": Relation(
@@ -209,7 +239,7 @@ _STEP: Final[Mapping[str, Relation]] = {
     "variables": Relation(_nothing, many=True),
     "cache": Relation(_nothing),
     "dataPool": Relation(_nothing),
-    "scriptVersion": Relation(_nothing, {"script": Relation(_nothing)}),
+    "scriptVersion": _SCRIPT_VERSION,
 }
 
 _OF_ANY_VERSION: Final[Mapping[str, Relation]] = {
@@ -230,6 +260,9 @@ VERSION: Final[Mapping[str, Relation]] = {
 FLOW: Final[Mapping[str, Relation]] = {
     "latestVersion": Relation(_version(lambda flow: flow.latest_version_id), _OF_ANY_VERSION),
     "deployedVersion": Relation(_version(lambda flow: flow.deployed_version_id), _OF_ANY_VERSION),
+    "latestDeployedVersion": Relation(
+        _version(lambda flow: flow.latest_deployed_version_id), _OF_ANY_VERSION
+    ),
     "currentVersion": Relation(_version(lambda flow: flow.shown_version_id), _OF_ANY_VERSION),
     "versions": Relation(
         _versions, _OF_ANY_VERSION, many=True, count=lambda node: node.of(Flow).versions_count

@@ -1,5 +1,7 @@
 """What is shown of relations that are not stored as such."""
 
+from typing import Literal
+
 from millrace.domain.base import Model, Moment
 from millrace.domain.schedule import ScheduleExpression, TimeZone
 
@@ -33,6 +35,15 @@ class Deployment(Model):
     flow_version_id: str
     deployed_at: Moment | None
     enabled_at: Moment | None
+
+
+class EndpointOf(Model):
+    """What of a system a step calls."""
+
+    name: str
+    direction: Literal["Export", "Import"]
+    http_method: str
+    path: str
 
 
 class SystemOf(Model):

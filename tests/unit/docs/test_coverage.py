@@ -1,0 +1,44 @@
+"""docs/coverage.md stays true: its tests exist, and it names all that flows and lists have."""
+
+import ast
+import re
+from functools import cache
+from pathlib import Path
+
+from pydantic.alias_generators import to_camel
+
+from millrace.domain.flow import FlowInput, Step
+from millrace.http.queries import FlowsQuery
+
+ROOT = Path(__file__).parents[3]
+PAGE = (ROOT / "docs/coverage.md").read_text()
+
+
+@cache
+def functions(path: Path) -> set[str]:
+    """The tests of a file."""
+    tree = ast.parse(path.read_text())
+    return {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+
+
+def test_every_test_that_is_named_exists() -> None:
+    """A test that was renamed or removed shows nothing any more."""
+    named = re.findall(r"`([\w/]+\.py)::(\w+)`", PAGE)
+    assert len(named) > 80
+    missing = {(file, test) for file, test in named if test not in functions(ROOT / "tests" / file)}
+    assert not missing
+
+
+def test_every_row_names_a_test() -> None:
+    """Or says that it is shown as all fields are."""
+    tables = PAGE.partition("## Not there")[0]
+    rows = [row for row in tables.splitlines() if re.match(r"\| (?!of|line)[^-]", row)]
+    assert [row for row in rows if "::test_" not in row and "| as all |" not in row] == []
+
+
+def test_every_field_and_filter_is_named() -> None:
+    """What is new has a row, or a reason why none of the four has it."""
+    fields = {*FlowInput.model_fields, *Step.model_fields} - {"steps"}
+    names = {*map(to_camel, fields), *FlowsQuery.names()}
+    missing = {name for name in names if f"`{name}`" not in PAGE}
+    assert not missing
