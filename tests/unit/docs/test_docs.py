@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import get_args
+from typing import Any, Final, get_args
 
 import pytest
 import yaml
@@ -11,10 +11,14 @@ from pydantic import BaseModel
 from millrace import limits
 from millrace.domain.action import ActionWork, HttpExport, Operation
 from millrace.domain.authentication import Auth
+from millrace.domain.aws_imports import DynamoDbImport, S3Import, SqsImport
 from millrace.domain.connection import ConnectionInput, RateLimit
 from millrace.domain.flow import Step
+from millrace.domain.flow_parts import ResponseMapping
 from millrace.domain.formats import CsvFormat, XmlFormat
+from millrace.domain.imports import HttpImport, Results, Upsert
 from millrace.domain.pagination import Pagination
+from millrace.domain.response_mapping import merged
 from millrace.http import problems
 from millrace.http.openapi import document
 from millrace.http.queries import FlowsQuery
@@ -101,6 +105,7 @@ def test_the_limits_in_the_api_page_are_those_in_the_code() -> None:
         f"| `ttlSeconds` of a data pool | {longest:,}; {usual:,} if absent |",
         f"| outbound request | {seconds:.0f} s; answer {answer} MB |",
         f"| answer of `ndjson`, `csv` or `xml` | {long_answers} |",
+        f"| message to SQS | {limits.MESSAGE_BYTES:,} bytes; ",
         f"| columns of CSV, `arrays` of XML | {limits.COLUMNS:,} |",
         f"| elements within elements of XML | {limits.NESTED_ELEMENTS} |",
         f"| `maxPages` of an export | {limits.EXPORT_PAGES:,} |",
@@ -139,7 +144,8 @@ def test_every_field_of_a_file_is_described() -> None:
     names |= {get_args(kind.model_fields["type"].annotation)[0] for kind in kinds}
     auths = get_args(get_args(Auth.__value__)[0])
     paginations = get_args(get_args(Pagination.__value__)[0])
-    exports = (HttpExport, CsvFormat, XmlFormat, *paginations)
+    imports = (HttpImport, Results, Upsert, S3Import, DynamoDbImport, SqsImport)
+    exports = (HttpExport, CsvFormat, XmlFormat, *paginations, *imports)
     for model in (ConnectionInput, RateLimit, *auths, *exports):
         names |= wire_names(model)
     names |= {get_args(kind.model_fields["type"].annotation)[0] for kind in paginations}
@@ -170,11 +176,43 @@ def test_the_flow_in_the_readme_is_a_valid_file() -> None:
     assert [flow.stable_key for flow in given.flows] == ["late-orders"]
 
 
-def test_the_exports_in_the_flows_page_are_valid() -> None:
-    """A reader who copies an export from docs/flows.md can use it."""
-    blocks = re.findall(r"```yaml\n(.*?)```", page("docs/flows.md"), re.DOTALL)
-    found = [HttpExport.model_validate(yaml.safe_load(text)) for text in blocks]
-    assert [export.format for export in found] == ["json", "csv", "xml", "json"]
+def examples() -> list[tuple[str, Any]]:
+    """What docs/flows.md shows of actions and steps; a comment names the kind but of exports."""
+    blocks = re.findall(r"```yaml\n(?:# (\w+)[^\n]*\n)?(.*?)```", page("docs/flows.md"), re.DOTALL)
+    return [(kind or "export", yaml.safe_load(text)) for kind, text in blocks]
+
+
+EXAMPLES: Final[dict[str, type[BaseModel]]] = {
+    "export": HttpExport,
+    "import": HttpImport,
+    "s3": S3Import,
+    "dynamodb": DynamoDbImport,
+    "sqs": SqsImport,
+    "responseMapping": ResponseMapping,
+}
+
+
+def test_the_examples_in_the_flows_page_are_valid() -> None:
+    """A reader who copies an export, an import or a mapping from docs/flows.md can use it."""
+    found = [EXAMPLES[kind].model_validate(given) for kind, given in examples()]
+    assert {type(each) for each in found} == set(EXAMPLES.values())
+    exports = [each.format for each in found if isinstance(each, HttpExport)]
+    assert exports == ["json", "csv", "xml", "json"]
+
+
+def test_the_example_of_a_mapping_does_what_it_says() -> None:
+    """Its fields and its list are made of an answer."""
+    (given,) = (given for kind, given in examples() if kind == "responseMapping")
+    parcels = [{"id": 1, "carrier": {"name": "A"}}, {"id": 2}]
+    answer = {"_json": {"order": {"number": "N1", "parcels": parcels}}, "statusCode": 201}
+    assert merged({"id": 7}, ResponseMapping.model_validate(given), answer) == {
+        "id": 7,
+        "shop": {
+            "number": "N1",
+            "status": 201,
+            "parcels": [{"id": 1, "carrier": "A", "order": "N1"}, {"id": 2, "order": "N1"}],
+        },
+    }
 
 
 def test_every_verb_of_the_makefile_is_explained() -> None:
