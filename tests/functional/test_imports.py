@@ -161,3 +161,38 @@ def test_a_batch_is_taken_in_part_after_a_lost_answer(alice: Client, carry: Carr
     assert json.loads(body) == {"records": RECORDS[:3]}
     (entry,) = alice("GET", f"/v1/flows/{flow_id}/errors").body["data"]
     assert (entry["code"], entry["message"]) == ("noStock", "sold out")
+
+
+def test_a_lookup_asks_for_each_record_and_hands_on_what_it_finds(
+    alice: Client, stack: Stack
+) -> None:
+    """Over a real socket; what is not there is the failure of its record alone."""
+    mapping = {"fields": [{"extract": "data[0].price", "generate": "price"}]}
+    http = {"path": "/articles", "query": {"sku": "{{ record.sku }}"}, "recordsPath": "/items"}
+    step = {
+        "id": "price",
+        "type": "Export",
+        "responseMapping": mapping,
+        "action": {"type": "Export", "connectionId": "shop", "http": http},
+    }
+    found = answer(200, b'{"items": [{"price": 5}, {"price": 6}]}')
+    large = [{"sku": 2**60 + 1}, {"sku": "a b"}, {"sku": "c"}]
+    with serving(found, answer(404), answer(200, b'{"items": []}')) as shop:
+        connection = {"name": "Shop", "stableKey": "shop", "baseUrl": shop.url}
+        flow = {"name": "Prices", "stableKey": "prices", "steps": [step]}
+        document = {"connections": [connection], "flows": [flow]}
+        flow_id = alice("POST", "/v1/apply", document).body["flows"][0]["id"]
+        run_id = alice("POST", f"/v1/flows/{flow_id}/run", {"payload": large}).body["runId"]
+        run = alice("GET", f"/v1/runs/{run_id}").body
+        task = {"workspaceId": run["workspaceId"], "runId": run_id, "attempt": 1}
+        stack.functions["run_step"]({"stepId": "price", **task}, LambdaContext())
+    (told,) = alice("GET", f"/v1/runs/{run_id}").body["steps"]
+    assert counts(told) == (3, 2, 1)
+    lines = [request.partition(b" HTTP")[0].decode() for request in shop.requests]
+    assert lines == [
+        f"GET /articles?sku={2**60 + 1}",
+        "GET /articles?sku=a+b",
+        "GET /articles?sku=c",
+    ]
+    (entry,) = alice("GET", f"/v1/flows/{flow_id}/errors").body["data"]
+    assert (entry["code"], entry["classification"]) == ("http404", "missing")

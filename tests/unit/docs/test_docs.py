@@ -105,6 +105,7 @@ def test_the_limits_in_the_api_page_are_those_in_the_code() -> None:
         f"| `ttlSeconds` of a data pool | {longest:,}; {usual:,} if absent |",
         f"| outbound request | {seconds:.0f} s; answer {answer} MB |",
         f"| answer of `ndjson`, `csv` or `xml` | {long_answers} |",
+        f"| records that a lookup finds for one | {limits.PAGE_RECORDS:,} |",
         f"| message to SQS | {limits.MESSAGE_BYTES:,} bytes; ",
         f"| columns of CSV, `arrays` of XML | {limits.COLUMNS:,} |",
         f"| elements within elements of XML | {limits.NESTED_ELEMENTS} |",
@@ -184,6 +185,7 @@ def examples() -> list[tuple[str, Any]]:
 
 EXAMPLES: Final[dict[str, type[BaseModel]]] = {
     "export": HttpExport,
+    "lookup": HttpExport,
     "import": HttpImport,
     "s3": S3Import,
     "dynamodb": DynamoDbImport,
@@ -197,7 +199,7 @@ def test_the_examples_in_the_flows_page_are_valid() -> None:
     found = [EXAMPLES[kind].model_validate(given) for kind, given in examples()]
     assert {type(each) for each in found} == set(EXAMPLES.values())
     exports = [each.format for each in found if isinstance(each, HttpExport)]
-    assert exports == ["json", "csv", "xml", "json"]
+    assert exports == ["json", "json", "csv", "xml", "json"]
 
 
 def test_the_example_of_a_mapping_does_what_it_says() -> None:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote
@@ -54,7 +54,7 @@ def rendered[H: (HttpExport, HttpImport)](http: H, values: RunValues) -> Rendere
     Raises StepFailed, with the place in the message, for an expression that fails or has no value,
     and for a value that cannot stand there.
     """
-    filler = _Filler(values, {})
+    filler = _Filler(values)
     return Rendered(_filled(http, filler), tuple(filler.private))
 
 
@@ -69,13 +69,13 @@ def import_requests(
     if http.batch_size is not None or not speak_of_record(http):
         filled = rendered(http, values)
         return filled.http, None, filled.private
-    filler = _Filler(values, {})
+    filler = _Filler(values)
     for template in templates_of(http):
         filler.collect(template)
 
     def fill(record: Record) -> HttpImport:
         try:
-            return _filled(http, _Filler(values, {"record": record}))
+            return _filled(http, _Filler(values.beside(record=record)))
         except StepFailed as error:
             raise RecordError(error.code, error.message) from error
 
@@ -88,7 +88,7 @@ def object_key(work: S3Import, values: RunValues, part: str) -> str:
         name = min(values.secret_names)
         raise StepFailed("secretInKey", f"variable {name!r} is secret; a key shows it to all")
     (template,) = templates_of(work)
-    return _Filler(values, {"part": part}).text(template)
+    return _Filler(values.beside(part=part)).text(template)
 
 
 def _filled[H: (HttpExport, HttpImport)](http: H, filler: "_Filler") -> H:
@@ -106,11 +106,10 @@ def _filled[H: (HttpExport, HttpImport)](http: H, filler: "_Filler") -> H:
 
 
 class _Filler:
-    """Puts the values of a run, and others, into templates; collects the private texts in them."""
+    """Puts values into templates, and collects the private texts among them."""
 
-    def __init__(self, values: RunValues, others: Record) -> None:
+    def __init__(self, values: RunValues) -> None:
         self._values = values
-        self._others = others
         self.private = [
             text for name in sorted(values.secret_names) for text in _texts(values.variables[name])
         ]
@@ -166,7 +165,7 @@ class _Filler:
             message = "it failed on a secret variable" if is_private else error.message
             raise _failed(error.code, template, f"{_told(slot)}: {message}") from error
         if value is None:
-            message = f"{_told(slot)} has no value {_where(self._others)}"
+            message = f"{_told(slot)} has no value {_where(self._values)}"
             raise _failed("templateUndefined", template, message)
         if is_private:
             self.private += _texts(value)
@@ -175,12 +174,12 @@ class _Filler:
     def _evaluated(self, slot: Slot) -> Json:
         if _PLAIN.fullmatch(slot.expression.text):
             # A member of an object needs no engine, which could not tell a large integer.
-            value: Json = self._others
+            value: Json = self._values.fixed
             for name in slot.expression.text.split("."):
-                value = value.get(name) if isinstance(value, dict) else _NOT_PLAIN
+                value = value.get(name) if isinstance(value, Mapping) else _NOT_PLAIN
             if not isinstance(value, dict | list) and value is not _NOT_PLAIN:
                 return value
-        return slot.expression.evaluate({**self._values.named(slot.names), **self._others})
+        return slot.expression.evaluate(self._values.named(slot.names))
 
 
 def _parts(template: TemplateText) -> tuple[str | Slot, ...]:
@@ -190,8 +189,8 @@ def _parts(template: TemplateText) -> tuple[str | Slot, ...]:
         raise _failed("badTemplate", template, str(error)) from error
 
 
-def _where(others: Record) -> str:
-    return "for this record" if "record" in others else "in this run"
+def _where(values: RunValues) -> str:
+    return "for this record" if "record" in values.fixed else "in this run"
 
 
 def _told(slot: Slot) -> str:

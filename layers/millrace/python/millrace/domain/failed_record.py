@@ -47,9 +47,15 @@ _BY_CODE: Final = {
     "nestedTooDeep": Classification.TOO_LARGE,
     "notANumber": Classification.VALUE,
     "notAnObject": Classification.PARSE,
+    "groupMissing": Classification.MISSING,
+    "keyMissing": Classification.MISSING,
     "notJson": Classification.PARSE,
     "numberNotExact": Classification.VALUE,
+    "resultMissing": Classification.INTERMITTENT,
+    "resultsMissing": Classification.INTERMITTENT,
+    "templateUndefined": Classification.MISSING,
     "textNotUnicode": Classification.PARSE,
+    "ValidationException": Classification.VALUE,
 }
 
 

@@ -6,7 +6,7 @@ records, whose document is the record, they are variables of JSONata: `$variable
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import lru_cache
 from typing import Final
@@ -34,6 +34,10 @@ class RunValues:
     variables: Mapping[str, Json] = field(default_factory=dict, repr=False)
     secret_names: frozenset[str] = frozenset()
     """Those of the variables that nobody may be told."""
+
+    def beside(self, **others: Json) -> "RunValues":
+        """These, and others such as the `record` that a request is made for."""
+        return replace(self, fixed={**self.fixed, **others})
 
     def named(self, names: Iterable[str]) -> dict[str, Json]:
         """All that an expression sees which names these variables; it sees no others."""
@@ -89,8 +93,8 @@ def templates_of(target: Target) -> list[TemplateText]:
     return _templates_of_request(target)
 
 
-def speak_of_record(target: HttpImport) -> bool:
-    """Whether any request of an import depends on the record that it sends."""
+def speak_of_record(target: HttpExport | HttpImport) -> bool:
+    """Whether any request depends on the record that it is made for."""
     return any(speaks_of_record(template.text) for template in templates_of(target))
 
 

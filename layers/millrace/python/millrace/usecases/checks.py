@@ -259,7 +259,7 @@ def expressions_of(work: ProcessAction) -> Iterator[str]:
 def _check_templates(context: Context, target: Target, pointer: str) -> Iterator[Violation]:
     """The expressions in the texts of a request can be compiled, and do not name too much."""
     templates = templates_of(target)
-    knows_record = isinstance(target, HttpImport) and target.batch_size is None
+    knows_record = getattr(target, "batch_size", None) is None
     for template in templates:
         fault = context.connectors.check_template(template.kind, template.text)
         if fault is not None:

@@ -26,14 +26,16 @@ from millrace.domain.errors import (
 )
 from millrace.domain.failed_record import ErrorSource
 from millrace.domain.flow import Step, Version
-from millrace.domain.ports import Importer
-from millrace.domain.records import Origin, RecordFailure, Written, idempotency_key
+from millrace.domain.flow_parts import ResponseMapping
+from millrace.domain.ports import Exporter, Importer
+from millrace.domain.records import Origin, RecordError, RecordFailure, Written, idempotency_key
 from millrace.domain.response_mapping import merged
 from millrace.domain.run import Run, RunError, RunKey, StepRecord, StepStatus
 from millrace.domain.run_states import check_attempt
-from millrace.domain.run_values import templates_of
+from millrace.domain.run_values import speak_of_record, templates_of
 from millrace.usecases.checks import expressions_of, lookup, work_of
 from millrace.usecases.context import Context
+from millrace.usecases.lookups import look_up
 from millrace.usecases.run_values import values_beside_records, values_of_templates
 from millrace.usecases.runs import run_version
 from millrace.usecases.step_errors import Failed
@@ -211,6 +213,9 @@ def _work(job: _Job) -> ActionWork:
 
 
 def _export(job: _Job, work: ExportAction) -> None:
+    if speak_of_record(work.http):
+        _look_up(job, work)
+        return
     if job.run.replay is not None and job.run.replay.step_id == job.step.id:
         _hand_on(job)
         return
@@ -227,6 +232,42 @@ def _export(job: _Job, work: ExportAction) -> None:
             records=page.records,
             failed=job.failed_from(job.progress.taken, page.failures, "export"),
         )
+
+
+def _look_up(job: _Job, work: ExportAction) -> None:
+    """One export for each record, which goes on with what was found."""
+    connection, secrets = job.connection(work.connection_id)
+    values = values_of_templates(job.context, job.run, templates_of(work.http))
+
+    def exporter_of(record: Record) -> Exporter:
+        connectors = job.context.connectors
+        return connectors.exporter(work, connection, secrets, values.beside(record=record))
+
+    mapping = job.step.response_mapping or ResponseMapping()
+    for page in job.pages(job.progress.checkpoint or 0):
+        for item in page:
+            records: list[Record] = []
+            failed: list[Failed] = job.unjudged([item])
+            if item.verdict is Verdict.PASS or (failed and job.step.proceed_on_failure):
+                records.append(item.record)
+            elif item.verdict is Verdict.TAKE:
+                try:
+                    answer = {"data": look_up(exporter_of, item.record), "errors": []}
+                    records.append(merged(item.record, mapping, answer))
+                except RecordError as error:
+                    failure = RecordFailure.of(0, error)
+                    failed.append(Failed.of(job.run, item, failure, "export"))
+                    if job.step.proceed_on_failure:
+                        told = {"code": error.code, "message": error.message}
+                        records.append(merged(item.record, mapping, {"errors": [told]}))
+            job.progress.advance(
+                item.position + 1,
+                taken=1,
+                records=records,
+                ignored=int(item.verdict is Verdict.DROP),
+                failed=failed,
+                succeeded=[] if failed else [item],
+            )
 
 
 def _hand_on(job: _Job) -> None:

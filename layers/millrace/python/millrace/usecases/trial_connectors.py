@@ -1,6 +1,7 @@
 """Connectors for one step of a test: the first page of an export, and no request of an import."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -8,7 +9,7 @@ from millrace import limits
 from millrace.domain.action import ExportAction, ImportAction, ProcessAction
 from millrace.domain.base import Clock, Json, Record
 from millrace.domain.connection import Connection, PingMethod
-from millrace.domain.errors import StepThrottled
+from millrace.domain.errors import StepFailed, StepThrottled
 from millrace.domain.flow import Step
 from millrace.domain.ports import Connectors, Exporter, Importer, Pong, Process, Unsent
 from millrace.domain.records import Batch, ExportPage, Origin, RecordError, RecordFailure, Written
@@ -93,10 +94,12 @@ class Rehearsal:
         """See Connectors."""
         self.deadline.check()
         self.hidden.update(secrets.values())
-        sampler = self.connectors.sampler(
-            work, connection, secrets, values, self.deadline.seconds, self.hidden.update
-        )
-        return _FirstPage(sampler, self)
+        record: Record | None = values.fixed.get("record")
+        with self.noting(record):
+            sampler = self.connectors.sampler(
+                work, connection, secrets, values, self.deadline.seconds, self.hidden.update
+            )
+        return _FirstPage(sampler, self, record)
 
     def importer(
         self,
@@ -160,6 +163,16 @@ class Rehearsal:
         """See Connectors."""
         return self.connectors.ping(connection, secrets, method, path)
 
+    @contextmanager
+    def noting(self, record: Record | None) -> Iterator[None]:
+        """Note what fails for the record of a lookup."""
+        try:
+            yield
+        except StepFailed as error:
+            if record is not None:
+                self.trouble(error.code, error.message, record)
+            raise
+
     def trouble(self, code: str, message: str, record: Record | None) -> None:
         """Note a record that failed."""
         self.troubles_count += 1
@@ -179,15 +192,18 @@ class _FirstPage:
 
     exporter: Exporter
     rehearsal: Rehearsal
+    record: Record | None
 
     def pages(self, cursor: Json) -> Iterator[ExportPage]:
-        for page in self.exporter.pages(cursor):
+        pages = self.exporter.pages(cursor)
+        with self.rehearsal.noting(self.record):
+            page = next(pages, None)
+        if page is not None:
             records = page.records[: limits.PAGE_RECORDS]
             is_cut = len(records) < len(page.records)
             self.rehearsal.has_more = is_cut or page.next_cursor is not None
             self.rehearsal.failed(page.failures)
             yield ExportPage(records, page.failures, None)
-            return
 
 
 @dataclass(frozen=True, slots=True)
