@@ -7,7 +7,9 @@ from tests.support.world import World
 
 from millrace.domain.base import Json, Record
 from millrace.domain.flow_parts import ResponseMapping
+from millrace.domain.records import Answer, RecordFailure, Written
 from millrace.domain.run import StepRecord
+from millrace.usecases.import_answers import answered
 from millrace.usecases.pages import read_records
 
 MAPPING = ResponseMapping.model_validate(
@@ -61,6 +63,19 @@ def test_a_record_that_proceeds_on_failure_tells_why_it_failed() -> None:
         "shop": {"number": "N-2", "id": 2},
         "why": "http422",
         "ignored": False,
+    }
+
+
+def test_a_record_that_could_not_be_sent_tells_so() -> None:
+    """There is no answer to it, and yet a reason; one that was ignored says that."""
+    told = Written(
+        [RecordFailure(0, "notJson", "it holds NaN")],
+        frozenset({1}),
+        {1: Answer(409, lambda: {"number": 7}, "o-7")},
+    )
+    assert answered(MAPPING, [{"n": 1}, {"n": 2}, {"n": 3}], told) == {
+        0: {"n": 1, "why": "notJson", "ignored": False},
+        1: {"n": 2, "shop": {"number": 7, "id": "o-7"}, "ignored": True},
     }
 
 

@@ -8,7 +8,7 @@ so a receiver that honours it sees no request twice even when a try dies between
 remembering.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import groupby
@@ -35,6 +35,7 @@ from millrace.domain.run_states import check_attempt
 from millrace.domain.run_values import speak_of_record, templates_of
 from millrace.usecases.checks import expressions_of, lookup, work_of
 from millrace.usecases.context import Context
+from millrace.usecases.import_answers import answered, errors
 from millrace.usecases.lookups import look_up
 from millrace.usecases.run_values import values_beside_records, values_of_templates
 from millrace.usecases.runs import run_version
@@ -252,14 +253,15 @@ def _look_up(job: _Job, work: ExportAction) -> None:
                 records.append(item.record)
             elif item.verdict is Verdict.TAKE:
                 try:
-                    answer = {"data": look_up(exporter_of, item.record), "errors": []}
+                    found = look_up(exporter_of, item.record)
+                    answer: Record = {"data": found, "errors": []}
                     records.append(merged(item.record, mapping, answer))
                 except RecordError as error:
                     failure = RecordFailure.of(0, error)
                     failed.append(Failed.of(job.run, item, failure, "export"))
                     if job.step.proceed_on_failure:
-                        told = {"code": error.code, "message": error.message}
-                        records.append(merged(item.record, mapping, {"errors": [told]}))
+                        answer = {"errors": errors(failure)}
+                        records.append(merged(item.record, mapping, answer))
             job.progress.advance(
                 item.position + 1,
                 taken=1,
@@ -370,12 +372,14 @@ def _requests(page: Iterable[Item], size: int) -> Iterator[list[Item]]:
 def _write(job: _Job, importer: Importer, items: list[Item]) -> None:
     """Send one request and remember it; items the filter held back are counted along."""
     taken = [item for item in items if item.verdict is Verdict.TAKE]
+    given = [item.record for item in taken]
     told = Written()
     if taken:
         origins = [item.origin_in(job.run) for item in taken]
-        told = importer.write([item.record for item in taken], origins)
+        told = importer.write(given, origins)
     failed, written = job.sorted_out(taken, told.failures, "import")
-    answered = _answered(job.step, taken, told)
+    told_of = answered(job.step.response_mapping, given, told)
+    merged_ones = {taken[index].position: record for index, record in told_of.items()}
     dropped = [item for item in items if item.verdict is Verdict.DROP]
     failed += job.unjudged(items)
     held_back = {item.position for item in dropped}
@@ -385,7 +389,7 @@ def _write(job: _Job, importer: Importer, items: list[Item]) -> None:
         items[-1].position + 1,
         taken=len(items),
         records=[
-            answered.get(item.position, item.record)
+            merged_ones.get(item.position, item.record)
             for item in items
             if item.position not in held_back
         ],
@@ -394,29 +398,3 @@ def _write(job: _Job, importer: Importer, items: list[Item]) -> None:
         succeeded=[*written, *dropped],
         durable=importer.batch_size > 1,
     )
-
-
-def _answered(step: Step, taken: Sequence[Item], told: Written) -> dict[int, Record]:
-    """Records with what was answered to them, by their position."""
-    mapping = step.response_mapping
-    if mapping is None:
-        return {}
-    failures = {failure.index: failure for failure in told.failures}
-    return {
-        taken[index].position: merged(
-            taken[index].record,
-            mapping,
-            {
-                "_json": answer.read(),
-                "id": answer.id,
-                "statusCode": answer.status,
-                "errors": [
-                    {"code": failure.code, "message": failure.message}
-                    for failure in (failures.get(index),)
-                    if failure is not None
-                ],
-                "ignored": index in told.ignored,
-            },
-        )
-        for index, answer in told.answers.items()
-    }
