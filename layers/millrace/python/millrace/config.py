@@ -19,6 +19,7 @@ class Config:
     lifecycle_arn: str
     schedule_group: str
     schedule_role_arn: str
+    schedule_dead_letters_arn: str
     trigger_arn: str
     endpoint_url: str
     """Empty on AWS; `sam local` sets the local stack's, since it passes declared variables only."""

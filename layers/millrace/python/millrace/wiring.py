@@ -10,7 +10,7 @@ from botocore.config import Config as ClientConfig
 from millrace.config import Config
 from millrace.connectors.registry import HttpConnectors
 from millrace.domain.ports import Scratch
-from millrace.orchestration.scheduler import EventBridgeSchedules
+from millrace.orchestration.scheduler import EventBridgeSchedules, ScheduleTarget
 from millrace.orchestration.step_functions import StepFunctions
 from millrace.storage.dynamodb_failed_records import DynamoFailedRecords
 from millrace.storage.dynamodb_resources import DynamoResources
@@ -71,7 +71,11 @@ def aws_context(config: Config) -> Context:
         connectors=HttpConnectors(),
         machines=StepFunctions(step_functions, config.machine_role_arn, config.machine_arn_prefix),
         schedules=EventBridgeSchedules(
-            scheduler, config.schedule_group, config.trigger_arn, config.schedule_role_arn
+            scheduler,
+            config.schedule_group,
+            target=ScheduleTarget(
+                config.trigger_arn, config.schedule_role_arn, config.schedule_dead_letters_arn
+            ),
         ),
         targets=Targets(config.run_step_arn, config.lifecycle_arn),
         clock=now,
