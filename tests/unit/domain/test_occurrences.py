@@ -174,9 +174,7 @@ def numbers(low: int, high: int) -> st.SearchStrategy[str]:
         span.map(lambda ends: f"{ends[0]}-{ends[1]}"),
         st.integers(1, 30).map(lambda step: f"*/{step}"),
         st.tuples(one, st.integers(1, 9)).map(lambda pair: f"{pair[0]}/{pair[1]}"),
-        st.tuples(span, st.integers(1, 9)).map(
-            lambda pair: f"{pair[0][0]}-{pair[0][1]}/{pair[1]}"
-        ),
+        st.tuples(span, st.integers(1, 9)).map(lambda pair: f"{pair[0][0]}-{pair[0][1]}/{pair[1]}"),
     )
 
 

@@ -19,7 +19,20 @@ _UNITS: Final = {
     "hour": timedelta(hours=1),
     "day": timedelta(days=1),
 }
-_MONTHS: Final = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
+_MONTHS: Final = (
+    "JAN",
+    "FEB",
+    "MAR",
+    "APR",
+    "MAY",
+    "JUN",
+    "JUL",
+    "AUG",
+    "SEP",
+    "OCT",
+    "NOV",
+    "DEC",
+)
 _WEEKDAYS: Final = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
 _WEEK: Final = 7
 _BARREN_DAYS: Final = 9 * 366
@@ -51,11 +64,12 @@ class Timetable:
         planned = dropwhile(lambda instant: instant < begin, self._planned(begin))
         return takewhile(self.holds, planned)
 
-    def skipped(self, begin: datetime, end: datetime) -> Iterator[datetime]:
+    def skipped(self, begin: datetime, end: datetime | None) -> Iterator[datetime]:
         """The local times that the zone leaves out, from one instant to before another."""
+        ends = [each for each in (end, self.end) if each is not None]
         for local in self._local_times(begin):
             meant = local.replace(tzinfo=self.zone).astimezone(UTC)
-            if meant >= end:
+            if any(meant >= each for each in ends):
                 return
             if begin <= meant and self.holds(meant) and _instant(local, self.zone) is None:
                 yield local
@@ -112,10 +126,8 @@ def _numbers(field: str, all_: range, words: tuple[str, ...] = ()) -> frozenset[
         span, slash, step = entry.partition("/")
         first, _, last = span.partition("-")
         begin = all_[0] if span == "*" else number(first)
-        if last:
-            end = number(last)
-        else:
-            end = all_[-1] if span == "*" or slash else begin
+        whole = span == "*" or (slash and not last)
+        end = all_[-1] if whole else number(last or first)
         found.update(range(begin, end + 1, int(step) if slash else 1))
     return frozenset(found)
 

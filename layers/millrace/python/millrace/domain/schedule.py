@@ -93,8 +93,8 @@ def to_scheduler_expression(text: str) -> str:
             raise ValueError(msg)
     if len(fields) != _FIVE_FIELDS or not all(_FIELD.match(field) for field in fields):
         msg = (
-            "expected rate(5 minutes), at(2026-12-24T18:00:00) without an offset, a five-field cron "
-            "such as 30 2 * * 1-5, or a six-field cron such as ? 30 2 ? * *"
+            "expected rate(5 minutes), at(2026-12-24T18:00:00) without an offset, a five-field "
+            "cron such as 30 2 * * 1-5, or a six-field cron such as ? 30 2 ? * *"
         )
         raise ValueError(msg)
     minute, hour, day, month, weekday = (field.upper() for field in fields)

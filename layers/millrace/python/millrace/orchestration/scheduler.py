@@ -37,7 +37,10 @@ class EventBridgeSchedules:
     """The `Schedules` port over one schedule group."""
 
     def __init__(
-        self, connect: "Callable[[], EventBridgeSchedulerClient]", group: str, target: ScheduleTarget
+        self,
+        connect: "Callable[[], EventBridgeSchedulerClient]",
+        group: str,
+        target: ScheduleTarget,
     ) -> None:
         self._connect = connect
         self._group = group
@@ -75,9 +78,9 @@ class EventBridgeSchedules:
         definition |= {name: date for name, date in dates.items() if date is not None}
         with _unless_unavailable():
             try:
-                self._client.update_schedule(**definition)
-            except self._client.exceptions.ResourceNotFoundException:
                 self._client.create_schedule(**definition)
+            except self._client.exceptions.ConflictException:
+                self._client.update_schedule(**definition)
 
     def names(self, beginning: str) -> tuple[str, ...]:
         """The names that begin so, of the schedules that are there."""

@@ -39,7 +39,9 @@ class NextOccurrences(Model):
     """What is planned next of a flow's schedules."""
 
     flow_id: str
-    version_id: str = Field(description="Whose steps they are: the deployed version, or the latest.")
+    version_id: str = Field(
+        description="Whose steps they are: the deployed version, or the latest."
+    )
     timezone: str
     fires: bool = Field(description="False: this is what would be planned.")
     obstacles: tuple[Obstacle, ...] = Field(description="Why it does not fire.")
@@ -60,7 +62,10 @@ def next_occurrences(context: Context, caller: Caller, flow_id: str, n: int) -> 
         for step_id, written in schedules_of(flow, version.steps).items()
     }
     planned = merge(
-        *([(each, id_ or "") for each in islice(table.since(now), n)] for id_, table in tables.items())
+        *(
+            [(each, id_ or "") for each in islice(table.since(now), n)]
+            for id_, table in tables.items()
+        )
     )
     following = [*islice(planned, n)]
     zone = ZoneInfo(flow.timezone)

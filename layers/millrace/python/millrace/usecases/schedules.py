@@ -7,6 +7,7 @@ an earlier one could not do.
 import hashlib
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -43,18 +44,14 @@ def steps_of_occurrence(
     if not own:
         return None
     by_id = {step.id: step for step in steps}
-    reached: dict[str, bool] = {}
 
-    def is_reached(step: Step) -> bool:
-        if step.id not in reached:
-            reached[step.id] = (
-                any([is_reached(by_id[id_]) for id_ in step.depends_on])
-                if step.depends_on
-                else (step.id == step_id if step_id is not None else step.id not in own)
-            )
-        return reached[step.id]
+    @cache
+    def is_reached(id_: str) -> bool:
+        if by_id[id_].depends_on:
+            return any(map(is_reached, by_id[id_].depends_on))
+        return id_ not in own if step_id is None else id_ == step_id
 
-    return tuple(step.id for step in steps if is_reached(step))
+    return tuple(filter(is_reached, by_id))
 
 
 def timetable(flow: Flow, written: str, deployed_at: datetime) -> Timetable:
@@ -96,6 +93,16 @@ def sync_schedules(context: Context, flow: Flow) -> None:
         ) from error
 
 
+def reschedule(context: Context, flow: Flow) -> None:
+    """The same after a change that deploys nothing.
+
+    A flow that is not deployed has no schedules: they went when the version was undeployed, or
+    never came.
+    """
+    if flow.deployed_version_id is not None:
+        sync_schedules(context, flow)
+
+
 def remove_schedules(context: Context, flow_id: str) -> None:
     """Remove all schedules of a flow."""
     for name in _names(context, flow_id):
@@ -125,9 +132,12 @@ def _wanted(context: Context, flow: Flow) -> Iterator[Schedule]:
     """The schedules that still have something to come."""
     if flow.deployed_version_id is None or not flow.is_enabled:
         return
-    version = context.resources.get(
-        Version, flow.workspace_id, flow.deployed_version_id, parent_id=flow.id
-    )
+    try:
+        version = context.resources.get(
+            Version, flow.workspace_id, flow.deployed_version_id, parent_id=flow.id
+        )
+    except NotFoundError:  # the flow has another one by now
+        return
     now = context.clock()
     for step_id, written in schedules_of(flow, version.steps).items():
         table = timetable(flow, written, version.deployed_at or now)
