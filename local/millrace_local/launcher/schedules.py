@@ -38,7 +38,7 @@ def is_on_clocks(local: datetime) -> bool:
 
 def cron_after(fields: Any, after: datetime) -> datetime | None:  # noqa: ANN401 - MiniStack's
     """Return the next time on the clocks of a zone: a time that comes twice counts once."""
-    due = eventbridge._cron_next_fire(fields, after)
+    due: datetime | None = eventbridge._cron_next_fire(fields, after)
     while due is not None and (not is_on_clocks(due) or due.timestamp() <= after.timestamp()):
         due = eventbridge._cron_next_fire(fields, due)
     return due

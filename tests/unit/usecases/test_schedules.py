@@ -181,6 +181,19 @@ def test_a_change_does_not_shift_a_rate(world: World) -> None:
     assert world.schedules.schedules[flow.id].start == first + timedelta(minutes=14)
 
 
+def test_what_is_about_to_fire_is_not_taken_away(world: World) -> None:
+    """A change in the minute of an occurrence neither loses it nor asks for a time that is past."""
+    once: dict[str, Any] = {"schedule": "at(2026-01-31T12:01:00)"}
+    flow = world.deployed(MAP, **once)
+    planned = dict(world.schedules.schedules)
+    world.clock.forward(seconds=90)
+    reschedule(world.context, world.change(flow, MAP, name="other", **once))
+    assert world.schedules.schedules == planned
+    world.clock.forward(seconds=60)
+    reschedule(world.context, world.change(flow, MAP, name="third", **once))
+    assert world.schedules.schedules == {}
+
+
 def test_an_occurrence_outside_of_its_dates_starts_nothing(world: World) -> None:
     """Whatever the scheduler makes of them; the start is in it, the end is not."""
     flow = world.deployed(

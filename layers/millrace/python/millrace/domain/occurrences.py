@@ -52,6 +52,11 @@ class Timetable:
     end: datetime | None = None
     """Not in it itself."""
 
+    @property
+    def fires_once(self) -> bool:
+        """Whether it names one time."""
+        return self.expression.startswith("at(")
+
     def holds(self, moment: datetime) -> bool:
         """Whether the moment is in the time in which the schedule holds."""
         return (self.start is None or self.start <= moment) and (
@@ -85,7 +90,7 @@ class Timetable:
 
     def _local_times(self, begin: datetime) -> Iterator[datetime]:
         """The times on the zone's clocks that cron and at name; rates name none."""
-        if self.expression.startswith("at("):
+        if self.fires_once:
             yield datetime.fromisoformat(self.expression[3:-1])
         elif self.expression.startswith("cron("):
             yield from _cron_times(self.expression[5:-1], begin.astimezone(self.zone).date())

@@ -110,8 +110,8 @@ def remove_schedules(context: Context, flow_id: str) -> None:
 
 
 def _sync(context: Context, flow: Flow) -> None:
-    wanted = {schedule.name: schedule for schedule in _wanted(context, flow)}
-    for schedule in wanted.values():
+    wanted = dict(_wanted(context, flow))
+    for schedule in filter(None, wanted.values()):
         context.schedules.put(schedule)
     for name in _names(context, flow.id):
         if name not in wanted:
@@ -128,8 +128,11 @@ def _names(context: Context, flow_id: str) -> list[str]:
     return [name for name in names if name == flow_id or name.startswith(beginning)]
 
 
-def _wanted(context: Context, flow: Flow) -> Iterator[Schedule]:
-    """The schedules that still have something to come."""
+def _wanted(context: Context, flow: Flow) -> Iterator[tuple[str, Schedule | None]]:
+    """The schedules that still have something to come, by name; None: to be left as it is.
+
+    That is one that fires once and is about to: EventBridge Scheduler takes no time that is past.
+    """
     if flow.deployed_version_id is None or not flow.is_enabled:
         return
     try:
@@ -142,15 +145,21 @@ def _wanted(context: Context, flow: Flow) -> Iterator[Schedule]:
     for step_id, written in schedules_of(flow, version.steps).items():
         table = timetable(flow, written, version.deployed_at or now)
         upcoming = next(table.since(now - _MINUTE), None)
-        if upcoming is not None and table.holds(max(now, upcoming)):
-            yield Schedule(
-                name=schedule_name(flow.id, step_id),
-                expression=table.expression,
-                timezone=flow.timezone,
-                data={"workspaceId": flow.workspace_id, "flowId": flow.id}
-                | ({} if step_id is None else {"stepId": step_id}),
-                start=_start(table, now, upcoming),
-                end=None if table.expression.startswith("at(") else table.end,
+        name = schedule_name(flow.id, step_id)
+        if table.fires_once and upcoming is not None and upcoming <= now:
+            yield name, None
+        elif upcoming is not None and table.holds(max(now, upcoming)):
+            data = {"workspaceId": flow.workspace_id, "flowId": flow.id}
+            yield (
+                name,
+                Schedule(
+                    name=name,
+                    expression=table.expression,
+                    timezone=flow.timezone,
+                    data={**data} if step_id is None else {**data, "stepId": step_id},
+                    start=_start(table, now, upcoming),
+                    end=None if table.fires_once else table.end,
+                ),
             )
 
 
@@ -162,7 +171,7 @@ def _start(table: Timetable, now: datetime, upcoming: datetime) -> datetime | No
     """
     if table.expression.startswith("rate("):
         return upcoming
-    if table.expression.startswith("at(") or table.start is None or table.start <= now + _MINUTE:
+    if table.fires_once or table.start is None or table.start <= now + _MINUTE:
         return None
     return table.start - _MINUTE
 
