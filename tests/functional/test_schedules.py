@@ -120,3 +120,13 @@ def test_a_wrong_number_of_next_times_is_refused(
     """It goes from 1 to 100."""
     answer = alice("GET", f"/v1/flows/{flow['id']}/schedule/next", query={"n": n})
     assert (answer.status, answer.body["errors"][0]["pointer"]) == (400, "n")
+
+
+def test_r3_an_occurrence_that_comes_50_times_is_one_run(
+    stack: Stack, alice: Client, flow: dict[str, Any]
+) -> None:
+    """All are answered with the same run; two at once are in unit/storage/test_dynamodb_races."""
+    (schedule,) = (each for each in stored().values() if "cron" in each["ScheduleExpression"])
+    ids = {fire(stack, schedule, "2026-02-01T01:00:00Z")["runId"] for _ in range(50)}
+    runs = alice("GET", f"/v1/flows/{flow['id']}/runs").body["data"]
+    assert [run["id"] for run in runs] == [*ids]
