@@ -86,6 +86,7 @@ def test_a_delivery_is_accepted_and_its_run_started(
         "webhookId": webhook_id,
         "deliveryId": "72d3162e-cc78-11e3-81ab-4c9367dc0958",
         "scheduledFor": None,
+        "stepId": None,
         "triggeredBy": None,
     }
     assert executions(run) == ["RUNNING"]

@@ -198,6 +198,15 @@ INLINE_RECORD_BYTES: Final = 4_000
 TRACE_KEY_LENGTH: Final = 256
 TAGS_OF_AN_ERROR: Final = 20
 
+OCCURRENCES: Final = 100
+"""Planned instants in one answer."""
+
+SCHEDULE_TRY_SECONDS: Final = 86_400
+"""For so long EventBridge Scheduler tries to deliver an occurrence; its longest."""
+
+SCHEDULE_TRIES: Final = 185
+"""And so often; its most."""
+
 DELIVERY_MEMORY_DAYS: Final = 7
 """How long a delivery id is remembered; GitHub redelivers for up to 3 days."""
 

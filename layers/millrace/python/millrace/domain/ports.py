@@ -685,13 +685,19 @@ class Schedule:
     expression: str
     timezone: str
     data: dict[str, Json]
+    start: datetime | None = None
+    end: datetime | None = None
 
 
 class Schedules(Protocol):
-    """The schedules that start runs."""
+    """The schedules that start runs. Each call raises UnavailableError if it may work later."""
 
     def put(self, schedule: Schedule) -> None:
         """Create the schedule, or change the one of that name."""
+        ...
+
+    def names(self, beginning: str) -> tuple[str, ...]:
+        """The names that begin so, of the schedules that are there."""
         ...
 
     def delete(self, name: str) -> None:

@@ -77,6 +77,7 @@ class Trigger(Model):
     webhook_id: str | None = None
     delivery_id: str | None = None
     scheduled_for: Moment | None = None
+    step_id: str | None = Field(default=None, description="The source whose own schedule it was.")
     triggered_by: str | None = Field(default=None, description="Token id of the caller, if one.")
 
 

@@ -475,6 +475,10 @@ class MemorySchedules:
         """Remember the schedule."""
         self.schedules[schedule.name] = schedule
 
+    def names(self, beginning: str) -> tuple[str, ...]:
+        """The names that begin so."""
+        return tuple(name for name in self.schedules if name.startswith(beginning))
+
     def delete(self, name: str) -> None:
         """Forget the schedule."""
         self.schedules.pop(name, None)

@@ -38,12 +38,13 @@ from millrace.usecases.checks import (
 from millrace.usecases.connections import CONNECTIONS
 from millrace.usecases.context import Context
 from millrace.usecases.crud import Crud
-from millrace.usecases.deploy import deploy_version, reschedule
+from millrace.usecases.deploy import deploy_version
 from millrace.usecases.file_references import FileReferences
 from millrace.usecases.flow_changes import changed_flow, creation, new_flow
 from millrace.usecases.flows import latest_version
 from millrace.usecases.references import ToCome, check_references
 from millrace.usecases.resources import refuse
+from millrace.usecases.schedules import reschedule
 from millrace.usecases.webhooks import WEBHOOKS
 from millrace.usecases.write_only import changed_secrets, commit_with_secrets
 
@@ -365,9 +366,8 @@ class _Apply:
         version = self._context.resources.get(
             Version, self._caller.workspace_id, result.version_id, parent_id=flow.id
         )
-        if result.deployed:
-            reschedule(self._context, flow)
-        # A version that is live stays as it is, unless the flow became synchronous or ceased to be.
+        # Of a version that is live only the schedules are set, unless the flow became synchronous
+        # or ceased to be.
         deploy_version(self._context, self._caller, flow.id, version.id, version.revision)
         return result.model_copy(update={"deployed": True})
 
