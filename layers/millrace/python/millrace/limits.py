@@ -189,7 +189,17 @@ TRACE_KEY_LENGTH: Final = 256
 TAGS_OF_AN_ERROR: Final = 20
 
 DELIVERY_MEMORY_DAYS: Final = 7
-"""How long a delivery id is remembered; GitHub redelivers for up to 3 days."""
+"""How long a delivery id is remembered, unless its address says; GitHub redelivers for 3 days."""
+
+DELIVERY_SECONDS_MAX: Final = 2_592_000
+DELIVERY_ID_LENGTH: Final = 256
+"""A longer delivery id is known by its hash."""
+
+SIGNATURE_SECONDS: Final = 300
+"""A signature of a time is taken so long before and after it, as its senders' libraries do."""
+
+FORM_FIELDS: Final = 10_000
+"""Fields of a form that is sent to an address."""
 
 AUDIT_VALUE_BYTES: Final = 100_000
 """A field's value up to this size is kept in the audit trail, a larger one as its digest."""

@@ -7,6 +7,7 @@ from typing import Literal
 import boto3
 from botocore.config import Config as ClientConfig
 
+from millrace import limits
 from millrace.config import Config
 from millrace.connectors.registry import HttpConnectors
 from millrace.domain.ports import Scratch
@@ -61,6 +62,15 @@ def aws_context(config: Config) -> Context:
     step_functions = cache(
         lambda: boto3.client("stepfunctions", config=_CLIENT, endpoint_url=endpoint)
     )
+    # An EXPRESS execution is not named: asked for twice, it runs twice.
+    once = _CLIENT.merge(
+        ClientConfig(
+            retries={"total_max_attempts": 1},
+            read_timeout=limits.RUN_WAIT_SECONDS,
+            inject_host_prefix=endpoint is None,
+        )
+    )
+    synchronous = cache(lambda: boto3.client("stepfunctions", config=once, endpoint_url=endpoint))
     scheduler = cache(lambda: boto3.client("scheduler", config=_CLIENT, endpoint_url=endpoint))
     return Context(
         resources=DynamoResources(dynamodb, config.table),
@@ -69,7 +79,9 @@ def aws_context(config: Config) -> Context:
         blobs=S3Blobs(s3, config.bucket),
         secrets=SsmSecrets(ssm, config.secrets_prefix),
         connectors=HttpConnectors(),
-        machines=StepFunctions(step_functions, config.machine_role_arn, config.machine_arn_prefix),
+        machines=StepFunctions(
+            step_functions, config.machine_role_arn, config.machine_arn_prefix, synchronous
+        ),
         schedules=EventBridgeSchedules(
             scheduler, config.schedule_group, config.trigger_arn, config.schedule_role_arn
         ),

@@ -68,11 +68,17 @@ class Counts(Model):
 class Trigger(Model):
     """What started a run."""
 
-    source: Literal["manual", "schedule", "webhook"]
+    source: Literal["manual", "schedule", "webhook", "callback"]
     webhook_id: str | None = None
+    callback_id: str | None = None
     delivery_id: str | None = None
     scheduled_for: Moment | None = None
     triggered_by: str | None = Field(default=None, description="Token id of the caller, if one.")
+
+    @property
+    def caller(self) -> str | None:
+        """Who or what started the run: a token, or a public address."""
+        return self.triggered_by or self.webhook_id or self.callback_id
 
 
 class PayloadRef(Model):
@@ -207,7 +213,7 @@ class Run(Model):
             run_id=self.id,
             version_id=self.version_id,
             status=self.status,
-            triggered_by=self.trigger.triggered_by or self.trigger.webhook_id,
+            triggered_by=self.trigger.caller,
             trigger_source=self.trigger.source,
             start_date=self.started_at or self.created_at,
             end_date=self.ended_at,

@@ -6,13 +6,14 @@ from typing import Any, Final
 
 from aws_lambda_powertools import Logger
 
+from millrace.domain.address import AnswerFormat
+from millrace.domain.delivery import Delivery
 from millrace.domain.errors import DomainError
-from millrace.domain.webhook import AnswerFormat
 from millrace.http import problems
 from millrace.http.body import raw_body
 from millrace.http.run_views import Accepted
 from millrace.usecases.context import Context
-from millrace.usecases.webhooks import Delivery, receive_delivery
+from millrace.usecases.deliveries import receive_delivery
 
 logger = Logger(service="ingress")
 

@@ -28,7 +28,7 @@ from millrace.domain.run import (
     StepStatus,
 )
 from millrace.usecases.context import Context
-from millrace.usecases.deploy import is_synchronous
+from millrace.usecases.deployed import is_synchronous
 from millrace.usecases.latest_runs import tell_flow
 from millrace.usecases.runs import run_version, start_execution
 from millrace.usecases.step_input import sources
