@@ -113,6 +113,9 @@ WEBHOOK_BYTES: Final = 4_000_000
 ANSWER_BODY_LENGTH: Final = 10_000
 """The configured answer of a webhook."""
 
+REPLY_HEADERS: Final = 50
+"""Headers that a flow's answer to a callback may set."""
+
 SECRETS_BYTES: Final = 4_096
 """Parameter Store: one standard parameter, which holds all secrets of a resource as JSON."""
 

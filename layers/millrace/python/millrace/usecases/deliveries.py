@@ -117,7 +117,9 @@ def admit[A: (Webhook, Callback)](
         raise TooLargeError(
             f"the body has {len(delivery.body):,} bytes; the limit is {limits.WEBHOOK_BYTES:,}"
         )
-    address = context.resources.find_public(kind, id_)
+    # The store finds a public id whatever it names.
+    is_of_kind = id_.startswith(f"{kind.prefix}_")
+    address = context.resources.find_public(kind, id_) if is_of_kind else None
     if address is None:
         raise NotFoundError(f"there is no such {kind.__name__.lower()}")
     signature = _verify(context, address, delivery)
