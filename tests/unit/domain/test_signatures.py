@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from tests.support.time_and_ids import NOON
 
 from millrace import limits
-from millrace.domain import signatures
 from millrace.domain.signatures import PRESETS, Scheme, verified
 
 type Headers = dict[str, str]
@@ -259,7 +258,7 @@ def test_s5_everything_is_compared_in_constant_time(
         compared.append((one, other))
         return one == other
 
-    monkeypatch.setattr(signatures.hmac, "compare_digest", compare)
+    monkeypatch.setattr(hmac, "compare_digest", compare)
     digits = mac(BODY).hex()[:right].ljust(64, "x")
     headers = {"x-hub-signature-256": f"sha256={digits}"}
     found = verified(PRESETS["github"], [SECRET, "other"], headers, BODY, NOON)

@@ -196,7 +196,7 @@ DELIVERY_MEMORY_DAYS: Final = 7
 
 DELIVERY_SECONDS_MAX: Final = 2_592_000
 DELIVERY_ID_LENGTH: Final = 256
-"""A longer delivery id is known by its hash."""
+"""A longer delivery id is known by its hash, as is one that cannot be printed."""
 
 SIGNATURE_SECONDS: Final = 300
 """A signature of a time is taken so long before and after it, as its senders' libraries do."""

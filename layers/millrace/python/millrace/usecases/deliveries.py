@@ -192,7 +192,7 @@ def _delivery_id(
     payload: Record,
     signature: Verified,
 ) -> str | None:
-    """What names the delivery, if anything does; what is long, by its hash."""
+    """What names the delivery, if anything does; what is long or not printable, by its hash."""
     name: str | None = None
     if address.delivery_id_header is not None:
         name = delivery.headers.get(address.delivery_id_header.lower())
@@ -204,7 +204,7 @@ def _delivery_id(
         seen = {"body": payload["body"]} if is_timed else payload
         name = _evaluated(context, address, address.delivery_id_expression, seen)
     name = name or signature.replay_id
-    if name is not None and len(name) > limits.DELIVERY_ID_LENGTH:
+    if name and (len(name) > limits.DELIVERY_ID_LENGTH or not name.isprintable()):
         name = _digest(name.encode("utf-8", "surrogatepass"))
     return name or None
 
