@@ -105,7 +105,7 @@ def test_a_name_is_forgotten_when_the_webhook_says(world: World) -> None:
 
 
 def test_p9_a_name_may_be_any_text_of_any_length(world: World) -> None:
-    """What is long, or no text to print, is known by its hash; twins in Unicode are different bytes and stay so."""
+    """What is long or cannot be printed is known by its hash; twins in Unicode stay two."""
     hook = new_hook(world, deliveryIdHeader="X-Id")
     for name in ("x" * 256, "x" * 257, "x" * 8_000, "é", "e\u0301", "\u202e", "../%00", "\ud800"):
         first, is_new = sent(world, hook, x_id=name)
@@ -266,11 +266,8 @@ def test_s5_an_address_of_another_kind_is_as_unknown_as_none(world: World) -> No
     hook = new_hook(world)
     callback = CALLBACKS.create(world.context, ALICE, CallbackInput(), flow_id=hook.flow_id)
     delivery = Delivery("POST", {}, {}, b"")
-    for kind, id_ in (
-        (Webhook, callback.id),
-        (Callback, hook.id),
-        (Webhook, "hook_"),
-        (Webhook, ""),
-    ):
+    for id_ in (callback.id, "hook_9", "hook_", ""):
         with pytest.raises(NotFoundError, match="there is no such"):
-            admit(world.context, kind, id_, delivery)
+            admit(world.context, Webhook, id_, delivery)
+    with pytest.raises(NotFoundError, match="there is no such"):
+        admit(world.context, Callback, hook.id, delivery)

@@ -130,7 +130,7 @@ def _with_output(
             message = f"the result takes more than {limits.ANSWER_BYTES:,} bytes"
             raise UnansweredError(held, "resultTooLarge", message)
         records += batch
-    said = next((each[RESPONSE] for each in records if RESPONSE in each), None)
+    said = next((said for each in records if (said := each.get(RESPONSE)) is not None), None)
     reply = None if said is None else _reply(held, said)
     return Held(held.callback, held.run, held.is_new, tuple(records), reply)
 
