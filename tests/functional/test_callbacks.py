@@ -5,6 +5,7 @@ import json
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from itertools import count
 from typing import Any, Final
 
 import boto3
@@ -90,6 +91,7 @@ class Line:
 @pytest.fixture
 def line(stack: Stack, alice: Client) -> Callable[..., Line]:
     """Makes a callback with these settings, of a new flow."""
+    numbers = count()
 
     def make(
         callback: dict[str, Json] | None = None,
@@ -102,7 +104,8 @@ def line(stack: Stack, alice: Client) -> Callable[..., Line]:
             "type": "Process",
             "action": {"type": "Process", "operations": operations},
         }
-        flow = deployed(alice, settings | {"steps": [step]})
+        key = f"orders-{next(numbers)}"
+        flow = deployed(alice, settings | {"stableKey": key, "steps": [step]})
         path = f"/v1/flows/{flow['id']}/callbacks"
         made = alice("POST", path, callback or {})
         assert made.status == 201, made.body
@@ -136,9 +139,11 @@ def test_any_method_calls(line: Callable[..., Line], method: str) -> None:
         (
             "xml",
             "application/xml",
-            "<?xml version='1.0' encoding='utf-8'?>\n"
-            '<records><record><a>x</a><field name="b c">1</field><field name="b c">é</field>'
-            "<d></d></record></records>",
+            (
+                "<?xml version='1.0' encoding='utf-8'?>\n"
+                '<records><record><a>x</a><field name="b c">1</field><field name="b c">é</field>'
+                "<d></d></record></records>"
+            ),
         ),
         ("txt", "text/plain; charset=utf-8", '{"a": "x", "b c": [1, "\\u00e9"], "d": null}\n'),
     ],
@@ -288,10 +293,10 @@ def test_a_call_takes_few_requests(
     client = boto3.client("dynamodb")
     make = type(client)._make_api_call  # type: ignore[attr-defined] # botocore's own
 
-    def count(self: object, name: str, arguments: dict[str, Any]) -> Any:  # noqa: ANN401 - botocore's
+    def counting(self: object, name: str, arguments: dict[str, Any]) -> Any:  # noqa: ANN401 - botocore's
         counted[name] += 1
         return make(self, name, arguments)
 
-    monkeypatch.setattr("botocore.client.BaseClient._make_api_call", count)
+    monkeypatch.setattr("botocore.client.BaseClient._make_api_call", counting)
     assert made.call({}).status == 200
     assert counted == {"Query": 2, "GetItem": 2, "TransactWriteItems": 1}
