@@ -89,6 +89,8 @@ def test_the_limits_in_the_api_page_are_those_in_the_code() -> None:
     schema = f"{limits.SCHEMA_BYTES:,} bytes of a schema"
     held, group = limits.HELD_BYTES // 1_000_000, limits.GROUP_BYTES // 1_000_000
     called, call_seconds = limits.FUNCTION_REQUEST_BYTES // 1_000_000, limits.FUNCTION_SECONDS
+    month, name = limits.DELIVERY_SECONDS_MAX // 86_400, limits.DELIVERY_ID_LENGTH
+    named = f"what the address says, up to {month}; {name} characters,"
     for row in (
         f"| steps of a version | {limits.STEPS_PER_VERSION} |",
         f"| name | {limits.NAME_LENGTH} characters |",
@@ -125,7 +127,10 @@ def test_the_limits_in_the_api_page_are_those_in_the_code() -> None:
         f"| ping | {limits.PING_SECONDS:.0f} s |",
         f"| rate limit of a connection | {rate:,} requests a second, {under_way:,} under way |",
         f"| `Retry-After` honoured | {limits.RETRY_AFTER_SECONDS_MAX // 3_600} h |",
-        f"| delivery id remembered | {limits.DELIVERY_MEMORY_DAYS} days |",
+        f"| delivery id remembered | {limits.DELIVERY_MEMORY_DAYS} days, or {named} or its hash |",
+        f"| time of a signature | {limits.SIGNATURE_SECONDS} s off at most |",
+        f"| fields of a form | {limits.FORM_FIELDS:,} |",
+        f"| headers of a `$response` | {limits.REPLY_HEADERS} |",
         f"| `settings` of a flow | {limits.SETTINGS_BYTES:,} bytes as JSON |",
         f"| `testPayload` | {limits.TEST_PAYLOAD_LENGTH:,} characters; {limits.TEST_HEADERS} ",
         f"| {limits.REFERENCES_OF_A_FLOW} of each; {limits.ALIASES} aliases; {api_keys} API keys |",

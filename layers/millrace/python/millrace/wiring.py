@@ -77,6 +77,15 @@ def aws_context(config: Config) -> Context:
         )
     )
     lambda_ = cache(lambda: boto3.client("lambda", config=patient, endpoint_url=endpoint))
+    # An EXPRESS execution is not named: asked for twice, it runs twice.
+    once = _CLIENT.merge(
+        ClientConfig(
+            retries={"total_max_attempts": 1},
+            read_timeout=limits.RUN_WAIT_SECONDS,
+            inject_host_prefix=endpoint is None,
+        )
+    )
+    synchronous = cache(lambda: boto3.client("stepfunctions", config=once, endpoint_url=endpoint))
     scheduler = cache(lambda: boto3.client("scheduler", config=_CLIENT, endpoint_url=endpoint))
 
     def targets() -> "AwsTargets":
@@ -93,7 +102,9 @@ def aws_context(config: Config) -> Context:
         blobs=S3Blobs(s3, config.bucket),
         secrets=SsmSecrets(ssm, config.secrets_prefix),
         connectors=HttpConnectors(aws=targets),
-        machines=StepFunctions(step_functions, config.machine_role_arn, config.machine_arn_prefix),
+        machines=StepFunctions(
+            step_functions, config.machine_role_arn, config.machine_arn_prefix, synchronous
+        ),
         functions=LambdaFunctions(lambda_),
         schedules=EventBridgeSchedules(
             scheduler,

@@ -5,9 +5,10 @@ Each port has an adapter for AWS and one in memory; both pass the same contract 
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
+from millrace import limits
 from millrace.domain.action import ExportAction, ImportAction, ProcessAction
 from millrace.domain.base import Clock, Json, Record
 from millrace.domain.flow import MachineKind
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     from millrace.domain.pool_entries import Claim, PoolEntry
     from millrace.domain.records import Batch, ExportPage, Origin, Rest, Written
     from millrace.domain.run_values import RunValues, TemplateKind
+
+DELIVERY_MEMORY: Final = timedelta(days=limits.DELIVERY_MEMORY_DAYS)
+"""How long a dedupe key is remembered, unless it is said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,16 +242,26 @@ class Resources(Protocol):
 class Runs(Protocol):
     """The record of runs. Every write is conditional, so a repeated one changes nothing."""
 
-    def create(self, run: Run, *, dedupe_key: str | None = None) -> tuple[Run, bool]:
+    def create(
+        self,
+        run: Run,
+        *,
+        dedupe_key: str | None = None,
+        dedupe_for: timedelta = DELIVERY_MEMORY,
+    ) -> tuple[Run, bool]:
         """Store a new run, or give the one that already has this dedupe key.
 
-        The run that it repeats, if it repeats one, must be over, and names it from now on.
-        Returns the run, and whether it is new.
+        The key is forgotten after a while. The run that it repeats, if it repeats one, must be
+        over, and names it from now on. Returns the run, and whether it is new.
         """
         ...
 
     def get(self, key: RunKey) -> Run:
         """The run without its steps. Raises NotFoundError."""
+        ...
+
+    def detail(self, key: RunKey) -> tuple[Run, tuple[StepRecord, ...]]:
+        """The run with the steps of its latest attempt, in one read. Raises NotFoundError."""
         ...
 
     def steps(self, key: RunKey, attempt: int | None) -> tuple[StepRecord, ...]:
@@ -434,6 +448,15 @@ class Machines(Protocol):
         """Start an execution; one of that name that was already started is left alone.
 
         Raises ConflictError if the machine is gone, UnavailableError if it cannot be started now.
+        """
+        ...
+
+    def run(self, machine_arn: str, name: str, data: dict[str, Json]) -> str | None:
+        """Start an execution of an EXPRESS machine and wait for its outcome.
+
+        None if that is not known within `limits.RUN_WAIT_SECONDS`. Each call starts an execution,
+        whatever its name. Raises ConflictError if the machine is gone, UnavailableError if it
+        surely was not started.
         """
         ...
 

@@ -1,27 +1,26 @@
 """Deploying a version: compile, create the machine, switch in one write, then set schedules."""
 
 from dataclasses import replace
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 from millrace import compiler, limits
 from millrace.domain.action import Action
 from millrace.domain.connection import Connection
 from millrace.domain.data_pool import DataPool
-from millrace.domain.errors import ConflictError, Violation
+from millrace.domain.errors import Violation
 from millrace.domain.flow import Flow, MachineKind, Version
 from millrace.domain.ports import Replace
 from millrace.domain.token import Caller
-from millrace.usecases.api_keys import missing_customer_keys, webhooks_of
+from millrace.usecases.api_keys import addresses_of, missing_customer_keys
 from millrace.usecases.audit import audited
 from millrace.usecases.checks import check_steps, lookup, undeployable
 from millrace.usecases.context import Context
 from millrace.usecases.definitions import to_definition
+from millrace.usecases.deployed import SYNCHRONOUS
 from millrace.usecases.flows import get_flow, get_version
 from millrace.usecases.resources import changed, check_revision, refuse
 from millrace.usecases.schedules import sync_schedules
 from millrace.usecases.step_durations import past_durations
-
-_SYNCHRONOUS: Final = "-sync"
 
 
 def deploy_version(
@@ -106,7 +105,7 @@ def _check_deployable(context: Context, flow: Flow, version: Version) -> None:
         lookup(context, Connection, flow.workspace_id),
         lookup(context, DataPool, flow.workspace_id),
     )
-    keys = missing_customer_keys(context, flow.workspace_id, flow, webhooks_of(context, flow))
+    keys = missing_customer_keys(context, flow.workspace_id, flow, addresses_of(context, flow))
     refuse([*undeployable(version.steps), *keys, *found])
 
 
@@ -136,23 +135,9 @@ def _deploy_machine(context: Context, flow: Flow, version: Version, kind: Machin
 def machine_name(version: Version, kind: MachineKind = "STANDARD") -> str:
     """One machine a version, so that running runs stay on theirs; a machine cannot change kind."""
     name = f"{version.flow_id}-v{version.number}"
-    return f"{name}{_SYNCHRONOUS}" if kind == "EXPRESS" else name
-
-
-def is_synchronous(machine_arn: str) -> bool:
-    """Whether a machine is an EXPRESS one."""
-    return machine_arn.endswith(_SYNCHRONOUS)
+    return f"{name}{SYNCHRONOUS}" if kind == "EXPRESS" else name
 
 
 def _retired(context: Context, caller: Caller, version: Version) -> Replace:
     update: dict[str, Any] = {**changed(context, caller, version), "deployed_at": None}
     return Replace(version, version.model_copy(update=update), parent_id=version.flow_id)
-
-
-def deployed_version(context: Context, flow: Flow) -> Version:
-    """The version that triggers start. Raises ConflictError if there is none."""
-    if flow.deployed_version_id is None:
-        raise ConflictError("the flow has no deployed version; deploy one first")
-    return context.resources.get(
-        Version, flow.workspace_id, flow.deployed_version_id, parent_id=flow.id
-    )

@@ -263,12 +263,10 @@ def delete_flow(context: Context, caller: Caller, flow_id: str, revision: int | 
         context.resources.commit(Delete(version, parent_id=flow.id))
         for machine_arn in version.machine_arns:
             context.machines.delete(machine_arn)
-    for webhook in _all(context, Webhook, flow):
-        context.resources.commit(Delete(webhook, parent_id=flow.id, parent_is_gone=True))
-        if webhook.secrets_key is not None:
-            context.secrets.delete(webhook.secrets_key)
-    for callback in _all(context, Callback, flow):
-        context.resources.commit(Delete(callback, parent_id=flow.id, parent_is_gone=True))
+    for address in (*_all(context, Webhook, flow), *_all(context, Callback, flow)):
+        context.resources.commit(Delete(address, parent_id=flow.id, parent_is_gone=True))
+        if address.secrets_key is not None:
+            context.secrets.delete(address.secrets_key)
     # Results are made of many models, for which no other change of flows should pay.
     from millrace.usecases.trial_results import forget_trials  # noqa: PLC0415 - see above
 

@@ -28,13 +28,14 @@ from millrace.domain.run import (
     StepStatus,
 )
 from millrace.usecases.context import Context
-from millrace.usecases.deploy import is_synchronous
+from millrace.usecases.deployed import is_synchronous
 from millrace.usecases.latest_runs import tell_flow
 from millrace.usecases.runs import run_version, start_execution
 from millrace.usecases.step_input import sources
 
 _RETRY_WAIT_MAX: Final = timedelta(hours=24)
 _EXPRESS_TIME: Final = timedelta(seconds=EXPRESS_SECONDS)
+_START_WITHIN: Final = timedelta(hours=1)
 _SWEEP_AFTER: Final = timedelta(minutes=2)
 
 
@@ -259,13 +260,22 @@ def sweep(context: Context) -> int:
     return repaired
 
 
+def _synchronous_outcome(context: Context, run: Run) -> str | None:
+    """What can be told of an EXPRESS execution, of which Step Functions tells nothing.
+
+    It ends after five minutes anyway; if no step has begun by now, it never started.
+    """
+    age = context.clock() - run.created_at
+    if age <= _START_WITHIN and not context.runs.steps(run.key, run.attempt):
+        return None
+    return "TIMED_OUT" if age > _EXPRESS_TIME else "RUNNING"
+
+
 def _repair(context: Context, run: Run) -> bool:
     """Whether there was something to repair."""
     outcome: str | None
     if is_synchronous(run.machine_arn):
-        # Step Functions does not tell of an EXPRESS execution, which ends after this long anyway.
-        is_over = context.clock() - run.created_at > _EXPRESS_TIME
-        outcome = "TIMED_OUT" if is_over else "RUNNING"
+        outcome = _synchronous_outcome(context, run)
     else:
         outcome = context.machines.outcome(run.machine_arn, run.id)
     if outcome == "RUNNING":

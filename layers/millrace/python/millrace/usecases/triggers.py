@@ -7,7 +7,7 @@ from millrace.domain.errors import NotFoundError
 from millrace.domain.flow import Flow
 from millrace.domain.run import Run, Trigger
 from millrace.usecases.context import Context
-from millrace.usecases.deploy import deployed_version
+from millrace.usecases.deployed import deployed_version
 from millrace.usecases.runs import Manner, start_run
 from millrace.usecases.schedules import (
     schedule_name,
