@@ -69,9 +69,11 @@ def aws_context(config: Config) -> Context:
         ClientConfig(
             retries={"mode": "standard", "total_max_attempts": 1},
             read_timeout=limits.RUN_WAIT_SECONDS,
-            inject_host_prefix=endpoint is None,
         )
     )
+    if endpoint is not None:
+        # AWS has another host for these calls, which no stand-in has.
+        once = once.merge(ClientConfig(inject_host_prefix=False))
     synchronous = cache(lambda: boto3.client("stepfunctions", config=once, endpoint_url=endpoint))
     # A function may take its time, and one that gave no answer may have done its work.
     patient = _CLIENT.merge(
