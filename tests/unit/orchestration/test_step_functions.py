@@ -6,21 +6,25 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
+from botocore.awsrequest import AWSPreparedRequest
 from botocore.exceptions import (
     ClientError,
     ConnectionClosedError,
     EndpointConnectionError,
     ReadTimeoutError,
 )
-from tests.support.aws import ENVIRONMENT, simulated_aws
+from botocore.httpsession import URLLib3Session
+from tests.support.aws import ENVIRONMENT, REGION, simulated_aws
 from tests.support.samples import export_step, import_step
 
 from millrace import compiler
+from millrace.config import Config
 from millrace.domain.errors import ConflictError, UnavailableError
 from millrace.domain.flow import FlowSettings
 from millrace.orchestration.step_functions import StepFunctions
 from millrace.storage.memory import MemoryMachines
 from millrace.usecases.definitions import to_definition
+from millrace.wiring import aws_context
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,6 +32,7 @@ if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
 
 DATA = {"workspaceId": "ws_1", "runId": "run_1", "attempt": 1}
+CREDENTIALS = {"AWS_ACCESS_KEY_ID": "none", "AWS_SECRET_ACCESS_KEY": "none"}
 ROLE = ENVIRONMENT["MILLRACE_MACHINE_ROLE_ARN"]
 PREFIX = ENVIRONMENT["MILLRACE_MACHINE_ARN_PREFIX"]
 
@@ -244,6 +249,39 @@ def test_a_synchronous_machine_that_cannot_be_run_says_why(
     refuse(client, "StartSyncExecution", code)
     with pytest.raises(error):
         synchronous(client).run(f"{PREFIX}flow_1-v1-sync", "run_1", DATA)
+
+
+@pytest.mark.parametrize(
+    ("environment", "address"),
+    [
+        ({}, f"https://sync-states.{REGION}.amazonaws.com/"),
+        ({"MILLRACE_ENDPOINT_URL": "http://127.0.0.1:4566"}, "http://127.0.0.1:4566/"),
+        (
+            {
+                "AWS_ENDPOINT_URL": "http://127.0.0.1:4566",
+                "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",
+            },
+            "http://127.0.0.1:4566/",
+        ),
+    ],
+    ids=["AWS", "a stand-in", "the local stack"],
+)
+def test_a_synchronous_start_is_sent_once_to_the_right_host(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], address: str
+) -> None:
+    """As the functions are wired: AWS has a host of its own for it, a stand-in has not."""
+    sent: list[str] = []
+
+    def send(_: object, request: AWSPreparedRequest) -> None:
+        sent.append(request.url)
+        raise ConnectionClosedError(endpoint_url=request.url)
+
+    monkeypatch.setattr(URLLib3Session, "send", send)
+    for name, value in {**ENVIRONMENT, **CREDENTIALS, **environment}.items():
+        monkeypatch.setenv(name, value)
+    machines = aws_context(Config.from_environment()).machines
+    assert machines.run(f"{PREFIX}flow_1-v1-sync", "run_1", DATA) is None
+    assert sent == [address]
 
 
 def test_a_machine_says_whether_runs_are_at_work(

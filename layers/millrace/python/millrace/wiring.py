@@ -68,6 +68,17 @@ def aws_context(config: Config) -> Context:
         lambda: boto3.client("stepfunctions", config=_CLIENT, endpoint_url=endpoint)
     )
     sqs = cache(lambda: boto3.client("sqs", config=_CLIENT, endpoint_url=endpoint))
+    # An EXPRESS execution is not named: asked for twice, it runs twice.
+    once = _CLIENT.merge(
+        ClientConfig(
+            retries={"mode": "standard", "total_max_attempts": 1},
+            read_timeout=limits.RUN_WAIT_SECONDS,
+        )
+    )
+    if endpoint is not None:
+        # AWS has another host for these calls, which no stand-in has.
+        once = once.merge(ClientConfig(inject_host_prefix=False))
+    synchronous = cache(lambda: boto3.client("stepfunctions", config=once, endpoint_url=endpoint))
     # A function may take its time, and one that gave no answer may have done its work.
     patient = _CLIENT.merge(
         ClientConfig(
@@ -77,15 +88,6 @@ def aws_context(config: Config) -> Context:
         )
     )
     lambda_ = cache(lambda: boto3.client("lambda", config=patient, endpoint_url=endpoint))
-    # An EXPRESS execution is not named: asked for twice, it runs twice.
-    once = _CLIENT.merge(
-        ClientConfig(
-            retries={"total_max_attempts": 1},
-            read_timeout=limits.RUN_WAIT_SECONDS,
-            inject_host_prefix=endpoint is None,
-        )
-    )
-    synchronous = cache(lambda: boto3.client("stepfunctions", config=once, endpoint_url=endpoint))
     scheduler = cache(lambda: boto3.client("scheduler", config=_CLIENT, endpoint_url=endpoint))
 
     def targets() -> "AwsTargets":
