@@ -1,4 +1,4 @@
-"""Public webhooks: verified, recorded durably, then accepted."""
+"""Public webhooks and callbacks: verified, recorded durably, then answered."""
 
 from millrace.config import Config
 from millrace.http.ingress import Ingress

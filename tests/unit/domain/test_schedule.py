@@ -27,6 +27,13 @@ from millrace.domain.schedule import to_scheduler_expression
         ("? 5 0,6,12,18 ? * *", "cron(5 0,6,12,18 * * ? *)"),
         ("0-30/5 8-17 L JAN-MAR ?", "cron(0-30/5 8-17 L JAN-MAR ? *)"),
         ("0 9 * * FRIL", "cron(0 9 ? * FRIL *)"),
+        ("0 9 * * 5#2", "cron(0 9 ? * FRI#2 *)"),
+        ("0 9 * * 5-1", "cron(0 9 ? * FRI,SAT,SUN,MON *)"),
+        ("0 9 * * 6-7", "cron(0 9 ? * SAT,SUN *)"),
+        ("0 9 * * */2", "cron(0 9 ? * SUN,TUE,THU,SAT *)"),
+        ("0 9 * * 1-5/2", "cron(0 9 ? * MON,WED,FRI *)"),
+        ("at(2026-12-24T18:00:00)", "at(2026-12-24T18:00:00)"),
+        (" at( 2026-12-24T18:00 ) ", "at(2026-12-24T18:00:00)"),
     ],
 )
 def test_a_schedule_is_translated(written: str, expected: str) -> None:
@@ -55,6 +62,12 @@ def test_a_schedule_is_translated(written: str, expected: str) -> None:
         ("*/0 * * * *", "'\\*/0' is no minute"),
         ("5- * * * *", "'5-' is no minute"),
         ("1,,2 * * * *", "'' is no minute"),
+        ("30-10 * * * *", "'30-10' goes backwards"),
+        ("0 0 L-3 * ?", "'L-3' is no day of the month"),
+        ("0 0 * * FRIL-SAT", "'FRIL-SAT' is no day of the week"),
+        ("0 0 * * 1#6", "'MON#6' is no day of the week"),
+        ("at(2026-12-24T18:00:00Z)", "without an offset"),
+        ("at(2026-02-30T18:00:00)", "day"),
     ],
 )
 def test_what_is_no_schedule_is_refused_in_words(written: str, complaint: str) -> None:

@@ -1,5 +1,7 @@
 """What a cold start imports: what its request needs, and no more.
 
+Who calls a public address waits for it, as who calls the API does.
+
 Everything that is imported is compiled first, as a layer has no bytecode; each 100 lines take about
 a millisecond. So a new import fails here until somebody has decided that all requests need it.
 """
@@ -19,9 +21,9 @@ from millrace.storage.items import item_of
 AT_IMPORT: Final = {
     "": "config limits targets wiring",
     "connectors": "registry",
-    "domain": "action base cursor errors failed_record flow flow_parts formats json_text metrics "
-    "operations orders pagination pointers pool_entries ports quick_json records remembered "
-    "resource run run_states schedule shape token",
+    "domain": "action aws_imports base cursor errors failed_record flow flow_parts formats imports "
+    "json_text mapping_places metrics operations orders pagination pointers pool_entries ports "
+    "quick_json records remembered request_paths resource run run_states schedule shape token",
     "http": "api app body idempotency parameters problems requests routing",
     "orchestration": "lambda_functions notifier scheduler step_functions",
     "storage": "attributes batches changes codec counters dynamodb_failed_records "
@@ -39,6 +41,20 @@ BY_GET_FLOW: Final = {
     "usecases.includes": "include relation resolve",
 }
 """Those that the first GET /v1/flows/{flowId} adds."""
+
+INGRESS_NEVER: Final = (
+    "aws_lambda_powertools.event_handler.openapi.models",
+    "jsonatapy",
+    "jsonpatch",
+    "millrace.compiler",
+    "millrace.domain.patch",
+    "millrace.usecases.checks",
+    "millrace.usecases.crud",
+    "millrace.usecases.deploy",
+    "millrace.usecases.lifecycle",
+    "ulid",
+)
+"""What the ingress function's requests need not, ours and others'."""
 
 NEVER: Final = (
     "aws_lambda_powertools.event_handler.openapi.models",
@@ -95,6 +111,18 @@ def test_a_cold_start_imports_what_its_request_needs() -> None:
     assert not found, REMEDY.format(when="(GET)", found=_told(found), table="BY_GET_FLOW")
 
 
+def test_the_ingress_imports_neither_compiler_nor_editor() -> None:
+    """It receives; who changes flows and addresses is another function."""
+    script = (
+        "import json, sys\n"
+        'sys.path.insert(0, "functions/ingress")\n'
+        "from app import handler\n"
+        "print(json.dumps(sorted(sys.modules)))\n"
+    )
+    found = set(json.loads(_run(script, ""))) & set(INGRESS_NEVER)
+    assert not found, f"functions/ingress/app.py imports {_told(found)}"
+
+
 def test_the_tables_name_only_what_is_imported() -> None:
     """What is imported no more leaves the tables, so that it does not come back unnoticed."""
     at_import, _, after_get = _cold_start()
@@ -114,8 +142,15 @@ def _cold_start() -> tuple[list[str], int, list[str]]:
     asked["requestContext"]["http"] |= {"method": "GET", "path": path}
     asked["requestContext"]["authorizer"]["lambda"]["workspaceId"] = flow.workspace_id
     asked |= {"rawPath": path, "body": None}
+    answer = {"Responses": {TABLE: items}, "UnprocessedKeys": {}}
+    found: tuple[list[str], int, list[str]] = json.loads(_run(PROBE, json.dumps([asked, answer])))
+    return found
+
+
+def _run(script: str, given: str) -> str:
+    """What a script prints in an interpreter of its own, under a function's environment."""
     done = subprocess.run(  # noqa: S603 - our own interpreter and script
-        [sys.executable, "-c", PROBE],
+        [sys.executable, "-c", script],
         cwd=ROOT,
         env={
             **ENVIRONMENT,
@@ -123,14 +158,13 @@ def _cold_start() -> tuple[list[str], int, list[str]]:
             "AWS_SECRET_ACCESS_KEY": "none",
             "PYTHONPATH": ":".join(sys.path),
         },
-        input=json.dumps([asked, {"Responses": {TABLE: items}, "UnprocessedKeys": {}}]),
+        input=given,
         capture_output=True,
         text=True,
         check=True,
         timeout=60,
     )
-    found: tuple[list[str], int, list[str]] = json.loads(done.stdout)
-    return found
+    return done.stdout
 
 
 def _names(table: dict[str, str]) -> set[str]:

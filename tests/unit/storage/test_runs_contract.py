@@ -67,6 +67,34 @@ def test_a_dedupe_key_names_one_run(runs: Runs) -> None:
     assert runs.create(run("run_3"), dedupe_key="hook_1\nother")[1]
 
 
+def test_a_dedupe_key_is_forgotten_when_its_time_is_over(runs: Runs) -> None:
+    """Whether or not the store has removed it by then."""
+    memory = timedelta(seconds=60)
+    first, _ = runs.create(run("run_1"), dedupe_key="d", dedupe_for=memory)
+    just = run("run_2", created_at=NOON + timedelta(seconds=59))
+    assert runs.create(just, dedupe_key="d", dedupe_for=memory) == (first, False)
+    after = run("run_3", created_at=NOON + timedelta(seconds=60))
+    assert runs.create(after, dedupe_key="d", dedupe_for=memory) == (after, True)
+    later = run("run_4", created_at=NOON + timedelta(seconds=119))
+    assert runs.create(later, dedupe_key="d", dedupe_for=memory) == (after, False)
+
+
+def test_a_run_comes_with_the_steps_of_its_latest_attempt(runs: Runs) -> None:
+    """In one read, in the order in which they started."""
+    with pytest.raises(NotFoundError):
+        runs.detail(KEY)
+    stored, _ = runs.create(run())
+    assert runs.detail(KEY) == (stored, ())
+    runs.claim_step(KEY, 1, "read", NOON)
+    second = runs.claim_step(KEY, 1, "b", NOON)
+    third = runs.claim_step(KEY, 1, "a", LATER)
+    first = runs.steps(KEY, 1)[1]
+    assert runs.detail(KEY) == (stored, (second, first, third))
+    runs.plan_retry(KEY, 1, ERROR, NOON)
+    again = runs.begin_attempt(KEY, 2, LATER)
+    assert runs.detail(KEY) == (again, ())
+
+
 def test_a_dedupe_key_holds_within_its_workspace(runs: Runs) -> None:
     """Two workspaces may get deliveries of the same name."""
     runs.create(run("run_1"), dedupe_key="same")

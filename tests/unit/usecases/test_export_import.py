@@ -143,11 +143,8 @@ def test_a_flow_comes_over_whole(world: World) -> None:
     assert (came.is_enabled, came.priority, came.deployed_version_id) == (False, 1, None)
     assert came.flow_group_id == "nightly"
     action = world.resources.get(Action, MALLORY.workspace_id, steps[0].referrer or "")
-    connection = world.resources.get(
-        Connection,
-        MALLORY.workspace_id,
-        action.work.connection_id,  # type: ignore[union-attr]  # an export
-    )
+    assert isinstance(action.work, ExportAction)
+    connection = world.resources.get(Connection, MALLORY.workspace_id, action.work.connection_id)
     assert (connection.name, connection.secrets_key) == ("Shop", None)
     assert came.aliases[0].connection_id == connection.id
 

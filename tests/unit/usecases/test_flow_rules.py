@@ -10,6 +10,7 @@ from tests.support.world import World
 
 from millrace.domain.action import ActionInput, ProcessAction
 from millrace.domain.base import Json
+from millrace.domain.callback import CallbackInput
 from millrace.domain.errors import ConflictError, RuleViolationError, UnauthenticatedError
 from millrace.domain.flow import Flow, FlowInput, Step
 from millrace.domain.integration import IntegrationInput
@@ -22,6 +23,7 @@ from millrace.domain.webhook import WebhookInput
 from millrace.storage.memory import MemoryMachines
 from millrace.usecases.actions import ACTIONS
 from millrace.usecases.api_keys import check_api_key
+from millrace.usecases.callbacks import CALLBACKS
 from millrace.usecases.deploy import deploy_version, undeploy_version
 from millrace.usecases.flow_changes import create_flow, delete_flow, replace_flow
 from millrace.usecases.flows import get_flow, get_version, latest_version
@@ -185,22 +187,25 @@ def environment(world: World, *keys: str) -> str:
 @pytest.mark.parametrize(
     ("customers", "problem"),
     [
-        ([], "the flow has no webhook"),
-        ([()], "1 of the flow's webhooks have none"),
-        ([KEYS, None], "1 of the flow's webhooks have none"),
+        ([], "the flow has neither webhook nor callback"),
+        ([()], "1 of the flow's webhooks and callbacks have none"),
+        ([KEYS, None], "1 of the flow's webhooks and callbacks have none"),
         ([KEYS, KEYS[:1]], None),
     ],
 )
 def test_a_flow_that_requires_customers_keys_is_deployed_with_them(
     world: World, customers: list[tuple[str, ...] | None], problem: str | None
 ) -> None:
-    """Each webhook is in an environment that has some; nobody could call the others."""
+    """Each address is in an environment that has some; nobody could call the others."""
     flow = world.flow(MAP, endpointSecurityType="customerRequired")
-    for keys in customers:
+    for number, keys in enumerate(customers):
         id_ = None if keys is None else environment(world, *keys)
-        WEBHOOKS.create(
-            world.context, ALICE, WebhookInput(virtual_environment_id=id_), flow_id=flow.id
-        )
+        if number % 2:
+            callback = CallbackInput(virtual_environment_id=id_)
+            CALLBACKS.create(world.context, ALICE, callback, flow_id=flow.id)
+        else:
+            webhook = WebhookInput(virtual_environment_id=id_)
+            WEBHOOKS.create(world.context, ALICE, webhook, flow_id=flow.id)
     if problem is None:
         assert world.deploy(flow).deployed_at is not None
         return

@@ -186,3 +186,15 @@ def test_a_run_whose_flow_is_gone_has_no_followers(world: World) -> None:
     world.clock.forward(minutes=10)
     sweep(world.context)
     assert world.runs.unfinished(world.clock()) == ()
+
+
+def test_who_may_start_nothing_leaves_it_to_the_sweeper(world: World) -> None:
+    """The public function ends a synchronous run that could not tell of itself, and no more."""
+    following = world.deployed(MAP, name="Mail")
+    run = world.start(world.deployed(MAP, run_next_flow_ids=(following.id,)))
+    on_execution_end(world.context, run.key, "FAILED", follows=False)
+    assert world.now(run).status is RunStatus.FAILED
+    assert runs_of(world, following) == ()
+    world.clock.forward(minutes=10)
+    sweep(world.context)
+    assert len(runs_of(world, following)) == 1

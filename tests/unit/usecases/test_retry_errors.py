@@ -5,11 +5,12 @@ from tests.support.connectors import ScriptedConnectors
 from tests.support.samples import ALICE, export_step, import_step, process_step
 from tests.support.world import World
 
-from millrace.domain.action import HttpImport, ImportAction
+from millrace.domain.action import ImportAction
 from millrace.domain.base import Record
 from millrace.domain.errors import StepFailed
 from millrace.domain.failed_record import FailedRecord
 from millrace.domain.flow import Step
+from millrace.domain.imports import HttpImport
 from millrace.domain.run import Run, RunStatus, StepStatus
 from millrace.usecases.record_errors import ErrorFilter, replace_record
 from millrace.usecases.retry_errors import ErrorRetryRequest, Retried, retry_errors

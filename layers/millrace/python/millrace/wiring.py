@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 from functools import cache
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import boto3
 from botocore.config import Config as ClientConfig
@@ -13,7 +13,7 @@ from millrace.connectors.registry import HttpConnectors
 from millrace.domain.ports import Messenger, Scratch
 from millrace.orchestration.lambda_functions import LambdaFunctions
 from millrace.orchestration.notifier import NotificationMachine
-from millrace.orchestration.scheduler import EventBridgeSchedules
+from millrace.orchestration.scheduler import EventBridgeSchedules, ScheduleTarget
 from millrace.orchestration.step_functions import StepFunctions
 from millrace.storage.dynamodb_failed_records import DynamoFailedRecords
 from millrace.storage.dynamodb_pool_entries import DynamoPoolEntries
@@ -23,6 +23,9 @@ from millrace.storage.s3_blobs import S3Blobs
 from millrace.storage.ssm_secrets import SsmSecrets
 from millrace.targets import Targets
 from millrace.usecases.context import Context
+
+if TYPE_CHECKING:
+    from millrace.connectors.aws_targets import AwsTargets
 
 _CLIENT = ClientConfig(
     retries={"mode": "standard", "max_attempts": 5}, connect_timeout=3, read_timeout=20
@@ -65,6 +68,18 @@ def aws_context(config: Config) -> Context:
     step_functions = cache(
         lambda: boto3.client("stepfunctions", config=_CLIENT, endpoint_url=endpoint)
     )
+    sqs = cache(lambda: boto3.client("sqs", config=_CLIENT, endpoint_url=endpoint))
+    # An EXPRESS execution is not named: asked for twice, it runs twice.
+    once = _CLIENT.merge(
+        ClientConfig(
+            retries={"mode": "standard", "total_max_attempts": 1},
+            read_timeout=limits.RUN_WAIT_SECONDS,
+        )
+    )
+    if endpoint is not None:
+        # AWS has another host for these calls, which no stand-in has.
+        once = once.merge(ClientConfig(inject_host_prefix=False))
+    synchronous = cache(lambda: boto3.client("stepfunctions", config=once, endpoint_url=endpoint))
     # A function may take its time, and one that gave no answer may have done its work.
     patient = _CLIENT.merge(
         ClientConfig(
@@ -75,7 +90,16 @@ def aws_context(config: Config) -> Context:
     )
     lambda_ = cache(lambda: boto3.client("lambda", config=patient, endpoint_url=endpoint))
     scheduler = cache(lambda: boto3.client("scheduler", config=_CLIENT, endpoint_url=endpoint))
-    machines = StepFunctions(step_functions, config.machine_role_arn, config.machine_arn_prefix)
+    machines = StepFunctions(
+        step_functions, config.machine_role_arn, config.machine_arn_prefix, synchronous
+    )
+
+    def targets() -> "AwsTargets":
+        from millrace.connectors.aws_targets import AwsTargets  # noqa: PLC0415 - as above
+
+        own = frozenset({config.table, config.bucket})
+        return AwsTargets(s3, dynamodb, sqs, config.target_prefix, own)
+
     return Context(
         resources=DynamoResources(dynamodb, config.table),
         runs=DynamoRuns(dynamodb, config.table),
@@ -83,11 +107,15 @@ def aws_context(config: Config) -> Context:
         pool_entries=DynamoPoolEntries(dynamodb, config.table),
         blobs=S3Blobs(s3, config.bucket),
         secrets=SsmSecrets(ssm, config.secrets_prefix),
-        connectors=HttpConnectors(),
+        connectors=HttpConnectors(aws=targets),
         machines=machines,
         functions=LambdaFunctions(lambda_),
         schedules=EventBridgeSchedules(
-            scheduler, config.schedule_group, config.trigger_arn, config.schedule_role_arn
+            scheduler,
+            config.schedule_group,
+            target=ScheduleTarget(
+                config.trigger_arn, config.schedule_role_arn, config.schedule_dead_letters_arn
+            ),
         ),
         targets=Targets(config.run_step_arn, config.lifecycle_arn),
         notifications=NotificationMachine(machines, config.notify_machine_arn),

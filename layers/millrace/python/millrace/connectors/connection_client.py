@@ -10,7 +10,7 @@ from urllib3.exceptions import LocationParseError
 from urllib3.util import Url, parse_url
 
 from millrace.connectors.credentials import credentials_of
-from millrace.connectors.http_client import HttpClient, ResponseRejected
+from millrace.connectors.http_client import HttpClient, ResponseRejected, quotable
 from millrace.connectors.http_messages import HttpRequest, HttpResponse, merged_headers
 from millrace.connectors.masks import PrivateTexts
 from millrace.connectors.oauth2 import AccessTokens
@@ -102,6 +102,11 @@ class ConnectionClient:
     ) -> HttpResponse:
         """The answer as it is; as `fetch` in all else."""
         return self.fetch(method, url, lambda response: response, headers=headers, body=body)
+
+    def quotable(self, text: str) -> str:
+        """The beginning of what the receiver says, without the secrets that it was sent."""
+        request = self._prepared(HttpRequest("GET", self._connection.base_url), {})
+        return quotable(text, request.secrets)
 
     def _is_own(self, url: str) -> bool:
         return _origin(_http_address(url)) == self._origin

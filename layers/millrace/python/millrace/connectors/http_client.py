@@ -6,7 +6,7 @@ state machine, which waits without compute.
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -190,8 +190,12 @@ def retry_after_seconds(value: str, now: datetime) -> float | None:
 
 def _snippet(request: HttpRequest, response: HttpResponse) -> str:
     """The beginning of an answer, printable and without the request's secrets."""
-    text = response.body[:SNIPPET_BYTES].decode("utf-8", "replace")
-    for secret in request.secrets:
+    return quotable(response.body[:SNIPPET_BYTES].decode("utf-8", "replace"), request.secrets)
+
+
+def quotable(text: str, secrets: Iterable[str]) -> str:
+    """The beginning of a text, printable and without secrets, in one line."""
+    for secret in secrets:
         text = text.replace(secret, "***")
     printable = "".join(char if char.isprintable() else " " for char in text)
     return " ".join(printable.split())[:SNIPPET_CHARACTERS]

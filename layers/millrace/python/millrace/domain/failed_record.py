@@ -49,11 +49,16 @@ _BY_CODE: Final = {
     "nestedTooDeep": Classification.TOO_LARGE,
     "notANumber": Classification.VALUE,
     "notAnObject": Classification.PARSE,
+    "groupMissing": Classification.MISSING,
     "notJson": Classification.PARSE,
     "numberNotExact": Classification.VALUE,
+    "resultMissing": Classification.INTERMITTENT,
+    "resultsMissing": Classification.INTERMITTENT,
+    "templateUndefined": Classification.MISSING,
     "notSortable": Classification.VALUE,
     "schemaViolation": Classification.VALUE,
     "textNotUnicode": Classification.PARSE,
+    "ValidationException": Classification.VALUE,
 }
 
 

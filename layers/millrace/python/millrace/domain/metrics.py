@@ -48,6 +48,7 @@ class MetricKey(StrEnum):
     SCHEDULE = "schedule"
     WEBHOOK = "webhook"
     FLOW = "flow"
+    CALLBACK = "callback"
     RETRIES = "retries"
     ERRORS = "errors"
     RECORDS_IN = "recordsIn"

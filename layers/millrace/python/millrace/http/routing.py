@@ -30,6 +30,7 @@ ROUTERS: Final = {
     "/v1/flows/*/resolved": "errors:errors_router",
     "/v1/flows/*/run": "start:start_router",
     "/v1/flows/*/runs": "runs:runs_router",
+    "/v1/flows/*/schedule": "schedule:schedule_router",
     "/v1/flows/*/start": "start:start_router",
     "/v1/flows/*/steps/*/errors": "errors:errors_router",
     "/v1/flows/*/steps/*/resolved": "errors:errors_router",

@@ -20,7 +20,7 @@ from millrace.domain import run_states
 from millrace.domain.base import rfc3339
 from millrace.domain.errors import ConflictError, NotFoundError, UnavailableError
 from millrace.domain.metrics import Counted, Grain, grain_of
-from millrace.domain.ports import Listing
+from millrace.domain.ports import DELIVERY_MEMORY, Listing
 from millrace.domain.run import (
     ANY_RUN,
     Followed,
@@ -78,23 +78,25 @@ class DynamoRuns:
     def _client(self) -> "DynamoDBClient":
         return self._connect()
 
-    def create(self, run: Run, *, dedupe_key: str | None = None) -> tuple[Run, bool]:
+    def create(
+        self,
+        run: Run,
+        *,
+        dedupe_key: str | None = None,
+        dedupe_for: timedelta = DELIVERY_MEMORY,
+    ) -> tuple[Run, bool]:
         """Store a new run, or give the one that already has this dedupe key."""
-        items = [_run_item(run)]
-        if dedupe_key is not None:
-            key = keys.delivery(run.workspace_id, dedupe_key)
-            expires = run.created_at + timedelta(days=limits.DELIVERY_MEMORY_DAYS)
-            items.append(attributes(**key, runId=run.id, expiresAt=int(expires.timestamp())))
         puts: list[TransactWriteItemTypeDef] = [
             {
                 "Put": {
                     "TableName": self._table,
-                    "Item": item,
+                    "Item": _run_item(run),
                     "ConditionExpression": "attribute_not_exists(pk)",
                 }
             }
-            for item in items
         ]
+        if dedupe_key is not None:
+            puts.append(self._delivery(run, dedupe_key, dedupe_for))
         if run.retry_of is not None:
             repeated = RunKey(run.workspace_id, run.retry_of)
             puts.append(self._named_beside("retries", repeated, run.id))
@@ -118,6 +120,22 @@ class DynamoRuns:
         if item is None:
             raise NotFoundError(f"there is no run {key.run_id!r}")
         return _run(item)
+
+    def detail(self, key: RunKey) -> tuple[Run, tuple[StepRecord, ...]]:
+        """The run with the steps of its latest attempt, in one read. Raises NotFoundError."""
+        pages = self._client.get_paginator("query").paginate(
+            TableName=self._table,
+            KeyConditionExpression="pk = :pk",
+            ExpressionAttributeValues=attributes(**{":pk": keys.run(key)["pk"]}),
+            ConsistentRead=True,
+        )
+        items = [item for page in pages for item in page["Items"]]
+        runs = [_run(item) for item in items if text(item, "sk") == keys.RUN]
+        if not runs:
+            raise NotFoundError(f"there is no run {key.run_id!r}")
+        prefix = keys.step_prefix(runs[0].attempt)
+        steps = [_step_record(item) for item in items if text(item, "sk").startswith(prefix)]
+        return runs[0], tuple(sorted(steps, key=lambda each: (each.started_at, each.step_id)))
 
     def steps(self, key: RunKey, attempt: int | None) -> tuple[StepRecord, ...]:
         """The step records of an attempt, or of all, in the order in which they started."""
@@ -371,11 +389,32 @@ class DynamoRuns:
             }
         }
 
+    def _delivery(
+        self, run: Run, dedupe_key: str, dedupe_for: timedelta
+    ) -> "TransactWriteItemTypeDef":
+        """Remembers the run of a key. DynamoDB removes what expired within days, not at once."""
+        now = int(run.created_at.timestamp())
+        item = attributes(
+            **keys.delivery(run.workspace_id, dedupe_key),
+            runId=run.id,
+            expiresAt=now + int(dedupe_for.total_seconds()),
+        )
+        return {
+            "Put": {
+                "TableName": self._table,
+                "Item": item,
+                "ConditionExpression": "attribute_not_exists(pk) OR expiresAt <= :now",
+                "ExpressionAttributeValues": attributes(**{":now": now}),
+            }
+        }
+
     def _delivered(self, run: Run, dedupe_key: str | None) -> Run | None:
         if dedupe_key is None:
             return None
         item = self._read(keys.delivery(run.workspace_id, dedupe_key))
-        return None if item is None else self.get(RunKey(run.workspace_id, text(item, "runId")))
+        if item is None or number(item, "expiresAt") <= int(run.created_at.timestamp()):
+            return None
+        return self.get(RunKey(run.workspace_id, text(item, "runId")))
 
     def _read(self, key: keys.Key) -> dict[str, Any] | None:
         if not keys.is_possible(key):

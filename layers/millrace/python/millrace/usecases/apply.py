@@ -12,6 +12,7 @@ from typing import Any, Final, Literal, Self
 from pydantic import Field, StrictBool, model_validator
 
 from millrace.domain.action import Action, ActionInput
+from millrace.domain.address import AddressInput
 from millrace.domain.base import Model
 from millrace.domain.callback import CallbackInput
 from millrace.domain.connection import Connection, ConnectionInput
@@ -23,7 +24,7 @@ from millrace.domain.resource import Resource
 from millrace.domain.token import Caller
 from millrace.domain.webhook import WebhookInput
 from millrace.usecases.actions import ACTIONS
-from millrace.usecases.api_keys import missing_customer_keys, new_keys, webhooks_of
+from millrace.usecases.api_keys import addresses_of, missing_customer_keys, new_keys
 from millrace.usecases.audit import audited
 from millrace.usecases.callbacks import CALLBACKS
 from millrace.usecases.checks import (
@@ -38,12 +39,13 @@ from millrace.usecases.checks import (
 from millrace.usecases.connections import CONNECTIONS
 from millrace.usecases.context import Context
 from millrace.usecases.crud import Crud
-from millrace.usecases.deploy import deploy_version, reschedule
+from millrace.usecases.deploy import deploy_version
 from millrace.usecases.file_references import FileReferences
 from millrace.usecases.flow_changes import changed_flow, creation, new_flow
 from millrace.usecases.flows import latest_version
 from millrace.usecases.references import ToCome, check_references
 from millrace.usecases.resources import refuse
+from millrace.usecases.schedules import reschedule
 from millrace.usecases.webhooks import WEBHOOKS
 from millrace.usecases.write_only import changed_secrets, commit_with_secrets
 
@@ -277,7 +279,10 @@ class _Apply:
             )
         return tuple(
             self._references.flow(flow).model_copy(
-                update={"webhooks": tuple(map(self._references.webhook, flow.webhooks))}
+                update={
+                    "webhooks": tuple(map(self._references.address, flow.webhooks)),
+                    "callbacks": tuple(map(self._references.address, flow.callbacks)),
+                }
             )
             for flow in placed
         )
@@ -334,18 +339,28 @@ class _Apply:
         if flow.deploy and flow.steps:
             yield from undeployable(flow.steps)
             yield from missing_customer_keys(
-                self._context, self._caller.workspace_id, flow, self._webhooks_to_be(flow, before)
+                self._context, self._caller.workspace_id, flow, self._addresses_to_be(flow, before)
             )
-        for place, webhook in enumerate(flow.webhooks):
-            stored = None if before is None else self._stored_address(WEBHOOKS, before, webhook)
-            for violation in WEBHOOKS.check(self._context, self._caller, webhook, stored):
-                yield replace(violation, pointer=f"/webhooks/{place}{violation.pointer}")
+        yield from self._address_violations(WEBHOOKS, "/webhooks", flow.webhooks, before)
+        yield from self._address_violations(CALLBACKS, "/callbacks", flow.callbacks, before)
 
-    def _webhooks_to_be(self, flow: AppliedFlow, before: Flow | None) -> list[WebhookInput]:
+    def _address_violations[I: (WebhookInput, CallbackInput), R: Resource](
+        self, crud: Crud[I, R], pointer: str, given: Sequence[I], before: Flow | None
+    ) -> Iterator[Violation]:
+        for place, address in enumerate(given):
+            stored = None if before is None else self._stored_address(crud, before, address)
+            for violation in crud.check(self._context, self._caller, address, stored):
+                yield replace(violation, pointer=f"{pointer}/{place}{violation.pointer}")
+
+    def _addresses_to_be(self, flow: AppliedFlow, before: Flow | None) -> list[AddressInput]:
         """Those of the file, and those that the flow has beside them."""
-        keys = {webhook.stable_key for webhook in flow.webhooks}
-        stored = [] if before is None else webhooks_of(self._context, before)
-        return [*flow.webhooks, *(each for each in stored if each.stable_key not in keys)]
+        given = (*flow.webhooks, *flow.callbacks)
+        keys = {(isinstance(each, WebhookInput), each.stable_key) for each in given}
+        stored = [] if before is None else addresses_of(self._context, before)
+        others = [
+            each for each in stored if (isinstance(each, WebhookInput), each.stable_key) not in keys
+        ]
+        return [*given, *others]
 
     def _new_ids(self) -> frozenset[str]:
         """Of connections and actions that the file may be about to create."""
@@ -365,9 +380,8 @@ class _Apply:
         version = self._context.resources.get(
             Version, self._caller.workspace_id, result.version_id, parent_id=flow.id
         )
-        if result.deployed:
-            reschedule(self._context, flow)
-        # A version that is live stays as it is, unless the flow became synchronous or ceased to be.
+        # Of a version that is live only the schedules are set, unless the flow became synchronous
+        # or ceased to be.
         deploy_version(self._context, self._caller, flow.id, version.id, version.revision)
         return result.model_copy(update={"deployed": True})
 

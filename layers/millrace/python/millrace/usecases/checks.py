@@ -10,17 +10,17 @@ from millrace.domain.action import (
     Action,
     ActionWork,
     ExportAction,
-    HttpExport,
-    HttpImport,
     ImportAction,
     ProcessAction,
 )
+from millrace.domain.aws_imports import SqsImport
 from millrace.domain.base import Json
 from millrace.domain.connection import Connection
 from millrace.domain.data_pool import DataPool
 from millrace.domain.errors import NotFoundError, Violation
 from millrace.domain.flow import Flow, FlowInput, FlowSettings, Step
 from millrace.domain.flow_parts import Concurrency
+from millrace.domain.imports import HttpImport, Results
 from millrace.domain.operations import (
     AggregateOperation,
     DedupeOperation,
@@ -37,7 +37,13 @@ from millrace.domain.operations import (
     data_pools_of,
 )
 from millrace.domain.resource import Resource
-from millrace.domain.run_values import names_beside_records, names_in_template, templates_of
+from millrace.domain.run_values import (
+    Target,
+    names_beside_records,
+    names_in_template,
+    speaks_of_record,
+    templates_of,
+)
 from millrace.usecases.context import Context
 from millrace.usecases.definitions import to_definition
 
@@ -243,9 +249,10 @@ def check_work(
     """What an action names exists, or was named before; its expressions can be compiled."""
     match work:
         case ExportAction() | ImportAction():
-            if work.connection_id not in named and find_connection(work.connection_id) is None:
-                yield unknown_connection(work.connection_id, f"{pointer}/connectionId")
-            yield from _check_templates(context, work.http, f"{pointer}/http")
+            id_ = work.connection_id
+            if id_ is not None and id_ not in named and find_connection(id_) is None:
+                yield unknown_connection(id_, f"{pointer}/connectionId")
+            yield from _check_transfer(context, work, pointer)
         case ProcessAction():
             for number, operation in enumerate(work.operations):
                 for place, expression in _expressions(operation):
@@ -261,6 +268,17 @@ def check_work(
             yield from _check_names(frozenset[str]().union(*found), f"{pointer}/operations")
 
 
+def _check_transfer(
+    context: Context, work: ExportAction | ImportAction, pointer: str
+) -> Iterator[Violation]:
+    for name, target in (("http", work.http), ("s3", getattr(work, "s3", None))):
+        if target is not None:
+            yield from _check_templates(context, target, f"{pointer}/{name}")
+    if isinstance(work, ImportAction):
+        for place, expression in _expressions_of(work):
+            yield from check_expression(context, expression, f"{pointer}/{place}")
+
+
 def expressions_of(work: ProcessAction) -> Iterator[str]:
     """The expressions of a process."""
     for operation in work.operations:
@@ -268,17 +286,24 @@ def expressions_of(work: ProcessAction) -> Iterator[str]:
             yield expression
 
 
-def _check_templates(
-    context: Context, http: HttpExport | HttpImport, pointer: str
-) -> Iterator[Violation]:
+def _check_templates(context: Context, target: Target, pointer: str) -> Iterator[Violation]:
     """The expressions in the texts of a request can be compiled, and do not name too much."""
-    templates = templates_of(http)
+    templates = templates_of(target)
+    knows_record = getattr(target, "batch_size", None) is None
     for template in templates:
         fault = context.connectors.check_template(template.kind, template.text)
         if fault is not None:
             where = "/".join(map(pointer_token, template.place))
             message = f"The text cannot be filled in: {fault}"
             yield Violation("badTemplate", f"{pointer}/{where}", message, "Correct it.")
+        elif not knows_record and speaks_of_record(template.text):
+            where = "/".join(map(pointer_token, template.place))
+            yield Violation(
+                "recordUnknown",
+                f"{pointer}/{where}",
+                "It speaks of the record, which only a request for a single record has.",
+                "Use variables, parameters, startDate, endDate or run; or leave batchSize out.",
+            )
     names = frozenset[str]().union(*(names_in_template(each.text) for each in templates))
     yield from _check_names(names, pointer)
 
@@ -293,11 +318,19 @@ def _check_names(names: Collection[str], pointer: str) -> Iterator[Violation]:
         )
 
 
+def _expressions_of(work: ImportAction) -> Iterator[tuple[str, str]]:
+    match work.target:
+        case HttpImport(results=Results(ok_expression=str(expression))):
+            yield "http/results/okExpression", expression
+        case SqsImport(group=str(expression)):
+            yield "sqs/group", expression
+
+
 def named_by(work: ActionWork) -> set[str]:
     """The ids of the connection and the data pools that an action names."""
     if isinstance(work, ProcessAction):
         return {id_ for _, id_ in data_pools_of(work.operations)}
-    return {work.connection_id}
+    return set() if work.connection_id is None else {work.connection_id}
 
 
 def connection_of(work: ActionWork) -> str | None:

@@ -110,7 +110,8 @@ def without_credentials(document: FlowDocument) -> FlowDocument:
         for key, connection in document.dependencies.connections.items()
     }
     fields = fields_of(document.flow, ExportedFlow)
-    fields["webhooks"] = tuple(take_secrets(webhook)[0] for webhook in document.flow.webhooks)
+    for kind in ("webhooks", "callbacks"):
+        fields[kind] = tuple(take_secrets(address)[0] for address in fields[kind])
     flow = ExportedFlow(
         **{name: value for name, value in fields.items() if name not in NOT_EXPORTED}
     )
@@ -172,14 +173,16 @@ def _addresses(
     found = context.resources.get_many(flow.workspace_id, refs)
     hooks, backs = map(found.get, webhooks), map(found.get, callbacks)
     return (
-        _by_name(_without_environment(each) for each in hooks if each),
-        _by_name(CallbackInput(**fields_of(each, CallbackInput)) for each in backs if each),
+        _by_name(_without_environment(each, WebhookInput) for each in hooks if each),
+        _by_name(_without_environment(each, CallbackInput) for each in backs if each),
     )
 
 
-def _without_environment(webhook: Webhook) -> WebhookInput:
+def _without_environment[A: (WebhookInput, CallbackInput)](
+    address: Webhook | Callback, kind: type[A]
+) -> A:
     """Virtual environments belong to the workspace, each with a customer's keys."""
-    return WebhookInput(**fields_of(webhook, WebhookInput) | {"virtual_environment_id": None})
+    return kind(**fields_of(address, kind) | {"virtual_environment_id": None})
 
 
 def _by_name[A: (WebhookInput, CallbackInput)](addresses: Iterable[A]) -> tuple[A, ...]:

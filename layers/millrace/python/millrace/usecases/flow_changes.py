@@ -1,6 +1,7 @@
 """Flows: create, replace, delete, with the draft version that holds their steps."""
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from typing import Any
 
 from millrace import limits
@@ -9,7 +10,7 @@ from millrace.domain.audit import AuditEvent
 from millrace.domain.callback import Callback
 from millrace.domain.connection import Connection
 from millrace.domain.data_pool import DataPool
-from millrace.domain.errors import ConflictError, Violation
+from millrace.domain.errors import ConflictError, UnavailableError, Violation
 from millrace.domain.flow import Flow, FlowInput, FlowSettings, LatestSteps, Step, Version
 from millrace.domain.flow_parts import LayoutDirection
 from millrace.domain.ports import Change, Create, Delete, Put, Replace
@@ -28,6 +29,7 @@ from millrace.usecases.context import Context
 from millrace.usecases.flows import get_flow, latest_version
 from millrace.usecases.references import check_references
 from millrace.usecases.resources import born, changed, check_revision, fields_of, refuse
+from millrace.usecases.schedules import remove_schedules
 from millrace.usecases.stamps import stamped
 from millrace.usecases.write_only import commit_with_secrets
 
@@ -253,19 +255,18 @@ def delete_flow(context: Context, caller: Caller, flow_id: str, revision: int | 
     changes: list[Change] = [Delete(flow), Delete(steps)]
     context.resources.commit(*audited(context, caller, "deleted", changes))
     # The flow is gone for every caller now; what it owned can follow in as many steps as it takes.
-    context.schedules.delete(flow.id)
+    with suppress(UnavailableError):  # a schedule that is left removes itself when it fires
+        remove_schedules(context, flow.id)
     if flow.secrets_key is not None:
         context.secrets.delete(flow.secrets_key)
     for version in versions:
         context.resources.commit(Delete(version, parent_id=flow.id))
         for machine_arn in version.machine_arns:
             context.machines.delete(machine_arn)
-    for webhook in _all(context, Webhook, flow):
-        context.resources.commit(Delete(webhook, parent_id=flow.id, parent_is_gone=True))
-        if webhook.secrets_key is not None:
-            context.secrets.delete(webhook.secrets_key)
-    for callback in _all(context, Callback, flow):
-        context.resources.commit(Delete(callback, parent_id=flow.id, parent_is_gone=True))
+    for address in (*_all(context, Webhook, flow), *_all(context, Callback, flow)):
+        context.resources.commit(Delete(address, parent_id=flow.id, parent_is_gone=True))
+        if address.secrets_key is not None:
+            context.secrets.delete(address.secrets_key)
     # Results are made of many models, for which no other change of flows should pay.
     from millrace.usecases.trial_results import forget_trials  # noqa: PLC0415 - see above
 

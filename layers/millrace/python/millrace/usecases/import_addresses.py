@@ -16,6 +16,7 @@ from millrace.domain.token import Caller
 from millrace.domain.webhook import Webhook, WebhookInput
 from millrace.usecases.callbacks import CALLBACKS
 from millrace.usecases.context import Context
+from millrace.usecases.crud import Crud
 from millrace.usecases.import_result import ImportPlan
 from millrace.usecases.webhooks import WEBHOOKS
 
@@ -41,40 +42,47 @@ class ImportedAddresses:
         """All that is wrong with them, but for secrets, which no document holds."""
         yield from _keys_used_twice("/webhooks", self._given.webhooks)
         yield from _keys_used_twice("/callbacks", self._given.callbacks)
-        for number, (given, before) in enumerate(
-            zip(self._given.webhooks, self._webhooks, strict=True)
-        ):
-            for fault in WEBHOOKS.check(self._context, self._caller, given, before):
+        yield from self._faults(WEBHOOKS, "/webhooks", self._given.webhooks, self._webhooks)
+        yield from self._faults(CALLBACKS, "/callbacks", self._given.callbacks, self._callbacks)
+
+    def _faults[I: (WebhookInput, CallbackInput), R: (Webhook, Callback)](
+        self, crud: Crud[I, R], pointer: str, given: Sequence[I], before: Sequence[R | None]
+    ) -> Iterator[Violation]:
+        for number, (each, stored) in enumerate(zip(given, before, strict=True)):
+            for fault in crud.check(self._context, self._caller, each, stored):
                 if fault.code != "secretMissing":
-                    yield replace(fault, pointer=f"/webhooks/{number}{fault.pointer}")
+                    yield replace(fault, pointer=f"{pointer}/{number}{fault.pointer}")
 
     def plan(self, flow: Flow, plan: ImportPlan) -> None:
         """Plan what becomes of them, and tell what they lack."""
-        for given, before in zip(self._given.webhooks, self._webhooks, strict=True):
+        self._plan(WEBHOOKS, self._given.webhooks, self._webhooks, flow, plan)
+        self._plan(CALLBACKS, self._given.callbacks, self._callbacks, flow, plan)
+
+    def _plan[I: (WebhookInput, CallbackInput), R: (Webhook, Callback)](
+        self,
+        crud: Crud[I, R],
+        given: Sequence[I],
+        stored: Sequence[R | None],
+        flow: Flow,
+        plan: ImportPlan,
+    ) -> None:
+        for each, before in zip(given, stored, strict=True):
             if before is not None:
                 stays = {"virtual_environment_id": before.virtual_environment_id}
-                sent_with = given.model_copy(update=stays)
-                webhook, secrets = WEBHOOKS.changed(self._context, self._caller, before, sent_with)
-            elif self._is_made(given):
-                webhook, secrets = WEBHOOKS.new(self._context, self._caller, given, flow.id)
+                sent_with = each.model_copy(update=stays)
+                address, secrets = crud.changed(self._context, self._caller, before, sent_with)
+            elif self._is_made(each):
+                address, secrets = crud.new(self._context, self._caller, each, flow.id)
             else:
                 continue
-            plan.put(before, webhook, secrets=secrets, parent_id=flow.id)
-            if webhook.hmac_algorithm is not None and webhook.secrets_key is None:
+            plan.put(before, address, secrets=secrets, parent_id=flow.id)
+            if address.hmac_algorithm is not None and address.secrets_key is None:
                 message = "Set the secret that its sender signs with; until then it lets nobody in."
-                plan.leave(webhook, "hmacSecretKey", message)
+                plan.leave(address, "hmacSecretKey", message)
             is_for_customers = flow.endpoint_security_type == "customerRequired"
-            if is_for_customers and webhook.virtual_environment_id is None:
+            if is_for_customers and address.virtual_environment_id is None:
                 message = "Name the virtual environment that has the customer's API keys."
-                plan.leave(webhook, "virtualEnvironmentId", message)
-        for sent, was in zip(self._given.callbacks, self._callbacks, strict=True):
-            if was is not None:
-                callback, _ = CALLBACKS.changed(self._context, self._caller, was, sent)
-            elif self._is_made(sent):
-                callback, _ = CALLBACKS.new(self._context, self._caller, sent, flow.id)
-            else:
-                continue
-            plan.put(was, callback, parent_id=flow.id)
+                plan.leave(address, "virtualEnvironmentId", message)
 
     def _is_made(self, given: WebhookInput | CallbackInput) -> bool:
         return self._before is None or given.stable_key is not None

@@ -23,7 +23,6 @@ from millrace.domain.token import Caller
 from millrace.usecases.audit import audited
 from millrace.usecases.checks import check_graph, check_settings, check_steps, lookup
 from millrace.usecases.context import Context
-from millrace.usecases.deploy import reschedule
 from millrace.usecases.flow_changes import changed_flow, creation, new_flow
 from millrace.usecases.flows import latest_version
 from millrace.usecases.import_addresses import ImportedAddresses
@@ -33,6 +32,7 @@ from millrace.usecases.import_result import ImportChange, ImportPlan, ImportResu
 from millrace.usecases.references import ToCome, check_references
 from millrace.usecases.renaming import renamed_settings, renamed_step
 from millrace.usecases.resources import changed, fields_of, refuse
+from millrace.usecases.schedules import reschedule
 from millrace.usecases.write_only import commit_with_secrets
 
 _AS_IT_IS: Final = ImportMetadata()

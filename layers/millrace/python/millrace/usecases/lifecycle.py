@@ -15,7 +15,7 @@ from millrace.domain.errors import ConflictError, NotFoundError, UnavailableErro
 from millrace.domain.flow import Flow
 from millrace.domain.run import Run, RunError, RunKey, RunOutcome, RunStatus, StepStatus
 from millrace.usecases.context import Context
-from millrace.usecases.deploy import is_synchronous
+from millrace.usecases.deployed import is_synchronous
 from millrace.usecases.followers import follow, is_followed
 from millrace.usecases.latest_runs import tell_flow
 from millrace.usecases.run_ends import Failure, crash, owners_of, settle, total, version_of
@@ -24,6 +24,7 @@ from millrace.usecases.unique_requests import make_way
 
 _RETRY_WAIT_MAX: Final = timedelta(hours=24)
 _EXPRESS_TIME: Final = timedelta(seconds=EXPRESS_SECONDS)
+_START_WITHIN: Final = timedelta(hours=1)
 _SWEEP_AFTER: Final = timedelta(minutes=2)
 
 
@@ -119,8 +120,10 @@ def _why(context: Context, run: Run, failure: Failure | None) -> RunError:
     return crash(failure)
 
 
-def finish_run(context: Context, run: Run, *, failure: RunError | None = None) -> Run:
-    """Write the run's terminal status from what its steps did."""
+def finish_run(
+    context: Context, run: Run, *, failure: RunError | None = None, follows: bool = True
+) -> Run:
+    """Write the run's terminal status from what its steps did, and do what follows it."""
     records = settle(context, run)
     if failure is not None:
         status = RunStatus.FAILED
@@ -140,7 +143,7 @@ def finish_run(context: Context, run: Run, *, failure: RunError | None = None) -
     )
     ended = context.runs.finish(run.key, outcome, context.clock())
     tell_flow(context, ended)
-    return follow(context, ended)
+    return follow(context, ended) if follows else ended
 
 
 def cancel_run(context: Context, run: Run) -> Run:
@@ -165,23 +168,26 @@ def cancel_run(context: Context, run: Run) -> Run:
     return run
 
 
-def on_execution_end(context: Context, key: RunKey, outcome: str) -> Run | None:
+def on_execution_end(
+    context: Context, key: RunKey, outcome: str, *, follows: bool = True
+) -> Run | None:
     """Make sure a run is over whose execution is: the machine may have had no chance to tell.
 
-    `outcome` is Step Functions' status. Gives None for an execution that is no run's.
+    `outcome` is Step Functions' status. Gives None for an execution that is no run's. What follows
+    the end may be left to the sweeper.
     """
     try:
         run = context.runs.get(key)
     except NotFoundError:
         return None
     if run.status.is_terminal:
-        return follow(context, run)
+        return follow(context, run) if follows else run
     if outcome == "SUCCEEDED":
-        return finish_run(context, run)
+        return finish_run(context, run, follows=follows)
     words = {"TIMED_OUT": "took longer than its limit", "ABORTED": "was stopped"}
     message = f"the run's state machine {words.get(outcome, 'failed')}"
     error = RunError(code=f"machine{outcome.title().replace('_', '')}", message=message)
-    return finish_run(context, run, failure=error)
+    return finish_run(context, run, failure=error, follows=follows)
 
 
 def sweep(context: Context) -> int:
@@ -198,6 +204,17 @@ def sweep(context: Context) -> int:
     return repaired
 
 
+def _synchronous_outcome(context: Context, run: Run) -> str | None:
+    """What can be told of an EXPRESS execution, of which Step Functions tells nothing.
+
+    It ends after five minutes anyway; if no step has begun by now, it never started.
+    """
+    age = context.clock() - run.created_at
+    if age <= _START_WITHIN and not context.runs.steps(run.key, run.attempt):
+        return None
+    return "TIMED_OUT" if age > _EXPRESS_TIME else "RUNNING"
+
+
 def _repair(context: Context, run: Run) -> bool:
     """Whether there was something to repair."""
     if run.status.is_terminal:
@@ -205,9 +222,7 @@ def _repair(context: Context, run: Run) -> bool:
         return True
     outcome: str | None
     if is_synchronous(run.machine_arn):
-        # Step Functions does not tell of an EXPRESS execution, which ends after this long anyway.
-        is_over = context.clock() - run.created_at > _EXPRESS_TIME
-        outcome = "TIMED_OUT" if is_over else "RUNNING"
+        outcome = _synchronous_outcome(context, run)
     else:
         outcome = context.machines.outcome(run.machine_arn, run.id)
     if outcome == "RUNNING":

@@ -8,7 +8,7 @@ from millrace.domain.errors import ConflictError, NotFoundError, UnavailableErro
 from millrace.domain.flow import Flow, FlowInput, FlowSettings, Version
 from millrace.domain.ports import Create
 from millrace.domain.token import Caller
-from millrace.usecases.api_keys import missing_customer_keys, webhooks_of
+from millrace.usecases.api_keys import addresses_of, missing_customer_keys
 from millrace.usecases.audit import audited
 from millrace.usecases.checks import undeployable, unknown_connection
 from millrace.usecases.context import Context
@@ -100,8 +100,8 @@ def _store(
     refuse(found)
     if before.deployed_version_id is not None:
         # Before anything is stored: what cannot be deployed must not stay behind as a draft.
-        hooks = webhooks_of(context, before)
-        keys = missing_customer_keys(context, caller.workspace_id, wanted, hooks)
+        addresses = addresses_of(context, before)
+        keys = missing_customer_keys(context, caller.workspace_id, wanted, addresses)
         refuse([*undeployable(rewired.steps), *keys])
     _, changes = changed_flow(
         context, caller, before, latest, wanted, find_action=rewired.find_action

@@ -15,7 +15,7 @@ from millrace.domain.run import Replay, Run, RunKey, Trigger
 from millrace.domain.token import Caller
 from millrace.domain.virtual_environment import Replacements, VirtualEnvironment
 from millrace.usecases.context import Context
-from millrace.usecases.deploy import deployed_version
+from millrace.usecases.deployed import deployed_version
 from millrace.usecases.flows import get_flow, get_version
 from millrace.usecases.pages import PageWriter
 from millrace.usecases.record_errors import ErrorSelection, KeptRecords, select

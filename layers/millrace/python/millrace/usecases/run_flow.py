@@ -1,9 +1,7 @@
-"""Running a flow for a caller: which version, which steps, over which connections, and waiting."""
+"""Running a flow for a caller: which version, which steps and over which connections."""
 
 import json
-import time
 from collections.abc import Callable, Iterator
-from typing import Final
 
 from pydantic import Field
 
@@ -15,13 +13,10 @@ from millrace.domain.run import Run, RunInputs, Trigger
 from millrace.domain.token import Caller
 from millrace.domain.virtual_environment import VirtualEnvironment
 from millrace.usecases.context import Context
-from millrace.usecases.deploy import deployed_version
+from millrace.usecases.deployed import deployed_version
 from millrace.usecases.flows import get_flow, get_version
 from millrace.usecases.resources import refuse
 from millrace.usecases.runs import Manner, start_run
-
-_POLL_SECONDS: Final = 0.05
-_POLL_SECONDS_MAX: Final = 1.0
 
 
 class InputFields(Model):
@@ -121,20 +116,6 @@ def chosen(
         data_pools={} if environment is None else environment.replacements.data_pools,
         inputs=_inputs(asked, environment),
     )
-
-
-def wait_for(
-    context: Context, run: Run, seconds: float, sleep: Callable[[float], None] = time.sleep
-) -> Run:
-    """The run once it is over, or as it is after so many seconds, asked for ever less often."""
-    pause = _POLL_SECONDS
-    while seconds > 0 and not run.status.is_terminal:
-        pause = min(pause, seconds)
-        sleep(pause)
-        seconds -= pause
-        pause = min(pause * 2, _POLL_SECONDS_MAX)
-        run = context.runs.get(run.key)
-    return run
 
 
 def _environment(

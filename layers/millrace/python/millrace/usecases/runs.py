@@ -2,14 +2,15 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from types import MappingProxyType
 from typing import Any, Final
 
 from millrace.domain.base import Json, Record
 from millrace.domain.errors import ConflictError, NotFoundError, UnavailableError
 from millrace.domain.flow import Flow, Version
-from millrace.domain.ports import Listing
+from millrace.domain.ports import DELIVERY_MEMORY, Listing
 from millrace.domain.run import (
     ANY_RUN,
     Attempt,
@@ -25,7 +26,7 @@ from millrace.domain.run import (
 from millrace.domain.token import Caller
 from millrace.domain.virtual_environment import VirtualEnvironment
 from millrace.usecases.context import Context
-from millrace.usecases.deploy import deployed_version
+from millrace.usecases.deployed import deployed_version
 from millrace.usecases.flows import get_flow, get_version
 from millrace.usecases.latest_runs import tell_flow
 from millrace.usecases.pages import read_records
@@ -60,6 +61,7 @@ class Manner:
     """Another run, whose inputs it has instead."""
 
     replay: Replay | None = None
+    request_id: str | None = None
 
 
 _AS_USUAL: Final = Manner()
@@ -90,25 +92,47 @@ def start_run(
     accepted: a start that Step Functions does not take is made up for by the sweeper.
     """
     version = deployed_version(context, flow) if version is None else version
-    if version.machine_arn is None:
-        raise ConflictError(f"version {version.number} was never deployed; deploy it first")
-    run = new_run(context, version, version.machine_arn, trigger, payload, how)
-    if how.replay is None:
-        request_id = _request_id(context, flow, payload, how)
-        run = run.model_copy(update={"unique_request_id": request_id})
-    run, is_new = context.runs.create(run, dedupe_key=dedupe_key)
+    how = for_request(context, flow, payload, how)
+    run, is_new = record_run(context, version, trigger, payload, how=how, dedupe_key=dedupe_key)
     if is_new:
-        with suppress(UnavailableError):
-            start_execution(context, run)
-        tell_flow(context, run)
+        begin_run(context, run)
     return run, is_new
 
 
-def _request_id(context: Context, flow: Flow, payload: Json, how: Manner) -> str | None:
-    """The id of the request that a run is for; a run that repeats another is for the same."""
+def record_run(
+    context: Context,
+    version: Version,
+    trigger: Trigger,
+    payload: Json,
+    *,
+    how: Manner = _AS_USUAL,
+    dedupe_key: str | None = None,
+    dedupe_for: timedelta = DELIVERY_MEMORY,
+) -> tuple[Run, bool]:
+    """Record a run that is not started yet, or give the one that has the dedupe key already."""
+    if version.machine_arn is None:
+        raise ConflictError(f"version {version.number} was never deployed; deploy it first")
+    run = new_run(context, version, version.machine_arn, trigger, payload, how)
+    return context.runs.create(run, dedupe_key=dedupe_key, dedupe_for=dedupe_for)
+
+
+def begin_run(context: Context, run: Run) -> None:
+    """Start a run that was recorded, or leave it to the sweeper."""
+    with suppress(UnavailableError):
+        start_execution(context, run)
+    tell_flow(context, run)
+
+
+def for_request(context: Context, flow: Flow, payload: Json, how: Manner) -> Manner:
+    """The manner with the unique id of the request that the run is for, if it has one.
+
+    A run that repeats another is for the same; one that tries single records again is for none.
+    """
+    if how.replay is not None:
+        return how
     if how.retry_of is not None:
-        return how.retry_of.unique_request_id
-    return unique_request_id(context, flow, payload)
+        return replace(how, request_id=how.retry_of.unique_request_id)
+    return replace(how, request_id=unique_request_id(context, flow, payload))
 
 
 def new_run(
@@ -140,6 +164,7 @@ def new_run(
         retry_of=None if how.retry_of is None else how.retry_of.id,
         carried_over=how.carried_over,
         origin_id=how.origin_id,
+        unique_request_id=how.request_id,
         machine_arn=machine_arn,
         steps_to_run=how.steps_to_run,
         replay=how.replay,
@@ -172,11 +197,12 @@ def start_execution(context: Context, run: Run) -> None:
     is no less the latest once the sweeper starts it.
     """
     take_place(context, run)
-    context.machines.start(
-        run.machine_arn,
-        run.id,
-        {"workspaceId": run.workspace_id, "runId": run.id, "attempt": run.attempt},
-    )
+    context.machines.start(run.machine_arn, run.id, execution_input(run))
+
+
+def execution_input(run: Run) -> dict[str, Json]:
+    """What a run's machine is started with."""
+    return {"workspaceId": run.workspace_id, "runId": run.id, "attempt": run.attempt}
 
 
 def get_run(context: Context, caller: Caller, run_id: str) -> RunDetail:

@@ -84,6 +84,13 @@ def sources(version: Version, step: Step) -> tuple[str, ...]:
     return tuple(dict.fromkeys(chain.from_iterable(expand(id_) for id_ in step.depends_on)))
 
 
+def last_steps(version: Version) -> list[str]:
+    """The steps whose outputs no other step reads: what they hand on is the flow's result."""
+    read_by = {step.id: sources(version, step) for step in version.steps if not step.is_skipped}
+    needed = set(chain.from_iterable(read_by.values()))
+    return [id_ for id_ in read_by if id_ not in needed]
+
+
 def input_records(
     context: Context, run: Run, version: Version, step: Step
 ) -> Iterator[list[Record]]:

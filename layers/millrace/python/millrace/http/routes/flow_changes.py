@@ -5,14 +5,14 @@ from http import HTTPStatus
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 
-from millrace.domain.errors import ConflictError
+from millrace.domain.errors import ConflictError, UnavailableError
 from millrace.domain.flow import FlowInput
 from millrace.domain.patch import Patch
 from millrace.http.documented import WITH_BODY, WITH_IF_MATCH, answers
 from millrace.http.requests import IfMatch, answer, caller_of, revision_of
 from millrace.http.sent_back import FlowChange
 from millrace.http.views import FlowDetail
-from millrace.usecases import deploy, flow_changes, patch
+from millrace.usecases import flow_changes, patch, schedules
 from millrace.usecases.context import Context
 
 
@@ -33,7 +33,9 @@ def flow_changes_router(context: Context) -> APIGatewayHttpRouter:
     @router.put(
         "/v1/flows/<flow_id>",
         tags=["flows"],
-        responses=answers(HTTPStatus.OK, *WITH_BODY, *WITH_IF_MATCH, ConflictError),
+        responses=answers(
+            HTTPStatus.OK, *WITH_BODY, *WITH_IF_MATCH, ConflictError, UnavailableError
+        ),
     )
     def replace_flow(
         flow_id: str, given: FlowChange, if_match: IfMatch = None
@@ -42,18 +44,20 @@ def flow_changes_router(context: Context) -> APIGatewayHttpRouter:
         flow, steps = flow_changes.replace_flow(
             context, caller, flow_id, given, revision_of(if_match)
         )
-        deploy.reschedule(context, flow)
+        schedules.reschedule(context, flow)
         return answer(FlowDetail.with_steps(flow, steps, caller), flow)
 
     @router.patch(
         "/v1/flows/<flow_id>",
         tags=["flows"],
-        responses=answers(HTTPStatus.OK, *WITH_BODY, *WITH_IF_MATCH, ConflictError),
+        responses=answers(
+            HTTPStatus.OK, *WITH_BODY, *WITH_IF_MATCH, ConflictError, UnavailableError
+        ),
     )
     def patch_flow(flow_id: str, given: Patch, if_match: IfMatch = None) -> Response[FlowDetail]:
         caller = caller_of(router.current_event)
         flow, steps = patch.patch_flow(context, caller, flow_id, given.root, revision_of(if_match))
-        deploy.reschedule(context, flow)
+        schedules.reschedule(context, flow)
         return answer(FlowDetail.with_steps(flow, steps, caller), flow)
 
     @router.delete(

@@ -11,6 +11,7 @@ from millrace.domain.errors import (
     NotFoundError,
     RevisionMismatchError,
     TooLargeError,
+    UnavailableError,
 )
 from millrace.domain.flow_document import FlowDocument
 from millrace.http.body import JSON
@@ -44,7 +45,12 @@ def transfer_router(context: Context) -> APIGatewayHttpRouter:
         "/v1/flows/import",
         tags=["flows"],
         responses=answers(
-            HTTPStatus.OK, *WITH_BODY, ConflictError, RevisionMismatchError, located=True
+            HTTPStatus.OK,
+            *WITH_BODY,
+            ConflictError,
+            RevisionMismatchError,
+            UnavailableError,
+            located=True,
         ),
     )
     def import_document(given: ImportRequest) -> Response[ImportResult]:
