@@ -3,7 +3,6 @@
 The contracts are those that memory and DynamoDB in moto keep; here each has a table of its own.
 """
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -26,6 +25,8 @@ from millrace.storage.dynamodb_runs import DynamoRuns
 from millrace_local.lifecycle import down, up
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from mypy_boto3_dynamodb import DynamoDBClient
 
 CONTRACTS = {

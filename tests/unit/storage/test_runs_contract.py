@@ -467,3 +467,13 @@ def test_a_run_and_the_run_it_repeats_name_each_other(runs: Runs) -> None:
     assert runs.get(KEY) == expected
     assert expected in runs.page(ALICE.workspace_id, "flow_1").items
     assert runs.get(RunKey(ALICE.workspace_id, "run_2")).retry_of == KEY.run_id
+
+
+def test_several_runs_are_read_at_once(runs: Runs) -> None:
+    """Those that are there, each once; ids of nothing, or that no key could have, are left out."""
+    for number in range(120):
+        runs.create(run(f"run_{number}"))
+    ids = [f"run_{number}" for number in range(0, 120, 2)]
+    found = runs.get_many(ALICE.workspace_id, [*ids, ids[0], "run_none", "x" * 3_000])
+    assert sorted(each.id for each in found) == sorted(ids)
+    assert runs.get_many("ws_other", ids) == ()

@@ -4,6 +4,7 @@ Powertools reads the models for the parameters of a route.
 """
 
 import re
+from abc import abstractmethod
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -180,9 +181,9 @@ class Shown(Parameters):
     """The views whose fields may be chosen, by the parameter's own field."""
 
     @classmethod
+    @abstractmethod
     def relations(cls) -> Mapping[str, Relation]:
         """What may be included."""
-        raise NotImplementedError
 
     @field_validator("include")
     @classmethod

@@ -11,7 +11,7 @@ it expects, so a repeated or late one changes nothing:
 import json
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -32,7 +32,7 @@ from millrace.domain.run import (
 )
 from millrace.storage import keys
 from millrace.storage.attributes import Attributes, attributes, data, number, text
-from millrace.storage.batches import read_items
+from millrace.storage.batches import MAY_PASS, read_items
 from millrace.storage.codec import pack, unpack
 from millrace.storage.counters import additions, counted_of
 from millrace.storage.orders import time_key
@@ -54,13 +54,6 @@ _OPEN = {":running": StepStatus.RUNNING.value, ":retrying": StepStatus.RETRYING.
 # Before each further try of the end of a run that met others over the same counters: some 2 s in
 # all, which is less than the machine waits before it tells the end once more.
 _COUNT_PAUSES: Final = (0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 0.64)
-_MAY_PASS: Final = {
-    "None",
-    "ConditionalCheckFailed",
-    "TransactionConflict",
-    "ThrottlingError",
-    "ProvisionedThroughputExceeded",
-}
 
 
 class DynamoRuns:
@@ -115,6 +108,12 @@ class DynamoRuns:
         if item is None:
             raise NotFoundError(f"there is no run {key.run_id!r}")
         return _run(item)
+
+    def get_many(self, workspace_id: str, run_ids: Iterable[str]) -> tuple[Run, ...]:
+        """Those of these runs that are there, in one read for each 100."""
+        places = [keys.run(RunKey(workspace_id, id_)) for id_ in dict.fromkeys(run_ids)]
+        pairs = [(place["pk"], place["sk"]) for place in places if keys.is_possible(place)]
+        return tuple(map(_run, read_items(self._client, self._table, pairs)))
 
     def detail(self, key: RunKey) -> tuple[Run, tuple[StepRecord, ...]]:
         """The run with the steps of its latest attempt, in one read. Raises NotFoundError."""
@@ -283,7 +282,7 @@ class DynamoRuns:
                 self._client.transact_write_items(TransactItems=writes)
             except self._client.exceptions.TransactionCanceledException as error:
                 codes = {reason.get("Code") for reason in error.response["CancellationReasons"]}
-                if not codes <= _MAY_PASS:
+                if not codes <= MAY_PASS:
                     raise
                 if pause is not None and "ConditionalCheckFailed" not in codes:
                     time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - spreads tries

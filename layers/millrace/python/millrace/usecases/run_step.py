@@ -330,6 +330,7 @@ def _feed(job: _Job, process: Process, position: int) -> int:
                     succeeded += good
                 case Verdict.PASS:
                     records += [item.record for item in items]
+                    succeeded += items
                 case Verdict.DROP:
                     ignored += len(items)
                     succeeded += items
@@ -395,6 +396,7 @@ def _write(job: _Job, importer: Importer, items: list[Item]) -> None:
     told_of = answered(job.step.response_mapping, given, told)
     merged_ones = {taken[index].position: record for index, record in told_of.items()}
     dropped = [item for item in items if item.verdict is Verdict.DROP]
+    passed_by = [item for item in items if item.verdict is Verdict.PASS]
     failed += job.unjudged(items)
     held_back = {item.position for item in dropped}
     if not job.step.proceed_on_failure:
@@ -409,6 +411,6 @@ def _write(job: _Job, importer: Importer, items: list[Item]) -> None:
         ],
         ignored=len(dropped) + len(told.ignored),
         failed=failed,
-        succeeded=[*written, *dropped],
+        succeeded=[*written, *dropped, *passed_by],
         durable=importer.batch_size > 1,
     )
