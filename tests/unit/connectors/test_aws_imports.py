@@ -20,7 +20,7 @@ from millrace.connectors.aws_targets import AwsTargets
 from millrace.connectors.dynamodb_import import DynamoDbImporter
 from millrace.connectors.sqs_import import SqsImporter
 from millrace.domain.action import ImportAction
-from millrace.domain.aws_imports import DynamoDbImport, SqsImport
+from millrace.domain.aws_imports import DynamoDbImport, S3Import, SqsImport
 from millrace.domain.base import Json, Record
 from millrace.domain.errors import StepFailed, StepTransient
 from millrace.domain.ports import Importer
@@ -452,6 +452,16 @@ def test_errors_of_aws_say_whether_to_come_back(
         ({**TARGETS["s3"], "connectionId": "con_1"}, "http needs a connectionId"),
         ({"http": {"path": "/a"}}, "http needs a connectionId"),
         ({"s3": {"bucket": LAKE, "key": "orders.json"}}, "each object would replace"),
+        *(
+            ({"s3": {"bucket": LAKE, "key": key}}, "each object would replace")
+            for key in (
+                "{{ parameters.part }}",
+                '{{ "part" }}',
+                "{{ $part }}",
+                "{{ partner }}",
+                "{{ run.id }}-part",
+            )
+        ),
         ({"sqs": {"queue": "a.fifo"}}, "a FIFO queue needs group"),
         ({"sqs": {"queue": "https://sqs.example/a"}}, "pattern"),
     ],
@@ -460,3 +470,10 @@ def test_what_makes_no_sense_is_refused(work: Json, words: str) -> None:
     """The author is told before anything runs."""
     with pytest.raises(ValidationError, match=words):
         ImportAction.model_validate({"type": "Import", **work})
+
+
+@pytest.mark.parametrize("key", ["{{part}}", '{{ {"a": 1}.a & "-" & part }}', "{{ (\npart) }}"])
+def test_the_part_may_stand_in_an_expression(key: str) -> None:
+    """Whatever else it holds."""
+    work = S3Import.model_validate({"bucket": LAKE, "key": f"{{{{ run.id }}}}/{key}"})
+    assert work.key.endswith(key)
