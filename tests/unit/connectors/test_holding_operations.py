@@ -78,6 +78,44 @@ def test_a_part_that_cannot_be_sorted_holds_its_record_back() -> None:
     assert flow.finish().records == [{"n": 1}, {"n": 2}]
 
 
+@pytest.mark.parametrize(
+    ("lines", "code"),
+    [
+        ([{"n": 1}, {"n": "x"}], "notANumber"),
+        ([{"n": 1, "k": 1}, {"n": 2, "k": "$"}], "expressionFailed"),
+        ([{"n": 1e308}, {"n": 1, "k": 5}, {"n": 1e308}], "notANumber"),
+    ],
+    ids=["no number", "no group", "a sum beyond a double"],
+)
+def test_a_part_that_is_in_no_figure_holds_its_record_back(lines: Json, code: str) -> None:
+    """No part of the record is in a figure, and none makes a group."""
+    figures = {
+        "total": {"function": "sum", "expression": "n"},
+        "count": {"function": "count"},
+    }
+    flow = fed_pipeline(
+        {"type": "split", "expression": "lines"},
+        {"type": "aggregate", "groupBy": {"k": "k + 0"}, "figures": figures},
+    )
+    batch = flow.feed([{"lines": lines}, {"lines": [{"n": 5}, {"n": 2}]}])
+    assert [(each.index, each.code) for each in batch.failures] == [(0, code)]
+    assert flow.finish().records == [{"k": None, "total": 7, "count": 2}]
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [{"type": "dedupe", "key": "n"}, {"type": "group", "by": {"n": "n + 0"}}],
+    ids=["dedupe", "group"],
+)
+def test_a_part_without_a_key_holds_its_record_back(operation: Json) -> None:
+    """The key of another part of it is still free for a record that is sound."""
+    flow = fed_pipeline({"type": "split", "expression": "lines"}, operation)
+    bad = {"lines": [{"n": 1}, {"n": {}, "m": 1} if operation["type"] == "group" else {"m": 1}]}
+    batch = flow.feed([bad, {"lines": [{"n": 1}]}])
+    assert [each.index for each in batch.failures] == [0]
+    assert len(batch.records + flow.finish().records) == 1
+
+
 def test_a_record_may_not_be_split_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond the limit it fails, and the others go on."""
     monkeypatch.setattr(limits, "SPLIT_OBJECTS", 3)
@@ -85,6 +123,19 @@ def test_a_record_may_not_be_split_without_end(monkeypatch: pytest.MonkeyPatch) 
     batch = flow.feed([{"n": 4}, {"n": 3}])
     assert [each.code for each in batch.failures] == ["tooLarge"]
     assert len(batch.records) == 3
+
+
+def test_splits_of_splits_may_not_be_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is bounded is all that becomes of one record, however many splits there are."""
+    monkeypatch.setattr(limits, "SPLIT_OBJECTS", 6)
+    each = {"type": "split", "expression": "lines"}
+    two, three = [{"n": 1}, {"n": 2}], [{"n": 1}, {"n": 2}, {"n": 3}]
+    flow = fed_pipeline(each, each)
+    batch = flow.feed(
+        [{"lines": [{"lines": three}] * 2}, {"lines": [{"lines": three}, {"lines": two}] * 2}]
+    )
+    assert [(failure.index, failure.code) for failure in batch.failures] == [(1, "tooLarge")]
+    assert batch.records == three * 2
 
 
 def test_a_process_that_splits_takes_few_records_at_once() -> None:

@@ -3,6 +3,8 @@
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from typing import Final
 
 from millrace import limits
@@ -83,30 +85,38 @@ class Aggregation:
 
     def apply(self, rows: list[Row], passage: Passage, *, is_plain: bool) -> list[Row]:
         """See Stage; nothing goes on before the end. A record that fails changes no figure."""
-        for index, record in rows:
+        # The parts of a record follow each other: none of them counts if one of them fails.
+        for index, parts in groupby(rows, key=itemgetter(0)):
+            grown: dict[str, list[Json]] = {}
             try:
-                self._take(record, passage.origins[index], is_plain=is_plain)
+                for _, record in parts:
+                    self._grow(grown, record, passage.origins[index], is_plain=is_plain)
             except RecordError as error:
                 passage.fail(index, error)
-        return []
-
-    def _take(self, record: Record, origin: Origin, *, is_plain: bool) -> None:
-        values = [key.evaluate(record, is_plain=is_plain) for key in self._keys.values()]
-        group = key_text(values)
-        before = self._groups.get(group)
-        if before is None:
-            before = [values, origin, [figure.fold.start for figure in self._figures]]
-            if len(self._groups) == limits.AGGREGATE_GROUPS:
+                continue
+            self._groups.update(grown)
+            if len(self._groups) > limits.AGGREGATE_GROUPS:
                 raise StepFailed(
                     "tooManyGroups",
                     f"an aggregate may have {limits.AGGREGATE_GROUPS:,} groups; group by fewer "
                     "values, or filter before",
                 )
+        return []
+
+    def _grow(
+        self, grown: dict[str, list[Json]], record: Record, origin: Origin, *, is_plain: bool
+    ) -> None:
+        """Put the record's group as it is with the record. Raises RecordError."""
+        values = [key.evaluate(record, is_plain=is_plain) for key in self._keys.values()]
+        group = key_text(values)
+        before = grown.get(group) or self._groups.get(group)
+        if before is None:
+            before = [values, origin, [figure.fold.start for figure in self._figures]]
         accumulators = [
             figure.added(accumulator, record, is_plain=is_plain)
             for figure, accumulator in zip(self._figures, before[2], strict=True)
         ]
-        self._groups[group] = [before[0], before[1], accumulators]
+        grown[group] = [before[0], before[1], accumulators]
 
     def drain(self) -> Iterator[Held]:
         """See Holder: one record a group, its key and its figures."""

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple, Protocol
 
 from millrace import limits
 from millrace.connectors.json_documents import describe
-from millrace.connectors.stages import Passage, Row, Stage, bound, key_text
+from millrace.connectors.stages import Passage, Row, Stage, bound, evaluated, key_text
 from millrace.domain.base import Json, Record
 from millrace.domain.errors import StepFailed
 from millrace.domain.operations import GroupOperation, SortOperation
@@ -90,19 +90,14 @@ class Sorting:
 
     def apply(self, rows: list[Row], passage: Passage, *, is_plain: bool) -> list[Row]:
         """See Stage; nothing goes on before the end."""
-        found: list[tuple[Row, list[Json]]] = []
-        for row in rows:
-            try:
-                values = [key.evaluate(row[1], is_plain=is_plain) for key in self._keys]
-                for value in values:
-                    _check_sortable(value)
-            except RecordError as error:
-                passage.fail(row[0], error)
-                continue
-            found.append((row, values))
-        for (index, record), values in found:
-            if index in passage.failures:
-                continue
+
+        def values_of(record: Record) -> list[Json]:
+            values = [key.evaluate(record, is_plain=is_plain) for key in self._keys]
+            for value in values:
+                _check_sortable(value)
+            return values
+
+        for (index, record), values in evaluated(rows, passage, values_of):
             data = dump(record)
             self._room.take(len(data))
             origin = passage.origins[index]
@@ -167,18 +162,11 @@ class Grouping:
 
     def apply(self, rows: list[Row], passage: Passage, *, is_plain: bool) -> list[Row]:
         """See Stage; nothing goes on before the end."""
-        found: list[tuple[Row, list[Json]]] = []
-        for row in rows:
-            try:
-                keys = self._keys.values()
-                values = [key.evaluate(row[1], is_plain=is_plain) for key in keys]
-            except RecordError as error:
-                passage.fail(row[0], error)
-                continue
-            found.append((row, values))
-        for (index, record), values in found:
-            if index in passage.failures:
-                continue
+
+        def values_of(record: Record) -> list[Json]:
+            return [key.evaluate(record, is_plain=is_plain) for key in self._keys.values()]
+
+        for (index, record), values in evaluated(rows, passage, values_of):
             data = dump(record)
             self._room.take(len(data))
             origin = passage.origins[index]
