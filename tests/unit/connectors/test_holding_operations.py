@@ -16,6 +16,12 @@ from millrace.domain.records import Batch, Origin
 SPLIT = {"type": "split", "expression": "lines.{'order': %.id, 'sku': sku, 'n': n}"}
 GROUP = {"type": "group", "by": {"kind": "kind"}, "into": "all"}
 
+COUNT_BY_TEXT = {
+    "type": "aggregate",
+    "groupBy": {"n": "n & 'six b'"},
+    "figures": {"c": {"function": "count"}},
+}
+
 RECORDS = st.lists(
     st.fixed_dictionaries(
         {
@@ -225,9 +231,12 @@ def test_failures_of_the_end_name_where_their_records_came_from() -> None:
     ("limit", "most", "operation", "code"),
     [
         ("HELD_RECORDS", 5, sort(("n", "asc")), "tooManyRecords"),
-        ("HELD_BYTES", 70, sort(("n", "asc")), "tooManyRecords"),
+        ("HELD_BYTES", 80, sort(("n", "asc")), "tooManyRecords"),
+        ("HELD_BYTES", 140, sort(("'ten bytes!'", "asc")), "tooManyRecords"),
+        ("HELD_BYTES", 150, {**GROUP, "by": {"n": "n & ' ten bytes'"}}, "tooManyRecords"),
+        ("HELD_BYTES", 55, COUNT_BY_TEXT, "tooManyRecords"),
         ("HELD_RECORDS", 5, GROUP, "tooManyRecords"),
-        ("GROUP_BYTES", 70, GROUP, "groupTooLarge"),
+        ("GROUP_BYTES", 75, GROUP, "groupTooLarge"),
         (
             "AGGREGATE_GROUPS",
             5,
@@ -244,6 +253,7 @@ def test_memory_is_bounded(
     monkeypatch.setattr(limits, limit, most)
     flow = fed_pipeline(operation)
     flow.feed([{"n": number, "k": 1} for number in range(5)])
+    flow = flow.crashed()
     with pytest.raises(StepFailed) as raised:
         flow.feed([{"n": 5, "k": 1}])
     assert raised.value.code == code

@@ -1,7 +1,7 @@
 """Figures over groups of records, in memory that grows with the groups and not with the records."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
@@ -9,7 +9,7 @@ from typing import Final
 
 from millrace import limits
 from millrace.connectors.expressions import Expression
-from millrace.connectors.holding import Held
+from millrace.connectors.holding import Held, Room
 from millrace.connectors.stages import Passage, Row, bound, key_text
 from millrace.domain.base import Json, Record
 from millrace.domain.errors import StepFailed
@@ -76,9 +76,10 @@ class Aggregation:
 
     makes_records = True
 
-    def __init__(self, operation: AggregateOperation, values: RunValues) -> None:
+    def __init__(self, operation: AggregateOperation, room: Room, values: RunValues) -> None:
         self._keys = {name: bound(text, values) for name, text in operation.group_by.items()}
         self._figures = [_Figure.of(name, each, values) for name, each in operation.figures.items()]
+        self._room = room
         self._groups: dict[str, list[Json]] = {}
         """The group's key as JSON text -> its values, the origin of its first record, and its
         accumulators, one a figure."""
@@ -94,6 +95,7 @@ class Aggregation:
             except RecordError as error:
                 passage.fail(index, error)
                 continue
+            self._room.take(_size(grown.keys() - self._groups.keys()), records=0)
             self._groups.update(grown)
             if len(self._groups) > limits.AGGREGATE_GROUPS:
                 raise StepFailed(
@@ -134,3 +136,9 @@ class Aggregation:
     def restore(self, state: Json) -> None:
         """Go on from what `state` gave."""
         self._groups = dict(state)
+        self._room.retake(_size(self._groups), records=0)
+
+
+def _size(groups: Iterable[str]) -> int:
+    """What their keys take: the figures of a group are few."""
+    return sum(map(len, groups))

@@ -143,7 +143,7 @@ def _stage(  # noqa: PLR0911 - one for each operation
         case SplitOperation(expression=text):
             return Splitting(bound(text, here.values))
         case AggregateOperation():
-            return Aggregation(operation, here.values)
+            return Aggregation(operation, room, here.values)
         case GroupOperation():
             return Grouping(operation, place, room, here.values)
         case SortOperation():
