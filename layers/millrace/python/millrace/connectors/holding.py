@@ -5,7 +5,7 @@ What they hold is JSON text, which takes a fraction of what decoded records take
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol, runtime_checkable
 
 from millrace import limits
 from millrace.connectors.json_documents import describe
@@ -27,6 +27,7 @@ class Held(NamedTuple):
     """Bytes of JSON, roughly."""
 
 
+@runtime_checkable
 class Holder(Stage, Protocol):
     """An operation that hands its records on at the end."""
 
@@ -35,6 +36,7 @@ class Holder(Stage, Protocol):
         ...
 
 
+@runtime_checkable
 class Rememberer(Stage, Protocol):
     """An operation that tells the passage what it keeps, and takes it back."""
 
