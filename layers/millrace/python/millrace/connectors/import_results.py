@@ -1,5 +1,6 @@
 """What a system's answer to a batch says of each record of it."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -7,7 +8,6 @@ from typing import Final
 
 from millrace.connectors.expressions import compile_expression, is_truthy
 from millrace.connectors.json_documents import describe, resolve
-from millrace.connectors.record_writers import cell
 from millrace.domain.base import Json, Record
 from millrace.domain.errors import StepFailed
 from millrace.domain.imports import Results
@@ -63,9 +63,9 @@ class ResultReader:
         for element in elements:
             key = _at(element, self._results.key_path)
             if key is not None:
-                by_key[cell(key)] = element
+                by_key[_text(key)] = element
         keys = (_at(record, self._results.record_key_path) for record in records)
-        return [_MISSING if key is None else by_key.get(cell(key), _MISSING) for key in keys]
+        return [_MISSING if key is None else by_key.get(_text(key), _MISSING) for key in keys]
 
     def _result(self, element: Json) -> Result:
         results = self._results
@@ -81,8 +81,8 @@ class ResultReader:
             element,
             is_written,
             status,
-            None if code is None else cell(code),
-            None if message is None else cell(message),
+            None if code is None else _text(code),
+            None if message is None else _text(message),
             None if results.id_path is None else _at(element, results.id_path),
         )
 
@@ -98,6 +98,13 @@ class ResultReader:
 _UNTOLD: Final = Result(
     None, is_written=False, code="resultMissing", message="the answer says nothing of the record"
 )
+
+
+def _text(value: Json) -> str:
+    """A text of whatever a system answers, which may hold half a surrogate pair."""
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def _at(document: Json, pointer: str, default: Json = None) -> Json:
