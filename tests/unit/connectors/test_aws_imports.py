@@ -213,6 +213,14 @@ def test_deleting_needs_the_key_alone() -> None:
     assert set(items()) == {"b"}
 
 
+def nested(levels: int) -> Json:
+    """An array in an array, so many of them."""
+    value: Json = []
+    for _ in range(levels - 1):
+        value = [value]
+    return value
+
+
 def test_items_that_cannot_be_written_fail_alone() -> None:
     """Those that DynamoDB refuses, whole batch and all, and those that it could not hold."""
     records: list[Record] = [
@@ -223,17 +231,22 @@ def test_items_that_cannot_be_written_fail_alone() -> None:
         {"id": "c", "t": "\ud800"},
         {"id": "d", "long": "x" * 410_000},
         {"id": "e"},
+        {"id": "f", "deep": nested(600)},
+        {"id": "g", "deep": nested(100_000)},
+        {"id": "h", "deep": nested(32)},
     ]
-    written = dynamodb().write(records, origins(7))
+    written = dynamodb().write(records, origins(10))
     assert [(each.index, each.code) for each in written.failures] == [
         (1, "keyMissing"),
         (2, "ValidationException"),
         (3, "numberNotExact"),
         (4, "textNotUnicode"),
         (5, "ValidationException"),
+        (7, "nestedTooDeep"),
+        (8, "nestedTooDeep"),
     ]
-    assert set(items()) == {"a", "e"}
-    assert set(written.answers) == {0, 6}
+    assert set(items()) == {"a", "e", "h"}
+    assert set(written.answers) == {0, 6, 9}
 
 
 @dataclass

@@ -6,6 +6,7 @@ import jsonschema_rs
 
 from millrace.connectors.stages import Passage, Row
 from millrace.domain.base import Json, Record
+from millrace.domain.json_text import is_deep
 from millrace.domain.records import RecordError
 
 _FAULTS_SHOWN: Final = 5
@@ -76,7 +77,7 @@ class Validating:
         return out
 
     def _check(self, record: Record) -> None:
-        if _is_deep(record):
+        if is_deep(record, _LEVELS_MAX):
             message = f"a schema judges records of up to {_LEVELS_MAX} levels"
             raise RecordError("nestedTooDeep", message)
         try:
@@ -92,20 +93,6 @@ class Validating:
         more = len(faults) - _FAULTS_SHOWN
         shown = "; ".join(faults[:_FAULTS_SHOWN]) + (f"; and {more} more" if more > 0 else "")
         raise RecordError("schemaViolation", shown)
-
-
-def _is_deep(record: Record) -> bool:
-    level: list[Json] = [record]
-    for _ in range(_LEVELS_MAX):
-        level = [
-            member
-            for value in level
-            for member in (value.values() if isinstance(value, dict) else value)
-            if isinstance(member, dict | list)
-        ]
-        if not level:
-            return False
-    return True
 
 
 def _pointer(path: list[str | int]) -> str:

@@ -56,10 +56,10 @@ def _parsed(text: str, hook: Callable[[list[tuple[str, Json]]], Json] | None) ->
     return value
 
 
-def is_deep(value: Json) -> bool:
-    """Whether a value is nested more deeply than a request may be."""
+def is_deep(value: Json, levels: int = limits.REQUEST_LEVELS) -> bool:
+    """Whether a value is nested more deeply; if nothing is said, than a request may be."""
     level = [value]
-    for _ in range(limits.REQUEST_LEVELS):
+    for _ in range(levels):
         level = [
             inner for outer in level for inner in _within(outer) if isinstance(inner, dict | list)
         ]
