@@ -320,6 +320,21 @@ def test_a_fifo_queue_takes_a_record_once_and_in_order() -> None:
     assert {each["Attributes"]["MessageGroupId"] for each in found} == {"1"}
 
 
+def test_a_group_may_speak_of_the_run() -> None:
+    """Of its variables as of all else, but for secrets, which would be told to the queue."""
+    queue = f"{ORDERS}.fifo"
+    group = "$variables.region & '-' & customer & '-' & $run.id"
+    importer(sqs={"queue": queue, "group": group}).write([{"customer": 1}], origins(1))
+    (found,) = messages(queue)
+    assert found["Attributes"]["MessageGroupId"] == "eu-1-run_7"
+    secret = RunValues({}, {"region": "eu"}, frozenset({"region"}))
+    large = RunValues({}, {"region": 2**60})
+    for values, code in ((secret, "secretInRecords"), (large, "numberNotExact")):
+        with pytest.raises(StepFailed) as raised:
+            SqsImporter(SqsImport(queue=queue, group=group), targets(), values, lambda *_: "key")
+        assert raised.value.code == code
+
+
 def test_a_message_too_large_fails_alone() -> None:
     """Large ones go by themselves, so that a batch keeps within what SQS takes."""
     records: list[Record] = [{"t": "x" * 200_000}] * 3
@@ -363,7 +378,7 @@ def test_a_batch_that_is_taken_in_part_is_taken_up_where_it_failed() -> None:
     def picky(queue: PickyQueue) -> SqsImporter:
         client = cast("SQSClient", queue)
         return SqsImporter(
-            SqsImport(queue=ORDERS), targets(sqs=client), lambda *_: "key", slept.append
+            SqsImport(queue=ORDERS), targets(sqs=client), VALUES, lambda *_: "key", slept.append
         )
 
     queue = PickyQueue(1)

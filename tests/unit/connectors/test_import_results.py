@@ -27,6 +27,7 @@ from millrace.domain.base import Json, Record
 from millrace.domain.errors import StepFailed
 from millrace.domain.imports import HttpImport
 from millrace.domain.records import RecordFailure, Written, idempotency_key
+from millrace.domain.run_values import RunValues
 
 RESULTS: Json = {
     "path": "/results",
@@ -82,6 +83,17 @@ def test_an_expression_may_say_which_were_written() -> None:
     body = b'[{"outcome": "OK"}, {"outcome": "NO", "why": 7}, "strange"]'
     written = write(script(ok(body)), numbered(3), batchSize=3, results=results)
     assert [(each.index, each.code) for each in written.failures] == [(1, "7"), (2, "refused")]
+
+
+def test_the_expression_may_speak_of_the_run() -> None:
+    """What a system calls success may be a variable of the workspace."""
+    results = {"path": "", "okExpression": "outcome = $variables.success"}
+    http = HttpImport.model_validate({"path": "/orders", "batchSize": 2, "results": results})
+    transport = script(ok(b'[{"outcome": "gut"}, {"outcome": "schlecht"}]'))
+    values = RunValues({}, {"success": "gut"})
+    importer = HttpImporter(http, client(transport), lambda *_: "key", values=values)
+    written = importer.write(numbered(2), origins(2))
+    assert [each.index for each in written.failures] == [1]
 
 
 def test_results_may_be_matched_by_key() -> None:

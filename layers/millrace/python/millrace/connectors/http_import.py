@@ -18,7 +18,7 @@ from millrace.domain.errors import StepFailed
 from millrace.domain.imports import MISSING, HttpImport
 from millrace.domain.json_text import parse_text
 from millrace.domain.records import Answer, Origin, RecordError, RecordFailure, Written
-from millrace.domain.run_values import speaks_of_record
+from millrace.domain.run_values import NO_VALUES, RunValues, speaks_of_record
 
 type KeyFactory = Callable[[Origin, bytes], str]
 """Makes a request's Idempotency-Key from where its first record came from and its body."""
@@ -64,14 +64,18 @@ class HttpImporter:
         client: ConnectionClient,
         keys: KeyFactory,
         fill: Callable[[Record], HttpImport] | None = None,
+        values: RunValues = NO_VALUES,
     ) -> None:
-        """`fill` makes the request for each record, where they differ; it raises RecordError."""
+        """`fill` makes the request for each record, where they differ; it raises RecordError.
+
+        Raises StepFailed for values of the run that cannot stand where expressions have them.
+        """
         self._import = http
         self._fill = fill
         self._client = client
         self._keys = keys
         self._writer = writer_of(http)
-        self._results = None if http.results is None else ResultReader(http.results)
+        self._results = None if http.results is None else ResultReader(http.results, values)
 
     @property
     def batch_size(self) -> int:

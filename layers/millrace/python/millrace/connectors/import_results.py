@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
 
-from millrace.connectors.expressions import compile_expression, is_truthy
+from millrace.connectors.expressions import beside_records, is_truthy
 from millrace.connectors.json_documents import describe, resolve
 from millrace.domain.base import Json, Record
 from millrace.domain.errors import StepFailed
 from millrace.domain.imports import Results
 from millrace.domain.records import RecordError
+from millrace.domain.run_values import RunValues
 
 _MISSING: Final = object()
 
@@ -32,10 +33,11 @@ class Result:
 class ResultReader:
     """Reads results where an action says that they stand."""
 
-    def __init__(self, results: Results) -> None:
+    def __init__(self, results: Results, values: RunValues) -> None:
+        """Raises StepFailed if the values cannot stand in its expression."""
         self._results = results
         self._is_ok = (
-            None if results.ok_expression is None else compile_expression(results.ok_expression)
+            None if results.ok_expression is None else beside_records(results.ok_expression, values)
         )
 
     def read(self, document: Json, records: Sequence[Record]) -> list[Result]:
