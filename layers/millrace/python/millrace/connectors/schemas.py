@@ -7,6 +7,7 @@ import jsonschema_rs
 from millrace.connectors.stages import Passage, Row
 from millrace.domain.base import Json, Record
 from millrace.domain.json_text import is_deep
+from millrace.domain.pointers import pointer_of
 from millrace.domain.records import RecordError
 
 _FAULTS_SHOWN: Final = 5
@@ -29,7 +30,9 @@ class SchemaError(ValueError):
 def check_schema(schema: Json) -> list[tuple[str, str]]:
     """What is wrong with a schema: JSON pointers into it, and what it is there."""
     meta = jsonschema_rs.Draft202012Validator(_META, offline=True)
-    faults = [(_pointer(fault.instance_path), fault.message) for fault in meta.iter_errors(schema)]
+    faults = [
+        (pointer_of(*fault.instance_path), fault.message) for fault in meta.iter_errors(schema)
+    ]
     if faults:
         return faults
     try:
@@ -50,7 +53,7 @@ def _validator(schema: Json) -> jsonschema_rs.Draft202012Validator:
             offline=True,
         )
     except jsonschema_rs.ValidationError as error:
-        raise SchemaError(_pointer(error.instance_path), error.message) from error
+        raise SchemaError(pointer_of(*error.instance_path), error.message) from error
     except ValueError as error:
         raise SchemaError("", str(error)) from error
 
@@ -84,7 +87,7 @@ class Validating:
             if self._validator.is_valid(record):
                 return
             faults = [
-                f"{_pointer(fault.instance_path) or 'the record'}: {fault.message}"
+                f"{pointer_of(*fault.instance_path) or 'the record'}: {fault.message}"
                 for fault in self._validator.iter_errors(record)
             ]
         except UnicodeEncodeError as error:
@@ -93,7 +96,3 @@ class Validating:
         more = len(faults) - _FAULTS_SHOWN
         shown = "; ".join(faults[:_FAULTS_SHOWN]) + (f"; and {more} more" if more > 0 else "")
         raise RecordError("schemaViolation", shown)
-
-
-def _pointer(path: list[str | int]) -> str:
-    return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in path)
