@@ -162,6 +162,14 @@ def test_an_answer_that_cannot_be_read_says_why(content_type: str, body: bytes, 
     assert written.answers[0].read() is None
 
 
+def test_a_byte_that_is_no_text_spoils_its_result_alone() -> None:
+    """Systems that send Latin-1 do not always say so."""
+    body = '{"results": [{"status": 200, "id": "a"}, {"status": 400, "error": {"message": "é"}}]}'
+    written = write(script(ok(body.encode("latin-1"))), numbered(2), batchSize=2, results=RESULTS)
+    assert [(each.index, each.code) for each in written.failures] == [(1, "http400")]
+    assert written.answers[0].id == "a"
+
+
 def test_words_of_any_kind_are_taken() -> None:
     """Half a surrogate pair in an answer spoils nothing, as a code, as words or as a key."""
     results = {**RESULTS, "codePath": "/c", "messagePath": "/m"}
