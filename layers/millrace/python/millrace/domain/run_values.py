@@ -15,10 +15,11 @@ from millrace.domain.action import HttpExport
 from millrace.domain.aws_imports import DynamoDbImport, S3Import, SqsImport
 from millrace.domain.base import Json
 from millrace.domain.imports import HttpImport
+from millrace.domain.spoken_of import speaking_of
 
 _NAMED: Final = re.compile(r"\bvariables\s*\.\s*`?([A-Za-z_][A-Za-z0-9_]*)")
 _NAMED_BESIDE: Final = re.compile(r"\$variables\s*\.\s*`?([A-Za-z_][A-Za-z0-9_]*)")
-_RECORD: Final = re.compile(r"\{\{(?:(?!\}\}).)*?(?<![\w.$`\"'])record\b", re.DOTALL)
+_RECORD: Final = speaking_of("record")
 _SPOKEN_OF: Final = re.compile(r"\$(variables|parameters|startDate|endDate|run)\b")
 
 type Target = HttpExport | HttpImport | S3Import | DynamoDbImport | SqsImport
