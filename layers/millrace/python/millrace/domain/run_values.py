@@ -14,7 +14,7 @@ from typing import Final
 from millrace.domain.action import HttpExport
 from millrace.domain.aws_imports import DynamoDbImport, S3Import, SqsImport
 from millrace.domain.base import Json
-from millrace.domain.imports import HttpImport
+from millrace.domain.imports import HttpImport, Results
 from millrace.domain.spoken_of import speaking_of
 
 _NAMED: Final = re.compile(r"\bvariables\s*\.\s*`?([A-Za-z_][A-Za-z0-9_]*)")
@@ -92,6 +92,16 @@ def templates_of(target: Target) -> list[TemplateText]:
         case DynamoDbImport() | SqsImport():
             return []
     return _templates_of_request(target)
+
+
+def expressions_of(target: Target) -> list[str]:
+    """The expressions of what is written that are no templates: over a record, or a result."""
+    match target:
+        case SqsImport(group=str(text)):
+            return [text]
+        case HttpImport(results=Results(ok_expression=str(text))):
+            return [text]
+    return []
 
 
 def speak_of_record(target: HttpExport | HttpImport) -> bool:
