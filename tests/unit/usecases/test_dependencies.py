@@ -8,7 +8,8 @@ from tests.support.world import World
 
 from millrace.domain.action import ActionInput, ExportAction, HttpExport
 from millrace.domain.base import Json
-from millrace.domain.data_pool import DataPoolInput
+from millrace.domain.connection import Connection
+from millrace.domain.data_pool import DataPool, DataPoolInput
 from millrace.domain.errors import NotFoundError, RuleViolationError
 from millrace.domain.flow import Flow, Step
 from millrace.domain.integration import IntegrationInput
@@ -17,10 +18,12 @@ from millrace.domain.notification_group import EmailTarget, NotificationGroupInp
 from millrace.domain.patch import Patch
 from millrace.domain.virtual_environment import VirtualEnvironmentInput
 from millrace.usecases.actions import ACTIONS
+from millrace.usecases.apply import ApplyDocument, ApplyResult, apply
 from millrace.usecases.connections import CONNECTIONS
 from millrace.usecases.crud import Crud
 from millrace.usecases.dependencies import Dependency, dependencies_of, descendants_of
 from millrace.usecases.flow_changes import delete_flow
+from millrace.usecases.import_request import ImportRequest, import_request
 from millrace.usecases.integrations import INTEGRATIONS
 from millrace.usecases.patch import patch_flow
 from millrace.usecases.plain import DATA_POOLS, LABELS, NOTIFICATION_GROUPS
@@ -151,6 +154,62 @@ def test_an_action_outlives_its_connection() -> None:
     action = ACTIONS.replace(world.context, ALICE, action.id, moved, action.revision)
     with pytest.raises(RuleViolationError):
         ACTIONS.replace(world.context, ALICE, action.id, given, action.revision)
+
+
+def naming(world: World) -> tuple[Connection, DataPool, dict[str, Any], dict[str, Any]]:
+    """A connection and a pool, an action and a flow in their wire form that name them by id."""
+    shop = world.connection("shop")
+    pool = DATA_POOLS.create(world.context, ALICE, DataPoolInput(name="Seen"))
+    read = {"type": "Export", "connectionId": shop.id, "http": {"path": "/orders"}}
+    dedupe = {"type": "dedupe", "key": "id", "dataPoolId": pool.id}
+    seen = {"type": "Process", "operations": [dedupe]}
+    steps = [
+        {"id": "read", "type": "Export", "action": read},
+        {"id": "seen", "type": "Process", "action": seen, "dependsOn": ["read"]},
+        {"id": "more", "type": "Process", "referrer": "seen", "dependsOn": ["seen"]},
+    ]
+    action = {"name": "Seen", "stableKey": "seen", "work": seen}
+    return shop, pool, action, {"name": "Orders", "stableKey": "orders", "steps": steps}
+
+
+def test_a_file_may_name_what_is_gone_as_the_flow_does() -> None:
+    """As a PUT may; but a version that is deployed anew needs all of it, and is refused first."""
+    world = World()
+    shop, pool, action, flow = naming(world)
+
+    def put(**changes: Json) -> ApplyResult:
+        document = {"actions": [action], "flows": [flow | changes]}
+        return apply(world.context, ALICE, ApplyDocument.model_validate(document))
+
+    first = put().flows[0]
+    CONNECTIONS.delete(world.context, ALICE, shop.id, 1)
+    DATA_POOLS.delete(world.context, ALICE, pool.id, 1)
+    again = put()
+    assert [each.change for each in (*again.actions, *again.flows)] == ["unchanged"] * 2
+    renamed = put(name="All orders").flows[0]
+    assert (renamed.change, renamed.version_id) == ("updated", first.version_id)
+    fewer = flow["steps"][:2]
+    with pytest.raises(RuleViolationError) as raised:
+        put(steps=fewer)
+    assert [(each.code, each.pointer) for each in raised.value.violations] == [
+        ("unknownConnection", "/flows/0/steps/0/action/connectionId"),
+        ("unknownDataPool", "/flows/0/steps/1/action/operations/0/dataPoolId"),
+    ]
+    draft = put(steps=fewer, deploy=False).flows[0]
+    assert (draft.change, draft.version_number) == ("updated", 2)
+
+
+def test_a_document_may_name_what_is_gone_as_the_flow_does() -> None:
+    """By the ids of the workspace that it comes into again."""
+    world = World()
+    shop, pool, action, flow = naming(world)
+    document = {"flow": flow, "dependencies": {"actions": {"seen": action}}}
+    asked = ImportRequest.model_validate(document)
+    import_request(world.context, ALICE, asked)
+    CONNECTIONS.delete(world.context, ALICE, shop.id, 1)
+    DATA_POOLS.delete(world.context, ALICE, pool.id, 1)
+    again = import_request(world.context, ALICE, asked)
+    assert {each.change for each in again.resources} == {"unchanged"}
 
 
 def test_a_flow_tells_what_it_reads_and_writes_by() -> None:

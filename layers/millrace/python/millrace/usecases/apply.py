@@ -18,7 +18,7 @@ from millrace.domain.callback import CallbackInput
 from millrace.domain.connection import Connection, ConnectionInput
 from millrace.domain.data_pool import DataPool
 from millrace.domain.errors import Violation
-from millrace.domain.flow import Flow, FlowInput, Version, flow_key
+from millrace.domain.flow import Flow, FlowInput, Step, Version, flow_key
 from millrace.domain.ports import Change, Create, Replace
 from millrace.domain.resource import Resource
 from millrace.domain.token import Caller
@@ -28,12 +28,11 @@ from millrace.usecases.api_keys import addresses_of, missing_customer_keys, new_
 from millrace.usecases.audit import audited
 from millrace.usecases.callbacks import CALLBACKS
 from millrace.usecases.checks import (
+    Finders,
     Lookup,
-    check_graph,
-    check_settings,
-    check_steps,
     check_work,
     lookup,
+    named_by,
     undeployable,
 )
 from millrace.usecases.connections import CONNECTIONS
@@ -41,11 +40,12 @@ from millrace.usecases.context import Context
 from millrace.usecases.crud import Crud
 from millrace.usecases.deploy import deploy_version
 from millrace.usecases.file_references import FileReferences
-from millrace.usecases.flow_changes import changed_flow, creation, new_flow
-from millrace.usecases.flows import latest_version
-from millrace.usecases.references import ToCome, check_references
+from millrace.usecases.flow_changes import changed_flow, check_flow, creation, new_flow
+from millrace.usecases.flows import latest_versions
+from millrace.usecases.references import ToCome
 from millrace.usecases.resources import refuse
 from millrace.usecases.schedules import reschedule
+from millrace.usecases.stamps import stamped
 from millrace.usecases.webhooks import WEBHOOKS
 from millrace.usecases.write_only import changed_secrets, commit_with_secrets
 
@@ -162,6 +162,15 @@ class _Apply:
         self._plan = _Plan()
         self._references = FileReferences(context, caller.workspace_id)
         self._stored: dict[str, Flow | None] = {}
+        self._latest: dict[str, Version] = {}
+        """Of the flows that are stored, by their ids."""
+        self._old_actions: dict[str, Action] = {}
+        """As they are stored, by their ids."""
+        self._find = Finders(
+            action=self._lookup(Action, self._references.actions),
+            connection=self._lookup(Connection, self._references.connections),
+            data_pool=lookup(context, DataPool, caller.workspace_id),
+        )
 
     def violations(self) -> list[Violation]:
         self._connections_and_actions()
@@ -204,13 +213,14 @@ class _Apply:
             after, secrets = crud.new(self._context, self._caller, given)
         else:
             after, secrets = crud.changed(self._context, self._caller, before, given)
+        if isinstance(before, Action):
+            self._old_actions[before.id] = before
         put[key] = after
         self._plan.add_secrets(before, after, secrets)
         return AppliedResource(id=after.id, stable_key=key, change=self._plan.add(before, after))
 
     def _flow(self, given: AppliedFlow) -> AppliedFlowResult:
         key, before = _key(given), self._stored[_key(given)]
-        find_action = self._lookup(Action, self._references.actions)
         change: ChangeKind
         if before is None:
             after, draft = new_flow(
@@ -218,14 +228,14 @@ class _Apply:
                 self._caller,
                 given,
                 flow_id=self._references.flow_ids[key],
-                find_action=find_action,
+                find_action=self._find.action,
             )
             self._plan.changes += creation(after, draft)
             change = "created"
         else:
-            latest = latest_version(self._context, before)
+            latest = self._latest[before.id]
             after, changes = changed_flow(
-                self._context, self._caller, before, latest, given, find_action=find_action
+                self._context, self._caller, before, latest, given, find_action=self._find.action
             )
             self._plan.changes += changes
             change = "updated" if changes else "unchanged"
@@ -277,6 +287,7 @@ class _Apply:
             self._references.flow_ids[key] = (
                 self._context.new_id(Flow.prefix) if stored is None else stored.id
             )
+        self._latest = latest_versions(self._context, filter(None, self._stored.values()))
         return tuple(
             self._references.flow(flow).model_copy(
                 update={
@@ -302,39 +313,31 @@ class _Apply:
         )
 
     def _violations(self, flows: Sequence[AppliedFlow]) -> Iterator[Violation]:
-        find_connection = self._lookup(Connection, self._references.connections)
-        find_data_pool = lookup(self._context, DataPool, self._caller.workspace_id)
         for number, action in enumerate(self._references.actions.values()):
-            pointer = f"/actions/{number}/work"
+            old = self._old_actions.get(action.id)
             yield from check_work(
-                self._context, action.work, pointer, find_connection, find_data_pool
+                self._context,
+                action.work,
+                f"/actions/{number}/work",
+                self._find,
+                () if old is None else named_by(old.work),
             )
         in_file = {self._references.flow_ids[_key(flow)]: flow for flow in flows}
+        to_come = ToCome(in_file, self._new_ids())
         for number, flow in enumerate(flows):
-            for violation in self._flow_violations(flow, in_file):
+            for violation in self._flow_violations(flow, to_come):
                 yield replace(violation, pointer=f"/flows/{number}{violation.pointer}")
 
-    def _flow_violations(
-        self, flow: AppliedFlow, in_file: Mapping[str, AppliedFlow]
-    ) -> Iterator[Violation]:
-        key = _key(flow)
-        before = self._stored[key]
-        yield from check_graph(flow, flow.steps)
-        yield from check_settings(self._context, flow, before)
-        yield from check_references(
+    def _flow_violations(self, flow: AppliedFlow, to_come: ToCome) -> Iterator[Violation]:
+        before = self._stored[_key(flow)]
+        yield from check_flow(
             self._context,
             self._caller.workspace_id,
             flow,
             before,
-            flow_id=self._references.flow_ids[key],
-            to_come=ToCome(in_file, self._new_ids()),
-        )
-        yield from check_steps(
-            self._context,
-            flow.steps,
-            self._lookup(Action, self._references.actions),
-            self._lookup(Connection, self._references.connections),
-            lookup(self._context, DataPool, self._caller.workspace_id),
+            self._old_steps(flow, before),
+            find=self._find,
+            to_come=to_come,
         )
         if flow.deploy and flow.steps:
             yield from undeployable(flow.steps)
@@ -343,6 +346,18 @@ class _Apply:
             )
         yield from self._address_violations(WEBHOOKS, "/webhooks", flow.webhooks, before)
         yield from self._address_violations(CALLBACKS, "/callbacks", flow.callbacks, before)
+
+    def _old_steps(self, flow: AppliedFlow, before: Flow | None) -> tuple[Step, ...]:
+        """Those whose references need not be there any more.
+
+        None if a version is about to be deployed, which needs all that it names.
+        """
+        if before is None:
+            return ()
+        latest = self._latest[before.id]
+        steps = stamped(self._context, self._caller, flow.steps, latest.steps, self._find.action)
+        stays = latest.deployed_at is not None and flow.is_synchronous == before.is_synchronous
+        return latest.steps if not flow.deploy or (stays and steps == latest.steps) else ()
 
     def _address_violations[I: (WebhookInput, CallbackInput), R: Resource](
         self, crud: Crud[I, R], pointer: str, given: Sequence[I], before: Flow | None
@@ -367,10 +382,16 @@ class _Apply:
         made = (*self._references.connections.values(), *self._references.actions.values())
         return frozenset(resource.id for resource in made)
 
-    def _lookup[R: (Connection, Action)](self, kind: type[R], in_file: dict[str, R]) -> Lookup[R]:
-        by_id = {resource.id: resource for resource in in_file.values()}
+    def _lookup[R: (Connection, Action)](
+        self, kind: type[R], in_file: Mapping[str, R]
+    ) -> Lookup[R]:
+        """Finds what the file has by then, or what is stored."""
         stored = lookup(self._context, kind, self._caller.workspace_id)
-        return lambda id_: by_id.get(id_) or stored(id_)
+
+        def find(id_: str) -> R | None:
+            return next((each for each in in_file.values() if each.id == id_), None) or stored(id_)
+
+        return find
 
     def _deploy(self, given: AppliedFlow, result: AppliedFlowResult) -> AppliedFlowResult:
         flow = self._context.resources.get(Flow, self._caller.workspace_id, result.id)

@@ -4,13 +4,12 @@ Resources are found again by stable key. A flow that is there is changed, and st
 one that is new is disabled. What it uses is the business of `import_resources`.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from pydantic.alias_generators import to_camel
 
-from millrace.domain.data_pool import DataPool
 from millrace.domain.errors import Violation
 from millrace.domain.flow import Flow, FlowInput, FlowSettings, flow_key
 from millrace.domain.flow_document import NOT_EXPORTED, FlowDocument
@@ -21,15 +20,14 @@ from millrace.domain.ports import Change, Replace
 from millrace.domain.template import Template
 from millrace.domain.token import Caller
 from millrace.usecases.audit import audited
-from millrace.usecases.checks import check_graph, check_settings, check_steps, lookup
 from millrace.usecases.context import Context
-from millrace.usecases.flow_changes import changed_flow, creation, new_flow
+from millrace.usecases.flow_changes import changed_flow, check_flow, creation, new_flow
 from millrace.usecases.flows import latest_version
 from millrace.usecases.import_addresses import ImportedAddresses
 from millrace.usecases.import_overrides import ImportMetadata, overridden, place_of
 from millrace.usecases.import_resources import ImportedResources
 from millrace.usecases.import_result import ImportChange, ImportPlan, ImportResult, told_of
-from millrace.usecases.references import ToCome, check_references
+from millrace.usecases.references import ToCome
 from millrace.usecases.renaming import renamed_settings, renamed_step
 from millrace.usecases.resources import changed, fields_of, refuse
 from millrace.usecases.schedules import reschedule
@@ -173,27 +171,18 @@ class _Import:
             if alias.flow_id is not None and is_missing(Flow, alias.flow_id):
                 yield _Missing("aliases", flows[alias.flow_id].name, "flow")
 
-    def _flow_faults(self) -> Iterable[Violation]:
-        given, before, resources = self._given, self._before, self._resources
-        yield from check_graph(given, given.steps)
-        yield from check_settings(self._context, given, before)
-        yield from check_references(
+    def _flow_faults(self) -> Iterator[Violation]:
+        resources = self._resources
+        yield from check_flow(
             self._context,
             self._caller.workspace_id,
-            given,
-            before,
+            self._given,
+            self._before,
             () if self._latest is None else self._latest.steps,
-            flow_id=None if before is None else before.id,
+            find=resources.find,
             to_come=ToCome(ids=frozenset(resources.known)),
         )
         yield from self._group_faults()
-        yield from check_steps(
-            self._context,
-            given.steps,
-            resources.action,
-            resources.connection,
-            lookup(self._context, DataPool, self._caller.workspace_id),
-        )
 
     def _group_faults(self) -> Iterator[Violation]:
         """The flow's group is one of the integration that the document brings along."""
@@ -206,7 +195,7 @@ class _Import:
             yield Violation("unknownGroup", "/flowGroupId", message, "Add it to its groups.")
 
     def _changed_flow(self) -> tuple[ImportChange, Flow, list[Change]]:
-        find_action = self._resources.action
+        find_action = self._resources.find.action
         before, latest = self._before, self._latest
         if before is None or latest is None:
             flow, draft = new_flow(

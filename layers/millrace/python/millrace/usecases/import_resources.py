@@ -5,6 +5,7 @@ all others are the workspace's own and stay as they are.
 """
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from millrace.domain.action import Action, ActionInput
@@ -23,9 +24,11 @@ from millrace.domain.resource import Resource
 from millrace.domain.token import Caller
 from millrace.usecases.actions import ACTIONS
 from millrace.usecases.checks import (
+    Finders,
     check_work,
     connection_of,
     lookup,
+    named_by,
     pointer_token,
     unknown_connection,
 )
@@ -63,6 +66,11 @@ class ImportedResources:
         """By kind and key in the document; None: it cannot be had."""
         self.known: dict[str, Resource] = {}
         """What is there or will be, by id."""
+        self.find = Finders(
+            action=partial(self._known, Action),
+            connection=partial(self._known, Connection),
+            data_pool=lookup(context, DataPool, caller.workspace_id),
+        )
 
     def plan(self) -> tuple[Violation, ...]:
         """Plan what becomes of all; gives what is wrong, with pointers into the request."""
@@ -77,10 +85,9 @@ class ImportedResources:
         for key, action in self._uses.actions.items():
             given = action.model_copy(update={"work": renamed_work(action.work, self.rename)})
             pointer = f"/dependencies/actions/{pointer_token(key)}/work"
-            find_data_pool = lookup(self._context, DataPool, self._caller.workspace_id)
-            yield from check_work(
-                self._context, given.work, pointer, self.connection, find_data_pool
-            )
+            before = self._stored(Action, action)
+            named = () if before is None else named_by(before.work)
+            yield from check_work(self._context, given.work, pointer, self.find, named)
             self._put_action(key, given)
         for key, group in self._uses.notification_groups.items():
             self._use(NotificationGroup, key, self._stored(NotificationGroup, group))
@@ -93,15 +100,8 @@ class ImportedResources:
         """The id behind a key; what is no key of the document may be an id of the workspace."""
         return self._ids.get((kind, key), key)
 
-    def connection(self, id_: str) -> Connection | None:
-        """A connection that is there, or will be."""
-        return self._known(Connection, id_)
-
-    def action(self, id_: str) -> Action | None:
-        """An action that is there, or will be."""
-        return self._known(Action, id_)
-
     def _known[R: (Connection, Action)](self, kind: type[R], id_: str) -> R | None:
+        """What is there, or will be."""
         known = self.known.get(id_)
         return known if isinstance(known, kind) else self._by_id.get(Ref(kind, id_))
 
