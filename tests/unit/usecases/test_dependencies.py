@@ -3,10 +3,10 @@
 from typing import Any
 
 import pytest
-from tests.support.samples import ALICE, MALLORY, export_step, import_step
+from tests.support.samples import ALICE, MALLORY, export_step, import_step, process_step
 from tests.support.world import World
 
-from millrace.domain.action import ActionInput, ExportAction, HttpExport
+from millrace.domain.action import ActionInput, ExportAction, HttpExport, ProcessAction
 from millrace.domain.base import Json
 from millrace.domain.connection import Connection
 from millrace.domain.data_pool import DataPool, DataPoolInput
@@ -66,6 +66,25 @@ def test_a_flow_tells_what_it_needs_and_where() -> None:
     assert (found.integrations, found.notification_groups) == ((), ())
     everything = (*found.connections, *found.actions, *found.labels, *found.flows)
     assert not any(each.missing for each in everything)
+
+
+def test_a_flow_tells_its_data_pools() -> None:
+    """Where its own operations name them, and whose action does so; each place once."""
+    world = World()
+    pool = DATA_POOLS.create(world.context, ALICE, DataPoolInput(name="Seen"))
+    dedupe = {"type": "dedupe", "key": "id", "dataPoolId": pool.id}
+    work = ProcessAction.model_validate({"type": "Process", "operations": [dedupe, dedupe]})
+    action = ACTIONS.create(world.context, ALICE, ActionInput(name="Seen", work=work))
+    flow = world.flow(
+        process_step("own", action=work),
+        process_step("shared", action=None, referrer=action.id),
+    )
+    places = ("action/operations/0/dataPoolId", "action/operations/1/dataPoolId")
+    expected = (*(f"/steps/0/{place}" for place in places), "/steps/1/referrer")
+    assert named(dependencies_of(world.context, ALICE, flow.id).data_pools) == {"Seen": expected}
+    DATA_POOLS.delete(world.context, ALICE, pool.id, 1)
+    (gone,) = dependencies_of(world.context, ALICE, flow.id).data_pools
+    assert (gone.id, gone.missing) == (pool.id, True)
 
 
 def delete(world: World, kind: str, id_: str) -> None:

@@ -10,6 +10,7 @@ from millrace.domain.action import Action
 from millrace.domain.base import Model, Name
 from millrace.domain.callback import Callback
 from millrace.domain.connection import Connection
+from millrace.domain.data_pool import DataPool
 from millrace.domain.flow import Flow
 from millrace.domain.integration import Integration
 from millrace.domain.label import Label
@@ -24,6 +25,7 @@ type Kind = Literal[
     "flow",
     "connection",
     "action",
+    "dataPool",
     "integration",
     "label",
     "notificationGroup",
@@ -37,6 +39,7 @@ type Imported = (
     Action
     | Callback
     | Connection
+    | DataPool
     | Flow
     | Integration
     | Label
@@ -49,6 +52,7 @@ _KINDS: Final[Mapping[type[Resource], Kind]] = {
     Action: "action",
     Callback: "callback",
     Connection: "connection",
+    DataPool: "dataPool",
     Flow: "flow",
     Integration: "integration",
     Label: "label",

@@ -9,13 +9,15 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from millrace import limits
-from millrace.domain.action import Action
+from millrace.domain.action import Action, ActionWork, ProcessAction
 from millrace.domain.connection import Connection
+from millrace.domain.data_pool import DataPool
 from millrace.domain.errors import Violation
 from millrace.domain.flow import Flow, FlowInput, FlowSettings, LatestSteps, Step
 from millrace.domain.integration import Integration
 from millrace.domain.label import Label
 from millrace.domain.notification_group import NotificationGroup
+from millrace.domain.operations import data_pools_of
 from millrace.domain.ports import Ref
 from millrace.usecases.context import Context
 
@@ -101,6 +103,15 @@ def references_of(settings: FlowSettings, steps: Iterable[Step]) -> Iterator[tup
             yield f"/aliases/{number}/flowId", Ref(Flow, alias.flow_id)
     for pointer, id_ in flows_led_to(settings, steps):
         yield pointer, Ref(Flow, id_)
+
+
+def references_of_work(work: ActionWork) -> Iterator[tuple[str, Ref[Any]]]:
+    """What an action names, with the places in it: its connection, or its data pools."""
+    if isinstance(work, ProcessAction):
+        for place, id_ in data_pools_of(work.operations):
+            yield place, Ref(DataPool, id_)
+    elif work.connection_id is not None:
+        yield "connectionId", Ref(Connection, work.connection_id)
 
 
 def flows_led_to(settings: FlowSettings, steps: Iterable[Step]) -> Iterator[tuple[str, str]]:
