@@ -1,5 +1,7 @@
 """What a flow says that it needs."""
 
+from collections.abc import Iterable
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -16,7 +18,10 @@ from millrace.domain.integration import IntegrationInput
 from millrace.domain.label import LabelInput
 from millrace.domain.notification_group import EmailTarget, NotificationGroupInput
 from millrace.domain.patch import Patch
+from millrace.domain.ports import Found, Ref
+from millrace.domain.resource import Resource
 from millrace.domain.virtual_environment import VirtualEnvironmentInput
+from millrace.storage.memory import MemoryResources
 from millrace.usecases.actions import ACTIONS
 from millrace.usecases.apply import ApplyDocument, ApplyResult, apply
 from millrace.usecases.connections import CONNECTIONS
@@ -157,6 +162,51 @@ def test_an_environment_outlives_what_it_names() -> None:
     assert (after.name, after.replacements) == ("Staging", made.replacements)
     with pytest.raises(RuleViolationError):
         VIRTUAL_ENVIRONMENTS.create(world.context, ALICE, given)
+
+
+class CountingResources(MemoryResources):
+    """Counts how often it is read."""
+
+    reads = 0
+
+    def get_many(self, workspace_id: str, refs: Iterable[Ref[Any]]) -> Found:
+        """What is there."""
+        self.reads += 1
+        return super().get_many(workspace_id, refs)
+
+    def get[R: Resource](
+        self, kind: type[R], workspace_id: str, id_: str, *, parent_id: str | None = None
+    ) -> R:
+        """The resource."""
+        self.reads += 1
+        return super().get(kind, workspace_id, id_, parent_id=parent_id)
+
+
+def test_all_that_an_environment_names_is_looked_for_at_once() -> None:
+    """However much it is; what is unknown is told with its place, whichever side it stands on."""
+    resources = CountingResources()
+    world = World(resources=resources)
+    connections = [world.connection(f"c{number}").id for number in range(20)]
+    pool = DATA_POOLS.create(world.context, ALICE, DataPoolInput(name="Seen"))
+    replaced: dict[str, dict[str, str]] = {
+        "connections": dict(pairwise(connections)),
+        "dataPools": {pool.id: pool.id},
+    }
+    given = {"name": "Test", "replacements": replaced}
+    resources.reads = 0
+    VIRTUAL_ENVIRONMENTS.create(world.context, ALICE, VirtualEnvironmentInput.model_validate(given))
+    assert resources.reads == 1
+    replaced["connections"] |= {"con_x": connections[0], connections[1]: "con_y"}
+    replaced["dataPools"] |= {connections[0]: pool.id}
+    with pytest.raises(RuleViolationError) as raised:
+        VIRTUAL_ENVIRONMENTS.create(
+            world.context, ALICE, VirtualEnvironmentInput.model_validate(given)
+        )
+    assert {(each.code, each.pointer) for each in raised.value.violations} == {
+        ("unknownConnection", "/replacements/connections/con_x"),
+        ("unknownConnection", f"/replacements/connections/{connections[1]}"),
+        ("unknownDataPool", f"/replacements/dataPools/{connections[0]}"),
+    }
 
 
 def test_an_action_outlives_its_connection() -> None:
