@@ -360,6 +360,49 @@ def test_the_reads_of_an_import_do_not_grow_with_the_document(alice: Client) -> 
     assert sum(calls_of[12][1].values()) <= 12
 
 
+def test_the_reads_of_a_file_do_not_grow_with_it(alice: Client) -> None:
+    """Neither when it is applied first, nor when everything is there."""
+    made(alice, "/v1/virtualEnvironments", {"name": "Test", "stableKey": "test"})
+    alice("GET", "/v1/flows")  # makes the authorizer's own client, which is not counted
+    calls_of: dict[int, list[dict[str, int]]] = {}
+    for count in (2, 10):
+        keys = [f"k{count}-{number}" for number in range(count)]
+        http = {"path": "/o"}
+        body = {
+            "connections": [
+                {"name": "C", "stableKey": key, "baseUrl": "https://c.example"} for key in keys
+            ],
+            "actions": [
+                {
+                    "name": "A",
+                    "stableKey": key,
+                    "work": {"type": "Export", "connectionId": key, "http": http},
+                }
+                for key in keys
+            ],
+            "flows": [
+                {
+                    "name": "Orders",
+                    "stableKey": f"orders-{count}",
+                    "deploy": False,
+                    "steps": [{"id": key, "type": "Export", "referrer": key} for key in keys],
+                    "webhooks": [
+                        {"stableKey": key, "virtualEnvironmentId": "test"} for key in keys
+                    ],
+                    "callbacks": [{"stableKey": key} for key in keys],
+                }
+            ],
+        }
+        calls_of[count] = []
+        for _ in range(2):
+            with counted(alice) as (client, calls):
+                answer = client("POST", "/v1/apply", body)
+            assert answer.status == 200, answer.body
+            calls_of[count].append(dict(calls))
+    assert calls_of[2] == calls_of[10]
+    assert sum(calls_of[10][1].values()) <= 12
+
+
 def test_a_template_is_fetched_and_sent_back(alice: Client, mallory: Client) -> None:
     """By GET and by POST; the address is signed, expires within the hour, and is kept nowhere."""
     flow = shop_flow(alice)

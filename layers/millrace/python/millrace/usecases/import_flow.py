@@ -19,19 +19,17 @@ from millrace.domain.notification_group import NotificationGroup
 from millrace.domain.ports import Change, Replace
 from millrace.domain.template import Template
 from millrace.domain.token import Caller
-from millrace.usecases.audit import audited
 from millrace.usecases.context import Context
 from millrace.usecases.flow_changes import changed_flow, check_flow, creation, new_flow
 from millrace.usecases.flows import latest_version
 from millrace.usecases.import_addresses import ImportedAddresses
 from millrace.usecases.import_overrides import ImportMetadata, overridden, place_of
 from millrace.usecases.import_resources import ImportedResources
-from millrace.usecases.import_result import ImportChange, ImportPlan, ImportResult, told_of
+from millrace.usecases.import_result import ImportPlan, ImportResult, told_of
 from millrace.usecases.references import ToCome
 from millrace.usecases.renaming import renamed_settings, renamed_step
 from millrace.usecases.resources import changed, fields_of, refuse
 from millrace.usecases.schedules import reschedule
-from millrace.usecases.write_only import commit_with_secrets
 
 _AS_IT_IS: Final = ImportMetadata()
 
@@ -113,17 +111,12 @@ class _Import:
             yield replace(fault, pointer=f"/flow{fault.pointer}")
 
     def store(self) -> ImportResult:
-        change, flow, changes = self._changed_flow()
-        self._plan.changes += changes
+        flow, changes = self._changed_flow()
+        change = self._plan.store_flow(self._before, flow, self._given, changes)
         self._plan.told.insert(0, told_of(flow, change))
         self._addresses.plan(flow, self._plan)
         self._see_to(flow)
-        commit_with_secrets(
-            self._context,
-            audited(self._context, self._caller, "imported", self._plan.changes),
-            self._plan.secrets,
-            self._plan.obsolete_secrets,
-        )
+        self._plan.commit(self._context, self._caller, "imported")
         if self._before is not None:
             reschedule(self._context, flow)
         return ImportResult(
@@ -194,7 +187,7 @@ class _Import:
             message = f"The integration {integration.name!r} has no group {group_id!r}."
             yield Violation("unknownGroup", "/flowGroupId", message, "Add it to its groups.")
 
-    def _changed_flow(self) -> tuple[ImportChange, Flow, list[Change]]:
+    def _changed_flow(self) -> tuple[Flow, list[Change]]:
         find_action = self._resources.find.action
         before, latest = self._before, self._latest
         if before is None or latest is None:
@@ -202,7 +195,7 @@ class _Import:
                 self._context, self._caller, self._given, find_action=find_action
             )
             flow = flow.model_copy(update=self._origin())
-            return "created", flow, creation(flow, draft)
+            return flow, creation(flow, draft)
         flow, changes = changed_flow(
             self._context, self._caller, before, latest, self._given, find_action=find_action
         )
@@ -211,7 +204,7 @@ class _Import:
             stamp = changed(self._context, self._caller, before)
             flow = flow.model_copy(update={**stamp, **origin})
             changes = [Replace(before, flow), *changes[1:]]
-        return "updated" if changes else "unchanged", flow, changes
+        return flow, changes
 
     def _origin(self) -> dict[str, Any]:
         if self._template is None:

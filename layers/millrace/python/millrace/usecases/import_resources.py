@@ -38,6 +38,7 @@ from millrace.usecases.crud import Crud
 from millrace.usecases.import_result import Imported, ImportPlan
 from millrace.usecases.integrations import INTEGRATIONS
 from millrace.usecases.plain import DATA_POOLS, LABELS
+from millrace.usecases.plan import keys_used_twice
 from millrace.usecases.references import references_of_work
 from millrace.usecases.renaming import renamed_work
 
@@ -220,17 +221,12 @@ class ImportedResources:
                 yield unknown_connection(id_, pointer)
 
     def _keys_used_twice(self) -> Iterator[Violation]:
-        """No two resources of a kind share a stable key: one of them would be lost."""
         for place in ("integrations", "connections", "data_pools", "actions", "labels"):
-            seen: set[str] = set()
-            for key, each in getattr(self._uses, place).items():
-                if each.stable_key is not None and each.stable_key in seen:
-                    pointer = f"/dependencies/{to_camel(place)}/{pointer_token(key)}/stableKey"
-                    message = f"The stable key {each.stable_key!r} is used twice."
-                    yield Violation(
-                        "stableKeyTwice", pointer, message, "Give each resource a key of its own."
-                    )
-                seen.add(each.stable_key or "")
+            pointer = f"/dependencies/{to_camel(place)}"
+            yield from keys_used_twice(
+                (f"{pointer}/{pointer_token(key)}", each.stable_key)
+                for key, each in getattr(self._uses, place).items()
+            )
 
 
 def _stable_key(given: Model) -> str | None:
