@@ -47,6 +47,7 @@ from millrace.domain.run_values import (
 )
 from millrace.usecases.context import Context
 from millrace.usecases.definitions import to_definition
+from millrace.usecases.references import references_of_work
 
 _RETRY_SETTINGS: Final = (
     "retry_max_attempts",
@@ -342,9 +343,7 @@ def _expressions_of(work: ImportAction) -> Iterator[tuple[str, str]]:
 
 def named_by(work: ActionWork) -> set[str]:
     """The ids of the connection and the data pools that an action names."""
-    if isinstance(work, ProcessAction):
-        return {id_ for _, id_ in data_pools_of(work.operations)}
-    return set() if work.connection_id is None else {work.connection_id}
+    return {ref.id for _, ref in references_of_work(work)}
 
 
 def connection_of(work: ActionWork) -> str | None:
