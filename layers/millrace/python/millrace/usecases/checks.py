@@ -1,6 +1,7 @@
 """Rules that a flow's steps keep before they are stored: all findings at once, with pointers."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from pydantic.alias_generators import to_camel
@@ -46,6 +47,7 @@ from millrace.domain.run_values import (
 )
 from millrace.usecases.context import Context
 from millrace.usecases.definitions import to_definition
+from millrace.usecases.references import references_of_work
 
 _RETRY_SETTINGS: Final = (
     "retry_max_attempts",
@@ -63,6 +65,24 @@ def work_of(step: Step, find_action: Lookup[Action]) -> ActionWork | None:
         return step.action
     action = find_action(step.referrer) if step.referrer is not None else None
     return None if action is None else action.work
+
+
+@dataclass(frozen=True, slots=True)
+class Finders:
+    """Find what steps and actions name by id: what is stored, or is stored together with them."""
+
+    action: Lookup[Action]
+    connection: Lookup[Connection]
+    data_pool: Lookup[DataPool]
+
+
+def stored(context: Context, workspace_id: str) -> Finders:
+    """Finders of what is stored in a workspace."""
+    return Finders(
+        action=lookup(context, Action, workspace_id),
+        connection=lookup(context, Connection, workspace_id),
+        data_pool=lookup(context, DataPool, workspace_id),
+    )
 
 
 def lookup[R: Resource](context: Context, kind: type[R], workspace_id: str) -> Lookup[R]:
@@ -136,9 +156,7 @@ def undeployable(steps: Sequence[Step]) -> Iterator[Violation]:
 def check_steps(
     context: Context,
     steps: Sequence[Step],
-    find_action: Lookup[Action],
-    find_connection: Lookup[Connection],
-    find_data_pool: Lookup[DataPool],
+    find: Finders,
     old_steps: Iterable[Step] = (),
 ) -> Iterator[Violation]:
     """What steps refer to exists and fits, and their expressions can be compiled.
@@ -148,7 +166,7 @@ def check_steps(
     named = {id_ for step in old_steps for id_ in _named(step)}
     for number, step in enumerate(steps):
         pointer = f"/steps/{number}"
-        yield from _check_action(step, pointer, find_action, named)
+        yield from _check_action(step, pointer, find.action, named)
         if step.filter is not None:
             yield from check_expression(context, step.filter, f"{pointer}/filter")
             yield from _check_names(names_beside_records(step.filter) or (), f"{pointer}/filter")
@@ -164,9 +182,7 @@ def check_steps(
         yield from _check_concurrency(context, step.concurrency, f"{pointer}/concurrency")
         if step.action is not None:
             where = f"{pointer}/action"
-            yield from check_work(
-                context, step.action, where, find_connection, find_data_pool, named
-            )
+            yield from check_work(context, step.action, where, find, named)
 
 
 def _named(step: Step) -> set[str]:
@@ -242,15 +258,14 @@ def check_work(
     context: Context,
     work: ActionWork,
     pointer: str,
-    find_connection: Lookup[Connection],
-    find_data_pool: Lookup[DataPool],
+    find: Finders,
     named: Collection[str] = (),
 ) -> Iterator[Violation]:
     """What an action names exists, or was named before; its expressions can be compiled."""
     match work:
         case ExportAction() | ImportAction():
             id_ = work.connection_id
-            if id_ is not None and id_ not in named and find_connection(id_) is None:
+            if id_ is not None and id_ not in named and find.connection(id_) is None:
                 yield unknown_connection(id_, f"{pointer}/connectionId")
             yield from _check_transfer(context, work, pointer)
         case ProcessAction():
@@ -262,7 +277,7 @@ def check_work(
                     where = f"{pointer}/operations/{number}/schema"
                     yield from _check_schema(context, operation.rules, where)
             for place, id_ in data_pools_of(work.operations):
-                if id_ not in named and find_data_pool(id_) is None:
+                if id_ not in named and find.data_pool(id_) is None:
                     yield unknown_data_pool(id_, f"{pointer}/{place}")
             found = (names_beside_records(text) or () for text in expressions_of(work))
             yield from _check_names(frozenset[str]().union(*found), f"{pointer}/operations")
@@ -328,9 +343,7 @@ def _expressions_of(work: ImportAction) -> Iterator[tuple[str, str]]:
 
 def named_by(work: ActionWork) -> set[str]:
     """The ids of the connection and the data pools that an action names."""
-    if isinstance(work, ProcessAction):
-        return {id_ for _, id_ in data_pools_of(work.operations)}
-    return set() if work.connection_id is None else {work.connection_id}
+    return {ref.id for _, ref in references_of_work(work)}
 
 
 def connection_of(work: ActionWork) -> str | None:

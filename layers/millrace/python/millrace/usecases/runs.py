@@ -71,6 +71,7 @@ def in_environment(environment: VirtualEnvironment) -> Manner:
     return Manner(
         virtual_environment_id=environment.id,
         connections=environment.replacements.connections,
+        data_pools=environment.replacements.data_pools,
         inputs=RunInputs(variables=environment.replacements.variables),
     )
 
