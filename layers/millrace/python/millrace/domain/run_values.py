@@ -94,13 +94,13 @@ def templates_of(target: Target) -> list[TemplateText]:
     return _templates_of_request(target)
 
 
-def expressions_of(target: Target) -> list[str]:
-    """The expressions of what is written that are no templates: over a record, or a result."""
+def import_expressions(target: Target) -> list[tuple[str, str]]:
+    """The expressions of what is written that are no templates, after their place in the import."""
     match target:
         case SqsImport(group=str(text)):
-            return [text]
+            return [("sqs/group", text)]
         case HttpImport(results=Results(ok_expression=str(text))):
-            return [text]
+            return [("http/results/okExpression", text)]
     return []
 
 

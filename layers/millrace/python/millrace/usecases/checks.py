@@ -1,8 +1,9 @@
 """Rules that a flow's steps keep before they are stored: all findings at once, with pointers."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from types import MappingProxyType
+from typing import Any, Final
 
 from pydantic.alias_generators import to_camel
 
@@ -14,14 +15,12 @@ from millrace.domain.action import (
     ImportAction,
     ProcessAction,
 )
-from millrace.domain.aws_imports import SqsImport
 from millrace.domain.base import Json
 from millrace.domain.connection import Connection
 from millrace.domain.data_pool import DataPool
 from millrace.domain.errors import NotFoundError, Violation
 from millrace.domain.flow import Flow, FlowInput, FlowSettings, Step
 from millrace.domain.flow_parts import Concurrency
-from millrace.domain.imports import HttpImport, Results
 from millrace.domain.operations import (
     AggregateOperation,
     DedupeOperation,
@@ -37,9 +36,11 @@ from millrace.domain.operations import (
     ValidateOperation,
     data_pools_of,
 )
+from millrace.domain.ports import Found, Ref
 from millrace.domain.resource import Resource
 from millrace.domain.run_values import (
     Target,
+    import_expressions,
     names_beside_records,
     names_in_template,
     speaks_of_record,
@@ -55,6 +56,8 @@ _RETRY_SETTINGS: Final = (
     "retry_uses_exponential_backoff",
     "retry_unique_request_id_field",
 )
+
+_NOTHING: Final[Mapping[Ref[Any], Resource | None]] = MappingProxyType({})
 
 type Lookup[R] = Callable[[str], R | None]
 
@@ -76,18 +79,49 @@ class Finders:
     data_pool: Lookup[DataPool]
 
 
-def stored(context: Context, workspace_id: str) -> Finders:
-    """Finders of what is stored in a workspace."""
+def stored(
+    context: Context,
+    workspace_id: str,
+    steps: Iterable[Step] = (),
+    new_actions: Iterable[Action] = (),
+) -> Finders:
+    """Finders of what is stored in a workspace.
+
+    What these steps, and actions that are not stored yet, name is read at once, and then what the
+    actions of the steps name; all else when it is asked for.
+    """
+    steps = tuple(steps)
+    works = [step.action for step in steps if step.action is not None]
+    works += [action.work for action in new_actions]
+    refs: list[Ref[Any]] = [Ref(Action, step.referrer) for step in steps if step.referrer]
+    read: dict[Ref[Any], Resource | None] = {}
+    while refs or works:
+        refs += [ref for work in works for _, ref in references_of_work(work)]
+        wanted = [ref for ref in dict.fromkeys(refs) if ref not in read]
+        found = context.resources.get_many(workspace_id, wanted) if wanted else Found({})
+        fresh = {ref: found.get(ref) for ref in wanted}
+        read |= fresh
+        works = [each.work for each in fresh.values() if isinstance(each, Action)]
+        refs = []
     return Finders(
-        action=lookup(context, Action, workspace_id),
-        connection=lookup(context, Connection, workspace_id),
-        data_pool=lookup(context, DataPool, workspace_id),
+        action=lookup(context, Action, workspace_id, read),
+        connection=lookup(context, Connection, workspace_id, read),
+        data_pool=lookup(context, DataPool, workspace_id, read),
     )
 
 
-def lookup[R: Resource](context: Context, kind: type[R], workspace_id: str) -> Lookup[R]:
-    """Finds stored resources of a workspace by id, each read once."""
-    known: dict[str, R | None] = {}
+def lookup[R: Resource](
+    context: Context,
+    kind: type[R],
+    workspace_id: str,
+    read: Mapping[Ref[Any], Resource | None] = _NOTHING,
+) -> Lookup[R]:
+    """Finds stored resources of a workspace by id, each read once, if it is not `read` already."""
+    known = {
+        ref.id: resource if isinstance(resource, kind) else None
+        for ref, resource in read.items()
+        if ref.kind is kind
+    }
 
     def find(id_: str) -> R | None:
         if id_ not in known:
@@ -290,7 +324,7 @@ def _check_transfer(
         if target is not None:
             yield from _check_templates(context, target, f"{pointer}/{name}")
     if isinstance(work, ImportAction):
-        for place, expression in _expressions_of(work):
+        for place, expression in import_expressions(work.target):
             yield from check_expression(context, expression, f"{pointer}/{place}")
 
 
@@ -331,14 +365,6 @@ def _check_names(names: Collection[str], pointer: str) -> Iterator[Violation]:
             f"It names {len(names)} variables; the limit is {limits.VARIABLES_OF_AN_ACTION}.",
             "Put what belongs together into one variable of type json.",
         )
-
-
-def _expressions_of(work: ImportAction) -> Iterator[tuple[str, str]]:
-    match work.target:
-        case HttpImport(results=Results(ok_expression=str(expression))):
-            yield "http/results/okExpression", expression
-        case SqsImport(group=str(expression)):
-            yield "sqs/group", expression
 
 
 def named_by(work: ActionWork) -> set[str]:

@@ -265,7 +265,8 @@ def _store_copy(
         steps=rewired.steps,
     )
     find_action = rewired.find_action
-    find = replace(stored(context, caller.workspace_id), action=find_action)
+    find = stored(context, caller.workspace_id, rewired.steps, rewired.actions)
+    find = replace(find, action=find_action)
     found = check_flow(context, caller.workspace_id, given, find=find)
     # Keys are secrets, which no copy takes along; without its own, its endpoint lets nobody in.
     refuse(each for each in found if each.code != "apiKeysMissing")

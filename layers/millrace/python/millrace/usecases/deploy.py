@@ -95,7 +95,8 @@ def undeploy_version(
 
 def _check_deployable(context: Context, flow: Flow, version: Version) -> None:
     """What was right when it was saved may have changed: actions and connections come and go."""
-    found = check_steps(context, version.steps, stored(context, flow.workspace_id))
+    find = stored(context, flow.workspace_id, version.steps)
+    found = check_steps(context, version.steps, find)
     keys = missing_customer_keys(context, flow.workspace_id, flow, addresses_of(context, flow))
     refuse([*undeployable(version.steps), *keys, *found])
 

@@ -51,7 +51,7 @@ def check_flow(
     yield from check_graph(given, given.steps)
     yield from check_settings(context, given, before)
     yield from check_references(context, workspace_id, given, before, old_steps, to_come=to_come)
-    find = find or stored(context, workspace_id)
+    find = find or stored(context, workspace_id, given.steps)
     yield from check_steps(context, given.steps, find, old_steps)
 
 
@@ -162,7 +162,7 @@ def create_flow(
     context: Context, caller: Caller, given: FlowInput
 ) -> tuple[Flow, tuple[Step, ...]]:
     """Store a new flow with its steps as draft version 1; gives it and its steps."""
-    find = stored(context, caller.workspace_id)
+    find = stored(context, caller.workspace_id, given.steps)
     refuse(check_flow(context, caller.workspace_id, given, find=find))
     flow, draft = new_flow(context, caller, given, find_action=find.action)
     changes = audited(context, caller, "created", creation(flow, draft))
@@ -211,7 +211,7 @@ def store_changed(
     told_of: Callable[[Violation], Violation] | None = None,
 ) -> tuple[Flow, tuple[Step, ...]]:
     """Check and store a flow as it will be; `told_of` points to faults as the caller sees them."""
-    find = stored(context, caller.workspace_id)
+    find = stored(context, caller.workspace_id, given.steps)
     found = check_flow(context, caller.workspace_id, given, before, latest.steps, find=find)
     refuse(found if told_of is None else map(told_of, found))
     after, changes = changed_flow(context, caller, before, latest, given, find_action=find.action)

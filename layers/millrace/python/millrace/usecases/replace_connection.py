@@ -90,7 +90,8 @@ def _store(
         enabled=before.is_enabled,
         steps=rewired.steps,
     )
-    find = replace(stored(context, caller.workspace_id), action=rewired.find_action)
+    find = stored(context, caller.workspace_id, rewired.steps, rewired.actions)
+    find = replace(find, action=rewired.find_action)
     found = check_flow(context, caller.workspace_id, wanted, before, latest.steps, find=find)
     refuse(found)
     if before.deployed_version_id is not None:

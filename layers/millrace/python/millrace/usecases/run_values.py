@@ -15,7 +15,7 @@ from millrace.domain.run_values import (
     NO_VALUES,
     RunValues,
     Target,
-    expressions_of,
+    import_expressions,
     names_beside_records,
     names_in_template,
     templates_of,
@@ -31,7 +31,7 @@ def values_of_action(context: Context, run: Run, target: Target) -> RunValues:
     texts = [template.text for template in templates_of(target) if "{{" in template.text]
     beside = [
         names
-        for text in expressions_of(target)
+        for _, text in import_expressions(target)
         if (names := names_beside_records(text)) is not None
     ]
     if not texts and not beside:
