@@ -5,7 +5,14 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
-from botocore.exceptions import ReadTimeoutError
+from botocore.exceptions import (
+    BotoCoreError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    ReadTimeoutError,
+    SSLError,
+)
 from botocore.response import StreamingBody
 from botocore.stub import Stubber
 from tests.support.aws import simulated_aws
@@ -90,11 +97,22 @@ def test_what_refusals_mean(
     assert error.code == means
 
 
-def test_no_answer_may_be_one_later(client: "LambdaClient") -> None:
-    """A function that takes too long, or a network that does."""
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        ReadTimeoutError(endpoint_url="https://lambda.example"),
+        ConnectTimeoutError(endpoint_url="https://lambda.example"),
+        EndpointConnectionError(endpoint_url="https://lambda.example"),
+        SSLError(endpoint_url="https://lambda.example", error=OSError("cut")),
+        NoCredentialsError(),
+    ],
+    ids=lambda trouble: type(trouble).__name__,
+)
+def test_no_answer_may_be_one_later(client: "LambdaClient", trouble: BotoCoreError) -> None:
+    """A function that takes too long, or a network that does, or is not there."""
 
     def hook(**_: object) -> None:
-        raise ReadTimeoutError(endpoint_url="https://lambda.example")
+        raise trouble
 
     client.meta.events.register_first("before-send.lambda.Invoke", hook)
     with pytest.raises(StepTransient) as raised:

@@ -3,7 +3,7 @@
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from botocore.exceptions import ClientError, HTTPClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from millrace.domain.errors import StepFailed, StepTransient
 
@@ -44,7 +44,7 @@ class LambdaFunctions:
             body = answer["Payload"].read()
         except ClientError as error:
             raise _meaning(arn, error) from error
-        except HTTPClientError as error:
+        except BotoCoreError as error:
             message = f"function {arn} gave no answer: {error}"
             raise StepTransient("functionUnreachable", message) from error
         if answer.get("FunctionError"):
