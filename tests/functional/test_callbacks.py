@@ -59,10 +59,6 @@ class Machines:
         """Nor this."""
         raise AssertionError(machine_arn, name)
 
-    def is_running(self, machine_arn: str) -> bool:
-        """Nor this."""
-        raise AssertionError(machine_arn)
-
     def delete(self, machine_arn: str) -> None:
         """Nor this."""
         raise AssertionError(machine_arn)

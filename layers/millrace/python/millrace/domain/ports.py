@@ -471,10 +471,6 @@ class Machines(Protocol):
         """
         ...
 
-    def is_running(self, machine_arn: str) -> bool:
-        """Whether any execution of the machine is not over; False if the machine is gone."""
-        ...
-
     def delete(self, machine_arn: str) -> None:
         """Delete a machine; running executions end first."""
         ...
