@@ -7,7 +7,7 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Query
 from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 
-from millrace.domain.errors import ConflictError, NotFoundError, UnavailableError
+from millrace.domain.errors import ConflictError, NotFoundError
 from millrace.http.body import JSON
 from millrace.http.documented import answers
 from millrace.http.pages import link_header, links_of
@@ -60,7 +60,7 @@ def runs_router(context: Context) -> APIGatewayHttpRouter:
     @router.post(
         "/v1/runs/<run_id>/cancel",
         tags=["runs"],
-        responses=answers(HTTPStatus.OK, NotFoundError, ConflictError, UnavailableError),
+        responses=answers(HTTPStatus.OK, NotFoundError, ConflictError),
     )
     def cancel(run_id: str) -> RunDetailView:
         caller = caller_of(router.current_event)
