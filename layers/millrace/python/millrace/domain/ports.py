@@ -560,8 +560,8 @@ class PoolEntries(Protocol):
 class Functions(Protocol):
     """The functions that users bring along."""
 
-    def invoke(self, arn: str, payload: bytes) -> bytes:
-        """Call a function and wait for its answer.
+    def invoke(self, arn: str, payload: bytes, seconds: float = limits.FUNCTION_SECONDS) -> bytes:
+        """Call a function and wait for its answer, so long at most, in whole seconds.
 
         Raises StepFailed if it cannot be called or fails, StepTransient if it may work later.
         """
