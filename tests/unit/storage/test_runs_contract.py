@@ -52,6 +52,8 @@ def test_a_run_that_is_not_here_is_not_found(runs: Runs, key: RunKey) -> None:
     runs.create(run())
     with pytest.raises(NotFoundError):
         runs.get(key)
+    with pytest.raises(NotFoundError):
+        runs.detail(key)
     assert runs.steps(key, 1) == ()
     assert runs.step(key, 1, "read") is None
 

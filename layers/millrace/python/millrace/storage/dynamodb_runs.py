@@ -117,13 +117,7 @@ class DynamoRuns:
 
     def detail(self, key: RunKey) -> tuple[Run, tuple[StepRecord, ...]]:
         """The run with the steps of its latest attempt, in one read. Raises NotFoundError."""
-        pages = self._client.get_paginator("query").paginate(
-            TableName=self._table,
-            KeyConditionExpression="pk = :pk",
-            ExpressionAttributeValues=attributes(**{":pk": keys.run(key)["pk"]}),
-            ConsistentRead=True,
-        )
-        items = [item for page in pages for item in page["Items"]]
+        items = self._items(key)
         runs = [_run(item) for item in items if text(item, "sk") == keys.RUN]
         if not runs:
             raise NotFoundError(f"there is no run {key.run_id!r}")
@@ -134,13 +128,7 @@ class DynamoRuns:
     def steps(self, key: RunKey, attempt: int | None) -> tuple[StepRecord, ...]:
         """The step records of an attempt, or of all, in the order in which they started."""
         prefix = keys.STEP_PREFIX if attempt is None else keys.step_prefix(attempt)
-        pages = self._client.get_paginator("query").paginate(
-            TableName=self._table,
-            KeyConditionExpression="pk = :pk AND begins_with(sk, :prefix)",
-            ExpressionAttributeValues=attributes(**{":pk": keys.run(key)["pk"], ":prefix": prefix}),
-            ConsistentRead=True,
-        )
-        records = (_step_record(item) for page in pages for item in page["Items"])
+        records = map(_step_record, self._items(key, prefix))
         return tuple(sorted(records, key=lambda record: (record.started_at, record.step_id)))
 
     def step(self, key: RunKey, attempt: int, step_id: str) -> StepRecord | None:
@@ -171,6 +159,22 @@ class DynamoRuns:
         runs = (_run(read[pk]) for pk, _ in places if pk in read)
         # The index is a moment behind: what no longer passes the filter is not shown by it.
         return Listing(tuple(filter(where.admits, runs)), found.cursor)
+
+    def _items(self, key: RunKey, prefix: str | None = None) -> list[dict[str, Any]]:
+        """What there is of a run, or the part of it whose sort keys begin with the prefix."""
+        place = {"pk": keys.run(key)["pk"]} | ({} if prefix is None else {"sk": prefix})
+        if not keys.is_possible(place):
+            return []
+        condition = "pk = :pk" if prefix is None else "pk = :pk AND begins_with(sk, :sk)"
+        pages = self._client.get_paginator("query").paginate(
+            TableName=self._table,
+            KeyConditionExpression=condition,
+            ExpressionAttributeValues=attributes(
+                **{f":{name}": value for name, value in place.items()}
+            ),
+            ConsistentRead=True,
+        )
+        return [item for page in pages for item in page["Items"]]
 
     def _list(
         self, index: "RunIndex", partition: str, where: RunFilter, limit: int, cursor: str | None

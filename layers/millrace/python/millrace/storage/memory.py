@@ -478,13 +478,6 @@ class MemoryMachines:
         if self.outcome(machine_arn, name) == "RUNNING":
             self.outcomes[machine_arn, name] = "ABORTED"
 
-    def is_running(self, machine_arn: str) -> bool:
-        """Whether any execution of the machine is not over."""
-        return any(
-            arn == machine_arn and outcome == "RUNNING"
-            for (arn, _), outcome in self.outcomes.items()
-        )
-
     def delete(self, machine_arn: str) -> None:
         """Forget the machine."""
         self.deployed.pop(machine_arn, None)

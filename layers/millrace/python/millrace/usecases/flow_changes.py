@@ -31,6 +31,7 @@ from millrace.usecases.references import NOTHING_TO_COME, ToCome, check_referenc
 from millrace.usecases.resources import born, changed, check_revision, fields_of, refuse
 from millrace.usecases.schedules import remove_schedules
 from millrace.usecases.stamps import stamped
+from millrace.usecases.unfinished_runs import has_unfinished_runs
 from millrace.usecases.write_only import commit_with_secrets
 
 
@@ -238,8 +239,9 @@ def delete_flow(context: Context, caller: Caller, flow_id: str, revision: int | 
     check_revision(flow, revision)
     if flow.deployed_version_id is not None:
         raise ConflictError("a version of the flow is deployed; undeploy it first")
+    if has_unfinished_runs(context, flow):
+        raise ConflictError("runs of the flow are not over; wait for them, or cancel them")
     versions = tuple(_all(context, Version, flow))
-    _refuse_if_running(context, flow, versions)
     steps = context.resources.get(LatestSteps, caller.workspace_id, flow.id)
     changes: list[Change] = [Delete(flow), Delete(steps)]
     context.resources.commit(*audited(context, caller, "deleted", changes))
@@ -260,15 +262,6 @@ def delete_flow(context: Context, caller: Caller, flow_id: str, revision: int | 
     from millrace.usecases.trial_results import forget_trials  # noqa: PLC0415 - see above
 
     forget_trials(context, flow)
-
-
-def _refuse_if_running(context: Context, flow: Flow, versions: Iterable[Version]) -> None:
-    """The newest runs tell of those that are not on their machine yet, the machines of the rest."""
-    newest = context.runs.page(flow.workspace_id, flow.id).items
-    if any(not run.status.is_terminal for run in newest) or any(
-        context.machines.is_running(arn) for version in versions for arn in version.machine_arns
-    ):
-        raise ConflictError("runs of the flow are not over; wait for them, or cancel them")
 
 
 def _all[R: (Version, Webhook, Callback)](

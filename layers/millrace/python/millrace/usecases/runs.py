@@ -188,8 +188,7 @@ def execution_input(run: Run) -> dict[str, Json]:
 
 def get_run(context: Context, caller: Caller, run_id: str) -> RunDetail:
     """A run with the steps of its latest attempt."""
-    run = context.runs.get(RunKey(caller.workspace_id, run_id))
-    return RunDetail(run, context.runs.steps(run.key, run.attempt))
+    return RunDetail(*context.runs.detail(RunKey(caller.workspace_id, run_id)))
 
 
 def list_runs(

@@ -11,7 +11,6 @@ from millrace.domain.errors import (
     NotFoundError,
     RevisionMismatchError,
     TooLargeError,
-    UnavailableError,
 )
 from millrace.domain.flow_document import FlowDocument
 from millrace.http.body import JSON
@@ -49,7 +48,6 @@ def transfer_router(context: Context) -> APIGatewayHttpRouter:
             *WITH_BODY,
             ConflictError,
             RevisionMismatchError,
-            UnavailableError,
             located=True,
         ),
     )
