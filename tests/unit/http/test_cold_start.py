@@ -30,7 +30,8 @@ AT_IMPORT: Final = {
     "connectors": "registry",
     "domain": "action aws_imports base cursor errors failed_record flow flow_parts formats imports "
     "json_text mapping_places metrics operations orders pagination pointers pool_entries ports "
-    "quick_json records remembered request_paths resource run run_states schedule shape token",
+    "quick_json records remembered request_paths resource run run_states schedule shape "
+    "spoken_of token",
     "http": "api app body idempotency parameters problems requests routing",
     "orchestration": "lambda_functions scheduler step_functions",
     "storage": "attributes batches changes codec counters dynamodb_failed_records "
