@@ -3,11 +3,14 @@
 import json
 from base64 import b64encode
 from copy import deepcopy
+from io import BytesIO
 from secrets import token_hex
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+from zipfile import ZipFile
 
 import boto3
+import pytest
 from tests.functional.test_api_copies import connection, made, reading_flow
 from tests.functional.test_lists import counted
 from tests.support.app import Client
@@ -421,6 +424,52 @@ def test_a_template_is_fetched_and_sent_back(alice: Client, mallory: Client) -> 
     assert CANARY.encode() not in data
     result = mallory("POST", "/v1/flows/import", {"template": b64encode(data).decode()})
     assert (result.status, result.body["resources"][0]["change"]) == (200, "created")
+
+
+def test_a_template_of_an_integration_has_those_of_its_flows(
+    alice: Client, mallory: Client
+) -> None:
+    """Each can be imported; flows of others are not in it, nor is any secret."""
+    shop = alice("POST", "/v1/integrations", {"name": "Shop", "groups": [{"id": "a", "name": "A"}]})
+    inside = {"integrationId": shop.body["id"]}
+    named = alice("POST", "/v1/flows", {"name": "Orders", "stableKey": "orders", **inside})
+    plain = alice("POST", "/v1/flows", {"name": "Stock", **inside})
+    alice("POST", "/v1/flows", {"name": "Elsewhere"})
+    path = f"/v1/integrations/{shop.body['id']}/template"
+    for method in ("GET", "POST"):
+        told = alice(method, path)
+        assert (told.status, told.headers["cache-control"]) == (200, "no-store")
+    assert mallory("GET", path).status == 404
+    (stored,) = boto3.client("s3").list_objects_v2(Bucket=BUCKET)["Contents"]
+    data = boto3.client("s3").get_object(Bucket=BUCKET, Key=stored["Key"])["Body"].read()
+    with ZipFile(BytesIO(data)) as archive:
+        assert {*archive.namelist()} == {
+            "integration.json",
+            "flows/orders.zip",
+            f"flows/{plain.body['id']}.zip",
+        }
+        assert json.loads(archive.read("integration.json"))["name"] == "Shop"
+        flow = archive.read("flows/orders.zip")
+    result = mallory("POST", "/v1/flows/import", {"template": b64encode(flow).decode()})
+    imported = {(each["type"], each["name"]) for each in result.body["resources"]}
+    assert imported == {("flow", "Orders"), ("integration", "Shop")}
+    assert named.status == 201
+
+
+def test_a_template_of_an_integration_has_an_end(
+    alice: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Too many flows, or flows too large together, are told before anything is stored."""
+    shop = alice("POST", "/v1/integrations", {"name": "Shop"}).body["id"]
+    for name in ("Orders", "Stock"):
+        alice("POST", "/v1/flows", {"name": name, "integrationId": shop})
+    path = f"/v1/integrations/{shop}/template"
+    for limit in ("TEMPLATE_FLOWS", "INTEGRATION_TEMPLATE_BYTES"):
+        with monkeypatch.context() as patched:
+            patched.setattr(limits, limit, 1)
+            assert (alice("GET", path).status, alice("POST", path).status) == (413, 413)
+    assert "Contents" not in boto3.client("s3").list_objects_v2(Bucket=BUCKET)
+    assert alice("GET", path).status == 200
 
 
 def test_a_template_outlives_its_address_and_no_more(alice: Client) -> None:
