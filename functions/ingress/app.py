@@ -1,5 +1,7 @@
 """Public webhooks and callbacks: verified, recorded durably, then answered."""
 
+import ulid  # noqa: F401 - each accepted request makes an id, and its sender waits
+
 from millrace.config import Config
 from millrace.http.ingress import Ingress
 from millrace.wiring import aws_context

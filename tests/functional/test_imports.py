@@ -106,6 +106,24 @@ def test_records_reach_a_bucket_and_a_queue(alice: Client, carry: Carry) -> None
     assert told[attribute] == "25"
 
 
+def test_the_group_of_a_message_may_be_a_variable(
+    stack: Stack, alice: Client, carry: Carry
+) -> None:
+    """What an import's expression names of the run is read, as what its templates name."""
+    del stack
+    variable = {"key": "region", "value": "eu"}
+    assert alice("POST", "/v1/variables", variable).status == 201
+    sqs = boto3.client("sqs")
+    attributes: Any = {"FifoQueue": "true"}
+    made = sqs.create_queue(QueueName="millrace-data-orders.fifo", Attributes=attributes)
+    queue = {"queue": "millrace-data-orders.fifo", "group": "$variables.region & '-' & id"}
+    step = carry(flow_of(alice, {"sqs": queue}), RECORDS[:1])
+    assert counts(step) == (1, 1, 0)
+    asked: Any = {"QueueUrl": made["QueueUrl"], "AttributeNames": ["MessageGroupId"]}
+    (message,) = sqs.receive_message(**asked)["Messages"]
+    assert message["Attributes"]["MessageGroupId"] == "eu-o0"
+
+
 def test_the_bundles_own_table_is_no_target(stack: Stack, alice: Client) -> None:
     """A flow of one workspace cannot write into all others."""
     flow_id = flow_of(alice, {"dynamodb": {"table": "millrace-table", "key": ["pk", "sk"]}})

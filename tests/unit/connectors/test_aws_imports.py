@@ -20,7 +20,7 @@ from millrace.connectors.aws_targets import AwsTargets
 from millrace.connectors.dynamodb_import import DynamoDbImporter
 from millrace.connectors.sqs_import import SqsImporter
 from millrace.domain.action import ImportAction
-from millrace.domain.aws_imports import DynamoDbImport, SqsImport
+from millrace.domain.aws_imports import DynamoDbImport, S3Import, SqsImport
 from millrace.domain.base import Json, Record
 from millrace.domain.errors import StepFailed, StepTransient
 from millrace.domain.ports import Importer
@@ -213,6 +213,14 @@ def test_deleting_needs_the_key_alone() -> None:
     assert set(items()) == {"b"}
 
 
+def nested(levels: int) -> Json:
+    """An array in an array, so many of them."""
+    value: Json = []
+    for _ in range(levels - 1):
+        value = [value]
+    return value
+
+
 def test_items_that_cannot_be_written_fail_alone() -> None:
     """Those that DynamoDB refuses, whole batch and all, and those that it could not hold."""
     records: list[Record] = [
@@ -223,17 +231,22 @@ def test_items_that_cannot_be_written_fail_alone() -> None:
         {"id": "c", "t": "\ud800"},
         {"id": "d", "long": "x" * 410_000},
         {"id": "e"},
+        {"id": "f", "deep": nested(600)},
+        {"id": "g", "deep": nested(100_000)},
+        {"id": "h", "deep": nested(32)},
     ]
-    written = dynamodb().write(records, origins(7))
+    written = dynamodb().write(records, origins(10))
     assert [(each.index, each.code) for each in written.failures] == [
         (1, "keyMissing"),
         (2, "ValidationException"),
         (3, "numberNotExact"),
         (4, "textNotUnicode"),
         (5, "ValidationException"),
+        (7, "nestedTooDeep"),
+        (8, "nestedTooDeep"),
     ]
-    assert set(items()) == {"a", "e"}
-    assert set(written.answers) == {0, 6}
+    assert set(items()) == {"a", "e", "h"}
+    assert set(written.answers) == {0, 6, 9}
 
 
 @dataclass
@@ -307,6 +320,21 @@ def test_a_fifo_queue_takes_a_record_once_and_in_order() -> None:
     assert {each["Attributes"]["MessageGroupId"] for each in found} == {"1"}
 
 
+def test_a_group_may_speak_of_the_run() -> None:
+    """Of its variables as of all else, but for secrets, which would be told to the queue."""
+    queue = f"{ORDERS}.fifo"
+    group = "$variables.region & '-' & customer & '-' & $run.id"
+    importer(sqs={"queue": queue, "group": group}).write([{"customer": 1}], origins(1))
+    (found,) = messages(queue)
+    assert found["Attributes"]["MessageGroupId"] == "eu-1-run_7"
+    secret = RunValues({}, {"region": "eu"}, frozenset({"region"}))
+    large = RunValues({}, {"region": 2**60})
+    for values, code in ((secret, "secretInRecords"), (large, "numberNotExact")):
+        with pytest.raises(StepFailed) as raised:
+            SqsImporter(SqsImport(queue=queue, group=group), targets(), values, lambda *_: "key")
+        assert raised.value.code == code
+
+
 def test_a_message_too_large_fails_alone() -> None:
     """Large ones go by themselves, so that a batch keeps within what SQS takes."""
     records: list[Record] = [{"t": "x" * 200_000}] * 3
@@ -350,7 +378,7 @@ def test_a_batch_that_is_taken_in_part_is_taken_up_where_it_failed() -> None:
     def picky(queue: PickyQueue) -> SqsImporter:
         client = cast("SQSClient", queue)
         return SqsImporter(
-            SqsImport(queue=ORDERS), targets(sqs=client), lambda *_: "key", slept.append
+            SqsImport(queue=ORDERS), targets(sqs=client), VALUES, lambda *_: "key", slept.append
         )
 
     queue = PickyQueue(1)
@@ -452,6 +480,16 @@ def test_errors_of_aws_say_whether_to_come_back(
         ({**TARGETS["s3"], "connectionId": "con_1"}, "http needs a connectionId"),
         ({"http": {"path": "/a"}}, "http needs a connectionId"),
         ({"s3": {"bucket": LAKE, "key": "orders.json"}}, "each object would replace"),
+        *(
+            ({"s3": {"bucket": LAKE, "key": key}}, "each object would replace")
+            for key in (
+                "{{ parameters.part }}",
+                '{{ "part" }}',
+                "{{ $part }}",
+                "{{ partner }}",
+                "{{ run.id }}-part",
+            )
+        ),
         ({"sqs": {"queue": "a.fifo"}}, "a FIFO queue needs group"),
         ({"sqs": {"queue": "https://sqs.example/a"}}, "pattern"),
     ],
@@ -460,3 +498,10 @@ def test_what_makes_no_sense_is_refused(work: Json, words: str) -> None:
     """The author is told before anything runs."""
     with pytest.raises(ValidationError, match=words):
         ImportAction.model_validate({"type": "Import", **work})
+
+
+@pytest.mark.parametrize("key", ["{{part}}", '{{ {"a": 1}.a & "-" & part }}', "{{ (\npart) }}"])
+def test_the_part_may_stand_in_an_expression(key: str) -> None:
+    """Whatever else it holds."""
+    work = S3Import.model_validate({"bucket": LAKE, "key": f"{{{{ run.id }}}}/{key}"})
+    assert work.key.endswith(key)

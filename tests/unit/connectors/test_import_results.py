@@ -7,22 +7,27 @@ from pydantic import ValidationError
 from tests.support.samples import origins
 from tests.unit.connectors.fake_transport import (
     Answer,
+    FakeTime,
     ScriptedTransport,
     client,
     connection,
+    http_client,
     lost,
     ok,
     refused,
     script,
 )
 
+from millrace.connectors.connection_client import ConnectionClient
 from millrace.connectors.http_import import HttpImporter
 from millrace.connectors.http_messages import HttpRequest, HttpResponse
-from millrace.domain.authentication import BearerAuth
+from millrace.connectors.oauth2 import AccessTokens
+from millrace.domain.authentication import BearerAuth, OAuth2ClientCredentialsAuth
 from millrace.domain.base import Json, Record
 from millrace.domain.errors import StepFailed
 from millrace.domain.imports import HttpImport
 from millrace.domain.records import RecordFailure, Written, idempotency_key
+from millrace.domain.run_values import RunValues
 
 RESULTS: Json = {
     "path": "/results",
@@ -80,6 +85,17 @@ def test_an_expression_may_say_which_were_written() -> None:
     assert [(each.index, each.code) for each in written.failures] == [(1, "7"), (2, "refused")]
 
 
+def test_the_expression_may_speak_of_the_run() -> None:
+    """What a system calls success may be a variable of the workspace."""
+    results = {"path": "", "okExpression": "outcome = $variables.success"}
+    http = HttpImport.model_validate({"path": "/orders", "batchSize": 2, "results": results})
+    transport = script(ok(b'[{"outcome": "gut"}, {"outcome": "schlecht"}]'))
+    values = RunValues({}, {"success": "gut"})
+    importer = HttpImporter(http, client(transport), lambda *_: "key", values=values)
+    written = importer.write(numbered(2), origins(2))
+    assert [each.index for each in written.failures] == [1]
+
+
 def test_results_may_be_matched_by_key() -> None:
     """In any order; a record of which nothing is said is a failure, not a success."""
     results = {"path": "/results", "statusPath": "/status", "keyPath": "/sku"}
@@ -108,6 +124,93 @@ def test_an_answer_without_results_is_no_success(body: bytes) -> None:
     written = write(script(ok(body)), numbered(2), batchSize=2, results=RESULTS)
     assert [each.code for each in written.failures] == ["resultsMissing"] * 2
     assert "nobody knows what was written" in written.failures[0].message
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        ("application/json; charset=ISO-8859-1", '{"results": [{"status": 200, "id": "é"}]}'),
+        ("application/json", '\ufeff{"results": [{"status": 200, "id": "é"}]}'),
+        ("text/html", '{"results": [{"status": 200, "id": "é"}]}'),
+    ],
+)
+@pytest.mark.parametrize("status", [200, 422])
+def test_an_answer_is_read_in_its_charset(content_type: str, body: str, status: int) -> None:
+    """What arrived is known, whatever the bytes that say so."""
+    charset = "latin-1" if "8859" in content_type else "utf-8"
+    told = HttpResponse(status, {"content-type": content_type}, body.encode(charset))
+    written = write(script(told), numbered(1), batchSize=1, results=RESULTS)
+    assert [each.code for each in written.failures] == ([] if status == 200 else ["http422"])
+    assert written.answers[0].read() == {"status": 200, "id": "é"}
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body", "why"),
+    [
+        ("application/json; charset=klingon", b"{}", "no charset 'klingon' is known"),
+        ("application/json; charset=utf-16", b"{}{", "the answer ends within a character"),
+        ("application/json", b"<html>", "the answer is not JSON: Expecting value"),
+        ("application/json", b"", "the answer is empty"),
+    ],
+)
+def test_an_answer_that_cannot_be_read_says_why(content_type: str, body: bytes, why: str) -> None:
+    """The batch was sent all the same, so the step goes on."""
+    told = HttpResponse(200, {"content-type": content_type}, body)
+    written = write(script(told), numbered(2), batchSize=2, results=RESULTS)
+    assert [each.code for each in written.failures] == ["resultsMissing"] * 2
+    assert written.failures[0].message.startswith(f"nobody knows what was written: {why}")
+    assert written.answers[0].read() is None
+
+
+def test_a_byte_that_is_no_text_spoils_its_result_alone() -> None:
+    """Systems that send Latin-1 do not always say so."""
+    body = '{"results": [{"status": 200, "id": "a"}, {"status": 400, "error": {"message": "é"}}]}'
+    written = write(script(ok(body.encode("latin-1"))), numbered(2), batchSize=2, results=RESULTS)
+    assert [(each.index, each.code) for each in written.failures] == [(1, "http400")]
+    assert written.answers[0].id == "a"
+
+
+def test_words_of_any_kind_are_taken() -> None:
+    """Half a surrogate pair in an answer spoils nothing, as a code, as words or as a key."""
+    results = {**RESULTS, "codePath": "/c", "messagePath": "/m"}
+    told = answered(
+        {"status": 400, "c": ["\ud800"], "m": ["\ud800"]}, {"status": 400, "c": "\ud800", "m": "é"}
+    )
+    written = write(script(told), numbered(2), batchSize=2, results=results)
+    assert written.failures == [
+        RecordFailure(0, '[" "]', '[" "]'),
+        RecordFailure(1, "http400", "é"),
+    ]
+    results = {**RESULTS, "keyPath": "/key", "recordKeyPath": "/id"}
+    told = answered({"key": ["\ud800"], "status": 200}, {"key": 0, "status": 201})
+    written = write(script(told), numbered(1), batchSize=1, results=results)
+    assert (written.failures, written.answers[0].status) == ([], 201)
+
+
+def test_what_is_told_of_a_record_asks_for_no_new_token() -> None:
+    """The secrets to be hidden are those of the request that was answered."""
+    told = answered({"status": 403, "error": {"message": "bad s3cret t-1"}}, {"status": 404})
+    oauth = OAuth2ClientCredentialsAuth(
+        type="oauth2ClientCredentials", token_url="https://auth.example/token", client_id="c"
+    )
+    answers = iter([ok(b'{"access_token": "t-1", "expires_in": 1}'), told])
+    time = FakeTime()
+
+    def slow(_: HttpRequest) -> Answer:
+        time.sleep(1)
+        return next(answers)
+
+    http = http_client(ScriptedTransport(slow), time)
+    secrets = {"client_secret": "s3cret"}
+    importer = HttpImporter(
+        HttpImport.model_validate({"path": "/orders", "batchSize": 2, "results": RESULTS}),
+        ConnectionClient(connection(auth=oauth), secrets, http, AccessTokens(time.clock)),
+        lambda *_: "key",
+    )
+    assert importer.write(numbered(2), origins(2)).failures == [
+        RecordFailure(0, "http403", "bad *** ***"),
+        RecordFailure(1, "http404", "the other system refused it"),
+    ]
 
 
 def test_a_refused_batch_tells_the_reasons_that_it_gives() -> None:

@@ -1,6 +1,8 @@
 """A request for a single record may hold expressions over it, in path, headers and body."""
 
 import json
+from collections import UserDict
+from dataclasses import dataclass
 
 import pytest
 from tests.support.samples import connection, origins
@@ -133,6 +135,31 @@ def test_a_record_that_exists_is_updated_where_it_is() -> None:
     assert told == [("POST", "/orders")] * 2 + [("PUT", "/orders/7")] * 2
     keys = [each.headers["Idempotency-Key"] for each in transport.requests]
     assert keys[0] == keys[1] != keys[2] == keys[3]
+
+
+@dataclass
+class WatchedVariables(UserDict[str, Json]):
+    """Variables that count how often they are looked at."""
+
+    data: dict[str, Json]
+    looks: int = 0
+
+    def __getitem__(self, name: str) -> Json:
+        """A look."""
+        self.looks += 1
+        return self.data[name]
+
+
+def test_what_is_secret_is_gathered_once_and_not_for_each_record() -> None:
+    """A request looks at a variable where it has it, and no more."""
+    variables = WatchedVariables({"token": "s3cret"})
+    values = RunValues({}, variables, frozenset({"token"}))
+    headers = {"X-Token": "{{ variables.token }}"}
+    write = importer(script(ok(), ok()), values, path="/in/{{ record.id }}", headers=headers)
+    before = variables.looks
+    for number in range(2):
+        assert write.write([{"id": number}], origins(1, number)).failures == []
+    assert variables.looks == before + 2
 
 
 def test_a_secret_in_the_request_of_a_record_is_masked() -> None:

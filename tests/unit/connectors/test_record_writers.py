@@ -96,8 +96,27 @@ def test_csv_writes_what_it_has_a_place_for() -> None:
 
 def test_an_unknown_charset_fails_the_step() -> None:
     """No record could be written."""
-    with pytest.raises(StepFailed, match="no charset 'utf-99'"):
-        written([], batchSize=9, format="csv", csv={"encoding": "utf-99"})
+    for name in ("utf-99", "rot13"):
+        with pytest.raises(StepFailed, match=f"no charset '{name}'") as raised:
+            written([], batchSize=9, format="csv", csv={"encoding": name})
+        assert raised.value.code == "unknownCharset"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32", "utf-16-le"])
+def test_csv_has_one_byte_order_mark_at_most(encoding: str) -> None:
+    """It stands before everything, where the charset has one, and the media type names the charset.
+
+    A text may begin with the same character.
+    """
+    form = {"encoding": encoding}
+    body, failures = written(
+        [{"a": "ü"}, {"a": "\ud800"}, {"a": "\ufeffb"}], batchSize=9, format="csv", csv=form
+    )
+    assert body == "a\r\nü\r\n\ufeffb\r\n".encode(encoding)
+    assert failures == [(1, "textNotEncodable")]
+    http = {"path": "/in", "batchSize": 9, "format": "csv", "csv": form}
+    kind = writer_of(HttpImport.model_validate(http)).content_type
+    assert kind == f"text/csv; charset={encoding.removesuffix('-sig')}"
 
 
 def test_a_form_has_the_fields_of_one_record() -> None:

@@ -82,6 +82,7 @@ def test_the_limits_in_the_api_page_are_those_in_the_code() -> None:
     stored = limits.TRANSACTION_ITEMS
     document = f"{limits.DOCUMENT_RESOURCES}; an import makes or changes at most {stored} stored"
     hours, unpacked = limits.TEMPLATE_URL_SECONDS // 3_600, limits.TEMPLATE_BYTES // 1_000_000
+    together = f"{limits.TEMPLATE_FLOWS}, and {limits.INTEGRATION_TEMPLATE_BYTES // 1_000_000} MB"
     test_days, test_bytes = limits.TEST_RESULT_DAYS, limits.TEST_RESULT_BYTES
     shown, body = limits.TEST_ITEMS_SHOWN, limits.TEST_BODY_LENGTH
     key_length = limits.IDEMPOTENCY_KEY_LENGTH
@@ -144,6 +145,7 @@ def test_the_limits_in_the_api_page_are_those_in_the_code() -> None:
         f"| {limits.MAPPED_FIELDS} fields, {limits.MAPPED_LISTS} lists |",
         f"| configured answer of a webhook | {limits.ANSWER_BODY_LENGTH:,} characters |",
         f"| resources of a kind in a document | {document} items |",
+        f"| flows in the template of an integration | {together} packed |",
         f"| address of a template | valid {hours} h; its files at most {unpacked} MB unpacked |",
         f"| operations of a patch | {limits.PATCH_OPERATIONS} |",
         f"| wait for the end of a run | {limits.RUN_WAIT_SECONDS} s |",

@@ -284,29 +284,6 @@ def test_a_synchronous_start_is_sent_once_to_the_right_host(
     assert sent == [address]
 
 
-def test_a_machine_says_whether_runs_are_at_work(
-    machines: StepFunctions, client: "SFNClient"
-) -> None:
-    """Nothing started, one running, stopped, and a machine that never was."""
-    arn = machines.deploy("flow_1-v1", asl(), "STANDARD")
-    assert not machines.is_running(arn)
-    machines.start(arn, "run_1", DATA)
-    assert machines.is_running(arn)
-    (execution,) = client.list_executions(stateMachineArn=arn)["executions"]
-    client.stop_execution(executionArn=execution["executionArn"])
-    assert not machines.is_running(arn)
-    assert not machines.is_running(f"{arn}x")
-
-
-def test_of_a_synchronous_machine_step_functions_keeps_no_list(
-    machines: StepFunctions, client: "SFNClient"
-) -> None:
-    """Asking is no error: the runs themselves tell."""
-    arn = machines.deploy("flow_1-v1-sync", asl(), "EXPRESS")
-    refuse(client, "ListExecutions", "StateMachineTypeNotSupported")
-    assert not machines.is_running(arn)
-
-
 def test_an_execution_is_stopped_however_often_it_is_asked(machines: StepFunctions) -> None:
     """Running, over, and one that never was."""
     arn = machines.deploy("flow_1-v1", asl(), "STANDARD")

@@ -54,6 +54,8 @@ def test_a_run_that_is_not_here_is_not_found(runs: Runs, key: RunKey) -> None:
     runs.create(run())
     with pytest.raises(NotFoundError):
         runs.get(key)
+    with pytest.raises(NotFoundError):
+        runs.detail(key)
     assert runs.steps(key, 1) == ()
     assert runs.step(key, 1, "read") is None
 
@@ -538,3 +540,13 @@ def test_an_end_that_is_followed_is_found_until_it_was(runs: Runs) -> None:
         assert runs.get(KEY) == settled
         assert settled.retries == ("run_2",)
     assert [found.id for found in runs.unfinished(LATER)] == ["run_2"]
+
+
+def test_several_runs_are_read_at_once(runs: Runs) -> None:
+    """Those that are there, each once; ids of nothing, or that no key could have, are left out."""
+    for number in range(120):
+        runs.create(run(f"run_{number}"))
+    ids = [f"run_{number}" for number in range(0, 120, 2)]
+    found = runs.get_many(ALICE.workspace_id, [*ids, ids[0], "run_none", "x" * 3_000])
+    assert sorted(each.id for each in found) == sorted(ids)
+    assert runs.get_many("ws_other", ids) == ()

@@ -261,6 +261,12 @@ DOCUMENT_RESOURCES: Final = 400
 TEMPLATE_URL_SECONDS: Final = 3_600
 """How long the address of a flow's template opens it."""
 
+TEMPLATE_FLOWS: Final = 100
+"""Of an integration, in one template: each takes some reads, and a request 29 s at most."""
+
+INTEGRATION_TEMPLATE_BYTES: Final = 20_000_000
+"""What the zips of an integration's flows take together; they are in memory at once."""
+
 TEMPLATE_BYTES: Final = 4_000_000
 """What the files of a template take when they are unpacked, all together."""
 

@@ -25,6 +25,8 @@ from millrace.targets import Targets
 from millrace.usecases.context import Context
 
 if TYPE_CHECKING:
+    from mypy_boto3_lambda import LambdaClient
+
     from millrace.connectors.aws_targets import AwsTargets
 
 _CLIENT = ClientConfig(
@@ -80,15 +82,19 @@ def aws_context(config: Config) -> Context:
         # AWS has another host for these calls, which no stand-in has.
         once = once.merge(ClientConfig(inject_host_prefix=False))
     synchronous = cache(lambda: boto3.client("stepfunctions", config=once, endpoint_url=endpoint))
-    # A function may take its time, and one that gave no answer may have done its work.
-    patient = _CLIENT.merge(
-        ClientConfig(
-            retries={"mode": "standard", "total_max_attempts": 1},
-            read_timeout=limits.FUNCTION_SECONDS,
-            tcp_keepalive=True,
+
+    @cache
+    def lambda_(seconds: int) -> "LambdaClient":
+        # A function that gave no answer may have done its work.
+        patient = _CLIENT.merge(
+            ClientConfig(
+                retries={"mode": "standard", "total_max_attempts": 1},
+                read_timeout=seconds,
+                tcp_keepalive=True,
+            )
         )
-    )
-    lambda_ = cache(lambda: boto3.client("lambda", config=patient, endpoint_url=endpoint))
+        return boto3.client("lambda", config=patient, endpoint_url=endpoint)
+
     scheduler = cache(lambda: boto3.client("scheduler", config=_CLIENT, endpoint_url=endpoint))
     machines = StepFunctions(
         step_functions, config.machine_role_arn, config.machine_arn_prefix, synchronous

@@ -24,6 +24,6 @@ def aws_importer(
         case DynamoDbImport() as dynamodb:
             return DynamoDbImporter(dynamodb, targets)
         case SqsImport() as sqs:
-            return SqsImporter(sqs, targets, keys)
+            return SqsImporter(sqs, targets, values, keys)
         case _:
             raise StepFailed("connectionMissing", "an import over HTTP needs a connection")

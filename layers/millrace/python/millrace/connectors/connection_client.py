@@ -42,6 +42,8 @@ class ConnectionClient:
         self._private = PrivateTexts(private)
         """What actions send that nobody may be told."""
         self._defaults: Mapping[str, str] = _DEFAULT_HEADERS
+        self._secrets: tuple[str, ...] = ()
+        """Of the last request to the connection's own origin."""
         self._origin = _origin(_http_address(connection.base_url))
 
     def accepting(self, media_types: str) -> "ConnectionClient":
@@ -104,9 +106,8 @@ class ConnectionClient:
         return self.fetch(method, url, lambda response: response, headers=headers, body=body)
 
     def quotable(self, text: str) -> str:
-        """The beginning of what the receiver says, without the secrets that it was sent."""
-        request = self._prepared(HttpRequest("GET", self._connection.base_url), {})
-        return quotable(text, request.secrets)
+        """The beginning of what the receiver says, without the secrets that it was sent last."""
+        return quotable(text, self._secrets)
 
     def _is_own(self, url: str) -> bool:
         return _origin(_http_address(url)) == self._origin
@@ -122,7 +123,9 @@ class ConnectionClient:
             return self._private.guarded(replace(request, url=url, headers=self._defaults))
         own = merged_headers(self._defaults, self._connection.headers, headers or {})
         shown = replace(request, url=self._private.shown(request.url), headers=own)
-        return self._private.guarded(self._credentials.applied(shown))
+        prepared = self._private.guarded(self._credentials.applied(shown))
+        self._secrets = prepared.secrets
+        return prepared
 
 
 def _origin(url: Url) -> tuple[str | None, str | None, int | None]:

@@ -13,6 +13,7 @@ from millrace.connectors.record_writers import encoded
 from millrace.domain.aws_imports import DynamoDbImport
 from millrace.domain.base import Record
 from millrace.domain.errors import StepTransient
+from millrace.domain.json_text import is_deep
 from millrace.domain.records import Answer, Origin, RecordError, RecordFailure, Written
 
 if TYPE_CHECKING:
@@ -27,6 +28,9 @@ _RECORDS_AT_ONCE: Final = 500
 
 _ITEMS_AT_ONCE: Final = 25
 """DynamoDB: requests in one BatchWriteItem."""
+
+_LEVELS: Final = 32
+"""DynamoDB: maps and lists within one another."""
 
 _PAUSES: Final = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
 """Seconds before each further try of what a write left."""
@@ -77,6 +81,9 @@ class DynamoDbImporter:
                 raise RecordError("keyMissing", f"the record has no {name!r}, part of the key")
         names = self._import.key if self._import.operation == "delete" else tuple(record)
         chosen = {name: record[name] for name in names}
+        if is_deep(chosen, 1 + _LEVELS):
+            message = f"the record is nested more deeply than the {_LEVELS} levels of an item"
+            raise RecordError("nestedTooDeep", message)
         plain = json.loads(encoded(chosen), parse_float=Decimal)
         try:
             item = {name: self._serializer.serialize(value) for name, value in plain.items()}

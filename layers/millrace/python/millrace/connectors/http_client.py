@@ -44,11 +44,11 @@ _THROTTLING_STATUSES: Final = frozenset(
 class ResponseRejected(Exception):  # noqa: N818 - named for the answer, not for a fault of ours
     """The receiver refused the request for good; the caller knows what that means."""
 
-    def __init__(self, status: int, message: str, body: bytes = b"") -> None:
+    def __init__(self, message: str, response: HttpResponse) -> None:
         super().__init__(message)
-        self.status = status
         self.message = message
-        self.body = body
+        self.response = response
+        self.status = response.status
 
 
 class BrokenAnswerError(Exception):
@@ -153,7 +153,7 @@ class HttpClient:
             status >= HTTPStatus.INTERNAL_SERVER_ERROR and status != HTTPStatus.NOT_IMPLEMENTED
         )
         if not is_server_trouble and status not in _TRANSIENT_STATUSES:
-            raise ResponseRejected(status, message, response.body)
+            raise ResponseRejected(message, response)
         retry_after = None
         if status in _THROTTLING_STATUSES and (value := response.headers.get("retry-after")):
             retry_after = retry_after_seconds(value, self.clock())

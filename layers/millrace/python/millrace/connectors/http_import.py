@@ -6,17 +6,19 @@ from functools import cache
 from http import HTTPStatus
 from typing import Final
 
+from millrace.connectors.answer_types import named_charset
 from millrace.connectors.connection_client import ConnectionClient
-from millrace.connectors.http_client import ResponseRejected
+from millrace.connectors.http_client import BrokenAnswerError, ResponseRejected
 from millrace.connectors.http_messages import HttpResponse
 from millrace.connectors.import_results import Result, ResultReader
 from millrace.connectors.record_writers import writer_of
+from millrace.connectors.texts import decoded_json
 from millrace.domain.base import Json, Record
 from millrace.domain.errors import StepFailed
 from millrace.domain.imports import MISSING, HttpImport
-from millrace.domain.json_text import parse_json
+from millrace.domain.json_text import parse_text
 from millrace.domain.records import Answer, Origin, RecordError, RecordFailure, Written
-from millrace.domain.run_values import speaks_of_record
+from millrace.domain.run_values import NO_VALUES, RunValues, speaks_of_record
 
 type KeyFactory = Callable[[Origin, bytes], str]
 """Makes a request's Idempotency-Key from where its first record came from and its body."""
@@ -33,8 +35,6 @@ _MISCONFIGURED: Final = frozenset(
     }
 )
 """Refusals of the address or the credentials: every other record would meet the same."""
-
-_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
 
 @dataclass(slots=True)
@@ -64,14 +64,18 @@ class HttpImporter:
         client: ConnectionClient,
         keys: KeyFactory,
         fill: Callable[[Record], HttpImport] | None = None,
+        values: RunValues = NO_VALUES,
     ) -> None:
-        """`fill` makes the request for each record, where they differ; it raises RecordError."""
+        """`fill` makes the request for each record, where they differ; it raises RecordError.
+
+        Raises StepFailed for values of the run that cannot stand where expressions have them.
+        """
         self._import = http
         self._fill = fill
         self._client = client
         self._keys = keys
         self._writer = writer_of(http)
-        self._results = None if http.results is None else ResultReader(http.results)
+        self._results = None if http.results is None else ResultReader(http.results, values)
 
     @property
     def batch_size(self) -> int:
@@ -116,7 +120,7 @@ class HttpImporter:
         except ResponseRejected as error:
             if self._is_ignored(error.status):
                 tally.ignored.update(sent)
-                tally.answers[sent[0]] = _answer(error.status, error.body)
+                tally.answers[sent[0]] = _answer(error.response)
             elif self._import.split_refused and len(sent) > 1:
                 middle = len(sent) // 2
                 self._write(tally, records, origins, sent[:middle])
@@ -173,15 +177,16 @@ class HttpImporter:
         response: HttpResponse,
     ) -> None:
         """The request as a whole was taken; perhaps not each of its records."""
-        answer = _answer(response.status, response.body)
+        answer = _answer(response)
         if self._results is None or response.is_made_up:
             tally.answers.update(dict.fromkeys(sent, answer))
             return
         try:
-            results = self._results.read(answer.read(), [records[place] for place in sent])
-        except LookupError as error:
+            results = self._results.read(_document(response), [records[place] for place in sent])
+        except (LookupError, ValueError) as error:
+            why = self._client.quotable(str(error))
             tally.answers.update(dict.fromkeys(sent, answer))
-            tally.fail(sent, "resultsMissing", f"nobody knows what was written: {error}")
+            tally.fail(sent, "resultsMissing", f"nobody knows what was written: {why}")
             return
         for place, result in zip(sent, results, strict=True):
             tally.answers[place] = _answer_of(result, response.status)
@@ -201,7 +206,7 @@ class HttpImporter:
     ) -> None:
         """The whole request was refused, so nothing was written; perhaps with reasons for some."""
         code = f"http{error.status}"
-        answer = _answer(error.status, error.body)
+        answer = _answer(error.response)
         tally.answers.update(dict.fromkeys(sent, answer))
         if self._results is not None:
             try:
@@ -227,15 +232,29 @@ class HttpImporter:
         return told_code or code, told_message or message
 
 
-def _answer(status: int, body: bytes) -> Answer:
+def _document(response: HttpResponse) -> Json:
+    """The JSON of an answer. Raises ValueError, with what cannot be read."""
+    if not response.body:
+        raise ValueError("the answer is empty")
+    try:
+        text, _ = decoded_json(response.body, named_charset(response))
+    except (BrokenAnswerError, StepFailed) as error:
+        raise ValueError(str(error)) from error
+    try:
+        return parse_text(text)
+    except ValueError as error:
+        raise ValueError(f"the answer is not JSON: {error}") from error
+
+
+def _answer(response: HttpResponse) -> Answer:
     @cache
     def read() -> Json:
         try:
-            return parse_json(body.removeprefix(_BYTE_ORDER_MARK))
+            return _document(response)
         except ValueError:
             return None
 
-    return Answer(status, read)
+    return Answer(response.status, read)
 
 
 def _answer_of(result: Result, status: int) -> Answer:

@@ -1,17 +1,18 @@
 """What a system's answer to a batch says of each record of it."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
 
-from millrace.connectors.expressions import compile_expression, is_truthy
+from millrace.connectors.expressions import beside_records, is_truthy
 from millrace.connectors.json_documents import describe, resolve
-from millrace.connectors.record_writers import cell
 from millrace.domain.base import Json, Record
 from millrace.domain.errors import StepFailed
 from millrace.domain.imports import Results
 from millrace.domain.records import RecordError
+from millrace.domain.run_values import RunValues
 
 _MISSING: Final = object()
 
@@ -32,10 +33,11 @@ class Result:
 class ResultReader:
     """Reads results where an action says that they stand."""
 
-    def __init__(self, results: Results) -> None:
+    def __init__(self, results: Results, values: RunValues) -> None:
+        """Raises StepFailed if the values cannot stand in its expression."""
         self._results = results
         self._is_ok = (
-            None if results.ok_expression is None else compile_expression(results.ok_expression)
+            None if results.ok_expression is None else beside_records(results.ok_expression, values)
         )
 
     def read(self, document: Json, records: Sequence[Record]) -> list[Result]:
@@ -63,9 +65,9 @@ class ResultReader:
         for element in elements:
             key = _at(element, self._results.key_path)
             if key is not None:
-                by_key[cell(key)] = element
+                by_key[_text(key)] = element
         keys = (_at(record, self._results.record_key_path) for record in records)
-        return [_MISSING if key is None else by_key.get(cell(key), _MISSING) for key in keys]
+        return [_MISSING if key is None else by_key.get(_text(key), _MISSING) for key in keys]
 
     def _result(self, element: Json) -> Result:
         results = self._results
@@ -81,8 +83,8 @@ class ResultReader:
             element,
             is_written,
             status,
-            None if code is None else cell(code),
-            None if message is None else cell(message),
+            None if code is None else _text(code),
+            None if message is None else _text(message),
             None if results.id_path is None else _at(element, results.id_path),
         )
 
@@ -98,6 +100,13 @@ class ResultReader:
 _UNTOLD: Final = Result(
     None, is_written=False, code="resultMissing", message="the answer says nothing of the record"
 )
+
+
+def _text(value: Json) -> str:
+    """A text of whatever a system answers, which may hold half a surrogate pair."""
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def _at(document: Json, pointer: str, default: Json = None) -> Json:

@@ -11,8 +11,8 @@ from urllib.parse import urlencode
 from pydantic_core import to_json
 
 from millrace.connectors.json_documents import replaced
+from millrace.connectors.texts import known_charset
 from millrace.domain.base import Json, Record
-from millrace.domain.errors import StepFailed
 from millrace.domain.formats import CsvFormat
 from millrace.domain.imports import HttpImport
 from millrace.domain.records import RecordError, RecordFailure
@@ -120,12 +120,12 @@ class CsvWriter:
 
     def __init__(self, form: CsvFormat) -> None:
         self._form = form
-        self._encoding = form.encoding or "utf-8"
-        try:
-            "".encode(self._encoding)
-        except LookupError as error:
-            raise StepFailed("unknownCharset", f"no charset {self._encoding!r}") from error
-        self.content_type = f"text/csv; charset={self._encoding}"
+        name = form.encoding or "utf-8"
+        self._encoding = known_charset(name)
+        self._mark = "".encode(self._encoding)
+        """Python writes a byte order mark before each text, where the charset has one."""
+        charset = "utf-8" if self._encoding == "utf-8-sig" else name
+        self.content_type = f"text/csv; charset={charset}"
 
     def body(self, records: Sequence[Record]) -> Body:
         """See RecordWriter."""
@@ -134,7 +134,7 @@ class CsvWriter:
         )
         rows, failures = _each(records, lambda record: self._row(columns, record))
         head = self._text(columns) if self._form.header and rows else b""
-        return Body(head + b"".join(rows.values()), list(rows), failures)
+        return Body(self._mark + head + b"".join(rows.values()), list(rows), failures)
 
     def _row(self, columns: Sequence[str], record: Record) -> bytes:
         if strange := record.keys() - set(columns):
@@ -151,7 +151,7 @@ class CsvWriter:
                 quoting=csv.QUOTE_MINIMAL if self._form.quote else csv.QUOTE_NONE,
                 lineterminator="\r\n",
             ).writerow(cells)
-            return out.getvalue().encode(self._encoding)
+            return out.getvalue().encode(self._encoding).removeprefix(self._mark)
         except csv.Error as error:
             raise RecordError("notCsv", f"the record cannot be written as CSV: {error}") from error
         except UnicodeEncodeError as error:

@@ -116,7 +116,7 @@ class HttpConnectors:
 
         http, fill, private = import_requests(work.http, values)
         client = self._client(connection, secrets, private)
-        return HttpImporter(http, client, request_key, fill)
+        return HttpImporter(http, client, request_key, fill, values)
 
     def check_schema(self, schema: Json) -> list[tuple[str, str]]:
         """What is wrong with a JSON Schema: the JSON pointers into it, and what it is there."""
@@ -184,7 +184,7 @@ class HttpConnectors:
         bare = connection.model_copy(update={"auth": NoAuth()})
         sender = HttpClient(NotingTransport(note, hide))
         client = ConnectionClient(bare, {}, sender, self._tokens, private)
-        return HttpImporter(http, client, request_key, fill)
+        return HttpImporter(http, client, request_key, fill, values)
 
     def ping(
         self, connection: "Connection", secrets: Mapping[str, str], method: "PingMethod", path: str

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote
@@ -54,7 +54,7 @@ def rendered[H: (HttpExport, HttpImport)](http: H, values: RunValues) -> Rendere
     Raises StepFailed, with the place in the message, for an expression that fails or has no value,
     and for a value that cannot stand there.
     """
-    filler = _Filler(values)
+    filler = _Filler(values, _secret_texts(values))
     return Rendered(_filled(http, filler), tuple(filler.private))
 
 
@@ -69,7 +69,7 @@ def import_requests(
     if http.batch_size is not None or not speak_of_record(http):
         filled = rendered(http, values)
         return filled.http, None, filled.private
-    filler = _Filler(values)
+    filler = _Filler(values, _secret_texts(values))
     for template in templates_of(http):
         filler.collect(template)
 
@@ -108,11 +108,10 @@ def _filled[H: (HttpExport, HttpImport)](http: H, filler: "_Filler") -> H:
 class _Filler:
     """Puts values into templates, and collects the private texts among them."""
 
-    def __init__(self, values: RunValues) -> None:
+    def __init__(self, values: RunValues, private: Iterable[str] = ()) -> None:
+        """`private` are those that are known before; nobody asks for those of a single record."""
         self._values = values
-        self.private = [
-            text for name in sorted(values.secret_names) for text in _texts(values.variables[name])
-        ]
+        self.private = [*private]
 
     def collect(self, template: TemplateText) -> None:
         """The private texts of a template that is filled in for each record."""
@@ -206,6 +205,12 @@ def _as_text(value: Json, slot: Slot, template: TemplateText) -> str:
     if any(0xD800 <= ord(char) <= 0xDFFF for char in text):  # noqa: PLR2004 - surrogates
         raise _failed("templateNotText", template, f"{_told(slot)} gives text that is not Unicode")
     return text
+
+
+def _secret_texts(values: RunValues) -> Iterator[str]:
+    """Every text and number in the secret variables."""
+    for name in sorted(values.secret_names):
+        yield from _texts(values.variables[name])
 
 
 def _texts(value: Json) -> Iterator[str]:

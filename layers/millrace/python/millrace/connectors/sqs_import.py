@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Final
 
 from millrace import limits
 from millrace.connectors.aws_targets import AwsRefused, AwsTargets, reaching
-from millrace.connectors.expressions import compile_expression
+from millrace.connectors.expressions import beside_records
 from millrace.connectors.http_import import KeyFactory
 from millrace.connectors.record_writers import encoded
 from millrace.domain.aws_imports import SqsImport
 from millrace.domain.base import Record
 from millrace.domain.errors import StepTransient
 from millrace.domain.records import Answer, Origin, RecordError, RecordFailure, Written
+from millrace.domain.run_values import RunValues
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs.type_defs import SendMessageBatchRequestEntryTypeDef
@@ -46,6 +47,7 @@ class SqsImporter:
         self,
         work: SqsImport,
         targets: AwsTargets,
+        values: RunValues,
         keys: KeyFactory,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -54,7 +56,7 @@ class SqsImporter:
         self._connect = targets.sqs
         self._keys = keys
         self._sleep = sleep
-        self._group = None if work.group is None else compile_expression(work.group)
+        self._group = None if work.group is None else beside_records(work.group, values)
         self._is_fifo = work.queue.endswith(".fifo")
 
     @property

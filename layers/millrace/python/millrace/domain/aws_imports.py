@@ -1,6 +1,5 @@
 """How an import writes records to AWS, in the bundle's own account and by the worker's own role."""
 
-import re
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
@@ -8,8 +7,9 @@ from pydantic import Field, StringConstraints, model_validator
 from millrace import limits
 from millrace.domain.base import Expression, Model
 from millrace.domain.formats import CsvFormat
+from millrace.domain.spoken_of import speaking_of
 
-_PART: Final = re.compile(r"\{\{[^}]*\bpart\b")
+_PART: Final = speaking_of("part")
 
 _AttributeName = Annotated[str, StringConstraints(min_length=1, max_length=limits.NAME_LENGTH)]
 

@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl
 from millrace import limits
 from millrace.domain.base import Json
 from millrace.domain.json_text import parse_json
+from millrace.domain.repeated import add_repeated
 from millrace.domain.xml_text import parse_xml
 
 _PRIVATE_HEADERS: Final = frozenset({"authorization", "cookie", "proxy-authorization", "api-key"})
@@ -96,10 +97,5 @@ def _form(body: bytes) -> dict[str, Json]:
         max_num_fields=limits.FORM_FIELDS,
     )
     for name, value in pairs:
-        if name not in fields:
-            fields[name] = value
-        elif isinstance(fields[name], list):
-            fields[name].append(value)
-        else:
-            fields[name] = [fields[name], value]
+        add_repeated(fields, name, value)
     return fields

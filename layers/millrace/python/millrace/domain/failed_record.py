@@ -135,6 +135,15 @@ class FailedRecord(Model):
         return self.resolved_at is None
 
     @property
+    def list_position(self) -> str:
+        """Where it stands in the flow's list: by step, run and place."""
+        place = ErrorPlace.of(self.id)
+        if place is None:
+            msg = f"{self.id!r} is no id of an error"
+            raise ValueError(msg)
+        return place.sort_key
+
+    @property
     def forgotten_at(self) -> datetime:
         """When it is removed, whatever its state."""
         return self.occurred_at + timedelta(days=limits.RECORD_ERROR_DAYS)

@@ -263,6 +263,10 @@ class Runs(Protocol):
         """The run without its steps. Raises NotFoundError."""
         ...
 
+    def get_many(self, workspace_id: str, run_ids: Iterable[str]) -> tuple[Run, ...]:
+        """Those of these runs that are there, in one read for each 100."""
+        ...
+
     def detail(self, key: RunKey) -> tuple[Run, tuple[StepRecord, ...]]:
         """The run with the steps of its latest attempt, in one read. Raises NotFoundError."""
         ...
@@ -504,10 +508,6 @@ class Machines(Protocol):
         """
         ...
 
-    def is_running(self, machine_arn: str) -> bool:
-        """Whether any execution of the machine is not over; False if the machine is gone."""
-        ...
-
     def delete(self, machine_arn: str) -> None:
         """Delete a machine; running executions end first."""
         ...
@@ -597,8 +597,8 @@ class PoolEntries(Protocol):
 class Functions(Protocol):
     """The functions that users bring along."""
 
-    def invoke(self, arn: str, payload: bytes) -> bytes:
-        """Call a function and wait for its answer.
+    def invoke(self, arn: str, payload: bytes, seconds: float = limits.FUNCTION_SECONDS) -> bytes:
+        """Call a function and wait for its answer, so long at most, in whole seconds.
 
         Raises StepFailed if it cannot be called or fails, StepTransient if it may work later.
         """

@@ -14,11 +14,12 @@ from typing import Final
 from millrace.domain.action import HttpExport
 from millrace.domain.aws_imports import DynamoDbImport, S3Import, SqsImport
 from millrace.domain.base import Json
-from millrace.domain.imports import HttpImport
+from millrace.domain.imports import HttpImport, Results
+from millrace.domain.spoken_of import speaking_of
 
 _NAMED: Final = re.compile(r"\bvariables\s*\.\s*`?([A-Za-z_][A-Za-z0-9_]*)")
 _NAMED_BESIDE: Final = re.compile(r"\$variables\s*\.\s*`?([A-Za-z_][A-Za-z0-9_]*)")
-_RECORD: Final = re.compile(r"\{\{(?:(?!\}\}).)*?(?<![\w.$`\"'])record\b", re.DOTALL)
+_RECORD: Final = speaking_of("record")
 _SPOKEN_OF: Final = re.compile(r"\$(variables|parameters|startDate|endDate|run)\b")
 
 type Target = HttpExport | HttpImport | S3Import | DynamoDbImport | SqsImport
@@ -91,6 +92,16 @@ def templates_of(target: Target) -> list[TemplateText]:
         case DynamoDbImport() | SqsImport():
             return []
     return _templates_of_request(target)
+
+
+def import_expressions(target: Target) -> list[tuple[str, str]]:
+    """The expressions of what is written that are no templates, after their place in the import."""
+    match target:
+        case SqsImport(group=str(text)):
+            return [("sqs/group", text)]
+        case HttpImport(results=Results(ok_expression=str(text))):
+            return [("http/results/okExpression", text)]
+    return []
 
 
 def speak_of_record(target: HttpExport | HttpImport) -> bool:

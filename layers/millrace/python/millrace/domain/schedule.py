@@ -129,6 +129,8 @@ def _named_weekdays(field: str) -> str:
             raise ValueError(msg)
         return _DAY_NAMES[number]
 
+    # As names, the ends of a week that begins and ends on Sunday are one day.
+    field = re.sub(r"(?<![\dA-Z/#])(0+|SUN)-0*7(?!\d)", "SUN-SAT", field)
     return re.sub(r"(?<![/#])(?<!\d)\d+", name, field)
 
 

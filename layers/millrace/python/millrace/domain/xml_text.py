@@ -6,11 +6,13 @@ declares anything (a DOCTYPE) is refused: declarations are how XML reads other f
 document swells to a large one.
 """
 
+from collections.abc import Mapping
 from typing import NoReturn
 from xml.parsers import expat
 
 from millrace import limits
 from millrace.domain.base import Json
+from millrace.domain.repeated import add_repeated
 
 
 def parse_xml(data: bytes, charset: str | None = None) -> dict[str, Json]:
@@ -24,40 +26,58 @@ def parse_xml(data: bytes, charset: str | None = None) -> dict[str, Json]:
     return reader.document
 
 
+class XmlElement:
+    """An element that is being read."""
+
+    __slots__ = ("members", "text")
+
+    def __init__(self, attributes: Mapping[str, str]) -> None:
+        self.members: dict[str, Json] = {f"@{name}": value for name, value in attributes.items()}
+        self.text: list[str] = []
+
+    def add(self, name: str, value: Json, *, is_array: bool = False) -> None:
+        """Take in a child element; several of one name become an array."""
+        add_repeated(self.members, name, value, is_array=is_array)
+
+    def value(self) -> Json:
+        """Its text if that is all there is, else an object."""
+        return self.record() if self.members else "".join(self.text)
+
+    def record(self) -> dict[str, Json]:
+        """An object; white space between child elements is left out."""
+        text = "".join(self.text)
+        if text and not (self.members and text.isspace()):
+            self.members["#text"] = text
+        return self.members
+
+
 class _Reader:
     """Makes JSON of what the parser tells."""
 
     def __init__(self, parser: expat.XMLParserType) -> None:
-        self.document: dict[str, Json] = {}
-        self._open: list[dict[str, Json]] = [self.document]
-        self._texts: list[list[str]] = [[]]
+        self._open = [XmlElement({})]
         parser.buffer_text = True
         parser.StartElementHandler = self._start
         parser.EndElementHandler = self._end
         parser.CharacterDataHandler = self._text
         parser.StartDoctypeDeclHandler = self._refuse
 
+    @property
+    def document(self) -> dict[str, Json]:
+        """The root element by its name."""
+        return self._open[0].members
+
     def _refuse(self, *_: object) -> NoReturn:
         raise ValueError("it has a DOCTYPE, which is not read for safety")
 
     def _text(self, text: str) -> None:
-        self._texts[-1].append(text)
+        self._open[-1].text.append(text)
 
     def _start(self, _: str, attributes: dict[str, str]) -> None:
         if len(self._open) > limits.NESTED_ELEMENTS:
             raise ValueError(f"it is nested too deeply, beyond {limits.NESTED_ELEMENTS} levels")
-        self._open.append({f"@{name}": value for name, value in attributes.items()})
-        self._texts.append([])
+        self._open.append(XmlElement(attributes))
 
     def _end(self, name: str) -> None:
-        members, text = self._open.pop(), "".join(self._texts.pop())
-        if members and text and not text.isspace():
-            members["#text"] = text
-        value: Json = members or text
-        around = self._open[-1]
-        if name not in around:
-            around[name] = value
-        elif isinstance(around[name], list):
-            around[name].append(value)
-        else:
-            around[name] = [around[name], value]
+        value = self._open.pop().value()
+        self._open[-1].add(name, value)

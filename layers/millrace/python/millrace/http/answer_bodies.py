@@ -19,6 +19,7 @@ CONTENT_TYPES: Final[Mapping[AnswerFormat, str]] = {
 }
 
 _XML_NAME: Final = re.compile(r"[A-Za-z_][\w.-]*", re.ASCII)
+_HALF_PAIR: Final = re.compile("[\ud800-\udfff]")
 _NOT_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -30,14 +31,14 @@ def body_of(records: Sequence[Record], form: AnswerFormat) -> str:
     """
     match form:
         case "json":
-            return json.dumps(records)
+            return json_of(records)
         case "csv":
-            return _csv(records)
+            return readable(_csv(records))
         case "xml":
             inner = "".join(_element("record", each) for each in records)
             return f"<?xml version='1.0' encoding='utf-8'?>\n<records>{inner}</records>"
         case "txt":
-            return "".join(f"{_line(each)}\n" for each in records)
+            return readable("".join(f"{_line(each)}\n" for each in records))
 
 
 def _csv(records: Sequence[Record]) -> str:
@@ -51,14 +52,25 @@ def _csv(records: Sequence[Record]) -> str:
 
 
 def _line(record: Record) -> str:
-    return text_of(record["value"]) if record.keys() == {"value"} else json.dumps(record)
+    return text_of(record["value"]) if record.keys() == {"value"} else json_of(record)
+
+
+def json_of(value: Json | Sequence[Record]) -> str:
+    """JSON with letters as they are; half a surrogate pair, which UTF-8 cannot hold, is escaped."""
+    text = json.dumps(value, ensure_ascii=False)
+    return json.dumps(value) if _HALF_PAIR.search(text) else text
+
+
+def readable(text: str) -> str:
+    """A text with what UTF-8 cannot hold replaced."""
+    return _HALF_PAIR.sub("\ufffd", text)
 
 
 def text_of(value: Json) -> str:
     """A text as it is, nothing for null, all else as JSON."""
     if value is None:
         return ""
-    return value if isinstance(value, str) else json.dumps(value)
+    return value if isinstance(value, str) else json_of(value)
 
 
 def _element(name: str, value: Json) -> str:

@@ -10,18 +10,19 @@ from typing import Any, Final
 
 from aws_lambda_powertools import Logger
 
+from millrace import limits
 from millrace.domain.base import Json
 from millrace.domain.delivery import Delivery
 from millrace.domain.errors import DomainError
 from millrace.domain.reply import Reply
 from millrace.domain.run import Run, RunStatus
 from millrace.http import problems
-from millrace.http.answer_bodies import CONTENT_TYPES, body_of, text_of
+from millrace.http.answer_bodies import CONTENT_TYPES, body_of, json_of, readable, text_of
 from millrace.http.body import raw_body
 from millrace.http.run_views import Accepted
 from millrace.usecases.context import Context
 from millrace.usecases.deliveries import receive_delivery
-from millrace.usecases.hold import Held, UnansweredError, hold
+from millrace.usecases.hold import Held, UnansweredError, hold, too_large
 
 logger = Logger(service="ingress")
 
@@ -75,6 +76,7 @@ class Ingress:
         """Answer with what the flow hands on, or at the deadline with 202 and the run's id."""
         try:
             held = hold(self._context, callback_id, delivery, self._sleep)
+            answered = _result(held)
         except UnansweredError as error:
             held = error.held
             logger.warning("no answer", callback=callback_id, run=held.run.id, code=error.code)
@@ -82,10 +84,18 @@ class Ingress:
             return _named(answered, held.run, is_new=held.is_new)
         run = held.run
         logger.info("call answered", callback=callback_id, run=run.id, status=run.status.value)
-        return _named(_result(held), run, is_new=held.is_new)
+        return _named(answered, run, is_new=held.is_new)
 
 
 def _result(held: Held) -> _Answer:
+    """Raises UnansweredError if Lambda would not take the answer, which it writes as JSON."""
+    answered = _worded(held)
+    if len(json.dumps(answered, ensure_ascii=False).encode()) > limits.ANSWER_BYTES:
+        raise too_large(held)
+    return answered
+
+
+def _worded(held: Held) -> _Answer:
     run = held.run
     if not run.status.is_terminal:
         told = Accepted(run_id=run.id, deduplicated=not held.is_new)
@@ -109,9 +119,9 @@ def _replied(held: Held, reply: Reply) -> _Answer:
     if data is not None:
         body, content_type = data, "application/octet-stream"
     elif isinstance(reply.body, str):
-        body, content_type = reply.body, CONTENT_TYPES[held.callback.format]
+        body, content_type = readable(reply.body), CONTENT_TYPES[held.callback.format]
     else:
-        body, content_type = "" if reply.body is None else json.dumps(reply.body), _JSON
+        body, content_type = "" if reply.body is None else json_of(reply.body), _JSON
     answered = _configured(status, body, content_type)
     answered["isBase64Encoded"] = data is not None
     if "content-type" in given or not body:

@@ -44,6 +44,7 @@ ROUTERS: Final = {
     "/v1/flows/export": "transfer:transfer_router",
     "/v1/flows/import": "transfer:transfer_router",
     "/v1/integrations": "collections:integrations_router",
+    "/v1/integrations/*/template": "transfer:transfer_router",
     "/v1/labels": "collections:labels_router",
     "/v1/limits": "limits:limits_router",
     "/v1/notificationGroups": "collections:notification_groups_router",

@@ -122,23 +122,6 @@ class StepFunctions:
         except self._client.exceptions.ExecutionDoesNotExist:
             return None
 
-    def is_running(self, machine_arn: str) -> bool:
-        """Whether any execution of the machine is not over; False if the machine is gone.
-
-        Step Functions keeps no list for an EXPRESS machine; the answer for one is False, and the
-        runs themselves tell.
-        """
-        try:
-            running = self._client.list_executions(
-                stateMachineArn=machine_arn, statusFilter="RUNNING", maxResults=1
-            )
-        except (
-            self._client.exceptions.StateMachineDoesNotExist,
-            self._client.exceptions.StateMachineTypeNotSupported,
-        ):
-            return False
-        return bool(running["executions"])
-
     def delete(self, machine_arn: str) -> None:
         """Delete a machine; running executions end first."""
         self._client.delete_state_machine(stateMachineArn=machine_arn)

@@ -11,7 +11,7 @@ it expects, so a repeated or late one changes nothing:
 import json
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -34,7 +34,7 @@ from millrace.domain.run import (
 )
 from millrace.storage import keys
 from millrace.storage.attributes import Attributes, attributes, data, number, text
-from millrace.storage.batches import read_items
+from millrace.storage.batches import MAY_PASS, read_items
 from millrace.storage.codec import pack, unpack
 from millrace.storage.counters import additions, counted_of
 from millrace.storage.orders import time_key
@@ -58,13 +58,6 @@ _OPEN = {":running": StepStatus.RUNNING.value, ":retrying": StepStatus.RETRYING.
 # Before each further try of the end of a run that met others over the same counters: some 2 s in
 # all, which is less than the machine waits before it tells the end once more.
 _COUNT_PAUSES: Final = (0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 0.64)
-_MAY_PASS: Final = {
-    "None",
-    "ConditionalCheckFailed",
-    "TransactionConflict",
-    "ThrottlingError",
-    "ProvisionedThroughputExceeded",
-}
 
 
 class DynamoRuns:
@@ -121,15 +114,15 @@ class DynamoRuns:
             raise NotFoundError(f"there is no run {key.run_id!r}")
         return _run(item)
 
+    def get_many(self, workspace_id: str, run_ids: Iterable[str]) -> tuple[Run, ...]:
+        """Those of these runs that are there, in one read for each 100."""
+        places = [keys.run(RunKey(workspace_id, id_)) for id_ in dict.fromkeys(run_ids)]
+        pairs = [(place["pk"], place["sk"]) for place in places if keys.is_possible(place)]
+        return tuple(map(_run, read_items(self._client, self._table, pairs)))
+
     def detail(self, key: RunKey) -> tuple[Run, tuple[StepRecord, ...]]:
         """The run with the steps of its latest attempt, in one read. Raises NotFoundError."""
-        pages = self._client.get_paginator("query").paginate(
-            TableName=self._table,
-            KeyConditionExpression="pk = :pk",
-            ExpressionAttributeValues=attributes(**{":pk": keys.run(key)["pk"]}),
-            ConsistentRead=True,
-        )
-        items = [item for page in pages for item in page["Items"]]
+        items = self._items(key)
         runs = [_run(item) for item in items if text(item, "sk") == keys.RUN]
         if not runs:
             raise NotFoundError(f"there is no run {key.run_id!r}")
@@ -140,13 +133,7 @@ class DynamoRuns:
     def steps(self, key: RunKey, attempt: int | None) -> tuple[StepRecord, ...]:
         """The step records of an attempt, or of all, in the order in which they started."""
         prefix = keys.STEP_PREFIX if attempt is None else keys.step_prefix(attempt)
-        pages = self._client.get_paginator("query").paginate(
-            TableName=self._table,
-            KeyConditionExpression="pk = :pk AND begins_with(sk, :prefix)",
-            ExpressionAttributeValues=attributes(**{":pk": keys.run(key)["pk"], ":prefix": prefix}),
-            ConsistentRead=True,
-        )
-        records = (_step_record(item) for page in pages for item in page["Items"])
+        records = map(_step_record, self._items(key, prefix))
         return tuple(sorted(records, key=lambda record: (record.started_at, record.step_id)))
 
     def step(self, key: RunKey, attempt: int, step_id: str) -> StepRecord | None:
@@ -177,6 +164,22 @@ class DynamoRuns:
         runs = (_run(read[pk]) for pk, _ in places if pk in read)
         # The index is a moment behind: what no longer passes the filter is not shown by it.
         return Listing(tuple(filter(where.admits, runs)), found.cursor)
+
+    def _items(self, key: RunKey, prefix: str | None = None) -> list[dict[str, Any]]:
+        """What there is of a run, or the part of it whose sort keys begin with the prefix."""
+        place = {"pk": keys.run(key)["pk"]} | ({} if prefix is None else {"sk": prefix})
+        if not keys.is_possible(place):
+            return []
+        condition = "pk = :pk" if prefix is None else "pk = :pk AND begins_with(sk, :sk)"
+        pages = self._client.get_paginator("query").paginate(
+            TableName=self._table,
+            KeyConditionExpression=condition,
+            ExpressionAttributeValues=attributes(
+                **{f":{name}": value for name, value in place.items()}
+            ),
+            ConsistentRead=True,
+        )
+        return [item for page in pages for item in page["Items"]]
 
     def _list(
         self, index: "RunIndex", partition: str, where: RunFilter, limit: int, cursor: str | None
@@ -295,7 +298,7 @@ class DynamoRuns:
                 self._client.transact_write_items(TransactItems=writes)
             except self._client.exceptions.TransactionCanceledException as error:
                 codes = {reason.get("Code") for reason in error.response["CancellationReasons"]}
-                if not codes <= _MAY_PASS:
+                if not codes <= MAY_PASS:
                     raise
                 if pause is not None and "ConditionalCheckFailed" not in codes:
                     time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - spreads tries

@@ -271,6 +271,11 @@ class MemoryRuns:
             raise NotFoundError(f"there is no run {key.run_id!r}")
         return self._runs[key]
 
+    def get_many(self, workspace_id: str, run_ids: Iterable[str]) -> tuple[Run, ...]:
+        """Those of these runs that are there."""
+        keys = [RunKey(workspace_id, id_) for id_ in dict.fromkeys(run_ids)]
+        return tuple(self._runs[key] for key in keys if key in self._runs)
+
     def detail(self, key: RunKey) -> tuple[Run, tuple[StepRecord, ...]]:
         """The run with the steps of its latest attempt. Raises NotFoundError."""
         run = self.get(key)
@@ -514,13 +519,6 @@ class MemoryMachines:
         """Remember that a running execution was stopped."""
         if self.outcome(machine_arn, name) == "RUNNING":
             self.outcomes[machine_arn, name] = "ABORTED"
-
-    def is_running(self, machine_arn: str) -> bool:
-        """Whether any execution of the machine is not over."""
-        return any(
-            arn == machine_arn and outcome == "RUNNING"
-            for (arn, _), outcome in self.outcomes.items()
-        )
 
     def delete(self, machine_arn: str) -> None:
         """Forget the machine."""

@@ -11,20 +11,27 @@ from millrace.domain.signatures import PRESETS, key_of
 from millrace.domain.token import Caller
 from millrace.domain.virtual_environment import VirtualEnvironment
 from millrace.domain.webhook import Webhook
-from millrace.usecases.checks import check_expression, lookup
+from millrace.usecases.checks import Lookup, check_expression, lookup
 from millrace.usecases.context import Context
 
 
 def check_address(
-    context: Context, caller: Caller, given: AddressInput, before: Webhook | Callback | None
+    context: Context,
+    caller: Caller,
+    given: AddressInput,
+    before: Webhook | Callback | None,
+    find_environment: Lookup[VirtualEnvironment] | None = None,
 ) -> Iterator[Violation]:
-    """What is wrong with an address that is well formed; `before` may hold the secrets already."""
+    """What is wrong with an address that is well formed; `before` may hold the secrets already.
+
+    Who checks several has their environments found by one function, which reads each once.
+    """
     yield from _check_secrets(given, before)
     yield from _check_preset(given)
     yield from _check_delivery_id(context, given)
     id_ = given.virtual_environment_id
     is_new = id_ is not None and (before is None or before.virtual_environment_id != id_)
-    find = lookup(context, VirtualEnvironment, caller.workspace_id)
+    find = find_environment or lookup(context, VirtualEnvironment, caller.workspace_id)
     if is_new and find(id_ or "") is None:
         yield Violation(
             "unknownEnvironment",

@@ -1,7 +1,9 @@
 """Rules that a flow's steps keep before they are stored: all findings at once, with pointers."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from typing import Final
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final
 
 from pydantic.alias_generators import to_camel
 
@@ -13,14 +15,12 @@ from millrace.domain.action import (
     ImportAction,
     ProcessAction,
 )
-from millrace.domain.aws_imports import SqsImport
 from millrace.domain.base import Json
 from millrace.domain.connection import Connection
 from millrace.domain.data_pool import DataPool
 from millrace.domain.errors import NotFoundError, Violation
 from millrace.domain.flow import Flow, FlowInput, FlowSettings, Step
 from millrace.domain.flow_parts import Concurrency
-from millrace.domain.imports import HttpImport, Results
 from millrace.domain.operations import (
     AggregateOperation,
     DedupeOperation,
@@ -36,9 +36,11 @@ from millrace.domain.operations import (
     ValidateOperation,
     data_pools_of,
 )
+from millrace.domain.ports import Found, Ref
 from millrace.domain.resource import Resource
 from millrace.domain.run_values import (
     Target,
+    import_expressions,
     names_beside_records,
     names_in_template,
     speaks_of_record,
@@ -46,6 +48,7 @@ from millrace.domain.run_values import (
 )
 from millrace.usecases.context import Context
 from millrace.usecases.definitions import to_definition
+from millrace.usecases.references import references_of_work
 
 _RETRY_SETTINGS: Final = (
     "retry_max_attempts",
@@ -53,6 +56,8 @@ _RETRY_SETTINGS: Final = (
     "retry_uses_exponential_backoff",
     "retry_unique_request_id_field",
 )
+
+_NOTHING: Final[Mapping[Ref[Any], Resource | None]] = MappingProxyType({})
 
 type Lookup[R] = Callable[[str], R | None]
 
@@ -65,9 +70,58 @@ def work_of(step: Step, find_action: Lookup[Action]) -> ActionWork | None:
     return None if action is None else action.work
 
 
-def lookup[R: Resource](context: Context, kind: type[R], workspace_id: str) -> Lookup[R]:
-    """Finds stored resources of a workspace by id, each read once."""
-    known: dict[str, R | None] = {}
+@dataclass(frozen=True, slots=True)
+class Finders:
+    """Find what steps and actions name by id: what is stored, or is stored together with them."""
+
+    action: Lookup[Action]
+    connection: Lookup[Connection]
+    data_pool: Lookup[DataPool]
+
+
+def stored(
+    context: Context,
+    workspace_id: str,
+    steps: Iterable[Step] = (),
+    new_actions: Iterable[Action] = (),
+) -> Finders:
+    """Finders of what is stored in a workspace.
+
+    What these steps, and actions that are not stored yet, name is read at once, and then what the
+    actions of the steps name; all else when it is asked for.
+    """
+    steps = tuple(steps)
+    works = [step.action for step in steps if step.action is not None]
+    works += [action.work for action in new_actions]
+    refs: list[Ref[Any]] = [Ref(Action, step.referrer) for step in steps if step.referrer]
+    read: dict[Ref[Any], Resource | None] = {}
+    while refs or works:
+        refs += [ref for work in works for _, ref in references_of_work(work)]
+        wanted = [ref for ref in dict.fromkeys(refs) if ref not in read]
+        found = context.resources.get_many(workspace_id, wanted) if wanted else Found({})
+        fresh = {ref: found.get(ref) for ref in wanted}
+        read |= fresh
+        works = [each.work for each in fresh.values() if isinstance(each, Action)]
+        refs = []
+    return Finders(
+        action=lookup(context, Action, workspace_id, read),
+        connection=lookup(context, Connection, workspace_id, read),
+        data_pool=lookup(context, DataPool, workspace_id, read),
+    )
+
+
+def lookup[R: Resource](
+    context: Context,
+    kind: type[R],
+    workspace_id: str,
+    read: Mapping[Ref[Any], Resource | None] = _NOTHING,
+) -> Lookup[R]:
+    """Finds stored resources of a workspace by id, each read once, if it is not `read` already."""
+    known = {
+        ref.id: resource if isinstance(resource, kind) else None
+        for ref, resource in read.items()
+        if ref.kind is kind
+    }
 
     def find(id_: str) -> R | None:
         if id_ not in known:
@@ -136,9 +190,7 @@ def undeployable(steps: Sequence[Step]) -> Iterator[Violation]:
 def check_steps(
     context: Context,
     steps: Sequence[Step],
-    find_action: Lookup[Action],
-    find_connection: Lookup[Connection],
-    find_data_pool: Lookup[DataPool],
+    find: Finders,
     old_steps: Iterable[Step] = (),
 ) -> Iterator[Violation]:
     """What steps refer to exists and fits, and their expressions can be compiled.
@@ -148,7 +200,7 @@ def check_steps(
     named = {id_ for step in old_steps for id_ in _named(step)}
     for number, step in enumerate(steps):
         pointer = f"/steps/{number}"
-        yield from _check_action(step, pointer, find_action, named)
+        yield from _check_action(step, pointer, find.action, named)
         if step.filter is not None:
             yield from check_expression(context, step.filter, f"{pointer}/filter")
             yield from _check_names(names_beside_records(step.filter) or (), f"{pointer}/filter")
@@ -164,9 +216,7 @@ def check_steps(
         yield from _check_concurrency(context, step.concurrency, f"{pointer}/concurrency")
         if step.action is not None:
             where = f"{pointer}/action"
-            yield from check_work(
-                context, step.action, where, find_connection, find_data_pool, named
-            )
+            yield from check_work(context, step.action, where, find, named)
 
 
 def _named(step: Step) -> set[str]:
@@ -242,15 +292,14 @@ def check_work(
     context: Context,
     work: ActionWork,
     pointer: str,
-    find_connection: Lookup[Connection],
-    find_data_pool: Lookup[DataPool],
+    find: Finders,
     named: Collection[str] = (),
 ) -> Iterator[Violation]:
     """What an action names exists, or was named before; its expressions can be compiled."""
     match work:
         case ExportAction() | ImportAction():
             id_ = work.connection_id
-            if id_ is not None and id_ not in named and find_connection(id_) is None:
+            if id_ is not None and id_ not in named and find.connection(id_) is None:
                 yield unknown_connection(id_, f"{pointer}/connectionId")
             yield from _check_transfer(context, work, pointer)
         case ProcessAction():
@@ -262,7 +311,7 @@ def check_work(
                     where = f"{pointer}/operations/{number}/schema"
                     yield from _check_schema(context, operation.rules, where)
             for place, id_ in data_pools_of(work.operations):
-                if id_ not in named and find_data_pool(id_) is None:
+                if id_ not in named and find.data_pool(id_) is None:
                     yield unknown_data_pool(id_, f"{pointer}/{place}")
             found = (names_beside_records(text) or () for text in expressions_of(work))
             yield from _check_names(frozenset[str]().union(*found), f"{pointer}/operations")
@@ -275,7 +324,7 @@ def _check_transfer(
         if target is not None:
             yield from _check_templates(context, target, f"{pointer}/{name}")
     if isinstance(work, ImportAction):
-        for place, expression in _expressions_of(work):
+        for place, expression in import_expressions(work.target):
             yield from check_expression(context, expression, f"{pointer}/{place}")
 
 
@@ -318,19 +367,9 @@ def _check_names(names: Collection[str], pointer: str) -> Iterator[Violation]:
         )
 
 
-def _expressions_of(work: ImportAction) -> Iterator[tuple[str, str]]:
-    match work.target:
-        case HttpImport(results=Results(ok_expression=str(expression))):
-            yield "http/results/okExpression", expression
-        case SqsImport(group=str(expression)):
-            yield "sqs/group", expression
-
-
 def named_by(work: ActionWork) -> set[str]:
     """The ids of the connection and the data pools that an action names."""
-    if isinstance(work, ProcessAction):
-        return {id_ for _, id_ in data_pools_of(work.operations)}
-    return set() if work.connection_id is None else {work.connection_id}
+    return {ref.id for _, ref in references_of_work(work)}
 
 
 def connection_of(work: ActionWork) -> str | None:

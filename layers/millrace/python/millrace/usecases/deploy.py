@@ -4,16 +4,13 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from millrace import compiler, limits
-from millrace.domain.action import Action
-from millrace.domain.connection import Connection
-from millrace.domain.data_pool import DataPool
 from millrace.domain.errors import Violation
 from millrace.domain.flow import Flow, MachineKind, Version
 from millrace.domain.ports import Replace
 from millrace.domain.token import Caller
 from millrace.usecases.api_keys import addresses_of, missing_customer_keys
 from millrace.usecases.audit import audited
-from millrace.usecases.checks import check_steps, lookup, undeployable
+from millrace.usecases.checks import check_steps, stored, undeployable
 from millrace.usecases.context import Context
 from millrace.usecases.definitions import to_definition
 from millrace.usecases.deployed import SYNCHRONOUS
@@ -98,13 +95,8 @@ def undeploy_version(
 
 def _check_deployable(context: Context, flow: Flow, version: Version) -> None:
     """What was right when it was saved may have changed: actions and connections come and go."""
-    found = check_steps(
-        context,
-        version.steps,
-        lookup(context, Action, flow.workspace_id),
-        lookup(context, Connection, flow.workspace_id),
-        lookup(context, DataPool, flow.workspace_id),
-    )
+    find = stored(context, flow.workspace_id, version.steps)
+    found = check_steps(context, version.steps, find)
     keys = missing_customer_keys(context, flow.workspace_id, flow, addresses_of(context, flow))
     refuse([*undeployable(version.steps), *keys, *found])
 

@@ -28,6 +28,8 @@ class FileReferences:
         """Of the file, by stable key, and so on."""
         self.actions: dict[str, Action] = {}
         self.flow_ids: dict[str, str] = {}
+        self._ids: dict[tuple[type[Resource], str], str] = {}
+        """What is stored, by kind and reference, each read once."""
 
     def integration(self, reference: str) -> str:
         """The id of an integration."""
@@ -106,5 +108,7 @@ class FileReferences:
     def _stored(self, kind: type[Resource], reference: str) -> str:
         if reference.startswith(f"{kind.prefix}_"):
             return reference
-        found = self._context.resources.find(kind, self._workspace_id, reference)
-        return reference if found is None else found.id
+        if (kind, reference) not in self._ids:
+            found = self._context.resources.find(kind, self._workspace_id, reference)
+            self._ids[kind, reference] = reference if found is None else found.id
+        return self._ids[kind, reference]

@@ -129,12 +129,17 @@ def _with_output(
     for batch in read_records(context.blobs, chain.from_iterable(step.output for step in last)):
         size += len(dump(batch))
         if size > limits.ANSWER_BYTES:
-            message = f"the result takes more than {limits.ANSWER_BYTES:,} bytes"
-            raise UnansweredError(held, "resultTooLarge", message)
+            raise too_large(held)
         records += batch
     said = next((said for each in records if (said := each.get(RESPONSE)) is not None), None)
     reply = None if said is None else _reply(held, said)
     return Held(held.callback, held.run, held.is_new, tuple(records), reply)
+
+
+def too_large(held: Held) -> UnansweredError:
+    """What a result is that no answer holds."""
+    message = f"the result takes more than {limits.ANSWER_BYTES:,} bytes"
+    return UnansweredError(held, "resultTooLarge", message)
 
 
 def _reply(held: Held, said: object) -> Reply:

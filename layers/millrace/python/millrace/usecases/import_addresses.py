@@ -13,11 +13,15 @@ from millrace.domain.flow import Flow
 from millrace.domain.flow_document import ExportedFlow
 from millrace.domain.ports import KeyRef
 from millrace.domain.token import Caller
+from millrace.domain.virtual_environment import VirtualEnvironment
 from millrace.domain.webhook import Webhook, WebhookInput
+from millrace.usecases.addresses import check_address
 from millrace.usecases.callbacks import CALLBACKS
+from millrace.usecases.checks import lookup
 from millrace.usecases.context import Context
 from millrace.usecases.crud import Crud
 from millrace.usecases.import_result import ImportPlan
+from millrace.usecases.plan import keys_used_twice
 from millrace.usecases.webhooks import WEBHOOKS
 
 
@@ -31,6 +35,7 @@ class ImportedAddresses:
         self._caller = caller
         self._given = given
         self._before = before
+        self._find_environment = lookup(context, VirtualEnvironment, caller.workspace_id)
         webhooks = [self._ref(Webhook, each) for each in given.webhooks]
         callbacks = [self._ref(Callback, each) for each in given.callbacks]
         refs: list[KeyRef[Any]] = [ref for ref in (*webhooks, *callbacks) if ref is not None]
@@ -40,16 +45,21 @@ class ImportedAddresses:
 
     def faults(self) -> Iterator[Violation]:
         """All that is wrong with them, but for secrets, which no document holds."""
-        yield from _keys_used_twice("/webhooks", self._given.webhooks)
-        yield from _keys_used_twice("/callbacks", self._given.callbacks)
-        yield from self._faults(WEBHOOKS, "/webhooks", self._given.webhooks, self._webhooks)
-        yield from self._faults(CALLBACKS, "/callbacks", self._given.callbacks, self._callbacks)
+        yield from self._faults("/webhooks", self._given.webhooks, self._webhooks)
+        yield from self._faults("/callbacks", self._given.callbacks, self._callbacks)
 
-    def _faults[I: (WebhookInput, CallbackInput), R: (Webhook, Callback)](
-        self, crud: Crud[I, R], pointer: str, given: Sequence[I], before: Sequence[R | None]
+    def _faults(
+        self,
+        pointer: str,
+        given: Sequence[WebhookInput | CallbackInput],
+        before: Sequence[Webhook | Callback | None],
     ) -> Iterator[Violation]:
+        yield from keys_used_twice(
+            (f"{pointer}/{number}", each.stable_key) for number, each in enumerate(given)
+        )
+        find = self._find_environment
         for number, (each, stored) in enumerate(zip(given, before, strict=True)):
-            for fault in crud.check(self._context, self._caller, each, stored):
+            for fault in check_address(self._context, self._caller, each, stored, find):
                 if fault.code != "secretMissing":
                     yield replace(fault, pointer=f"{pointer}/{number}{fault.pointer}")
 
@@ -93,15 +103,3 @@ class ImportedAddresses:
         if self._before is None or given.stable_key is None:
             return None
         return KeyRef(kind, given.stable_key, self._before.id)
-
-
-def _keys_used_twice(
-    pointer: str, given: Sequence[WebhookInput | CallbackInput]
-) -> Iterator[Violation]:
-    seen: set[str] = set()
-    for number, each in enumerate(given):
-        if each.stable_key is not None and each.stable_key in seen:
-            message = f"The stable key {each.stable_key!r} is used twice."
-            place = f"{pointer}/{number}/stableKey"
-            yield Violation("stableKeyTwice", place, message, "Give each a key of its own.")
-        seen.add(each.stable_key or "")

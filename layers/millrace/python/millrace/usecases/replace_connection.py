@@ -1,6 +1,7 @@
 """Putting another connection in the place of one, in all that a flow does."""
 
 from contextlib import suppress
+from dataclasses import replace
 
 from millrace.domain.base import Model
 from millrace.domain.connection import Connection
@@ -10,7 +11,7 @@ from millrace.domain.ports import Create
 from millrace.domain.token import Caller
 from millrace.usecases.api_keys import addresses_of, missing_customer_keys
 from millrace.usecases.audit import audited
-from millrace.usecases.checks import undeployable, unknown_connection
+from millrace.usecases.checks import stored, undeployable, unknown_connection
 from millrace.usecases.context import Context
 from millrace.usecases.copies import read_actions, rewire, used_connections
 from millrace.usecases.deploy import deploy_version
@@ -89,14 +90,9 @@ def _store(
         enabled=before.is_enabled,
         steps=rewired.steps,
     )
-    found = check_flow(
-        context,
-        caller.workspace_id,
-        wanted,
-        before,
-        latest.steps,
-        find_action=rewired.find_action,
-    )
+    find = stored(context, caller.workspace_id, rewired.steps, rewired.actions)
+    find = replace(find, action=rewired.find_action)
+    found = check_flow(context, caller.workspace_id, wanted, before, latest.steps, find=find)
     refuse(found)
     if before.deployed_version_id is not None:
         # Before anything is stored: what cannot be deployed must not stay behind as a draft.

@@ -1,7 +1,6 @@
 """What the end of a run is written from: what became of its steps, and what they counted."""
 
 from collections.abc import Iterable
-from itertools import chain
 from typing import NamedTuple
 
 from pydantic import Field
@@ -14,7 +13,7 @@ from millrace.domain.ports import Ref
 from millrace.domain.run import Counts, Run, RunError, StepRecord, StepStatus
 from millrace.usecases.context import Context
 from millrace.usecases.pinned import limited, run_version
-from millrace.usecases.step_input import sources
+from millrace.usecases.step_input import first_steps, last_steps
 
 
 class Failure(Model):
@@ -81,21 +80,14 @@ def owners_of(context: Context, run: Run) -> Owners:
     return Owners(found.get(flow), pinned, found.get(health))
 
 
-def _sources(version: Version) -> dict[str, tuple[str, ...]]:
-    """The steps that run, and what each reads."""
-    return {step.id: sources(version, step) for step in version.steps if not step.is_skipped}
-
-
 def total(version: Version | None, records: Iterable[StepRecord]) -> Counts:
     """The counts of a run: what came into its first steps and went out of its last ones."""
-    read_by = {} if version is None else _sources(version)
-    needed = set(chain.from_iterable(read_by.values()))
     counts = {record.step_id: record.counts for record in records}
-    first = [counts[id_] for id_, read in read_by.items() if not read and id_ in counts]
-    last = [counts[id_] for id_ in read_by if id_ not in needed and id_ in counts]
+    first = [] if version is None else first_steps(version)
+    last = [] if version is None else last_steps(version)
     return Counts(
-        records_in=sum(each.records_in for each in first),
-        records_out=sum(each.records_out for each in last),
+        records_in=sum(counts[id_].records_in for id_ in first if id_ in counts),
+        records_out=sum(counts[id_].records_out for id_ in last if id_ in counts),
         records_ignored=sum(each.records_ignored for each in counts.values()),
         records_failed=sum(each.records_failed for each in counts.values()),
     )

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from pydantic import Field
 
@@ -16,7 +17,7 @@ from millrace.usecases.context import Context
 from millrace.usecases.deployed import deployed_version
 from millrace.usecases.flows import get_flow, get_version
 from millrace.usecases.resources import refuse
-from millrace.usecases.runs import Manner, start_run
+from millrace.usecases.runs import Manner, in_environment, start_run
 
 
 class InputFields(Model):
@@ -109,12 +110,9 @@ def chosen(
             refuse([Violation("unknownVersion", "/versionId", message, "Correct the id."), *faults])
             raise
     refuse([*faults, *_unknown_steps(version, asked)])
-    return version, Manner(
-        steps_to_run=_chosen(version, asked),
-        virtual_environment_id=asked.virtual_environment_id,
-        connections={} if environment is None else environment.replacements.connections,
-        data_pools={} if environment is None else environment.replacements.data_pools,
-        inputs=_inputs(asked, environment),
+    usually = Manner() if environment is None else in_environment(environment)
+    return version, replace(
+        usually, steps_to_run=_chosen(version, asked), inputs=_inputs(asked, usually.inputs)
     )
 
 
@@ -150,10 +148,9 @@ def _bad_inputs(asked: InputFields) -> Iterator[Violation]:
         yield Violation("emptyWindow", "/endDate", message, "Exchange startDate and endDate.")
 
 
-def _inputs(asked: InputFields, environment: VirtualEnvironment | None) -> RunInputs:
-    replaced = {} if environment is None else environment.replacements.variables
+def _inputs(asked: InputFields, usual: RunInputs) -> RunInputs:
     return RunInputs(
-        variables={**replaced, **asked.flow_variables},
+        variables={**usual.variables, **asked.flow_variables},
         parameters=asked.parameters,
         start_date=asked.start_date,
         end_date=asked.end_date,

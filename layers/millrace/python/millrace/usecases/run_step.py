@@ -32,13 +32,13 @@ from millrace.domain.records import Origin, RecordError, RecordFailure, Written,
 from millrace.domain.response_mapping import merged
 from millrace.domain.run import Run, RunError, RunKey, StepRecord, StepStatus
 from millrace.domain.run_states import check_attempt
-from millrace.domain.run_values import speak_of_record, templates_of
+from millrace.domain.run_values import speak_of_record
 from millrace.usecases.checks import lookup, work_of
 from millrace.usecases.context import Context
 from millrace.usecases.import_answers import answered, errors
 from millrace.usecases.lookups import look_up
 from millrace.usecases.pinned import run_version
-from millrace.usecases.run_values import values_of_templates
+from millrace.usecases.run_values import values_of_action
 from millrace.usecases.step_errors import Failed
 from millrace.usecases.step_input import Item, Origins, Verdict, input_pages
 from millrace.usecases.step_progress import Progress
@@ -222,7 +222,7 @@ def _export(job: _Job, work: ExportAction) -> None:
         _hand_on(job)
         return
     connection, secrets = job.connection(work.connection_id)
-    values = values_of_templates(job.context, job.run, templates_of(work.http))
+    values = values_of_action(job.context, job.run, work.http)
     exporter = job.context.connectors.exporter(work, connection, secrets, values)
     checkpoint = job.progress.checkpoint
     if checkpoint is not None and checkpoint["cursor"] is None:
@@ -239,7 +239,7 @@ def _export(job: _Job, work: ExportAction) -> None:
 def _look_up(job: _Job, work: ExportAction) -> None:
     """One export for each record, which goes on with what was found."""
     connection, secrets = job.connection(work.connection_id)
-    values = values_of_templates(job.context, job.run, templates_of(work.http))
+    values = values_of_action(job.context, job.run, work.http)
 
     def exporter_of(record: Record) -> Exporter:
         connectors = job.context.connectors
@@ -330,6 +330,7 @@ def _feed(job: _Job, process: Process, position: int) -> int:
                     succeeded += good
                 case Verdict.PASS:
                     records += [item.record for item in items]
+                    succeeded += items
                 case Verdict.DROP:
                     ignored += len(items)
                     succeeded += items
@@ -363,7 +364,7 @@ def _import(job: _Job, work: ImportAction) -> None:
     def key(origin: Origin, body: bytes) -> str:
         return idempotency_key(origin, job.step.id, body)
 
-    values = values_of_templates(job.context, job.run, templates_of(work.target))
+    values = values_of_action(job.context, job.run, work.target)
     importer = job.context.connectors.importer(work, connection, secrets, values, key)
     for page in job.pages(job.progress.checkpoint or 0):
         for items in _requests(page, importer.batch_size):
@@ -395,6 +396,7 @@ def _write(job: _Job, importer: Importer, items: list[Item]) -> None:
     told_of = answered(job.step.response_mapping, given, told)
     merged_ones = {taken[index].position: record for index, record in told_of.items()}
     dropped = [item for item in items if item.verdict is Verdict.DROP]
+    passed_by = [item for item in items if item.verdict is Verdict.PASS]
     failed += job.unjudged(items)
     held_back = {item.position for item in dropped}
     if not job.step.proceed_on_failure:
@@ -409,6 +411,6 @@ def _write(job: _Job, importer: Importer, items: list[Item]) -> None:
         ],
         ignored=len(dropped) + len(told.ignored),
         failed=failed,
-        succeeded=[*written, *dropped],
+        succeeded=[*written, *dropped, *passed_by],
         durable=importer.batch_size > 1,
     )

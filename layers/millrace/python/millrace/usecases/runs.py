@@ -72,6 +72,7 @@ def in_environment(environment: VirtualEnvironment) -> Manner:
     return Manner(
         virtual_environment_id=environment.id,
         connections=environment.replacements.connections,
+        data_pools=environment.replacements.data_pools,
         inputs=RunInputs(variables=environment.replacements.variables),
     )
 
@@ -207,8 +208,7 @@ def execution_input(run: Run) -> dict[str, Json]:
 
 def get_run(context: Context, caller: Caller, run_id: str) -> RunDetail:
     """A run with the steps of its latest attempt."""
-    run = context.runs.get(RunKey(caller.workspace_id, run_id))
-    return RunDetail(run, context.runs.steps(run.key, run.attempt))
+    return RunDetail(*context.runs.detail(RunKey(caller.workspace_id, run_id)))
 
 
 def list_runs(

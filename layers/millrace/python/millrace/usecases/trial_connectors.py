@@ -10,7 +10,7 @@ from millrace import limits
 from millrace.domain.action import ExportAction, ImportAction, ProcessAction
 from millrace.domain.base import Clock, Json, Record
 from millrace.domain.connection import Connection, PingMethod
-from millrace.domain.errors import StepFailed, StepThrottled
+from millrace.domain.errors import StepFailed, StepThrottled, StepTransient
 from millrace.domain.flow import Step
 from millrace.domain.operations import (
     DedupeOperation,
@@ -21,6 +21,7 @@ from millrace.domain.operations import (
 from millrace.domain.ports import (
     Connectors,
     Exporter,
+    Functions,
     Importer,
     Pong,
     Process,
@@ -161,7 +162,12 @@ class Rehearsal:
 
     def process(self, work: ProcessAction, surroundings: Surroundings) -> Process:
         """See Connectors. Functions are called, data pools read; what is claimed is not kept."""
-        aside = replace(surroundings, entries=Overlay(surroundings.entries), is_test=True)
+        aside = replace(
+            surroundings,
+            entries=Overlay(surroundings.entries),
+            functions=_InTime(surroundings.functions, self.deadline),
+            is_test=True,
+        )
         asks_others = any(isinstance(each, _ASKING) for each in work.operations)
         process = self.connectors.process(work, aside)
         return _Watched(process, self, process.batch_size if asks_others else 1)
@@ -217,6 +223,22 @@ class Rehearsal:
         for failure in failures:
             record = records[failure.index] if failure.index < len(records) else None
             self.trouble(failure.code, failure.message, record)
+
+
+@dataclass(frozen=True, slots=True)
+class _InTime:
+    """Functions that are given what is left of the time."""
+
+    functions: Functions
+    deadline: Deadline
+
+    def invoke(self, arn: str, payload: bytes, seconds: float = limits.FUNCTION_SECONDS) -> bytes:
+        self.deadline.check()
+        try:
+            return self.functions.invoke(arn, payload, min(seconds, self.deadline.seconds))
+        except StepTransient:
+            self.deadline.check()
+            raise
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from http import HTTPStatus
 
 from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 
-from millrace.domain.errors import ConflictError, RevisionMismatchError, UnavailableError
+from millrace.domain.errors import ConflictError, RevisionMismatchError
 from millrace.http.documented import WITH_BODY, answers
 from millrace.http.requests import caller_of
 from millrace.usecases.apply import ApplyDocument, ApplyResult, apply
@@ -18,9 +18,7 @@ def apply_router(context: Context) -> APIGatewayHttpRouter:
     @router.post(
         "/v1/apply",
         tags=["apply"],
-        responses=answers(
-            HTTPStatus.OK, *WITH_BODY, ConflictError, RevisionMismatchError, UnavailableError
-        ),
+        responses=answers(HTTPStatus.OK, *WITH_BODY, ConflictError, RevisionMismatchError),
     )
     def apply_document(document: ApplyDocument) -> ApplyResult:
         return apply(context, caller_of(router.current_event), document)

@@ -5,7 +5,7 @@ from http import HTTPStatus
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 
-from millrace.domain.errors import ConflictError, UnavailableError
+from millrace.domain.errors import ConflictError
 from millrace.domain.flow import FlowInput
 from millrace.domain.patch import Patch
 from millrace.http.documented import WITH_BODY, WITH_IF_MATCH, answers
@@ -33,9 +33,7 @@ def flow_changes_router(context: Context) -> APIGatewayHttpRouter:
     @router.put(
         "/v1/flows/<flow_id>",
         tags=["flows"],
-        responses=answers(
-            HTTPStatus.OK, *WITH_BODY, *WITH_IF_MATCH, ConflictError, UnavailableError
-        ),
+        responses=answers(HTTPStatus.OK, *WITH_BODY, *WITH_IF_MATCH, ConflictError),
     )
     def replace_flow(
         flow_id: str, given: FlowChange, if_match: IfMatch = None
@@ -50,9 +48,7 @@ def flow_changes_router(context: Context) -> APIGatewayHttpRouter:
     @router.patch(
         "/v1/flows/<flow_id>",
         tags=["flows"],
-        responses=answers(
-            HTTPStatus.OK, *WITH_BODY, *WITH_IF_MATCH, ConflictError, UnavailableError
-        ),
+        responses=answers(HTTPStatus.OK, *WITH_BODY, *WITH_IF_MATCH, ConflictError),
     )
     def patch_flow(flow_id: str, given: Patch, if_match: IfMatch = None) -> Response[FlowDetail]:
         caller = caller_of(router.current_event)

@@ -13,7 +13,6 @@ from millrace.domain.errors import (
     NotFoundError,
     RevisionMismatchError,
     TooLargeError,
-    UnavailableError,
 )
 from millrace.http.documented import WITH_BODY, WITH_IF_MATCH, answers
 from millrace.http.pages import link_header, links_of
@@ -94,9 +93,7 @@ def versions_router(context: Context) -> APIGatewayHttpRouter:
     @router.put(
         "/v1/flows/<flow_id>/versions/<version_id>",
         tags=["versions"],
-        responses=answers(
-            HTTPStatus.OK, *WITH_BODY, *WITH_IF_MATCH, ConflictError, UnavailableError
-        ),
+        responses=answers(HTTPStatus.OK, *WITH_BODY, *WITH_IF_MATCH, ConflictError),
     )
     def change_version(
         flow_id: str, version_id: str, change: VersionChange, if_match: IfMatch = None
@@ -140,9 +137,7 @@ def versions_router(context: Context) -> APIGatewayHttpRouter:
     @router.post(
         "/v1/flows/<flow_id>/versions/<version_id>/rollback",
         tags=["versions"],
-        responses=answers(
-            HTTPStatus.OK, NotFoundError, RevisionMismatchError, ConflictError, UnavailableError
-        ),
+        responses=answers(HTTPStatus.OK, NotFoundError, RevisionMismatchError, ConflictError),
     )
     def roll_back(flow_id: str, version_id: str) -> Response[VersionView]:
         caller = caller_of(router.current_event)
