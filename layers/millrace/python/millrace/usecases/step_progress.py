@@ -1,13 +1,13 @@
 """How far a try of a step is: counts, output and checkpoint, remembered together or not at all."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
 from millrace.domain.base import Json, Record
 from millrace.domain.errors import ConflictError, StepError, StepFailed, StepThrottled
 from millrace.domain.flow import Step
-from millrace.domain.run import Counts, Run, RunError, StepRecord, StepStatus
+from millrace.domain.run import Counts, OutputPage, Run, RunError, StepRecord, StepStatus
 from millrace.usecases.context import Context
 from millrace.usecases.pages import PageWriter
 from millrace.usecases.step_errors import ErrorLog, Failed, check_number
@@ -51,23 +51,25 @@ class Progress:
         """Where to go on; None: from the start."""
         return self._record.checkpoint
 
-    def advance(
+    def advance(  # noqa: PLR0913 - what became of some records, in one call
         self,
         checkpoint: Json,
         *,
         taken: int,
         records: Sequence[Record] = (),
+        there: OutputPage | None = None,
         ignored: int = 0,
         failed: Sequence[Failed] = (),
-        succeeded: Sequence[Item] = (),
+        succeeded: Iterable[Item] = (),
         durable: bool = False,
     ) -> None:
         """Count records that were dealt with, hand some on, and note what became of single ones.
 
-        It is written at once if `durable`, else once in a while: what is forgotten is read again.
+        `there` is the page of another step that holds just these records, if one does. All is
+        written at once if `durable`, else once in a while: what is forgotten is read again.
         """
         before = self._record.counts
-        self._writer.write(records)
+        self._writer.write(records, there)
         self._errors.failed(failed)
         self._errors.succeeded(succeeded)
         self._record = self._record.model_copy(
