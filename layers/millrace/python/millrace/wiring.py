@@ -1,7 +1,9 @@
 """The context over real AWS services, for the entry points in functions/."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
+from threading import Lock
 from typing import Literal
 
 import boto3
@@ -44,24 +46,35 @@ def scratch() -> Scratch:
     return stores()
 
 
+def _made_once[T](lock: Lock, make: Callable[[], T]) -> Callable[[], T]:
+    made = cache(make)
+
+    def get() -> T:
+        with lock:
+            return made()
+
+    return get
+
+
 def aws_context(config: Config) -> Context:
     """Every adapter over AWS.
 
     A client is made when it is first used: each costs a cold start some 20 ms, and no function
-    uses them all.
+    uses them all. They may be used by several threads at once, but made by one only.
     """
     endpoint = config.endpoint_url or None
-    dynamodb = cache(lambda: boto3.client("dynamodb", config=_CLIENT, endpoint_url=endpoint))
+    once = partial(_made_once, Lock())
+    dynamodb = once(lambda: boto3.client("dynamodb", config=_CLIENT, endpoint_url=endpoint))
     # Addresses are signed by version 4 everywhere; some regions take no other.
     # They name the bucket's region: a global name is redirected, and the signature is of one host.
     style: Literal["auto", "virtual"] = "virtual" if endpoint is None else "auto"
     signed = _CLIENT.merge(ClientConfig(signature_version="s3v4", s3={"addressing_style": style}))
-    s3 = cache(lambda: boto3.client("s3", config=signed, endpoint_url=endpoint))
-    ssm = cache(lambda: boto3.client("ssm", config=_CLIENT, endpoint_url=endpoint))
-    step_functions = cache(
+    s3 = once(lambda: boto3.client("s3", config=signed, endpoint_url=endpoint))
+    ssm = once(lambda: boto3.client("ssm", config=_CLIENT, endpoint_url=endpoint))
+    step_functions = once(
         lambda: boto3.client("stepfunctions", config=_CLIENT, endpoint_url=endpoint)
     )
-    scheduler = cache(lambda: boto3.client("scheduler", config=_CLIENT, endpoint_url=endpoint))
+    scheduler = once(lambda: boto3.client("scheduler", config=_CLIENT, endpoint_url=endpoint))
     return Context(
         resources=DynamoResources(dynamodb, config.table),
         runs=DynamoRuns(dynamodb, config.table),

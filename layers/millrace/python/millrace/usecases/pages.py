@@ -7,6 +7,7 @@ are, the list of them is short: where it grows long, its beginning becomes an in
 
 import gzip
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final
 
 from pydantic import TypeAdapter
@@ -60,8 +61,9 @@ def read_records(blobs: Blobs, pages: Iterable[OutputPage]) -> Iterator[list[Rec
 class PageWriter:
     """Collects the records that a step hands on.
 
-    Full pages go to the bucket at once. The last, open page stays with the step's own record while
-    it is small, and is taken up again from there when the step is resumed.
+    Full pages go to the bucket at once, each while the next one fills. The last, open page stays
+    with the step's own record while it is small, and is taken up again from there when the step is
+    resumed.
     """
 
     def __init__(self, blobs: Blobs, prefix: str, pages: Sequence[OutputPage] = ()) -> None:
@@ -70,6 +72,8 @@ class PageWriter:
         self._indexes = [page for page in pages if page.is_index]
         self._stored = [page for page in pages if page.data is None and not page.is_index]
         self._objects = 0
+        self._sender = ThreadPoolExecutor(1, "page-writer")
+        self._sent: Future[None] | None = None
         self._lines: list[bytes] = []
         self._bytes = 0
         self._records = 0
@@ -117,7 +121,7 @@ class PageWriter:
         self._records += len(records)
         is_full = self._records == limits.PAGE_RECORDS
         if is_full or self._bytes >= limits.OUTPUT_PAGE_BYTES:
-            self._store(encode_page(self._lines))
+            self._store()
 
     def pages(self) -> tuple[OutputPage, ...]:
         """All pages so far, durable: to be remembered with the step."""
@@ -125,26 +129,35 @@ class PageWriter:
             data = encode_page(self._lines)
             if len(data) <= limits.INLINE_OUTPUT_BYTES:
                 open_page = OutputPage(records=self._records, data=data)
+                self._wait()
                 return (*self._indexes, *self._stored, open_page)
-            self._store(data)
+            self._store()
+        self._wait()
         return (*self._indexes, *self._stored)
 
-    def _store(self, data: bytes) -> None:
-        self._list(OutputPage(records=self._records, key=self._put("ndjson.gz", data)))
+    def _wait(self) -> None:
+        """Return when all is in the bucket, or raise what went wrong."""
+        if self._sent is not None:
+            self._sent.result()
+
+    def _store(self) -> None:
+        lines, key = self._lines, self._key("ndjson.gz")
+        self._wait()
+        self._sent = self._sender.submit(lambda: self._blobs.put(key, encode_page(lines)))
+        self._list(OutputPage(records=self._records, key=key))
         self._lines = []
         self._bytes = 0
         self._records = 0
 
     def _list(self, page: OutputPage) -> None:
         if len(self._stored) == limits.OUTPUT_PAGES_LISTED:
-            key = self._put("index.gz", gzip.compress(_INDEX.dump_json(tuple(self._stored)), 1))
+            key = self._key("index.gz")
+            self._blobs.put(key, gzip.compress(_INDEX.dump_json(tuple(self._stored)), _LEVEL))
             records = sum(page.records for page in self._stored)
             self._indexes.append(OutputPage(records=records, key=key, is_index=True))
             self._stored = []
         self._stored.append(page)
 
-    def _put(self, kind: str, data: bytes) -> str:
+    def _key(self, kind: str) -> str:
         self._objects += 1
-        key = f"{self._prefix}/{self._objects:06d}.{kind}"
-        self._blobs.put(key, data)
-        return key
+        return f"{self._prefix}/{self._objects:06d}.{kind}"
