@@ -144,7 +144,7 @@ def _replayed(
 ) -> Iterator[list[Item]]:
     """Records that failed before, in place of the step's input."""
     position = 0
-    for page in replay.pages:
+    for page in listed(context.blobs, replay.pages, start):
         first, position = position, position + page.records
         if position <= start:
             continue
