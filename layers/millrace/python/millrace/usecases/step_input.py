@@ -60,8 +60,10 @@ class AllTaken(Sequence[Item]):
 
     @overload
     def __getitem__(self, place: int) -> Item: ...
+
     @overload
     def __getitem__(self, place: slice) -> "AllTaken": ...
+
     def __getitem__(self, place: int | slice) -> "Item | AllTaken":
         if isinstance(place, int):
             index = range(len(self.records))[place]
@@ -79,6 +81,28 @@ class AllTaken(Sequence[Item]):
 def records_of(items: Sequence[Item]) -> Sequence[Record]:
     """The records of items."""
     return items.records if isinstance(items, AllTaken) else [item.record for item in items]
+
+
+@dataclass(frozen=True, slots=True)
+class Origins(Sequence[Origin]):
+    """Where items came from, made when it is asked for: most records have no need of it."""
+
+    items: Sequence[Item]
+    run: Run
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    @overload
+    def __getitem__(self, index: int) -> Origin: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> "Origins": ...
+
+    def __getitem__(self, index: int | slice) -> "Origin | Origins":
+        if isinstance(index, slice):
+            return Origins(self.items[index], self.run)
+        return self.items[index].origin_in(self.run)
 
 
 def sources(version: Version, step: Step) -> tuple[str, ...]:
