@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import cache, partial
+from functools import partial
 from threading import Lock
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import boto3
 from botocore.config import Config as ClientConfig
@@ -14,7 +14,7 @@ from millrace.config import Config
 from millrace.connectors.registry import HttpConnectors
 from millrace.domain.ports import Scratch
 from millrace.orchestration.lambda_functions import LambdaFunctions
-from millrace.orchestration.scheduler import EventBridgeSchedules
+from millrace.orchestration.scheduler import EventBridgeSchedules, ScheduleTarget
 from millrace.orchestration.step_functions import StepFunctions
 from millrace.storage.dynamodb_failed_records import DynamoFailedRecords
 from millrace.storage.dynamodb_pool_entries import DynamoPoolEntries
@@ -24,6 +24,11 @@ from millrace.storage.s3_blobs import S3Blobs
 from millrace.storage.ssm_secrets import SsmSecrets
 from millrace.targets import Targets
 from millrace.usecases.context import Context
+
+if TYPE_CHECKING:
+    from mypy_boto3_lambda import LambdaClient
+
+    from millrace.connectors.aws_targets import AwsTargets
 
 _CLIENT = ClientConfig(
     retries={"mode": "standard", "max_attempts": 5}, connect_timeout=3, read_timeout=20
@@ -49,12 +54,15 @@ def scratch() -> Scratch:
     return stores()
 
 
-def _made_once[T](lock: Lock, make: Callable[[], T]) -> Callable[[], T]:
-    made = cache(make)
+def _made_once[**P, T](lock: Lock, make: Callable[P, T]) -> Callable[P, T]:
+    made: dict[object, T] = {}
 
-    def get() -> T:
+    def get(*args: P.args, **kwargs: P.kwargs) -> T:
+        key = (args, *kwargs.items())
         with lock:
-            return made()
+            if key not in made:
+                made[key] = make(*args, **kwargs)
+            return made[key]
 
     return get
 
@@ -77,16 +85,41 @@ def aws_context(config: Config) -> Context:
     step_functions = once(
         lambda: boto3.client("stepfunctions", config=_CLIENT, endpoint_url=endpoint)
     )
-    # A function may take its time, and one that gave no answer may have done its work.
-    patient = _CLIENT.merge(
+    sqs = once(lambda: boto3.client("sqs", config=_CLIENT, endpoint_url=endpoint))
+    # An EXPRESS execution is not named: asked for twice, it runs twice.
+    impatient = _CLIENT.merge(
         ClientConfig(
             retries={"mode": "standard", "total_max_attempts": 1},
-            read_timeout=limits.FUNCTION_SECONDS,
-            tcp_keepalive=True,
+            read_timeout=limits.RUN_WAIT_SECONDS,
         )
     )
-    lambda_ = once(lambda: boto3.client("lambda", config=patient, endpoint_url=endpoint))
+    if endpoint is not None:
+        # AWS has another host for these calls, which no stand-in has.
+        impatient = impatient.merge(ClientConfig(inject_host_prefix=False))
+    synchronous = once(
+        lambda: boto3.client("stepfunctions", config=impatient, endpoint_url=endpoint)
+    )
+
+    @once
+    def lambda_(seconds: int) -> "LambdaClient":
+        # A function that gave no answer may have done its work.
+        patient = _CLIENT.merge(
+            ClientConfig(
+                retries={"mode": "standard", "total_max_attempts": 1},
+                read_timeout=seconds,
+                tcp_keepalive=True,
+            )
+        )
+        return boto3.client("lambda", config=patient, endpoint_url=endpoint)
+
     scheduler = once(lambda: boto3.client("scheduler", config=_CLIENT, endpoint_url=endpoint))
+
+    def targets() -> "AwsTargets":
+        from millrace.connectors.aws_targets import AwsTargets  # noqa: PLC0415 - as above
+
+        own = frozenset({config.table, config.bucket})
+        return AwsTargets(s3, dynamodb, sqs, config.target_prefix, own)
+
     return Context(
         resources=DynamoResources(dynamodb, config.table),
         runs=DynamoRuns(dynamodb, config.table),
@@ -94,11 +127,17 @@ def aws_context(config: Config) -> Context:
         pool_entries=DynamoPoolEntries(dynamodb, config.table),
         blobs=S3Blobs(s3, config.bucket),
         secrets=SsmSecrets(ssm, config.secrets_prefix),
-        connectors=HttpConnectors(),
-        machines=StepFunctions(step_functions, config.machine_role_arn, config.machine_arn_prefix),
+        connectors=HttpConnectors(aws=targets),
+        machines=StepFunctions(
+            step_functions, config.machine_role_arn, config.machine_arn_prefix, synchronous
+        ),
         functions=LambdaFunctions(lambda_),
         schedules=EventBridgeSchedules(
-            scheduler, config.schedule_group, config.trigger_arn, config.schedule_role_arn
+            scheduler,
+            config.schedule_group,
+            target=ScheduleTarget(
+                config.trigger_arn, config.schedule_role_arn, config.schedule_dead_letters_arn
+            ),
         ),
         targets=Targets(config.run_step_arn, config.lifecycle_arn),
         clock=now,

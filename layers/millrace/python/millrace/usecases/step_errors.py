@@ -22,7 +22,7 @@ from millrace.domain.records import Origin, RecordError, RecordFailure
 from millrace.domain.run import Run
 from millrace.usecases.context import Context
 from millrace.usecases.pages import encode_page
-from millrace.usecases.step_input import Item
+from millrace.usecases.step_input import Item, Verdict
 
 _NOTE_AT_ONCE: Final = 250
 """Failures in memory: so many are written whether a checkpoint is due or not."""
@@ -79,14 +79,19 @@ class ErrorLog:
             self.write()
 
     def succeeded(self, items: Iterable[Item]) -> None:
-        """Remember that these records met no error: those that they had are over."""
+        """Remember that these records met no error: those that they had are over.
+
+        Those of others with the same trace key are over if the step did its work on the record.
+        """
         by_key = {} if self._step.trace_key is None else self._open_trace_keys
         if not by_key and self._run.replay is None:
             return  # no record has an error
         for item in items:
             if item.error_id is not None:
                 self._over[item.error_id] = None
-            if by_key and (key := self._trace_key(item.record)) is not None:
+            if not by_key or item.verdict is not Verdict.TAKE:
+                continue
+            if (key := self._trace_key(item.record)) is not None:
                 self._over |= dict.fromkeys(by_key.get(key, ()))
 
     def write(self) -> None:
