@@ -7,7 +7,7 @@ instead of waited. Outbound HTTP ends at a scripted transport.
 import json
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from queue import Empty, Queue
@@ -53,6 +53,8 @@ class Shop:
     keys_seen: set[str] = field(default_factory=set)
     dies_after_receiving: int = 0
     """How many requests are taken in, and then the worker dies before it hears of it."""
+    looked_at: Callable[[], None] = field(default=lambda: None)
+    """What somebody does meanwhile, before each request is taken in."""
     fails_after: int | None = None
     """After how many requests one is answered with an error that stays, once."""
 
@@ -72,6 +74,7 @@ class Shop:
         return self._receive(address.path, request)
 
     def _receive(self, path: str, request: HttpRequest) -> HttpResponse:
+        self.looked_at()
         records = json.loads(request.body or b"null")
         batch = records if isinstance(records, list) else [records]
         if any(record.get("id") in self.refused_ids for record in batch):
@@ -101,6 +104,7 @@ class Engine:
     retry_delays: list[float] = field(default_factory=list)
     waits: list[float] = field(default_factory=list)
     calls: "Queue[Call]" = field(default_factory=Queue)
+    lambda_context: LambdaContext = field(default_factory=LambdaContext)
 
     def invoke(self, *, parameters: dict[str, Json], **_: object) -> dict[str, Json]:
         """Stands in for Lambda: has the handler behind the ARN called, and waits for its answer."""
@@ -121,7 +125,7 @@ class Engine:
             return
         try:
             # What does not survive JSON would not survive Lambda.
-            told = json.loads(json.dumps(handler(given, LambdaContext())))
+            told = json.loads(json.dumps(handler(given, self.lambda_context)))
         except Exception as error:  # noqa: BLE001 - Lambda reports every exception by its name
             details = {"errorType": type(error).__name__, "errorMessage": str(error)}
             told = {"StatusCode": 200, "FunctionError": "Unhandled", "Payload": details}
@@ -305,6 +309,43 @@ def test_a_worker_that_dies_is_followed_by_one_that_goes_on(engine: Engine) -> N
     assert ids(engine.shop.received["/write"]) == ONCE
     assert engine.shop.requests.count("/write") == 3 + 2
     assert run["counts"]["recordsOut"] == 5
+
+
+def test_a_step_longer_than_an_invocation_goes_on_in_the_next(engine: Engine) -> None:
+    """At once, as often as it takes, and without a retry: here for each page and each batch."""
+    engine.shop.orders = [{"id": number} for number in range(19)]
+    engine.lambda_context = LambdaContext(milliseconds_left=59_000)
+    never = {"maxAttempts": 0}
+    run = engine.run(engine.flow(read(retry=never), write(batch_size=2, retry=never)))
+    assert run["status"] == "succeeded"
+    assert {name: step["tries"] for name, step in steps_of(run).items()} == {
+        "read": 11,
+        "write": 11,
+    }
+    assert len(engine.waits) == 10 + 10
+    assert max(engine.waits) <= 0
+    assert engine.retry_delays == []
+    assert ids(engine.shop.received["/write"]) == Counter(range(19))
+    assert engine.shop.requests.count("/write") == 10
+
+
+def test_a_steps_progress_is_seen_while_it_runs(engine: Engine) -> None:
+    """What it took, handed on, ignored and what failed, up to the request before."""
+    seen: list[tuple[str, dict[str, int]]] = []
+
+    def look() -> None:
+        (run,) = engine.client("GET", "/v1/runs").body["data"]
+        step = steps_of(engine.client("GET", f"/v1/runs/{run['id']}").body)["write"]
+        seen.append((step["status"], step["counts"]))
+
+    engine.shop.looked_at = look
+    engine.shop.refused_ids = {3}
+    engine.run(engine.flow(read(), write(batch_size=2, filter="id != 1")))
+    names = ("recordsIn", "recordsOut", "recordsIgnored", "recordsFailed")
+    assert [(status, *map(counts.get, names)) for status, counts in seen] == [
+        ("running", 0, 0, 0, 0),
+        ("running", 3, 2, 1, 0),
+    ]
 
 
 def test_a_failure_stops_what_depends_on_it(engine: Engine) -> None:

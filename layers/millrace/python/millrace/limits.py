@@ -132,6 +132,9 @@ PAGE_BYTES: Final = 4_000_000
 INLINE_PAYLOAD_BYTES: Final = 16_000
 """A trigger payload up to this size lives in the run's item; a larger one in the bucket."""
 
+OUTPUT_PAGES_LISTED: Final = 100
+"""Pages that a step's item lists itself; of so many each that came before, it lists an index."""
+
 INLINE_OUTPUT_BYTES: Final = 16_000
 """A step's output up to this compressed size lives in its item; a larger one in the bucket."""
 

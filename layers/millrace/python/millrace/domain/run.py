@@ -118,6 +118,12 @@ class OutputPage(Model):
     records: int
     data: bytes | None = None
     key: str | None = None
+    skip: int | None = Field(
+        default=None, description="Records under the key before the first of the page."
+    )
+    is_index: bool | None = Field(
+        default=None, description="Under the key are the pages, and these have the records."
+    )
 
 
 class StepRecord(Model):
