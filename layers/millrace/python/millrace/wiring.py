@@ -9,7 +9,7 @@ from botocore.config import Config as ClientConfig
 
 from millrace.config import Config
 from millrace.connectors.registry import HttpConnectors
-from millrace.domain.ports import Scratch
+from millrace.domain.ports import Paces, Scratch
 from millrace.orchestration.scheduler import EventBridgeSchedules
 from millrace.orchestration.step_functions import StepFunctions
 from millrace.storage.dynamodb_failed_records import DynamoFailedRecords
@@ -62,13 +62,19 @@ def aws_context(config: Config) -> Context:
         lambda: boto3.client("stepfunctions", config=_CLIENT, endpoint_url=endpoint)
     )
     scheduler = cache(lambda: boto3.client("scheduler", config=_CLIENT, endpoint_url=endpoint))
+
+    def paces() -> Paces:
+        from millrace.storage.dynamodb_paces import DynamoPaces  # noqa: PLC0415 - see above
+
+        return DynamoPaces(dynamodb, config.table, now)
+
     return Context(
         resources=DynamoResources(dynamodb, config.table),
         runs=DynamoRuns(dynamodb, config.table),
         failed_records=DynamoFailedRecords(dynamodb, config.table),
         blobs=S3Blobs(s3, config.bucket),
         secrets=SsmSecrets(ssm, config.secrets_prefix),
-        connectors=HttpConnectors(),
+        connectors=HttpConnectors(paces=paces),
         machines=StepFunctions(step_functions, config.machine_role_arn, config.machine_arn_prefix),
         schedules=EventBridgeSchedules(
             scheduler, config.schedule_group, config.trigger_arn, config.schedule_role_arn

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 from millrace import limits
 from millrace.domain.action import ExportAction, ImportAction, ProcessAction
 from millrace.domain.base import Json, Record
-from millrace.domain.ports import Exporter, Pong, Unsent
+from millrace.domain.ports import Exporter, Paces, Pong, Unsent
 
 if TYPE_CHECKING:
     from millrace.connectors.connection_client import ConnectionClient
+    from millrace.connectors.gate import Gate
     from millrace.connectors.http_client import HttpClient
     from millrace.connectors.http_export import HttpExporter
     from millrace.connectors.http_import import HttpImporter
@@ -26,10 +27,17 @@ if TYPE_CHECKING:
 
 
 class HttpConnectors:
-    """The `Connectors` port: exports and imports over HTTP, processes in JSONata."""
+    """The `Connectors` port: exports and imports over HTTP, processes in JSONata.
 
-    def __init__(self, http: "HttpClient | None" = None) -> None:
+    Without `paces` no request waits for those of other workers.
+    """
+
+    def __init__(
+        self, http: "HttpClient | None" = None, paces: Callable[[], Paces] | None = None
+    ) -> None:
         self._given = http
+        self._paces = paces
+        self._gates: list[Gate] = []
 
     @cached_property
     def _http(self) -> "HttpClient":
@@ -47,7 +55,26 @@ class HttpConnectors:
     def _client(self, connection: "Connection", secrets: Mapping[str, str]) -> "ConnectionClient":
         from millrace.connectors.connection_client import ConnectionClient
 
-        return ConnectionClient(connection, secrets, self._http, self._tokens)
+        gate = self._gate(connection, self._http, limits.WAIT_INSIDE_SECONDS_MAX)
+        return ConnectionClient(connection, secrets, self._http, self._tokens, gate)
+
+    def _gate(
+        self, connection: "Connection", http: "HttpClient", patience_seconds: float
+    ) -> "Gate | None":
+        from millrace.connectors.gate import Gate
+
+        if self._paces is None:
+            return None
+        gate = Gate(
+            self._paces(), connection, http.clock, http.sleep, patience_seconds=patience_seconds
+        )
+        self._gates.append(gate)
+        return gate
+
+    def let_go(self) -> None:
+        """Give back what readers and writers made so far hold of their connections."""
+        while self._gates:
+            self._gates.pop().let_go()
 
     def check_expression(self, expression: str) -> str | None:
         """What is wrong with an expression, if anything."""
@@ -112,8 +139,9 @@ class HttpConnectors:
         from millrace.connectors.rehearsal import HidingTransport, Sampler
         from millrace.connectors.transport import Urllib3Transport
 
-        http = HttpClient(HidingTransport(Urllib3Transport(seconds), hide), tries=1)
-        client = ConnectionClient(connection, secrets, self._given or http, self._tokens)
+        http = self._given or HttpClient(HidingTransport(Urllib3Transport(seconds), hide), tries=1)
+        gate = self._gate(connection, http, limits.WAIT_IN_TESTS_SECONDS)
+        client = ConnectionClient(connection, secrets, http, self._tokens, gate)
         return Sampler(HttpExporter(work, client), seconds)
 
     def preview(
@@ -145,4 +173,8 @@ class HttpConnectors:
         from millrace.connectors.transport import Urllib3Transport
 
         http = self._given or HttpClient(Urllib3Transport(limits.PING_SECONDS), tries=1)
-        return ping(connection, secrets, method, path, http, limits.PING_SECONDS)
+        gate = self._gate(connection, http, limits.WAIT_IN_TESTS_SECONDS)
+        try:
+            return ping(connection, secrets, method, path, http, limits.PING_SECONDS, gate)
+        finally:
+            self.let_go()

@@ -14,6 +14,7 @@
 | counters | `ws#flow_1#met` | `hour#2026-01-31T09#ver_1`, `day#2026-01-31#ver_1` | | | | |
 | record error | `ws#flow_1#err` | `open#step#run#place`, `resolved#step#run#place` | | | | |
 | delivery | `ws#delivery#hash` | `delivery` | | | | |
+| pace of a connection | `ws#con_1#pace` | `pace` | | | | |
 
 `gsi1` lists a flow's runs and finds what a public address names; `gsi2` is sparse and holds only
 unfinished runs, spread over a few partitions; `gsi3`, sparse and of keys only, finds a version
@@ -37,6 +38,7 @@ from millrace.domain.run import RunKey
 RUN: Final = "run"
 STEP_PREFIX: Final = "step#"
 DELIVERY: Final = "delivery"
+PACE: Final = "pace"
 PUBLIC: Final = "public"
 UNFINISHED_PARTITIONS: Final = 4
 
@@ -155,6 +157,11 @@ def delivery(workspace_id: str, dedupe_key: str) -> Key:
     """The key of the item that remembers which run a delivery started."""
     digest = hashlib.sha256(dedupe_key.encode("utf-8", "surrogatepass")).hexdigest()
     return {"pk": f"{workspace_id}#{DELIVERY}#{digest}", "sk": DELIVERY}
+
+
+def pace(workspace_id: str, connection_id: str) -> Key:
+    """The key of the item by which a connection's workers keep its pace."""
+    return {"pk": f"{workspace_id}#{connection_id}#{PACE}", "sk": PACE}
 
 
 def unfinished(run_id: str) -> str:

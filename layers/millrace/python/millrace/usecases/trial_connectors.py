@@ -146,6 +146,10 @@ class Rehearsal:
         """See Connectors."""
         return self.connectors.ping(connection, secrets, method, path)
 
+    def let_go(self) -> None:
+        """See Connectors."""
+        self.connectors.let_go()
+
     def trouble(self, code: str, message: str, record: Record | None) -> None:
         """Note a record that failed."""
         self.troubles_count += 1
