@@ -6,13 +6,16 @@ import boto3
 import pytest
 from botocore.config import Config
 from tests.support.aws import BUCKET, TABLE, create_stack, simulated_aws
+from tests.support.time_and_ids import FakeClock
 
-from millrace.domain.ports import Blobs, FailedRecords, Resources, Runs, Secrets
+from millrace.domain.ports import Blobs, FailedRecords, Paces, Resources, Runs, Secrets
 from millrace.storage.dynamodb_failed_records import DynamoFailedRecords
+from millrace.storage.dynamodb_paces import DynamoPaces
 from millrace.storage.dynamodb_resources import DynamoResources
 from millrace.storage.dynamodb_runs import DynamoRuns
 from millrace.storage.memory import MemoryBlobs, MemoryResources, MemoryRuns, MemorySecrets
 from millrace.storage.memory_failed_records import MemoryFailedRecords
+from millrace.storage.memory_paces import MemoryPaces
 from millrace.storage.s3_blobs import S3Blobs
 from millrace.storage.ssm_secrets import SsmSecrets
 
@@ -56,6 +59,15 @@ def failed_records(substrate: str) -> FailedRecords:
         return MemoryFailedRecords()
     client = boto3.client("dynamodb")
     return DynamoFailedRecords(lambda: client, TABLE)
+
+
+@pytest.fixture
+def paces(substrate: str) -> Paces:
+    """An empty store of paces."""
+    if substrate == IN_MEMORY:
+        return MemoryPaces()
+    client = boto3.client("dynamodb")
+    return DynamoPaces(lambda: client, TABLE, FakeClock())
 
 
 @pytest.fixture

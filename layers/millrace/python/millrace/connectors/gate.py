@@ -1,5 +1,6 @@
 """Where the requests to a connection wait for their turn, which all its workers share."""
 
+import logging
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -8,8 +9,6 @@ from http import HTTPStatus
 from threading import Lock
 from typing import Final
 from uuid import uuid4
-
-from aws_lambda_powertools import Logger
 
 from millrace import limits
 from millrace.connectors.http_messages import HttpRequest, HttpResponse, Transport
@@ -35,7 +34,7 @@ COME_BACK_SECONDS: Final = 10
 _OBSERVED: Final = 50
 _EXTRA: Final = MICROS
 
-logger = Logger(service="millrace")
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +187,10 @@ class Gate:
         return not self._permits.count and self._rate(now) is not None
 
     def _drop_void(self, now: int) -> None:
-        """A worker that had to let permits go takes fewer the next time, others take more."""
+        """A worker that could not use its permits takes half as many the next time.
+
+        One that used them within a second takes twice as many (`_ask`).
+        """
         held = self._permits.count
         if held:
             self._permits = self._permits.without_void(now)
@@ -198,9 +200,9 @@ class Gate:
     def _ask(self, now: int, seconds: float) -> None:
         """Ask for a seat and for permits, whatever there is to ask for."""
         needs_permits = self._lacks_permit(now)
-        if needs_permits:
-            self._wanted = min(2 * self._wanted, limits.REQUESTS_PER_SECOND_MAX)
         held = self._permits
+        if needs_permits and now - held.taken_at < limits.PERMITS_AHEAD_SECONDS * MICROS:
+            self._wanted = min(2 * self._wanted, limits.REQUESTS_PER_SECOND_MAX)
         latest = now + self._patience
         self._renew_at = now + limits.SEAT_SECONDS * MICROS
         seated_until = self._renew_at + round(seconds * MICROS) + _EXTRA
@@ -257,9 +259,9 @@ class Gate:
     def _go_alone(self, error: UnavailableError) -> None:
         self._alone_until = self._now() + ALONE_SECONDS * MICROS
         logger.warning(
-            "the worker keeps to a connection's pace by itself for a while",
-            connection=self._connection.id,
-            error=str(error.__cause__ or error),
+            "keeping the pace of connection %s by itself: %s",
+            self._connection.id,
+            error.__cause__ or error,
         )
 
 

@@ -122,7 +122,8 @@ class HttpClient:
         """
         last_start = self.clock() + timedelta(seconds=RETRYING_SECONDS_MAX)
         tries = 0
-        while isinstance(outcome := self._try(request, decode), _Trouble):
+        outcome = self._try(request, decode)
+        while isinstance(outcome, _Trouble):
             wait = self._backoff_seconds(tries)
             tries += 1
             if outcome.retry_after_seconds is not None:
@@ -131,7 +132,19 @@ class HttpClient:
             if is_too_long or tries >= self._tries or self.clock() >= last_start:
                 raise self._final(outcome)
             self.sleep(wait)
+            outcome = self._try_again(outcome, request, decode)
         return outcome
+
+    def _try_again[T](
+        self, trouble: _Trouble, request: HttpRequest, decode: Callable[[HttpResponse], T]
+    ) -> T | _Trouble:
+        try:
+            return self._try(request, decode)
+        except StepThrottled as error:
+            if trouble.retry_after_seconds is not None:
+                raise
+            # The receiver named no time. If it does not stop, the machine's retries have to.
+            raise trouble.error from error
 
     def _try[T](self, request: HttpRequest, decode: Callable[[HttpResponse], T]) -> T | _Trouble:
         try:
