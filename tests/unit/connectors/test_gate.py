@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from itertools import cycle
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.unit.connectors.fake_transport import (
     NOW,
@@ -161,6 +161,8 @@ def test_slow_workers_share_a_rate_and_waste_little() -> None:
         max_size=200,
     ),
 )
+@example(2.0, 1, [(n % 5, 0.7, "turn") for n in range(50)])
+@example(2.0, 1, [(n, pause * (n == 0), "turn") for pause in (0.0, 20.0) for n in range(5)])
 def test_no_order_of_workers_gets_more_than_the_rate(
     rate: float, burst: int, events: list[tuple[int, float, str]]
 ) -> None:
