@@ -24,7 +24,8 @@ log: setup ## Follow the local stack's log
 test: setup $(INTERPRETER) ## Run all tests
 	$(PYTHON) -m pytest -n 2 --dist loadfile
 
-# A second interpreter of state machines, where Node is installed; without it its tests are not run.
+# A second interpreter of state machines. Without Node its tests are not run, and pytest's summary
+# says so; in CI they fail.
 tests/functional/node/node_modules: tests/functional/node/package-lock.json
 	cd tests/functional/node && npm ci --silent --no-audit --no-fund
 	@touch $@

@@ -82,9 +82,14 @@ class ApiClient:
         step = "" if step_id is None else f"/steps/{_segment(step_id)}"
         return self._object("POST", f"/v1/flows/{_segment(flow_id)}{step}/test", asked)
 
-    def runs(self, flow_id: str) -> Iterator[JsonObject]:
-        """A flow's runs, newest first."""
-        return self._list(f"/v1/flows/{_segment(flow_id)}/runs", {})
+    def runs(
+        self, flow_id: str | None = None, filters: Mapping[str, str] | None = None
+    ) -> Iterator[JsonObject]:
+        """The runs of a flow, or of the workspace, newest first; filters by name: `status`."""
+        path = "/v1/runs" if flow_id is None else f"/v1/flows/{_segment(flow_id)}/runs"
+        return self._list(
+            path, {f"filter[{name}]": value for name, value in (filters or {}).items()}
+        )
 
     def run(self, run_id: str) -> JsonObject:
         """One run with the `steps` of its latest attempt."""

@@ -11,12 +11,14 @@ from millrace.connectors.expressions import (
 )
 from millrace.connectors.process import Pipeline
 from millrace.connectors.registry import HttpConnectors
-from millrace.domain.action import ExportAction, ImportAction, ProcessAction
+from millrace.connectors.rendering import check_template, rendered
+from millrace.domain.action import ExportAction, HttpExport, ImportAction, ProcessAction
 from millrace.domain.base import Json, Record
 from millrace.domain.connection import Connection, PingMethod
 from millrace.domain.errors import StepError
 from millrace.domain.ports import Exporter, Importer, Pong, Unsent
 from millrace.domain.records import ExportPage, Origin, RecordFailure
+from millrace.domain.run_values import RunValues, TemplateKind
 
 type Trouble = StepError | OSError
 """What a system or a Lambda may do to a worker; an OSError stands for a crash."""
@@ -36,7 +38,7 @@ class Written:
 class ScriptedConnectors:
     """Reads `pages`, keeps what is `written`, and meets trouble where the test says so.
 
-    Expressions and processes are the real ones: they need no system.
+    Expressions, templates and processes are the real ones: they need no system.
     """
 
     pages: list[list[Record]] = field(default_factory=list)
@@ -50,6 +52,8 @@ class ScriptedConnectors:
     pong: Pong = field(default_factory=lambda: Pong(200))
     pings: list[tuple[str, str]] = field(default_factory=list)
     secrets_seen: list[Mapping[str, str]] = field(default_factory=list)
+    asked: list[HttpExport] = field(default_factory=list)
+    """What exports asked for, their templates filled in."""
     seconds_given: list[float] = field(default_factory=list)
     """How long the readers of tests might wait."""
 
@@ -61,24 +65,33 @@ class ScriptedConnectors:
             return str(error)
         return None
 
-    def matches(self, expression: str, record: Record) -> bool:
+    def check_template(self, kind: TemplateKind, text: str) -> str | None:
         """See Connectors."""
-        return matches(expression, record)
+        return check_template(kind, text)
 
     def evaluate(self, expression: str, record: Record) -> Json:
         """See Connectors."""
         return compile_expression(expression).evaluate(record)
 
-    def process(self, work: ProcessAction) -> Pipeline:
+    def matches(self, expression: str, record: Record, values: RunValues) -> bool:
         """See Connectors."""
-        return Pipeline(work.operations)
+        return matches(expression, record, values)
+
+    def process(self, work: ProcessAction, values: RunValues) -> Pipeline:
+        """See Connectors."""
+        return Pipeline(work.operations, values)
 
     def exporter(
-        self, work: ExportAction, connection: Connection, secrets: Mapping[str, str]
+        self,
+        work: ExportAction,
+        connection: Connection,
+        secrets: Mapping[str, str],
+        values: RunValues,
     ) -> Exporter:
         """See Connectors."""
-        del work, connection
+        del connection
         self.secrets_seen.append(secrets)
+        self.asked.append(rendered(work.http, values).http)
         return _ScriptedExporter(self)
 
     def importer(
@@ -86,36 +99,41 @@ class ScriptedConnectors:
         work: ImportAction,
         connection: Connection,
         secrets: Mapping[str, str],
+        values: RunValues,
         request_key: Callable[[Origin, bytes], str],
     ) -> Importer:
         """See Connectors."""
         del connection
         self.secrets_seen.append(secrets)
-        return _ScriptedImporter(self, work, request_key)
+        filled = work.model_copy(update={"http": rendered(work.http, values).http})
+        return _ScriptedImporter(self, filled, request_key)
 
     def sampler(
         self,
         work: ExportAction,
         connection: Connection,
         secrets: Mapping[str, str],
+        values: RunValues,
         seconds: float,
         hide: Callable[[Iterable[str]], None],
     ) -> Exporter:
         """See Connectors."""
         self.seconds_given.append(seconds)
         hide(secrets.values())
-        return self.exporter(work, connection, secrets)
+        hide(rendered(work.http, values).private)
+        return self.exporter(work, connection, secrets, values)
 
     def preview(
         self,
         work: ImportAction,
         connection: Connection,
+        values: RunValues,
         request_key: Callable[[Origin, bytes], str],
         note: Callable[[Unsent], None],
         hide: Callable[[Iterable[str]], None],
     ) -> Importer:
         """See Connectors."""
-        return HttpConnectors().preview(work, connection, request_key, note, hide)
+        return HttpConnectors().preview(work, connection, values, request_key, note, hide)
 
     def ping(
         self, connection: Connection, secrets: Mapping[str, str], method: PingMethod, path: str

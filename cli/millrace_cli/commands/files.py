@@ -95,6 +95,7 @@ def flow_definition(source: "Source", key: str | None = None) -> tuple["Definiti
     """The checked graph of the file's flow, and the pointer to that flow.
 
     The file is a flow itself or has a list of them under `flows`; `key` chooses among several.
+    Unknown fields that are no likely misspelling are pointed out on stderr.
 
     Raises:
         CliError: there is no such flow, or the compiler has findings; one line for each.
@@ -105,8 +106,13 @@ def flow_definition(source: "Source", key: str | None = None) -> tuple["Definiti
     definition, findings = compiler.read_definition(document)
     if definition is not None:
         findings = compiler.check(definition)
+    spelling = compiler.check_spelling(document)
+    for finding in spelling.passed_over:
+        place = pointer + finding.pointer
+        typer.echo(source.complain(place, f"warning: {finding.message}", finding.remedy), err=True)
+    findings += spelling.findings
     if definition is None or findings:
-        raise _refused(source, pointer, findings)
+        raise _refused(source, pointer, compiler.in_document_order(findings))
     return definition, pointer
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from millrace_cli import context
-from millrace_cli.commands.flows import FlowName, find_flow
+from millrace_cli.commands.flows import find_flow
 
 app = typer.Typer(cls=context.Group, no_args_is_help=True, help="List and show runs.")
 
@@ -21,10 +21,24 @@ RunId = Annotated[str, typer.Argument(metavar="ID", help="A run's id.", show_def
 @app.command("list")
 def list_(
     ctx: typer.Context,
-    flow: FlowName,
+    flow: Annotated[
+        str | None, typer.Argument(metavar="FLOW", help="A flow's id or stable key; absent: all.")
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, help="How many, the newest first.")] = 20,
+    status: Annotated[
+        str | None, typer.Option(help="Only these: running, failed... with commas between them.")
+    ] = None,
+    source: Annotated[
+        str | None, typer.Option(help="Only those started by these: manual, schedule, webhook.")
+    ] = None,
+    after: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Created then or later (RFC 3339).")
+    ] = None,
+    before: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Created earlier than that.")
+    ] = None,
 ) -> None:
-    """List the latest runs of a flow."""
+    """List the latest runs of a flow, or of all."""
     from itertools import islice
 
     from rich.table import Table
@@ -40,7 +54,15 @@ def list_(
     table.add_column("started (UTC)", no_wrap=True)
     for title in ("time", *map(str.lower, counts_shown)):
         table.add_column(title, no_wrap=True, justify="right")
-    for run in islice(client.runs(find_flow(client, flow)["id"]), limit):
+    flow_id = None if flow is None else find_flow(client, flow)["id"]
+    given = {
+        "status": status,
+        "triggerSource": source,
+        "createdAfter": after,
+        "createdBefore": before,
+    }
+    filters = {name: value for name, value in given.items() if value is not None}
+    for run in islice(client.runs(flow_id, filters), limit):
         started = datetime.fromisoformat(run.get("startedAt") or run["createdAt"])
         ended = run.get("endedAt")
         seconds = (datetime.fromisoformat(ended) - started).total_seconds() if ended else None
@@ -53,8 +75,10 @@ def list_(
         )
     if table.row_count:
         console.print(table)
+    elif filters:
+        typer.echo("no such runs")
     else:
-        typer.echo(f"no runs yet; `millrace run {flow}` starts one")
+        typer.echo(f"no runs yet; `millrace run {flow or 'FLOW'}` starts one")
 
 
 @app.command()

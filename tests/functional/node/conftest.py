@@ -1,7 +1,6 @@
-"""These tests need `npm ci` in this folder, which `make test` runs where Node is installed."""
+"""These tests need Node, and `npm ci` in this folder, which `make test` runs."""
 
-from pathlib import Path
+from tests.support.second_interpreter import is_left_out
 
-collect_ignore_glob = (
-    [] if (Path(__file__).parent / "node_modules").is_dir() else ["test_second_interpreter.py"]
-)
+# tests/conftest.py says at the end of the run that they are missing.
+collect_ignore_glob = ["test_second_interpreter.py"] if is_left_out() else []

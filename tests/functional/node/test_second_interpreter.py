@@ -66,6 +66,7 @@ CASES = {
 @pytest.fixture(scope="module")
 def results() -> dict[str, Any]:
     """What the interpreter made of each case, all in one process."""
+    assert (HERE / "node_modules").is_dir(), f"run `make test`, or `npm ci` in {HERE}"
     cases = []
     for case in CASES.values():
         definition, _ = read_definition(yaml.safe_load((FLOWS / f"{case.flow}.yaml").read_text()))

@@ -262,6 +262,21 @@ def test_a_flow_is_shown_with_the_steps_of_its_live_version(
     )
 
 
+def test_runs_of_all_flows_are_listed_by_filters(
+    millrace: Invoke, api: NonCallableMagicMock
+) -> None:
+    """What is not given filters nothing."""
+    api.runs.return_value = iter([])
+    words = ("--status", "failed,running", "--source", "webhook", "--after", "2026-01-31T00:00:00Z")
+    assert "no such runs" in millrace("runs", "list", *words).stdout
+    filters = {
+        "status": "failed,running",
+        "triggerSource": "webhook",
+        "createdAfter": "2026-01-31T00:00:00Z",
+    }
+    api.runs.assert_called_once_with(None, filters)
+
+
 def test_runs_are_listed_newest_first_up_to_a_limit(
     millrace: Invoke, api: NonCallableMagicMock
 ) -> None:
@@ -365,6 +380,26 @@ def test_findings_are_shown_at_their_line(millrace: Invoke, write: Write) -> Non
             assert f"{file}:4:{column}: No step has the id" in result.stderr
             where = f"/flows/0/steps/0/dependsOn/{place}"
             assert f" [unknownDependency of step 'a' at {where}]\n" in result.stderr
+
+
+def test_a_misspelt_field_is_refused_with_all_else(millrace: Invoke, write: Write) -> None:
+    """No dependency is lost to a slip of the pen; other unknown fields only raise a warning."""
+    flow = "steps:\n  - id: a\n    duration: 3\n  - id: b\n    dependson: [a]\n"
+    wrong = write("f.yaml", f"{flow}    retry: 3\n")
+    for command in ("compile", "graph"):
+        result = millrace(command, str(wrong))
+        assert (result.exit_code, result.stdout) == (1, "")
+        first, second, third = result.stderr.splitlines()
+        assert first.startswith(f"{wrong}:3:15: warning: The field 'duration' is not known")
+        assert second.startswith(
+            f"{wrong}:5:5: There is no field 'dependson' here. (Write dependsOn"
+        )
+        assert second.endswith(" [unknownField of step 'b' at /steps/1/dependson]")
+        assert third.endswith(" [wrongType of step 'b' at /steps/1/retry]")
+    right = millrace("compile", str(write("g.yaml", flow.replace("dependson", "dependsOn"))))
+    assert right.exit_code == 0
+    assert json.loads(right.stdout)["States"]
+    assert right.stderr.count("\n") == right.stderr.count("warning: The field 'duration'") == 1
 
 
 @pytest.mark.parametrize("value", ['"3"', "true", "-1", "1e999", "null"])

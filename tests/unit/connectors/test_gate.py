@@ -95,7 +95,9 @@ class Workers:
     def client_over(self, transport: ScriptedTransport) -> ConnectionClient:
         """One more worker over a transport."""
         http = http_client(transport, self.time)
-        return ConnectionClient(self.connection, {}, http, AccessTokens(http.clock), self.gate())
+        return ConnectionClient(
+            self.connection, {}, http, AccessTokens(http.clock), gate=self.gate()
+        )
 
     @property
     def elapsed(self) -> float:

@@ -15,6 +15,7 @@ from millrace.domain.authentication import BearerAuth
 from millrace.domain.base import Json
 from millrace.domain.errors import StepTransient
 from millrace.domain.records import ExportPage, Origin
+from millrace.domain.run_values import NO_VALUES
 
 if TYPE_CHECKING:
     from millrace.domain.ports import Unsent
@@ -50,7 +51,7 @@ def test_a_preview_needs_no_secret_and_sends_nothing() -> None:
         return f"key-{origin.position}"
 
     hidden: set[str] = set()
-    importer = HttpConnectors().preview(action, shop, key, noted.append, hidden.update)
+    importer = HttpConnectors().preview(action, shop, NO_VALUES, key, noted.append, hidden.update)
     failures = importer.write([{"n": 1}, {"text": "\ud800"}], Origin("run_1", 4))
     assert [failure.code for failure in failures] == ["textNotUnicode"]
     (request,) = noted

@@ -1,11 +1,13 @@
 """What every store of runs promises, whether in memory or in DynamoDB."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
 from tests.support.samples import ALICE, MALLORY, run
 from tests.support.time_and_ids import NOON
 
+from millrace import limits
 from millrace.domain.errors import ConflictError, InvalidRequestError, NotFoundError
 from millrace.domain.metrics import Counted, Grain
 from millrace.domain.ports import Runs
@@ -14,10 +16,12 @@ from millrace.domain.run import (
     OutputPage,
     PayloadRef,
     RunError,
+    RunFilter,
     RunKey,
     RunOutcome,
     RunStatus,
     StepStatus,
+    Trigger,
 )
 
 LATER = NOON + timedelta(minutes=1)
@@ -260,17 +264,100 @@ def test_runs_of_a_flow_are_listed_newest_first(runs: Runs) -> None:
     assert second.cursor is None
 
 
-def test_a_list_of_runs_shows_their_present_state(runs: Runs) -> None:
+def test_runs_of_a_workspace_are_listed_by_when_they_were_created(runs: Runs) -> None:
+    """Whatever their flows and ids; page after page gives each run once, and nobody else's."""
+    for number, id_ in enumerate(("run_d", "run_a", "run_c", "run_b", "run_e")):
+        created = NOON + timedelta(seconds=number)
+        runs.create(run(id_, flow_id=f"flow_{number % 2}", created_at=created))
+    runs.create(run("run_x", workspace_id=MALLORY.workspace_id))
+    pages = [*every_page(runs, RunFilter(), limit=2)]
+    assert pages == [["run_e", "run_b"], ["run_c", "run_a"], ["run_d"]]
+
+
+def every_page(
+    runs: Runs, where: RunFilter, limit: int, flow_id: str | None = None
+) -> Iterator[list[str]]:
+    """The ids of each page of a list, to its end."""
+    cursor = None
+    while True:
+        page = runs.page(ALICE.workspace_id, flow_id, where=where, limit=limit, cursor=cursor)
+        yield [each.id for each in page.items]
+        cursor = page.cursor
+        if cursor is None:
+            return
+
+
+BY_HAND = Trigger(source="manual")
+BY_SCHEDULE = Trigger(source="schedule")
+SECOND = timedelta(seconds=1)
+
+
+@pytest.mark.parametrize(
+    ("where", "expected"),
+    [
+        (RunFilter(statuses=(RunStatus.SUCCEEDED,)), "6 3 0"),
+        (RunFilter(statuses=(RunStatus.SUCCEEDED, RunStatus.RUNNING)), "6 5 4 3 2 1 0"),
+        (RunFilter(statuses=(RunStatus.FAILED,)), ""),
+        (RunFilter(trigger_sources=("schedule",)), "6 4 2 0"),
+        (RunFilter(statuses=(RunStatus.SUCCEEDED,), trigger_sources=("schedule",)), "6 0"),
+        (RunFilter(created_after=NOON + 4 * SECOND), "6 5 4"),
+        (RunFilter(created_before=NOON + 2 * SECOND), "1 0"),
+        (RunFilter(created_after=NOON + 2 * SECOND, created_before=NOON + 4 * SECOND), "3 2"),
+        (RunFilter(created_after=NOON + 4 * SECOND, created_before=NOON + 2 * SECOND), ""),
+        (RunFilter(trigger_sources=("manual",), created_after=NOON + 2 * SECOND), "5 3"),
+    ],
+)
+@pytest.mark.parametrize("flow_id", [None, "flow_1"], ids=["workspace", "flow"])
+def test_runs_are_filtered(
+    runs: Runs, flow_id: str | None, where: RunFilter, expected: str
+) -> None:
+    """By what they are now, however few there are to a page."""
+    for number in range(7):
+        trigger = Trigger(source="manual") if number % 2 else BY_SCHEDULE
+        created = NOON + number * SECOND
+        made, _ = runs.create(run(f"run_{number}", trigger=trigger, created_at=created))
+        if number % 3 == 0:
+            runs.finish(made.key, DONE, LATER)
+    for limit in (1, 2, 10):
+        found = [id_ for page in every_page(runs, where, limit, flow_id) for id_ in page]
+        assert " ".join(id_.removeprefix("run_") for id_ in found) == expected
+
+
+def test_runs_of_a_workspace_are_filtered_by_flow(runs: Runs) -> None:
+    """Of several flows, those of any."""
+    for number in range(6):
+        runs.create(run(f"run_{number}", flow_id=f"flow_{number % 3}"))
+    where = RunFilter(flow_ids=("flow_0", "flow_2"))
+    assert [*every_page(runs, where, limit=10)] == [["run_5", "run_3", "run_2", "run_0"]]
+
+
+def test_a_filter_looks_at_a_bounded_number_of_runs(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page may be empty, and the next goes on where it stopped looking."""
+    monkeypatch.setattr(limits, "WALKED_ITEMS", 4)
+    monkeypatch.setattr(limits, "BATCH_READ_ITEMS", 2)
+    for number in range(12):
+        runs.create(run(f"run_{number:02d}", trigger=BY_SCHEDULE if number == 1 else BY_HAND))
+    where = RunFilter(trigger_sources=("schedule",))
+    pages = [page for flow_id in (None, "flow_1") for page in every_page(runs, where, 5, flow_id)]
+    assert pages[0] == []
+    assert [page for page in pages if page] == [["run_01"], ["run_01"]]
+
+
+@pytest.mark.parametrize("flow_id", [None, "flow_1"], ids=["workspace", "flow"])
+def test_a_list_of_runs_shows_their_present_state(runs: Runs, flow_id: str | None) -> None:
     """The list and the run itself tell the same."""
     runs.create(run())
     ended = runs.finish(KEY, DONE, LATER)
-    assert runs.page(ALICE.workspace_id, "flow_1").items == (ended,)
+    assert runs.page(ALICE.workspace_id, flow_id).items == (ended,)
 
 
 def test_a_cursor_that_no_list_of_runs_gave_is_refused(runs: Runs) -> None:
     """A bad cursor is the caller's error."""
-    with pytest.raises(InvalidRequestError):
-        runs.page(ALICE.workspace_id, "flow_1", cursor="e30")
+    for flow_id in ("flow_1", None):
+        with pytest.raises(InvalidRequestError):
+            runs.page(ALICE.workspace_id, flow_id, cursor="e30")
 
 
 def counted(

@@ -5,12 +5,15 @@ from tests.support.connectors import ScriptedConnectors
 from tests.support.samples import ALICE, export_step, import_step, process_step
 from tests.support.world import World
 
+from millrace.domain.action import HttpImport, ImportAction
 from millrace.domain.base import Record
 from millrace.domain.errors import StepFailed
 from millrace.domain.failed_record import FailedRecord
+from millrace.domain.flow import Step
 from millrace.domain.run import Run, RunStatus, StepStatus
 from millrace.usecases.record_errors import ErrorFilter, replace_record
 from millrace.usecases.retry_errors import ErrorRetryRequest, Retried, retry_errors
+from millrace.usecases.run_flow import RunRequest, run_flow
 
 ALL = ErrorRetryRequest(filter=ErrorFilter())
 LONG = "x" * 10_000
@@ -68,6 +71,26 @@ def test_a_request_sent_again_has_its_first_idempotency_key(world: World) -> Non
     assert entries(world, run) == []
     assert len(entries(world, run, resolved=True)) == 2
     assert world.step(again, "then").counts.records_in == 2
+
+
+def test_records_are_tried_again_with_the_inputs_that_they_failed_with(world: World) -> None:
+    """Those of two runs in two runs, since their requests may say something else."""
+    world.connection()
+    http = HttpImport(path="/{{ parameters.shop }}")
+    action = ImportAction(type="Import", connection_id="con_000001", http=http)
+    flow = world.deployed(Step(id="write", type="Import", action=action))
+    for shop in ("north", "south"):
+        asked = RunRequest(payload=[ORDERS[1]], parameters={"shop": shop})
+        run = run_flow(world.context, ALICE, flow.id, asked)
+        world.step(run, "write")
+        world.tell(run, "attemptSucceeded")
+    world.connectors.refused = []
+    world.connectors.written = []
+    again = {each.id: each for each in retried(world, run).runs.values()}
+    assert len(again) == 2
+    for each in again.values():
+        world.step(each, "write")
+    assert {request.path for request in world.connectors.written} == {"/north", "/south"}
 
 
 def test_what_is_written_in_batches_is_tried_in_batches(world: World) -> None:

@@ -91,6 +91,13 @@ MAPPED_FIELDS: Final = 200
 MAPPED_LISTS: Final = 20
 MAPPING_PLACE_LENGTH: Final = 512
 
+VARIABLES_OF_AN_ACTION: Final = 20
+"""Each that an action names takes a read or two when it runs."""
+
+RUN_VARIABLES: Final = 200
+RUN_INPUT_BYTES: Final = 65_536
+"""The flowVariables of a run as JSON, and as much again its parameters."""
+
 FLOW_RETRY_ATTEMPTS: Final = 10
 FLOW_RETRY_DELAY_MINUTES: Final = 60
 

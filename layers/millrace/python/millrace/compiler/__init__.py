@@ -3,7 +3,8 @@
 The stages, in order; each is a pure function of its input (no AWS, no clock, no unseeded chance):
 
 1. `read`: a decoded document -> a `Definition`, or findings on its shape.
-   Never raises, whatever the document.
+   Never raises, whatever the document. Beside it, `spelling` looks at the names of a file's fields
+   and never at their values.
 2. `rules`: a `Definition` -> findings on ids, names, dependencies, cycles, settings.
    Never stops at the first.
 3. `graph`: steps that passed the rules -> their order as bit masks, skipped steps contracted.
@@ -30,10 +31,12 @@ from millrace.compiler.model import (
     FlowRetry,
     Retry,
     Step,
+    in_document_order,
 )
 from millrace.compiler.pipeline import Compiled, compile_flow
 from millrace.compiler.read import read_definition, read_durations
 from millrace.compiler.rules import check
+from millrace.compiler.spelling import check_spelling
 from millrace.compiler.validate import validate_asl
 from millrace.targets import Targets
 
@@ -47,9 +50,11 @@ __all__ = [
     "Step",
     "Targets",
     "check",
+    "check_spelling",
     "compile_flow",
     "draw",
     "explain",
+    "in_document_order",
     "read_definition",
     "read_durations",
     "validate_asl",

@@ -5,11 +5,13 @@ rest. At least, it costs what the two halves' critical paths take longer than th
 """
 
 from dataclasses import dataclass
+from functools import cache
 from itertools import accumulate
 from typing import NamedTuple
 
 from millrace.compiler.graph import Graph, bits
 from millrace.compiler.lanes import longer, running_longest, total
+from millrace.compiler.model import MAX_STEPS
 
 
 class Cut(NamedTuple):
@@ -48,11 +50,19 @@ class Cuts:
         """
         # Where several cost nothing, the more even one is better: hence a price even then.
         least = total(self.span) / 1000
+        worth = _worth(exponent)
         priced = [
-            ((cut.cost + least) / cut.smaller**exponent, -cut.smaller, cut.first, cut)
+            ((cost + least) / worth[smaller], -smaller, first, cut)
             for cut in self.cuts
+            for first, cost, smaller in (cut,)
         ]
         return [cut for *_, cut in (sorted(priced)[:count] if count > 1 else [min(priced)])]
+
+
+@cache
+def _worth(exponent: float) -> list[float]:
+    """What a cost is divided by, for each size of the smaller half."""
+    return [float(size**exponent) for size in range(MAX_STEPS)]
 
 
 def find_cuts(

@@ -28,7 +28,7 @@ _SHORTEST, _LONGEST = 0.001, 31_622_400.0
 # it is taken as exact.
 _SIGMA_UNKNOWN = 1.0
 _SIGMA_KNOWN = 0.4
-_EXACT_LANES = 20
+_EXACT_LANES = LANES * 5 // 8
 
 
 def estimate(graph: Graph, known: Mapping[str, float]) -> list[float]:
@@ -54,10 +54,11 @@ def scenarios(graph: Graph, known: Mapping[str, float]) -> list[int]:
         [value * factor for factor in _factors(index, known=_is_known(step.id, known))]
         for index, (step, value) in enumerate(zip(graph.steps, seconds, strict=True))
     ]
-    rough = LONGEST / max(map(sum, zip(*raw, strict=True)))
-    spans = unpack(critical_paths(graph, _packed(raw, [rough] * LANES)))
-    shortest = min(spans)
-    return _packed(raw, [rough * shortest / span for span in spans])
+    sums = [*map(sum, zip(*raw, strict=True))]
+    most = LONGEST - len(raw)  # rounding may lengthen each step by one
+    spans = unpack(critical_paths(graph, _packed(raw, [most / max(sums)] * LANES)))
+    scale = most / max(spent / span for spent, span in zip(sums, spans, strict=True))
+    return _packed(raw, [scale / span for span in spans])
 
 
 def critical_paths(graph: Graph, packed: list[int]) -> int:
@@ -103,6 +104,8 @@ def _quantiles(*, known: bool) -> tuple[float, ...]:
 
 
 def _packed(raw: list[list[float]], scale: list[float]) -> list[int]:
+    """Scaled and rounded, but never to nothing."""
     return [
-        pack([int(value * by) + 1 for value, by in zip(row, scale, strict=True)]) for row in raw
+        pack([int(value * by + 0.5) or 1 for value, by in zip(row, scale, strict=True)])
+        for row in raw
     ]

@@ -63,10 +63,10 @@ _ROUNDS = (
     (0.6, 60),
 )
 # The work allowed, counted in steps of the parts searched for cuts (some 10 microseconds each): it
-# grows with the cube of the number of steps, from some 4 ms to some 100 ms for 200 steps. With
-# durations unknown, large graphs get half: eight times as much gained them less than a percent.
+# grows with the fourth power of the number of steps, from some 4 ms to some 100 ms from 120 steps
+# on. Four times as much gains less than half a percent.
 _LEAST_WORK, _MOST_WORK = 240, 8_000
-_STEPS_CUBED_PER_WORK = 400
+_STEPS_TO_THE_FOURTH_PER_WORK = 20_000
 # Where durations are known and the plan still takes that much longer than the critical path (one
 # graph in five of more than 100 steps), several times the work is allowed, up to some 600 ms: it
 # makes them one to four percent shorter, and the worst ones more.
@@ -79,8 +79,8 @@ def make_plan(graph: Graph, packed: list[int], *, durations_known: bool) -> Plan
     `packed` holds each step's duration in each scenario, as `durations.scenarios` makes them.
     """
     planner = _Planner(graph, packed)
-    most = _MOST_WORK if durations_known else _MOST_WORK // 2
-    work = min(most, max(_LEAST_WORK, len(graph.steps) ** 3 // _STEPS_CUBED_PER_WORK))
+    work = len(graph.steps) ** 4 // _STEPS_TO_THE_FOURTH_PER_WORK
+    work = min(_MOST_WORK, max(_LEAST_WORK, work))
     planned = planner.plan(work)
     if durations_known and total(planned.span) > _LOSS * total(critical_paths(graph, packed)):
         planned = planner.plan(_PATIENCE * work)

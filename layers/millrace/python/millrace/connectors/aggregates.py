@@ -10,6 +10,7 @@ from millrace.connectors.expressions import Expression, compile_expression
 from millrace.domain.action import Aggregate, AggregateOperation
 from millrace.domain.base import Json, Record
 from millrace.domain.records import RecordError
+from millrace.domain.run_values import RunValues
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +43,9 @@ class _Figure:
     expression: Expression | None
 
     @classmethod
-    def of(cls, name: str, aggregate: Aggregate) -> "_Figure":
+    def of(cls, name: str, aggregate: Aggregate, values: RunValues) -> "_Figure":
         text = aggregate.expression
-        expression = None if text is None else compile_expression(text)
+        expression = None if text is None else compile_expression(text).bound(values)
         return cls(name, _FOLDS[aggregate.function], expression)
 
     def added(self, accumulator: Json, record: Record, *, is_plain: bool) -> Json:
@@ -68,9 +69,12 @@ class _Figure:
 class Aggregation:
     """The groups of one aggregate operation, in the order in which they were first seen."""
 
-    def __init__(self, operation: AggregateOperation) -> None:
-        self._keys = {name: compile_expression(text) for name, text in operation.group_by.items()}
-        self._figures = [_Figure.of(name, each) for name, each in operation.figures.items()]
+    def __init__(self, operation: AggregateOperation, values: RunValues) -> None:
+        self._keys = {
+            name: compile_expression(text).bound(values)
+            for name, text in operation.group_by.items()
+        }
+        self._figures = [_Figure.of(name, each, values) for name, each in operation.figures.items()]
         self._groups: dict[str, list[Json]] = {}
         """The group's key values as JSON text -> its accumulators, one a figure."""
 

@@ -1,6 +1,6 @@
 """Requests in the name of a connection: its address, its headers, and who may see its secrets."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from copy import copy
 from dataclasses import replace
 from http import HTTPStatus
@@ -13,6 +13,7 @@ from millrace.connectors.credentials import credentials_of
 from millrace.connectors.gate import Gate, PacedTransport
 from millrace.connectors.http_client import HttpClient, ResponseRejected
 from millrace.connectors.http_messages import HttpRequest, HttpResponse, merged_headers
+from millrace.connectors.masks import PrivateTexts
 from millrace.connectors.oauth2 import AccessTokens
 from millrace.domain.connection import Connection
 from millrace.domain.errors import StepFailed
@@ -35,6 +36,8 @@ class ConnectionClient:
         secrets: Mapping[str, str],
         http: HttpClient,
         tokens: AccessTokens,
+        private: Iterable[str] = (),
+        *,
         gate: Gate | None = None,
     ) -> None:
         self._connection = connection
@@ -42,6 +45,8 @@ class ConnectionClient:
         self._foreign_http = self._own_http = http
         if gate is not None:
             self._own_http = http.through(lambda transport: PacedTransport(transport, gate))
+        self._private = PrivateTexts(private)
+        """What actions send that nobody may be told."""
         self._defaults: Mapping[str, str] = _DEFAULT_HEADERS
         self._origin = _origin(_http_address(connection.base_url))
 
@@ -52,11 +57,14 @@ class ConnectionClient:
         return other
 
     def url(self, path: str, query: Mapping[str, str] | None = None) -> str:
-        """The address of a path under the connection's base, which may hold a query already."""
+        """The address of a path under the connection's base, which may hold a query already.
+
+        Like all addresses outside of here it may be kept: see `bare`.
+        """
         url = self._connection.base_url + path
-        if not query:
-            return url
-        return f"{url}{'&' if '?' in path else '?'}{urlencode(query)}"
+        if query:
+            url = f"{url}{'&' if '?' in path else '?'}{urlencode(query)}"
+        return self._private.hidden(url)
 
     def fetch[T](
         self,
@@ -84,8 +92,8 @@ class ConnectionClient:
         return http.fetch(self._prepared(request, headers), decode)
 
     def bare(self, url: str) -> str:
-        """An address without credentials, to be kept and asked for later."""
-        return self._credentials.bare(url)
+        """An address without credentials and private texts, to be kept and asked for later."""
+        return self._private.hidden(self._credentials.bare(url))
 
     def once(self, method: str, url: str) -> HttpResponse:
         """The answer to a single try, whatever its status; see HttpClient.once."""
@@ -113,9 +121,10 @@ class ConnectionClient:
                     f"a link leads to {request.host}, where the request's body is not sent",
                 )
             url = self._credentials.bare(request.url)
-            return replace(request, url=url, headers=self._defaults)
+            return self._private.guarded(replace(request, url=url, headers=self._defaults))
         own = merged_headers(self._defaults, self._connection.headers, headers or {})
-        return self._credentials.applied(replace(request, headers=own))
+        shown = replace(request, url=self._private.shown(request.url), headers=own)
+        return self._private.guarded(self._credentials.applied(shown))
 
 
 def _origin(url: Url) -> tuple[str | None, str | None, int | None]:

@@ -1,14 +1,14 @@
 """Proof of who asks: what each kind of authentication adds to a request."""
 
-import json
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
-from urllib.parse import quote, quote_plus, unquote_plus
+from urllib.parse import quote_plus, unquote_plus
 
 from millrace.connectors.http_client import HttpClient
 from millrace.connectors.http_messages import HttpRequest, merged_headers
+from millrace.connectors.masks import masks
 from millrace.connectors.oauth2 import AccessTokens
 from millrace.connectors.secret_values import secret_value
 from millrace.connectors.signing import Signature
@@ -65,22 +65,6 @@ def credentials_of(  # noqa: PLR0911 - one for each kind
             return _Signed(auth, connection, secrets, clock)
         case _:
             return _Nothing()
-
-
-def masks(*secrets: str) -> tuple[str, ...]:
-    """The forms in which a receiver may repeat secrets, longest first, so that none is cut."""
-    found: set[str] = set()
-    for secret in secrets:
-        found |= {
-            secret,
-            quote(secret),
-            quote(secret, safe=""),
-            quote_plus(secret),
-            json.dumps(secret)[1:-1],
-            json.dumps(secret, ensure_ascii=False)[1:-1],
-            b64encode(secret.encode()).decode(),
-        }
-    return tuple(sorted(filter(None, found), key=lambda text: (-len(text), text)))
 
 
 def _with_headers(

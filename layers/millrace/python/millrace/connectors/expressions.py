@@ -7,7 +7,7 @@ changed; here such an integer passes through untouched or the record is refused.
 import math
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final
 
@@ -16,6 +16,7 @@ import jsonatapy
 from millrace.domain.base import Json, Record
 from millrace.domain.quick_json import dump
 from millrace.domain.records import RecordError
+from millrace.domain.run_values import NO_VALUES, RunValues, names_beside_records
 
 TIMEOUT_MILLISECONDS: Final = 500
 STACK_DEPTH_MAX: Final = 200
@@ -45,6 +46,24 @@ class Expression:
 
     text: str
     _engine: jsonatapy.JsonataExpression
+    _bindings: dict[str, Json] | None = None
+
+    def bound(self, values: RunValues) -> "Expression":
+        """The expression with what it names of a run as its variables: `$variables.region`.
+
+        Raises RecordError if they hold an integer that the engine would change.
+        """
+        names = names_beside_records(self.text)
+        if names is None:
+            return self
+        bindings = values.named(names)
+        if _holds_large_integer(bindings):
+            raise RecordError(
+                "numberNotExact",
+                "a value of the run is an integer beyond 2^53, which JSONata cannot hold exactly; "
+                "let it be text",
+            )
+        return replace(self, _bindings=bindings)
 
     def evaluate(self, record: Record, *, is_plain: bool = False) -> Json:
         """The expression's value on a record; None where that is undefined.
@@ -62,7 +81,7 @@ class Expression:
 
     def _evaluate(self, record: Json) -> Json:
         try:
-            value = self._engine.evaluate(record)
+            value = self._engine.evaluate(record, self._bindings)
         except ValueError as error:
             code = "expressionTimeout" if str(error).startswith(_TIMED_OUT) else "expressionFailed"
             raise RecordError(code, str(error)) from error
@@ -93,9 +112,9 @@ def check_expression(text: str) -> None:
     compile_expression(text)
 
 
-def matches(filter_expression: str, record: Record) -> bool:
+def matches(filter_expression: str, record: Record, values: RunValues = NO_VALUES) -> bool:
     """Whether a filter lets a record through. Raises ExpressionError, RecordError."""
-    return is_truthy(compile_expression(filter_expression).evaluate(record))
+    return is_truthy(compile_expression(filter_expression).bound(values).evaluate(record))
 
 
 def is_truthy(value: Json) -> bool:

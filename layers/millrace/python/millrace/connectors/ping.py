@@ -39,7 +39,7 @@ def ping(
     def carry_out() -> Pong:
         try:
             tokens = AccessTokens(http.clock)
-            client = ConnectionClient(connection, secrets, http, tokens, gate)
+            client = ConnectionClient(connection, secrets, http, tokens, gate=gate)
             response = client.once(method, client.url(path))
         except StepThrottled as error:
             return Pong(None, error.code, f"{error.message}: {error}")

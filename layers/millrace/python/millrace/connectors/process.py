@@ -17,6 +17,7 @@ from millrace.domain.action import AggregateOperation, FilterOperation, MapOpera
 from millrace.domain.base import Json, Record
 from millrace.domain.errors import StepFailed
 from millrace.domain.records import Batch, RecordError, RecordFailure
+from millrace.domain.run_values import NO_VALUES, RunValues
 
 TIMEOUTS_MAX: Final = 5
 """One record may be too much for an expression; this many mean that the expression never ends."""
@@ -28,11 +29,13 @@ class Pipeline:
     `feed` it all records, then `finish` it once: what was aggregated comes out only then.
     """
 
-    def __init__(self, operations: Sequence[Operation]) -> None:
+    def __init__(self, operations: Sequence[Operation], values: RunValues = NO_VALUES) -> None:
         try:
-            self._stages = [_stage(operation) for operation in operations]
+            self._stages = [_stage(operation, values) for operation in operations]
         except ExpressionError as error:
             raise StepFailed("invalidOperation", str(error)) from error
+        except RecordError as error:
+            raise StepFailed(error.code, error.message) from error
         self._timeouts = 0
 
     def feed(self, records: Sequence[Record]) -> Batch:
@@ -115,14 +118,14 @@ class _Stage(Protocol):
         ...
 
 
-def _stage(operation: Operation) -> "_Stage":
+def _stage(operation: Operation, values: RunValues) -> "_Stage":
     match operation:
         case FilterOperation(expression=text):
-            return _Filter(compile_expression(text))
+            return _Filter(compile_expression(text).bound(values))
         case MapOperation(expression=text):
-            return _Map(compile_expression(text))
+            return _Map(compile_expression(text).bound(values))
         case AggregateOperation():
-            return Aggregation(operation)
+            return Aggregation(operation, values)
 
 
 @dataclass(frozen=True, slots=True)

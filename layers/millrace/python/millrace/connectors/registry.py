@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from millrace.connectors.process import Pipeline
     from millrace.domain.connection import Connection, PingMethod
     from millrace.domain.records import Origin
+    from millrace.domain.run_values import RunValues, TemplateKind
 
 
 class HttpConnectors:
@@ -52,11 +53,13 @@ class HttpConnectors:
 
         return AccessTokens(self._http.clock)
 
-    def _client(self, connection: "Connection", secrets: Mapping[str, str]) -> "ConnectionClient":
+    def _client(
+        self, connection: "Connection", secrets: Mapping[str, str], private: Iterable[str]
+    ) -> "ConnectionClient":
         from millrace.connectors.connection_client import ConnectionClient
 
         gate = self._gate(connection, self._http, limits.WAIT_INSIDE_SECONDS_MAX)
-        return ConnectionClient(connection, secrets, self._http, self._tokens, gate)
+        return ConnectionClient(connection, secrets, self._http, self._tokens, private, gate=gate)
 
     def _gate(
         self, connection: "Connection", http: "HttpClient", patience_seconds: float
@@ -86,11 +89,17 @@ class HttpConnectors:
             return str(error)
         return None
 
-    def matches(self, expression: str, record: Record) -> bool:
+    def check_template(self, kind: "TemplateKind", text: str) -> str | None:
+        """What is wrong with a template, if anything."""
+        from millrace.connectors.rendering import check_template
+
+        return check_template(kind, text)
+
+    def matches(self, expression: str, record: Record, values: "RunValues") -> bool:
         """Whether a filter lets a record through. Raises RecordError if it cannot say."""
         from millrace.connectors.expressions import matches
 
-        return matches(expression, record)
+        return matches(expression, record, values)
 
     def evaluate(self, expression: str, record: Record) -> Json:
         """An expression's value on a record. Raises RecordError if it has none."""
@@ -99,36 +108,48 @@ class HttpConnectors:
         return compile_expression(expression).evaluate(record)
 
     def exporter(
-        self, work: ExportAction, connection: "Connection", secrets: Mapping[str, str]
+        self,
+        work: ExportAction,
+        connection: "Connection",
+        secrets: Mapping[str, str],
+        values: "RunValues",
     ) -> "HttpExporter":
-        """The reader of an export."""
+        """The reader of an export, its templates filled in."""
         from millrace.connectors.http_export import HttpExporter
+        from millrace.connectors.rendering import rendered
 
-        return HttpExporter(work, self._client(connection, secrets))
+        filled = rendered(work.http, values)
+        client = self._client(connection, secrets, filled.private)
+        return HttpExporter(work.model_copy(update={"http": filled.http}), client)
 
     def importer(
         self,
         work: ImportAction,
         connection: "Connection",
         secrets: Mapping[str, str],
+        values: "RunValues",
         request_key: "Callable[[Origin, bytes], str]",
     ) -> "HttpImporter":
         """The writer of an import; `request_key` names a request by its origin and body."""
         from millrace.connectors.http_import import HttpImporter
+        from millrace.connectors.rendering import rendered
 
-        return HttpImporter(work, self._client(connection, secrets), request_key)
+        filled = rendered(work.http, values)
+        client = self._client(connection, secrets, filled.private)
+        return HttpImporter(work.model_copy(update={"http": filled.http}), client, request_key)
 
-    def process(self, work: ProcessAction) -> "Pipeline":
+    def process(self, work: ProcessAction, values: "RunValues") -> "Pipeline":
         """The operations of a process."""
         from millrace.connectors.process import Pipeline
 
-        return Pipeline(work.operations)
+        return Pipeline(work.operations, values)
 
     def sampler(
         self,
         work: ExportAction,
         connection: "Connection",
         secrets: Mapping[str, str],
+        values: "RunValues",
         seconds: float,
         hide: Callable[[Iterable[str]], None],
     ) -> Exporter:
@@ -137,17 +158,24 @@ class HttpConnectors:
         from millrace.connectors.http_client import HttpClient
         from millrace.connectors.http_export import HttpExporter
         from millrace.connectors.rehearsal import HidingTransport, Sampler
+        from millrace.connectors.rendering import rendered
         from millrace.connectors.transport import Urllib3Transport
 
+        filled = rendered(work.http, values)
+        hide(filled.private)
         http = self._given or HttpClient(HidingTransport(Urllib3Transport(seconds), hide), tries=1)
         gate = self._gate(connection, http, limits.WAIT_IN_TESTS_SECONDS)
-        client = ConnectionClient(connection, secrets, http, self._tokens, gate)
-        return Sampler(HttpExporter(work, client), seconds)
+        client = ConnectionClient(
+            connection, secrets, http, self._tokens, filled.private, gate=gate
+        )
+        exporter = HttpExporter(work.model_copy(update={"http": filled.http}), client)
+        return Sampler(exporter, seconds)
 
     def preview(
         self,
         work: ImportAction,
         connection: "Connection",
+        values: "RunValues",
         request_key: "Callable[[Origin, bytes], str]",
         note: Callable[[Unsent], None],
         hide: Callable[[Iterable[str]], None],
@@ -157,12 +185,15 @@ class HttpConnectors:
         from millrace.connectors.http_client import HttpClient
         from millrace.connectors.http_import import HttpImporter
         from millrace.connectors.rehearsal import NotingTransport
+        from millrace.connectors.rendering import rendered
         from millrace.domain.authentication import NoAuth
 
+        filled = rendered(work.http, values)
         # Without authentication, no credential can be in what is noted.
         bare = connection.model_copy(update={"auth": NoAuth()})
-        client = ConnectionClient(bare, {}, HttpClient(NotingTransport(note, hide)), self._tokens)
-        return HttpImporter(work, client, request_key)
+        http = HttpClient(NotingTransport(note, hide))
+        client = ConnectionClient(bare, {}, http, self._tokens, filled.private)
+        return HttpImporter(work.model_copy(update={"http": filled.http}), client, request_key)
 
     def ping(
         self, connection: "Connection", secrets: Mapping[str, str], method: "PingMethod", path: str

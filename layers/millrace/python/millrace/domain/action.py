@@ -26,11 +26,21 @@ Path = Annotated[
 ]
 
 
+RequestPath = Annotated[
+    str,
+    StringConstraints(pattern=r"^/(\{\{[\s\S]*?\}\}|[^\s#])*$", max_length=2_048),
+    Field(
+        description="Appended to the connection's baseUrl. May hold expressions, as may the values "
+        "of query and headers: `/items/{{ parameters.sku }}`."
+    ),
+]
+
+
 class HttpExport(Model):
     """How to read records over HTTP."""
 
     method: Literal["GET", "POST"] = "GET"
-    path: Path
+    path: RequestPath
     query: dict[ParameterName, str] = Field(default_factory=dict)
     headers: dict[str, str] = Field(default_factory=dict)
     body: Json | None = Field(default=None, description="Sent as JSON; POST only.")
@@ -78,7 +88,7 @@ class HttpImport(Model):
     """How to write records over HTTP."""
 
     method: Literal["POST", "PUT", "PATCH"] = "POST"
-    path: Path
+    path: RequestPath
     headers: dict[str, str] = Field(default_factory=dict)
     batch_size: int | None = Field(
         default=None,

@@ -83,7 +83,11 @@ def _utc(moment: datetime) -> datetime:
     if moment.tzinfo is None:
         msg = "a time needs a zone, such as the Z at the end of 2026-01-31T09:00:00Z"
         raise ValueError(msg)
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        msg = "the time in UTC lies beyond the years 1 to 9999"
+        raise ValueError(msg) from error
 
 
 def _printable(text: str) -> str:

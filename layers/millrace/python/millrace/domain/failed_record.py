@@ -107,6 +107,9 @@ class FailedRecord(Model):
         default=None, description="Absent: it cannot be retried, for nothing was kept."
     )
     virtual_environment_id: str | None = None
+    inputs_run_id: str | None = Field(
+        default=None, description="The run whose inputs it was met with, if that had any."
+    )
     edited_at: Moment | None = Field(default=None, description="When the record was replaced.")
     edited_by: str | None = None
     resolved_at: Moment | None = None

@@ -12,7 +12,16 @@ from millrace.domain.action import ExportAction, ImportAction, ProcessAction
 from millrace.domain.base import Json, Record
 from millrace.domain.flow import MachineKind
 from millrace.domain.resource import Resource
-from millrace.domain.run import LatestRun, Run, RunError, RunKey, RunOutcome, StepRecord
+from millrace.domain.run import (
+    ANY_RUN,
+    LatestRun,
+    Run,
+    RunError,
+    RunFilter,
+    RunKey,
+    RunOutcome,
+    StepRecord,
+)
 
 if TYPE_CHECKING:
     # Everything imports the ports, and few requests need these.
@@ -21,6 +30,7 @@ if TYPE_CHECKING:
     from millrace.domain.metrics import Counted, Grain
     from millrace.domain.pace import Pace
     from millrace.domain.records import Batch, ExportPage, Origin, RecordFailure
+    from millrace.domain.run_values import RunValues, TemplateKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,9 +258,19 @@ class Runs(Protocol):
         ...
 
     def page(
-        self, workspace_id: str, flow_id: str, *, limit: int = 100, cursor: str | None = None
+        self,
+        workspace_id: str,
+        flow_id: str | None = None,
+        *,
+        where: RunFilter = ANY_RUN,
+        limit: int = 100,
+        cursor: str | None = None,
     ) -> Listing[Run]:
-        """A flow's runs, newest first."""
+        """The runs of a flow, or of a workspace, newest first; a workspace's a moment behind.
+
+        A filter looks at `limits.WALKED_ITEMS` runs at most, so a page that more follow may be
+        short, even empty. Raises InvalidRequestError for a cursor that no list gave.
+        """
         ...
 
     def unfinished(self, created_before: datetime) -> tuple[Run, ...]:
@@ -527,7 +547,11 @@ class Connectors(Protocol):
         """What is wrong with an expression, if anything."""
         ...
 
-    def matches(self, expression: str, record: Record) -> bool:
+    def check_template(self, kind: "TemplateKind", text: str) -> str | None:
+        """What is wrong with a text of an action that may hold expressions, if anything."""
+        ...
+
+    def matches(self, expression: str, record: Record, values: "RunValues") -> bool:
         """Whether a filter lets a record through. Raises RecordError if it cannot say."""
         ...
 
@@ -536,9 +560,13 @@ class Connectors(Protocol):
         ...
 
     def exporter(
-        self, work: ExportAction, connection: "Connection", secrets: Mapping[str, str]
+        self,
+        work: ExportAction,
+        connection: "Connection",
+        secrets: Mapping[str, str],
+        values: "RunValues",
     ) -> Exporter:
-        """The reader of an export."""
+        """The reader of an export, its templates filled in. Raises StepFailed if they cannot be."""
         ...
 
     def importer(
@@ -546,13 +574,17 @@ class Connectors(Protocol):
         work: ImportAction,
         connection: "Connection",
         secrets: Mapping[str, str],
+        values: "RunValues",
         request_key: "Callable[[Origin, bytes], str]",
     ) -> Importer:
-        """The writer of an import; `request_key` names a request by its origin and body."""
+        """The writer of an import, its templates filled in. Raises StepFailed if they cannot be.
+
+        `request_key` names a request by its origin and body.
+        """
         ...
 
-    def process(self, work: ProcessAction) -> Process:
-        """The operations of a process."""
+    def process(self, work: ProcessAction, values: "RunValues") -> Process:
+        """The operations of a process. Raises StepFailed if they cannot work with the values."""
         ...
 
     def sampler(
@@ -560,6 +592,7 @@ class Connectors(Protocol):
         work: ExportAction,
         connection: "Connection",
         secrets: Mapping[str, str],
+        values: "RunValues",
         seconds: float,
         hide: Callable[[Iterable[str]], None],
     ) -> Exporter:
@@ -573,6 +606,7 @@ class Connectors(Protocol):
         self,
         work: ImportAction,
         connection: "Connection",
+        values: "RunValues",
         request_key: "Callable[[Origin, bytes], str]",
         note: Callable[[Unsent], None],
         hide: Callable[[Iterable[str]], None],

@@ -1,11 +1,13 @@
 """Runs: one execution of a version, its attempts, and what each step did."""
 
+from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
-from typing import ClassVar, Literal, NamedTuple
+from typing import ClassVar, Final, Literal, NamedTuple
 
 from pydantic import ConfigDict, Field
 
-from millrace.domain.base import Json, Model, Moment
+from millrace.domain.base import Json, Model, Moment, rfc3339
 
 
 class RunStatus(StrEnum):
@@ -65,10 +67,13 @@ class Counts(Model):
     records_failed: int = 0
 
 
+type TriggerSource = Literal["manual", "schedule", "webhook"]
+
+
 class Trigger(Model):
     """What started a run."""
 
-    source: Literal["manual", "schedule", "webhook"]
+    source: TriggerSource
     webhook_id: str | None = None
     delivery_id: str | None = None
     scheduled_for: Moment | None = None
@@ -80,6 +85,17 @@ class PayloadRef(Model):
 
     inline: str | None = None
     key: str | None = None
+
+
+class RunInputs(Model):
+    """What a run was given beside its payload, for its expressions to use."""
+
+    variables: dict[str, Json] = Field(
+        default_factory=dict, description="In the place of the workspace's of these names."
+    )
+    parameters: dict[str, Json] = Field(default_factory=dict)
+    start_date: Moment | None = None
+    end_date: Moment | None = None
 
 
 class OutputPage(Model):
@@ -169,6 +185,13 @@ class Run(Model):
     status: RunStatus
     trigger: Trigger
     payload: PayloadRef = PayloadRef()
+    inputs: PayloadRef = Field(
+        default=PayloadRef(), description="Its variables and parameters, where it was given any."
+    )
+    start_date: Moment | None = Field(
+        default=None, description="Of what exports read, from then on; theirs to ask for."
+    )
+    end_date: Moment | None = None
     machine_arn: str
     steps_to_run: tuple[str, ...] | None = Field(
         default=None, description="Only these steps run; the others are as if skipped. None: all."
@@ -217,6 +240,45 @@ class Run(Model):
         )
 
     @property
+    def has_inputs(self) -> bool:
+        """Whether its expressions may have been given anything."""
+        return (self.inputs, self.start_date, self.end_date) != (PayloadRef(), None, None)
+
+    @property
     def key(self) -> RunKey:
         """The run's name in the ports."""
         return RunKey(self.workspace_id, self.id)
+
+
+@dataclass(frozen=True, slots=True)
+class RunFilter:
+    """Which runs a list shows: all that is said must hold, and of several values any."""
+
+    statuses: tuple[RunStatus, ...] = ()
+    """Empty: any; so are the two that follow."""
+
+    flow_ids: tuple[str, ...] = ()
+    trigger_sources: tuple[TriggerSource, ...] = ()
+    created_after: datetime | None = None
+    """From this time on, so that intervals that follow each other share no run."""
+
+    created_before: datetime | None = None
+
+    @property
+    def is_of_time_only(self) -> bool:
+        """Whether it is a part of the list, so that no run need be looked at and left out."""
+        return not (self.statuses or self.flow_ids or self.trigger_sources)
+
+    def admits(self, run: Run) -> bool:
+        """Whether a run is shown."""
+        created = rfc3339(run.created_at)
+        return (
+            (not self.statuses or run.status in self.statuses)
+            and (not self.flow_ids or run.flow_id in self.flow_ids)
+            and (not self.trigger_sources or run.trigger.source in self.trigger_sources)
+            and (self.created_after is None or created >= rfc3339(self.created_after))
+            and (self.created_before is None or created < rfc3339(self.created_before))
+        )
+
+
+ANY_RUN: Final = RunFilter()

@@ -4,9 +4,10 @@ Powertools reads the models for the parameters of a route.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from functools import partial
-from typing import Annotated, Any, ClassVar, Final, get_args
+from typing import Annotated, Any, ClassVar, Final, cast, get_args
 
 from pydantic import AfterValidator, Field, ValidationInfo, create_model, field_validator
 from pydantic.alias_generators import to_camel
@@ -17,6 +18,7 @@ from millrace.domain.base import Model, Moment
 from millrace.domain.failed_record import Classification, ErrorSource
 from millrace.domain.ports import Order, OrderName
 from millrace.domain.resource import Resource
+from millrace.domain.run import RunFilter, RunStatus, TriggerSource
 from millrace.domain.token import Caller
 from millrace.http.parameters import Parameters
 from millrace.http.views import FlowDetail, FlowView, VersionView
@@ -297,6 +299,60 @@ class FlowsQuery(FlowShown, ListQuery):
         return _check_values(values, r"\d{1,9}|none", "a number, or none")
 
 
+class FlowRunsQuery(PagedQuery):
+    """A list of a flow's runs."""
+
+    filter_status: str | None = _text("filter[status]", "Only those of one of these statuses.")
+    filter_trigger_source: str | None = _text(
+        "filter[triggerSource]", "Only those that one of these started."
+    )
+    filter_created_after: Moment | None = Field(
+        default=None, alias="filter[createdAfter]", description="Created then or later."
+    )
+    filter_created_before: Moment | None = Field(
+        default=None, alias="filter[createdBefore]", description="Created earlier than that."
+    )
+
+    @field_validator("filter_status")
+    @classmethod
+    def _statuses(cls, values: str | None) -> str | None:
+        return _check_choice(values, [*RunStatus])
+
+    @field_validator("filter_trigger_source")
+    @classmethod
+    def _sources(cls, values: str | None) -> str | None:
+        return _check_choice(values, get_args(TriggerSource.__value__))
+
+    @property
+    def where(self) -> RunFilter:
+        """The runs that are asked for."""
+        return RunFilter(
+            statuses=tuple(map(RunStatus, _listed(self.filter_status))),
+            trigger_sources=cast(
+                "tuple[TriggerSource, ...]", tuple(_listed(self.filter_trigger_source))
+            ),
+            created_after=self.filter_created_after,
+            created_before=self.filter_created_before,
+        )
+
+
+class RunsQuery(FlowRunsQuery):
+    """A list of all runs."""
+
+    filter_flow_id: str | None = _text("filter[flowId]", "Only those of one of these flows.")
+
+    @field_validator("filter_flow_id")
+    @classmethod
+    def _few_flows(cls, values: str | None) -> str | None:
+        _refuse_many(values, limits.PAGE_ITEMS_MAX)
+        return values
+
+    @property
+    def where(self) -> RunFilter:
+        """The runs that are asked for."""
+        return replace(super().where, flow_ids=tuple(_listed(self.filter_flow_id)))
+
+
 class ErrorsQuery(PagedQuery):
     """A list of record errors."""
 
@@ -319,13 +375,12 @@ class ErrorsQuery(PagedQuery):
     @field_validator("filter_source")
     @classmethod
     def _sources(cls, values: str | None) -> str | None:
-        return _check_values(values, "|".join(_SOURCES), f"one of {', '.join(_SOURCES)}")
+        return _check_choice(values, _SOURCES)
 
     @field_validator("filter_classification")
     @classmethod
     def _classifications(cls, values: str | None) -> str | None:
-        known = [*Classification]
-        return _check_values(values, "|".join(known), f"one of {', '.join(known)}")
+        return _check_choice(values, [*Classification])
 
     @property
     def filters(self) -> dict[str, Any]:
@@ -373,6 +428,10 @@ def _refuse_many(value: str | None, limit: int) -> None:
     if len(_listed(value)) > limit:
         msg = f"expected {limit} values at most"
         raise ValueError(msg)
+
+
+def _check_choice(values: str | None, known: Collection[str]) -> str | None:
+    return _check_values(values, "|".join(known), f"one of {', '.join(known)}")
 
 
 def _check_values(values: str | None, pattern: str, expected: str) -> str | None:

@@ -75,6 +75,8 @@ class RunView(Model):
     status: RunStatus
     steps_to_run: tuple[str, ...] | None
     virtual_environment_id: str | None
+    start_date: Moment | None
+    end_date: Moment | None
     retry_of: str | None
     carried_over: tuple[str, ...]
     retries: tuple[str, ...]

@@ -18,13 +18,14 @@ from typing import TYPE_CHECKING, Any, Final
 from millrace import limits
 from millrace.domain import run_states
 from millrace.domain.base import rfc3339
-from millrace.domain.cursor import decode_cursor, encode_cursor
 from millrace.domain.errors import ConflictError, NotFoundError, UnavailableError
 from millrace.domain.metrics import Counted, Grain, grain_of
 from millrace.domain.ports import Listing
 from millrace.domain.run import (
+    ANY_RUN,
     Run,
     RunError,
+    RunFilter,
     RunKey,
     RunOutcome,
     StepRecord,
@@ -35,12 +36,15 @@ from millrace.storage.attributes import Attributes, attributes, data, number, te
 from millrace.storage.batches import read_items
 from millrace.storage.codec import pack, unpack
 from millrace.storage.counters import additions, counted_of
+from millrace.storage.orders import time_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
+
+    from millrace.storage.run_lists import RunIndex
 
 _STEP_IS_OPEN = "(attribute_not_exists(pk) OR #status IN (:running, :retrying))"
 _RUN_IS_UNCHANGED = "#status = :status AND attempt = :attempt"
@@ -129,24 +133,36 @@ class DynamoRuns:
         return None if item is None else _step_record(item)
 
     def page(
-        self, workspace_id: str, flow_id: str, *, limit: int = 100, cursor: str | None = None
+        self,
+        workspace_id: str,
+        flow_id: str | None = None,
+        *,
+        where: RunFilter = ANY_RUN,
+        limit: int = 100,
+        cursor: str | None = None,
     ) -> Listing[Run]:
-        """A flow's runs, newest first."""
-        before = decode_cursor(cursor) if cursor else "~"  # sorts after every id
-        answer = self._client.query(
-            TableName=self._table,
-            IndexName="gsi1",
-            KeyConditionExpression="gsi1pk = :flow AND gsi1sk < :before",
-            ExpressionAttributeValues=attributes(
-                **{":flow": keys.runs_of_flow(workspace_id, flow_id), ":before": before}
-            ),
-            ScanIndexForward=False,
-            Limit=limit + 1,
-        )
-        items = tuple(_run(item) for item in answer["Items"][:limit])
-        if "LastEvaluatedKey" not in answer and len(answer["Items"]) <= limit:
-            return Listing(items)
-        return Listing(items, encode_cursor(items[-1].id))
+        """The runs of a flow, or of a workspace, newest first."""
+        if flow_id is not None:
+            partition = keys.runs_of_flow(workspace_id, flow_id)
+            if not keys.is_possible({"gsi1pk": partition}):
+                return Listing(())
+            found = self._list("gsi1", partition, where, limit, cursor)
+            return Listing(tuple(map(_run, found.items)), found.cursor)
+        partition = keys.runs_of_workspace(workspace_id)
+        found = self._list("gsi4", partition, where, limit, cursor)
+        places = [(text(item, "pk"), text(item, "sk")) for item in found.items]
+        read = {text(item, "pk"): item for item in read_items(self._client, self._table, places)}
+        runs = (_run(read[pk]) for pk, _ in places if pk in read)
+        # The index is a moment behind: what no longer passes the filter is not shown by it.
+        return Listing(tuple(filter(where.admits, runs)), found.cursor)
+
+    def _list(
+        self, index: "RunIndex", partition: str, where: RunFilter, limit: int, cursor: str | None
+    ) -> Listing[dict[str, Any]]:
+        # Few requests list runs, and a cold start pays for what it imports.
+        from millrace.storage.run_lists import find_runs  # noqa: PLC0415
+
+        return find_runs(self._client, self._table, index, partition, where, limit, cursor)
 
     def unfinished(self, created_before: datetime) -> tuple[Run, ...]:
         """Runs of all workspaces that were created before then and are not over."""
@@ -343,13 +359,18 @@ def _as_read(run: Run) -> Attributes:
 
 
 def _run_item(run: Run) -> Attributes:
+    created = time_key(run.created_at, run.id)
     item = attributes(
         **keys.run(run.key),
         data=pack(run.model_copy(update={"retries": ()})),
         status=run.status.value,
         attempt=run.attempt,
+        flowId=run.flow_id,
+        triggerSource=run.trigger.source,
         gsi1pk=keys.runs_of_flow(run.workspace_id, run.flow_id),
-        gsi1sk=run.id,
+        gsi1sk=created,
+        gsi4pk=keys.runs_of_workspace(run.workspace_id),
+        gsi4sk=created,
     )
     if not run.status.is_terminal:
         item |= attributes(

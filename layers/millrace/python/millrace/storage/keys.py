@@ -8,7 +8,7 @@
 | child resource | `ws#flow_1#ver`, `ws#flow_1#aud` | id | | | | |
 | public resource (webhook) | `ws#flow_1#hook` | id | id | `public` | | |
 | stable key | `ws#flow#key` | stable key | | | | |
-| run | `ws#run_1` | `run` | `ws#flow_1#runs` | run id | `unfinished#n` | created |
+| run | `ws#run_1` | `run` | `ws#flow_1#runs` | created, run id | `unfinished#n` | created |
 | step | `ws#run_1` | `step#01#id` | | | | |
 | latest run of a version | `ws#flow_1#latest` | version id | | | | |
 | counters | `ws#flow_1#met` | `hour#2026-01-31T09#ver_1`, `day#2026-01-31#ver_1` | | | | |
@@ -18,7 +18,9 @@
 
 `gsi1` lists a flow's runs and finds what a public address names; `gsi2` is sparse and holds only
 unfinished runs, spread over a few partitions; `gsi3`, sparse and of keys only, finds a version
-without its flow by `ws#ver_1`, and a flow's unfinished runs by `ws#flow_1#unfinished`.
+without its flow by `ws#ver_1`, and a flow's unfinished runs by `ws#flow_1#unfinished`; `gsi4` lists
+all runs of a workspace, `ws#runs`, in the order of `gsi1`, and holds only what filters look at:
+`RUN_FILTERED`.
 
 Four local indexes of keys only list a collection in other orders than that of ids (`INDEXES`), or
 skip in that one; what is sorted by ends in the id, so no two keys are alike. With local indexes a
@@ -52,6 +54,9 @@ INDEXES: Final[dict[OrderName, tuple[str, str]]] = {
     "lastExecutedAt": ("byLastExecutedAt", "executedKey"),
 }
 """The local index of each order of a list, and its sort key."""
+
+RUN_FILTERED: Final = ("status", "flowId", "triggerSource")
+"""The attributes of a run that lists are filtered by; template.yaml projects them into `gsi4`."""
 
 PARTITION_KEY_BYTES: Final = 2_048
 """What DynamoDB takes as a partition key (developer guide, "Quotas"); none may be empty."""
@@ -119,6 +124,11 @@ def step(key: RunKey, attempt: int, step_id: str) -> Key:
 def runs_of_flow(workspace_id: str, flow_id: str) -> str:
     """The `gsi1` partition that lists a flow's runs."""
     return f"{workspace_id}#{flow_id}#runs"
+
+
+def runs_of_workspace(workspace_id: str) -> str:
+    """The `gsi4` partition that lists a workspace's runs."""
+    return f"{workspace_id}#runs"
 
 
 def latest_run(workspace_id: str, flow_id: str, version_id: str) -> Key:

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from millrace import limits
 from millrace.domain import run_states
 from millrace.domain.cursor import decode_cursor, encode_cursor
 from millrace.domain.errors import ConflictError, NotFoundError, RevisionMismatchError
@@ -31,9 +32,11 @@ from millrace.domain.ports import (
 )
 from millrace.domain.resource import Resource
 from millrace.domain.run import (
+    ANY_RUN,
     LatestRun,
     Run,
     RunError,
+    RunFilter,
     RunKey,
     RunOutcome,
     StepRecord,
@@ -53,7 +56,7 @@ from millrace.storage.changes import (
 )
 from millrace.storage.codec import pack, unpack
 from millrace.storage.memory_failed_records import MemoryFailedRecords
-from millrace.storage.orders import order_keys
+from millrace.storage.orders import order_keys, time_key
 
 
 class MemoryResources:
@@ -270,22 +273,33 @@ class MemoryRuns:
         return self._steps.get((key, attempt, step_id))
 
     def page(
-        self, workspace_id: str, flow_id: str, *, limit: int = 100, cursor: str | None = None
+        self,
+        workspace_id: str,
+        flow_id: str | None = None,
+        *,
+        where: RunFilter = ANY_RUN,
+        limit: int = 100,
+        cursor: str | None = None,
     ) -> Listing[Run]:
-        """A flow's runs, newest first."""
+        """The runs of a flow, or of a workspace, newest first."""
         before = decode_cursor(cursor) if cursor else "~"
-        found = sorted(
-            (
-                run
-                for run in self._runs.values()
-                if (run.workspace_id, run.flow_id) == (workspace_id, flow_id) and run.id < before
-            ),
-            key=lambda run: run.id,
-            reverse=True,
-        )
-        if len(found) <= limit:
-            return Listing(tuple(found))
-        return Listing(tuple(found[:limit]), encode_cursor(found[limit - 1].id))
+        theirs = {
+            position: run
+            for run in self._runs.values()
+            if run.workspace_id == workspace_id
+            and flow_id in {None, run.flow_id}
+            and RunFilter(
+                created_after=where.created_after, created_before=where.created_before
+            ).admits(run)
+            and (position := time_key(run.created_at, run.id)) < before
+        }
+        walk = sorted(theirs, reverse=True)
+        looked_at = walk if where.is_of_time_only else walk[: limits.WALKED_ITEMS]
+        found = [position for position in looked_at if where.admits(theirs[position])]
+        shown = tuple(theirs[position] for position in found[:limit])
+        if len(found) > limit:
+            return Listing(shown, encode_cursor(found[limit - 1]))
+        return Listing(shown, encode_cursor(looked_at[-1]) if len(walk) > len(looked_at) else None)
 
     def unfinished(self, created_before: datetime) -> tuple[Run, ...]:
         """Runs of all workspaces that were created before then and are not over."""

@@ -5,13 +5,15 @@ from typing import Final
 
 from pydantic.alias_generators import to_camel
 
-from millrace import compiler
+from millrace import compiler, limits
 from millrace.domain.action import (
     Action,
     ActionWork,
     AggregateOperation,
     ExportAction,
     FilterOperation,
+    HttpExport,
+    HttpImport,
     ImportAction,
     MapOperation,
     Operation,
@@ -22,6 +24,7 @@ from millrace.domain.errors import NotFoundError, Violation
 from millrace.domain.flow import Flow, FlowInput, FlowSettings, Step
 from millrace.domain.flow_parts import Concurrency
 from millrace.domain.resource import Resource
+from millrace.domain.run_values import names_beside_records, names_in_template, templates_of
 from millrace.usecases.context import Context
 from millrace.usecases.definitions import to_definition
 
@@ -128,6 +131,7 @@ def check_steps(
         yield from _check_action(step, pointer, find_action, named)
         if step.filter is not None:
             yield from check_expression(context, step.filter, f"{pointer}/filter")
+            yield from _check_names(names_beside_records(step.filter) or (), f"{pointer}/filter")
         if step.trace_key is not None:
             yield from check_expression(context, step.trace_key, f"{pointer}/traceKey")
         if step.schedule is not None and (step.depends_on or step.type != "Export"):
@@ -223,11 +227,46 @@ def check_work(
         case ExportAction() | ImportAction():
             if work.connection_id not in named and find_connection(work.connection_id) is None:
                 yield unknown_connection(work.connection_id, f"{pointer}/connectionId")
+            yield from _check_templates(context, work.http, f"{pointer}/http")
         case ProcessAction():
             for number, operation in enumerate(work.operations):
                 for place, expression in _expressions(operation):
                     where = f"{pointer}/operations/{number}/{place}"
                     yield from check_expression(context, expression, where)
+            found = (names_beside_records(text) or () for text in expressions_of(work))
+            yield from _check_names(frozenset[str]().union(*found), f"{pointer}/operations")
+
+
+def expressions_of(work: ProcessAction) -> Iterator[str]:
+    """The expressions of a process."""
+    for operation in work.operations:
+        for _, expression in _expressions(operation):
+            yield expression
+
+
+def _check_templates(
+    context: Context, http: HttpExport | HttpImport, pointer: str
+) -> Iterator[Violation]:
+    """The expressions in the texts of a request can be compiled, and do not name too much."""
+    templates = templates_of(http)
+    for template in templates:
+        fault = context.connectors.check_template(template.kind, template.text)
+        if fault is not None:
+            where = "/".join(map(pointer_token, template.place))
+            message = f"The text cannot be filled in: {fault}"
+            yield Violation("badTemplate", f"{pointer}/{where}", message, "Correct it.")
+    names = frozenset[str]().union(*(names_in_template(each.text) for each in templates))
+    yield from _check_names(names, pointer)
+
+
+def _check_names(names: Collection[str], pointer: str) -> Iterator[Violation]:
+    if len(names) > limits.VARIABLES_OF_AN_ACTION:
+        yield Violation(
+            "tooManyVariables",
+            pointer,
+            f"It names {len(names)} variables; the limit is {limits.VARIABLES_OF_AN_ACTION}.",
+            "Put what belongs together into one variable of type json.",
+        )
 
 
 def connection_of(work: ActionWork) -> str | None:

@@ -38,6 +38,7 @@ class _Manner(NamedTuple):
     step_id: str
     version_id: str
     virtual_environment_id: str | None
+    inputs_run_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,12 @@ def retry_errors(
         elif entry.retry_run_id in under_way:
             left_out[entry.id] = "underWay"
         else:
-            manner = _Manner(entry.step_id, entry.version_id, entry.virtual_environment_id)
+            manner = _Manner(
+                entry.step_id,
+                entry.version_id,
+                entry.virtual_environment_id,
+                entry.inputs_run_id,
+            )
             groups[manner].append(entry)
     runs: dict[str, Run] = {}
     for manner, entries in groups.items():
@@ -147,6 +153,11 @@ def _start(
         virtual_environment_id=manner.virtual_environment_id,
         connections=_connections(context, caller, manner.virtual_environment_id),
         replay=Replay(step_id=manner.step_id, pages=writer.pages()),
+        inputs_of=(
+            None
+            if manner.inputs_run_id is None
+            else context.runs.get(RunKey(caller.workspace_id, manner.inputs_run_id))
+        ),
     )
     trigger = Trigger(source="manual", triggered_by=caller.token_id)
     run, _ = start_run(context, flow, trigger, None, version=version, how=how)

@@ -1,5 +1,6 @@
 """Running a flow for a caller: which version, which steps, over which connections, and waiting."""
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from typing import Final
@@ -7,11 +8,12 @@ from typing import Final
 from pydantic import Field
 
 from millrace import limits
-from millrace.domain.base import Json, Model, Whole
+from millrace.domain.base import Json, Model, Moment, Whole
 from millrace.domain.errors import NotFoundError, Violation
 from millrace.domain.flow import Flow, Version
-from millrace.domain.run import Run, Trigger
+from millrace.domain.run import Run, RunInputs, Trigger
 from millrace.domain.token import Caller
+from millrace.domain.variable import VariableKey
 from millrace.domain.virtual_environment import VirtualEnvironment
 from millrace.usecases.context import Context
 from millrace.usecases.deploy import deployed_version
@@ -23,7 +25,25 @@ _POLL_SECONDS: Final = 0.05
 _POLL_SECONDS_MAX: Final = 1.0
 
 
-class RunRequest(Model):
+class InputFields(Model):
+    """What expressions may use of a request."""
+
+    flow_variables: dict[VariableKey, Json] = Field(
+        default_factory=dict,
+        max_length=limits.RUN_VARIABLES,
+        description="Values of variables for this run alone; readable, so no place for secrets.",
+    )
+    parameters: dict[str, Json] = Field(
+        default_factory=dict,
+        description="Of this run alone, such as ids to fetch: `parameters.sku` in expressions.",
+    )
+    start_date: Moment | None = Field(
+        default=None, description="Exports of changes read from then on: `startDate`."
+    )
+    end_date: Moment | None = Field(default=None, description="And until then: `endDate`.")
+
+
+class RunRequest(InputFields):
     """How to run a flow."""
 
     payload: Json = None
@@ -42,7 +62,9 @@ class RunRequest(Model):
         "export, only these run. Absent: all.",
     )
     virtual_environment_id: str | None = Field(
-        default=None, description="Its connections take the place of the flow's."
+        default=None,
+        description="Its connections take the place of the flow's, its variables of the "
+        "workspace's.",
     )
     wait: Whole | None = Field(
         default=None,
@@ -82,6 +104,7 @@ def chosen(
     """
     faults: list[Violation] = []
     environment = _environment(context, caller, asked, faults)
+    faults += _bad_inputs(asked)
     if asked.version_id is None:
         version = usual(context, flow)
     else:
@@ -96,6 +119,7 @@ def chosen(
         steps_to_run=_chosen(version, asked),
         virtual_environment_id=asked.virtual_environment_id,
         connections={} if environment is None else environment.replacements.connections,
+        inputs=_inputs(asked, environment),
     )
 
 
@@ -128,6 +152,31 @@ def _environment(
             Violation("unknownEnvironment", "/virtualEnvironmentId", message, "Correct the id.")
         )
         return None
+
+
+def _bad_inputs(asked: InputFields) -> Iterator[Violation]:
+    for pointer, value in (
+        ("/flowVariables", asked.flow_variables),
+        ("/parameters", asked.parameters),
+    ):
+        size = len(json.dumps(value))
+        if size > limits.RUN_INPUT_BYTES:
+            message = f"It takes {size:,} bytes as JSON; the limit is {limits.RUN_INPUT_BYTES:,}."
+            yield Violation("inputTooLarge", pointer, message, "Send it as the payload.")
+    start, end = asked.start_date, asked.end_date
+    if start is not None and end is not None and start > end:
+        message = "The time that it ends is before the time that it starts."
+        yield Violation("emptyWindow", "/endDate", message, "Exchange startDate and endDate.")
+
+
+def _inputs(asked: InputFields, environment: VirtualEnvironment | None) -> RunInputs:
+    replaced = {} if environment is None else environment.replacements.variables
+    return RunInputs(
+        variables={**replaced, **asked.flow_variables},
+        parameters=asked.parameters,
+        start_date=asked.start_date,
+        end_date=asked.end_date,
+    )
 
 
 def _exports(version: Version) -> dict[str, set[str]]:

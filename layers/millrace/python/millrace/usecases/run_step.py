@@ -30,8 +30,10 @@ from millrace.domain.ports import Importer
 from millrace.domain.records import Origin, RecordFailure, idempotency_key
 from millrace.domain.run import Run, RunError, RunKey, StepRecord, StepStatus
 from millrace.domain.run_states import check_attempt
-from millrace.usecases.checks import lookup, work_of
+from millrace.domain.run_values import templates_of
+from millrace.usecases.checks import expressions_of, lookup, work_of
 from millrace.usecases.context import Context
+from millrace.usecases.run_values import values_beside_records, values_of_templates
 from millrace.usecases.runs import run_version
 from millrace.usecases.step_errors import Failed
 from millrace.usecases.step_input import Item, Verdict, input_pages
@@ -214,7 +216,8 @@ def _export(job: _Job, work: ExportAction) -> None:
         _hand_on(job)
         return
     connection, secrets = job.connection(work.connection_id)
-    exporter = job.context.connectors.exporter(work, connection, secrets)
+    values = values_of_templates(job.context, job.run, templates_of(work.http))
+    exporter = job.context.connectors.exporter(work, connection, secrets, values)
     checkpoint = job.progress.checkpoint
     if checkpoint is not None and checkpoint["cursor"] is None:
         return
@@ -239,7 +242,8 @@ def _hand_on(job: _Job) -> None:
 
 
 def _process(job: _Job, work: ProcessAction) -> None:
-    process = job.context.connectors.process(work)
+    values = values_beside_records(job.context, job.run, expressions_of(work))
+    process = job.context.connectors.process(work, values)
     position = 0
     if (checkpoint := job.progress.checkpoint) is not None:
         if checkpoint["finished"]:
@@ -300,7 +304,8 @@ def _import(job: _Job, work: ImportAction) -> None:
     def key(origin: Origin, body: bytes) -> str:
         return idempotency_key(origin, job.step.id, body)
 
-    importer = job.context.connectors.importer(work, connection, secrets, key)
+    values = values_of_templates(job.context, job.run, templates_of(work.http))
+    importer = job.context.connectors.importer(work, connection, secrets, values, key)
     for page in job.pages(job.progress.checkpoint or 0):
         for items in _requests(page, importer.batch_size):
             _write(job, importer, items)

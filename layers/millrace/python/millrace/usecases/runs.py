@@ -1,11 +1,10 @@
 """Starting runs and looking at them."""
 
-import json
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 from millrace import limits
 from millrace.domain.base import Json, Record
@@ -13,10 +12,12 @@ from millrace.domain.errors import ConflictError, NotFoundError, UnavailableErro
 from millrace.domain.flow import Flow, Version
 from millrace.domain.ports import Listing
 from millrace.domain.run import (
+    ANY_RUN,
     Attempt,
-    PayloadRef,
     Replay,
     Run,
+    RunFilter,
+    RunInputs,
     RunKey,
     RunStatus,
     StepRecord,
@@ -29,8 +30,10 @@ from millrace.usecases.deploy import deployed_version
 from millrace.usecases.flows import get_flow, get_version
 from millrace.usecases.latest_runs import tell_flow
 from millrace.usecases.pages import read_records
+from millrace.usecases.payloads import keep_json, load_json
 
 _NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
+_NO_INPUTS: Final = RunInputs()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,10 @@ class Manner:
     retry_of: Run | None = None
     carried_over: tuple[str, ...] = ()
     origin_id: str | None = None
+    inputs: RunInputs = _NO_INPUTS
+    inputs_of: Run | None = None
+    """Another run, whose inputs it has instead."""
+
     replay: Replay | None = None
 
 
@@ -60,7 +67,9 @@ _AS_USUAL: Final = Manner()
 def in_environment(environment: VirtualEnvironment) -> Manner:
     """How runs of a virtual environment differ."""
     return Manner(
-        virtual_environment_id=environment.id, connections=environment.replacements.connections
+        virtual_environment_id=environment.id,
+        connections=environment.replacements.connections,
+        inputs=RunInputs(variables=environment.replacements.variables),
     )
 
 
@@ -102,6 +111,7 @@ def new_run(
     """A run that is not stored yet; its payload is."""
     now = context.clock()
     run_id = context.new_id(Run.prefix)
+    key = RunKey(version.workspace_id, run_id)
     return Run(
         id=run_id,
         workspace_id=version.workspace_id,
@@ -111,10 +121,11 @@ def new_run(
         status=RunStatus.RUNNING,
         trigger=trigger,
         payload=(
-            _keep_payload(context, RunKey(version.workspace_id, run_id), payload)
+            keep_json(context, key, "payload", payload)
             if how.retry_of is None
             else how.retry_of.payload
         ),
+        **_inputs(context, key, how),
         retry_of=None if how.retry_of is None else how.retry_of.id,
         carried_over=how.carried_over,
         origin_id=how.origin_id,
@@ -127,6 +138,19 @@ def new_run(
         started_at=now,
         attempts=(Attempt(number=1, status=RunStatus.RUNNING, started_at=now),),
     )
+
+
+def _inputs(context: Context, key: RunKey, how: Manner) -> dict[str, Any]:
+    """The fields of a run for what it was given; a run that repeats another has what that had."""
+    other = how.retry_of or how.inputs_of
+    if other is not None:
+        return {name: getattr(other, name) for name in ("inputs", "start_date", "end_date")}
+    given = how.inputs.model_dump(mode="json", include={"variables", "parameters"})
+    return {
+        "inputs": keep_json(context, key, "inputs", given if any(given.values()) else None),
+        "start_date": how.inputs.start_date,
+        "end_date": how.inputs.end_date,
+    }
 
 
 def start_execution(context: Context, run: Run) -> None:
@@ -145,11 +169,20 @@ def get_run(context: Context, caller: Caller, run_id: str) -> RunDetail:
 
 
 def list_runs(
-    context: Context, caller: Caller, flow_id: str, limit: int, cursor: str | None
+    context: Context,
+    caller: Caller,
+    flow_id: str | None,
+    limit: int,
+    cursor: str | None,
+    where: RunFilter = ANY_RUN,
 ) -> Listing[Run]:
-    """One page of a flow's runs, newest first."""
-    flow = get_flow(context, caller, flow_id)
-    return context.runs.page(caller.workspace_id, flow.id, limit=limit, cursor=cursor)
+    """One page of a flow's runs, or of the workspace's, newest first."""
+    if flow_id is not None:
+        flow_id = get_flow(context, caller, flow_id).id
+    elif len(where.flow_ids) == 1:
+        # The list of that flow need not look at the runs of others.
+        (flow_id,) = where.flow_ids
+    return context.runs.page(caller.workspace_id, flow_id, where=where, limit=limit, cursor=cursor)
 
 
 def run_version(context: Context, run: Run) -> Version:
@@ -192,11 +225,7 @@ def step_output(
 
 def load_payload(context: Context, run: Run) -> Json:
     """What the trigger handed to the run."""
-    if run.payload.inline is not None:
-        return json.loads(run.payload.inline)
-    if run.payload.key is not None:
-        return json.loads(context.blobs.get(run.payload.key))
-    return None
+    return load_json(context, run.payload)
 
 
 def payload_records(context: Context, run: Run) -> Iterator[list[Record]]:
@@ -206,14 +235,3 @@ def payload_records(context: Context, run: Run) -> Iterator[list[Record]]:
     records = [item if isinstance(item, dict) else {"value": item} for item in items]
     for start in range(0, len(records), limits.PAGE_RECORDS):
         yield records[start : start + limits.PAGE_RECORDS]
-
-
-def _keep_payload(context: Context, key: RunKey, payload: Json) -> PayloadRef:
-    if payload is None:
-        return PayloadRef()
-    text = json.dumps(payload, separators=(",", ":"))
-    if len(text) <= limits.INLINE_PAYLOAD_BYTES:
-        return PayloadRef(inline=text)
-    name = f"{key.workspace_id}/runs/{key.run_id}/payload.json"
-    context.blobs.put(name, text.encode())
-    return PayloadRef(key=name)

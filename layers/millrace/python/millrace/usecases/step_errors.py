@@ -133,6 +133,7 @@ class ErrorLog:
             trace_key=None if failed.record is None else self._trace_key(failed.record),
             record=record,
             virtual_environment_id=self._run.virtual_environment_id,
+            inputs_run_id=self._run.id if self._run.has_inputs else None,
         )
 
     def _failed_again(self, entry: FailedRecord, failed: Failed, at: datetime) -> FailedRecord:

@@ -11,8 +11,10 @@ from millrace.domain.flow import Step, Version
 from millrace.domain.ports import Connectors
 from millrace.domain.records import Origin, RecordError, RecordFailure
 from millrace.domain.run import OutputPage, Replay, Run
+from millrace.domain.run_values import RunValues
 from millrace.usecases.context import Context
 from millrace.usecases.pages import read_page
+from millrace.usecases.run_values import values_beside_records
 from millrace.usecases.runs import payload_records
 
 
@@ -76,8 +78,10 @@ def input_pages(
     A step that failed, under the strategy to continue, hands on nothing.
     """
     rivals = _rivals(version, step)
+    filters = [each.filter for each in (step, *rivals) if each.filter is not None]
+    matches = _Matches(context.connectors, values_beside_records(context, run, filters))
     if run.replay is not None and run.replay.step_id == step.id:
-        yield from _replayed(context, run.replay, step, rivals, start)
+        yield from _replayed(context, run.replay, matches, step, rivals, start)
         return
     position = 0
     for records in _batches(context, run, version, step, start):
@@ -91,13 +95,18 @@ def input_pages(
             yield [Item(first + n, record, Verdict.TAKE) for n, record in enumerate(fresh)]
             continue
         yield [
-            _judge(context.connectors, step, rivals, first + offset, record)
+            _judge(matches, step, rivals, first + offset, record)
             for offset, record in enumerate(fresh)
         ]
 
 
 def _replayed(
-    context: Context, replay: Replay, step: Step, rivals: tuple[Step, ...], start: int
+    context: Context,
+    replay: Replay,
+    matches: "_Matches",
+    step: Step,
+    rivals: tuple[Step, ...],
+    start: int,
 ) -> Iterator[list[Item]]:
     """Records that failed before, in place of the step's input."""
     position = 0
@@ -107,7 +116,7 @@ def _replayed(
             continue
         lines = map(ReplayedRecord.model_validate, read_page(context.blobs, page))
         items = [
-            _judge(context.connectors, step, rivals, first + offset, line.record)._replace(
+            _judge(matches, step, rivals, first + offset, line.record)._replace(
                 origin=Origin(line.run_id, line.position),
                 error_id=line.error_id,
             )
@@ -151,25 +160,35 @@ def _rivals(version: Version, step: Step) -> tuple[Step, ...]:
     )
 
 
+class _Matches(NamedTuple):
+    """Whether a filter lets a record through, in this run."""
+
+    connectors: Connectors
+    values: RunValues
+
+    def __call__(self, expression: str, record: Record) -> bool:
+        return self.connectors.matches(expression, record, self.values)
+
+
 def _judge(
-    connectors: Connectors, step: Step, rivals: tuple[Step, ...], position: int, record: Record
+    matches: _Matches, step: Step, rivals: tuple[Step, ...], position: int, record: Record
 ) -> Item:
     otherwise = Verdict.PASS if step.on_not_matching == "pass" else Verdict.DROP
     try:
         # A record on which a rival's filter fails counts as failed there, so it is the rival's.
-        if any(_claims(connectors, rival, record) for rival in rivals):
+        if any(_claims(matches, rival, record) for rival in rivals):
             return Item(position, record, otherwise)
-        if step.filter is None or connectors.matches(step.filter, record):
+        if step.filter is None or matches(step.filter, record):
             return Item(position, record, Verdict.TAKE)
     except RecordError as error:
         return Item(position, record, Verdict.FAIL, RecordFailure.of(position, error))
     return Item(position, record, otherwise)
 
 
-def _claims(connectors: Connectors, rival: Step, record: Record) -> bool:
+def _claims(matches: _Matches, rival: Step, record: Record) -> bool:
     if rival.filter is None:
         return True
     try:
-        return connectors.matches(rival.filter, record)
+        return matches(rival.filter, record)
     except RecordError:
         return True

@@ -12,6 +12,7 @@ from millrace.domain.errors import StepThrottled
 from millrace.domain.flow import Step
 from millrace.domain.ports import Connectors, Exporter, Importer, Pong, Process, Unsent
 from millrace.domain.records import Batch, ExportPage, Origin, RecordError, RecordFailure
+from millrace.domain.run_values import RunValues, TemplateKind
 from millrace.domain.trial import PlannedRequest, RecordTrouble
 from millrace.usecases.step_progress import CONTINUES
 
@@ -62,11 +63,15 @@ class Rehearsal:
         """See Connectors."""
         return self.connectors.check_expression(expression)
 
-    def matches(self, expression: str, record: Record) -> bool:
+    def check_template(self, kind: TemplateKind, text: str) -> str | None:
+        """See Connectors."""
+        return self.connectors.check_template(kind, text)
+
+    def matches(self, expression: str, record: Record, values: RunValues) -> bool:
         """See Connectors."""
         self.deadline.check()
         try:
-            return self.connectors.matches(expression, record)
+            return self.connectors.matches(expression, record, values)
         except RecordError as error:
             # What a filter of another step of the group says is that step's.
             if expression == self.step.filter:
@@ -79,13 +84,18 @@ class Rehearsal:
         return self.connectors.evaluate(expression, record)
 
     def exporter(
-        self, work: ExportAction, connection: Connection, secrets: Mapping[str, str]
+        self,
+        work: ExportAction,
+        connection: Connection,
+        secrets: Mapping[str, str],
+        values: RunValues,
     ) -> Exporter:
         """See Connectors."""
         self.deadline.check()
         self.hidden.update(secrets.values())
-        seconds = self.deadline.seconds
-        sampler = self.connectors.sampler(work, connection, secrets, seconds, self.hidden.update)
+        sampler = self.connectors.sampler(
+            work, connection, secrets, values, self.deadline.seconds, self.hidden.update
+        )
         return _FirstPage(sampler, self)
 
     def importer(
@@ -93,6 +103,7 @@ class Rehearsal:
         work: ImportAction,
         connection: Connection,
         secrets: Mapping[str, str],
+        values: RunValues,
         request_key: Callable[[Origin, bytes], str],
     ) -> Importer:
         """See Connectors."""
@@ -112,33 +123,36 @@ class Rehearsal:
                 self.requests.append(planned)
 
         hide = self.hidden.update
-        return _Preview(self.connectors.preview(work, connection, request_key, note, hide), self)
+        preview = self.connectors.preview(work, connection, values, request_key, note, hide)
+        return _Preview(preview, self)
 
-    def process(self, work: ProcessAction) -> Process:
+    def process(self, work: ProcessAction, values: RunValues) -> Process:
         """See Connectors."""
-        return _Watched(self.connectors.process(work), self)
+        return _Watched(self.connectors.process(work, values), self)
 
     def sampler(
         self,
         work: ExportAction,
         connection: Connection,
         secrets: Mapping[str, str],
+        values: RunValues,
         seconds: float,
         hide: Callable[[Iterable[str]], None],
     ) -> Exporter:
         """See Connectors."""
-        return self.connectors.sampler(work, connection, secrets, seconds, hide)
+        return self.connectors.sampler(work, connection, secrets, values, seconds, hide)
 
     def preview(
         self,
         work: ImportAction,
         connection: Connection,
+        values: RunValues,
         request_key: Callable[[Origin, bytes], str],
         note: Callable[[Unsent], None],
         hide: Callable[[Iterable[str]], None],
     ) -> Importer:
         """See Connectors."""
-        return self.connectors.preview(work, connection, request_key, note, hide)
+        return self.connectors.preview(work, connection, values, request_key, note, hide)
 
     def ping(
         self, connection: Connection, secrets: Mapping[str, str], method: PingMethod, path: str

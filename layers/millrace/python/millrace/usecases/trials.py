@@ -12,7 +12,7 @@ from pydantic import Field
 from pydantic.alias_generators import to_camel
 
 from millrace import limits
-from millrace.domain.base import Json, Model, Record
+from millrace.domain.base import Json, Record
 from millrace.domain.errors import NotFoundError, Violation
 from millrace.domain.flow import Flow, Step, Version
 from millrace.domain.flow_parts import MediaType
@@ -23,14 +23,14 @@ from millrace.domain.trial import Trial
 from millrace.usecases.context import Context
 from millrace.usecases.flows import get_flow, get_version
 from millrace.usecases.resources import born, refuse
-from millrace.usecases.run_flow import RunRequest, chosen
+from millrace.usecases.run_flow import InputFields, RunRequest, chosen
 from millrace.usecases.runs import Manner, limited, new_run
 from millrace.usecases.trial_connectors import Deadline
 from millrace.usecases.trial_payload import as_sent, saved
 from millrace.usecases.trial_steps import StepTrials, milliseconds
 
 
-class TrialInput(Model):
+class TrialInput(InputFields):
     """What to test a flow or a step with."""
 
     version_id: str | None = Field(
@@ -47,7 +47,9 @@ class TrialInput(Model):
         "`testHeaders`.",
     )
     virtual_environment_id: str | None = Field(
-        default=None, description="Its connections take the place of the flow's."
+        default=None,
+        description="Its connections take the place of the flow's, its variables of the "
+        "workspace's.",
     )
 
 
@@ -122,6 +124,7 @@ def _chosen(
         version_id=asked.version_id,
         steps_to_run=steps_to_run,
         virtual_environment_id=asked.virtual_environment_id,
+        **{name: getattr(asked, name) for name in InputFields.model_fields},
     )
 
     def current(context: Context, flow: Flow) -> Version:

@@ -3,18 +3,22 @@
 from http import HTTPStatus
 from typing import Annotated
 
+from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Query
 from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 
 from millrace.domain.errors import ConflictError, NotFoundError, UnavailableError
-from millrace.domain.ports import Listing
+from millrace.http.body import JSON
 from millrace.http.documented import answers
-from millrace.http.requests import Cursor, Limit, Page, caller_of, page
+from millrace.http.pages import link_header, links_of
+from millrace.http.queries import FlowRunsQuery, RunsQuery
+from millrace.http.requests import Page, caller_of
 from millrace.http.run_views import RunDetailView, RunLog, StepOutput
 from millrace.http.views import RunView
 from millrace.usecases import runs
 from millrace.usecases.context import Context
 from millrace.usecases.lifecycle import cancel_run
+from millrace.usecases.lists import Part
 from millrace.usecases.run_log import run_log
 
 
@@ -22,16 +26,27 @@ def runs_router(context: Context) -> APIGatewayHttpRouter:
     """The routes over this context."""
     router = APIGatewayHttpRouter()
 
+    def listed(flow_id: str | None, query: FlowRunsQuery) -> Response[Page[RunView]]:
+        event = router.current_event.raw_event
+        caller = caller_of(event)
+        found = runs.list_runs(context, caller, flow_id, query.per_page, query.cursor, query.where)
+        links, meta = links_of(event, query, Part(found.items, found.cursor))
+        page = Page(data=tuple(map(RunView.of, found.items)), meta=meta, links=links)
+        return Response(HTTPStatus.OK.value, JSON, body=page, headers=link_header(links))
+
+    @router.get("/v1/runs", tags=["runs"], responses=answers(HTTPStatus.OK))
+    def list_runs(query: Annotated[RunsQuery, Query()]) -> Response[Page[RunView]]:
+        return listed(None, query)
+
     @router.get(
         "/v1/flows/<flow_id>/runs",
         tags=["runs"],
         responses=answers(HTTPStatus.OK, NotFoundError),
     )
-    def list_runs(flow_id: str, per_page: Limit = 25, cursor: Cursor = None) -> Page[RunView]:
-        caller = caller_of(router.current_event)
-        listing = runs.list_runs(context, caller, flow_id, per_page, cursor)
-        views = tuple(RunView.of(run) for run in listing.items)
-        return page(f"/v1/flows/{flow_id}/runs", Listing(views, listing.cursor), per_page)
+    def list_runs_of_flow(
+        flow_id: str, query: Annotated[FlowRunsQuery, Query()]
+    ) -> Response[Page[RunView]]:
+        return listed(flow_id, query)
 
     @router.get(
         "/v1/runs/<run_id>",

@@ -1,0 +1,96 @@
+"""What expressions may speak of beside records: a run's variables, parameters, dates, and itself.
+
+In a template of an action these are the document: `variables.region`. In an expression over
+records, whose document is the record, they are variables of JSONata: `$variables.region`.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import lru_cache
+from typing import Final
+
+from millrace.domain.action import HttpExport, HttpImport
+from millrace.domain.base import Json
+
+_NAMED: Final = re.compile(r"\bvariables\s*\.\s*`?([A-Za-z_][A-Za-z0-9_]*)")
+_NAMED_BESIDE: Final = re.compile(r"\$variables\s*\.\s*`?([A-Za-z_][A-Za-z0-9_]*)")
+_SPOKEN_OF: Final = re.compile(r"\$(variables|parameters|startDate|endDate|run)\b")
+
+
+@dataclass(frozen=True, slots=True)
+class RunValues:
+    """The values of one run that the expressions of one step name."""
+
+    fixed: Mapping[str, Json] = field(default_factory=dict)
+    """`parameters`, `run`, and `startDate` and `endDate` if the run has them."""
+
+    variables: Mapping[str, Json] = field(default_factory=dict, repr=False)
+    secret_names: frozenset[str] = frozenset()
+    """Those of the variables that nobody may be told."""
+
+    def named(self, names: Iterable[str]) -> dict[str, Json]:
+        """All that an expression sees which names these variables; it sees no others."""
+        known = {name: self.variables[name] for name in names if name in self.variables}
+        return {**self.fixed, "variables": known}
+
+
+NO_VALUES: Final = RunValues()
+
+
+@lru_cache(maxsize=1_024)
+def names_in_template(expression: str) -> frozenset[str]:
+    """The variables that an expression of a template names."""
+    return frozenset(_NAMED.findall(expression))
+
+
+@lru_cache(maxsize=1_024)
+def names_beside_records(expression: str) -> frozenset[str] | None:
+    """The variables that an expression over records names; None if it speaks of records alone."""
+    if _SPOKEN_OF.search(expression) is None:
+        return None
+    return frozenset(_NAMED_BESIDE.findall(expression))
+
+
+class TemplateKind(StrEnum):
+    """Where a template stands, which decides what its text may be."""
+
+    PATH = "path"
+    QUERY = "query"
+    HEADER = "headers"
+    BODY = "body"
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateText:
+    """A text of an action that may hold expressions."""
+
+    kind: TemplateKind
+    place: tuple[str, ...]
+    """The keys, and the positions in arrays, that lead to it."""
+
+    text: str
+
+
+def templates_of(http: HttpExport | HttpImport) -> list[TemplateText]:
+    """The texts of a request that may hold expressions; an import has neither query nor body."""
+    found = [TemplateText(TemplateKind.PATH, ("path",), http.path)]
+    for kind in (TemplateKind.QUERY, TemplateKind.HEADER):
+        texts: Mapping[str, str] = getattr(http, kind, {})
+        found += [TemplateText(kind, (kind, name), text) for name, text in texts.items()]
+    if isinstance(http, HttpExport):
+        found += _texts_in(http.body, (TemplateKind.BODY,))
+    return found
+
+
+def _texts_in(value: Json, place: tuple[str, ...]) -> Iterator[TemplateText]:
+    match value:
+        case dict():
+            for name, member in value.items():
+                yield from _texts_in(member, (*place, name))
+        case list():
+            for number, member in enumerate(value):
+                yield from _texts_in(member, (*place, str(number)))
+        case str():
+            yield TemplateText(TemplateKind.BODY, place, value)
