@@ -8,14 +8,16 @@ from botocore.config import Config
 from tests.support.aws import BUCKET, TABLE, create_stack, simulated_aws
 from tests.support.time_and_ids import FakeClock
 
-from millrace.domain.ports import Blobs, FailedRecords, Paces, Resources, Runs, Secrets
+from millrace.domain.ports import Blobs, FailedRecords, Paces, PoolEntries, Resources, Runs, Secrets
 from millrace.storage.dynamodb_failed_records import DynamoFailedRecords
 from millrace.storage.dynamodb_paces import DynamoPaces
+from millrace.storage.dynamodb_pool_entries import DynamoPoolEntries
 from millrace.storage.dynamodb_resources import DynamoResources
 from millrace.storage.dynamodb_runs import DynamoRuns
 from millrace.storage.memory import MemoryBlobs, MemoryResources, MemoryRuns, MemorySecrets
 from millrace.storage.memory_failed_records import MemoryFailedRecords
 from millrace.storage.memory_paces import MemoryPaces
+from millrace.storage.memory_pool_entries import MemoryPoolEntries
 from millrace.storage.s3_blobs import S3Blobs
 from millrace.storage.ssm_secrets import SsmSecrets
 
@@ -68,6 +70,15 @@ def paces(substrate: str) -> Paces:
         return MemoryPaces()
     client = boto3.client("dynamodb")
     return DynamoPaces(lambda: client, TABLE, FakeClock())
+
+
+@pytest.fixture
+def pool_entries(substrate: str) -> PoolEntries:
+    """Data pools that remember nothing yet."""
+    if substrate == IN_MEMORY:
+        return MemoryPoolEntries()
+    client = boto3.client("dynamodb")
+    return DynamoPoolEntries(lambda: client, TABLE)
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@
 | latest run of a version | `ws#flow_1#latest` | version id | | | | |
 | counters | `ws#flow_1#met` | `hour#2026-01-31T09#ver_1`, `day#2026-01-31#ver_1` | | | | |
 | record error | `ws#flow_1#err` | `open#step#run#place`, `resolved#step#run#place` | | | | |
+| key in a data pool | `ws#pool_1#key#hash` | `key` | | | | |
 | delivery | `ws#delivery#hash` | `delivery` | | | | |
 | pace of a connection | `ws#con_1#pace` | `pace` | | | | |
 
@@ -41,6 +42,7 @@ RUN: Final = "run"
 STEP_PREFIX: Final = "step#"
 DELIVERY: Final = "delivery"
 PACE: Final = "pace"
+POOL_ENTRY: Final = "key"
 PUBLIC: Final = "public"
 UNFINISHED_PARTITIONS: Final = 4
 
@@ -172,6 +174,12 @@ def delivery(workspace_id: str, dedupe_key: str) -> Key:
 def pace(workspace_id: str, connection_id: str) -> Key:
     """The key of the item by which a connection's workers keep its pace."""
     return {"pk": f"{workspace_id}#{connection_id}#{PACE}", "sk": PACE}
+
+
+def pool_entry(workspace_id: str, pool_id: str, key: str) -> Key:
+    """The key of the item that remembers a key in a data pool."""
+    digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
+    return {"pk": f"{workspace_id}#{pool_id}#{POOL_ENTRY}#{digest}", "sk": POOL_ENTRY}
 
 
 def unfinished(run_id: str) -> str:
