@@ -19,7 +19,10 @@ class Config:
     lifecycle_arn: str
     schedule_group: str
     schedule_role_arn: str
+    schedule_dead_letters_arn: str
     trigger_arn: str
+    target_prefix: str
+    """Flows write to buckets, tables and queues whose names begin with it."""
     endpoint_url: str
     """Empty on AWS; `sam local` sets the local stack's, since it passes declared variables only."""
 

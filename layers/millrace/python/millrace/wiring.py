@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 from functools import cache
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import boto3
 from botocore.config import Config as ClientConfig
@@ -12,7 +12,7 @@ from millrace.config import Config
 from millrace.connectors.registry import HttpConnectors
 from millrace.domain.ports import Paces, Scratch
 from millrace.orchestration.lambda_functions import LambdaFunctions
-from millrace.orchestration.scheduler import EventBridgeSchedules
+from millrace.orchestration.scheduler import EventBridgeSchedules, ScheduleTarget
 from millrace.orchestration.step_functions import StepFunctions
 from millrace.storage.dynamodb_failed_records import DynamoFailedRecords
 from millrace.storage.dynamodb_pool_entries import DynamoPoolEntries
@@ -22,6 +22,11 @@ from millrace.storage.s3_blobs import S3Blobs
 from millrace.storage.ssm_secrets import SsmSecrets
 from millrace.targets import Targets
 from millrace.usecases.context import Context
+
+if TYPE_CHECKING:
+    from mypy_boto3_lambda import LambdaClient
+
+    from millrace.connectors.aws_targets import AwsTargets
 
 _CLIENT = ClientConfig(
     retries={"mode": "standard", "max_attempts": 5}, connect_timeout=3, read_timeout=20
@@ -64,21 +69,43 @@ def aws_context(config: Config) -> Context:
     step_functions = cache(
         lambda: boto3.client("stepfunctions", config=_CLIENT, endpoint_url=endpoint)
     )
-    # A function may take its time, and one that gave no answer may have done its work.
-    patient = _CLIENT.merge(
+    sqs = cache(lambda: boto3.client("sqs", config=_CLIENT, endpoint_url=endpoint))
+    # An EXPRESS execution is not named: asked for twice, it runs twice.
+    once = _CLIENT.merge(
         ClientConfig(
             retries={"mode": "standard", "total_max_attempts": 1},
-            read_timeout=limits.FUNCTION_SECONDS,
-            tcp_keepalive=True,
+            read_timeout=limits.RUN_WAIT_SECONDS,
         )
     )
-    lambda_ = cache(lambda: boto3.client("lambda", config=patient, endpoint_url=endpoint))
+    if endpoint is not None:
+        # AWS has another host for these calls, which no stand-in has.
+        once = once.merge(ClientConfig(inject_host_prefix=False))
+    synchronous = cache(lambda: boto3.client("stepfunctions", config=once, endpoint_url=endpoint))
+
+    @cache
+    def lambda_(seconds: int) -> "LambdaClient":
+        # A function that gave no answer may have done its work.
+        patient = _CLIENT.merge(
+            ClientConfig(
+                retries={"mode": "standard", "total_max_attempts": 1},
+                read_timeout=seconds,
+                tcp_keepalive=True,
+            )
+        )
+        return boto3.client("lambda", config=patient, endpoint_url=endpoint)
+
     scheduler = cache(lambda: boto3.client("scheduler", config=_CLIENT, endpoint_url=endpoint))
 
     def paces() -> Paces:
         from millrace.storage.dynamodb_paces import DynamoPaces  # noqa: PLC0415 - see above
 
         return DynamoPaces(dynamodb, config.table, now)
+
+    def targets() -> "AwsTargets":
+        from millrace.connectors.aws_targets import AwsTargets  # noqa: PLC0415 - as above
+
+        own = frozenset({config.table, config.bucket})
+        return AwsTargets(s3, dynamodb, sqs, config.target_prefix, own)
 
     return Context(
         resources=DynamoResources(dynamodb, config.table),
@@ -87,11 +114,17 @@ def aws_context(config: Config) -> Context:
         pool_entries=DynamoPoolEntries(dynamodb, config.table),
         blobs=S3Blobs(s3, config.bucket),
         secrets=SsmSecrets(ssm, config.secrets_prefix),
-        connectors=HttpConnectors(paces=paces),
-        machines=StepFunctions(step_functions, config.machine_role_arn, config.machine_arn_prefix),
+        connectors=HttpConnectors(paces=paces, aws=targets),
+        machines=StepFunctions(
+            step_functions, config.machine_role_arn, config.machine_arn_prefix, synchronous
+        ),
         functions=LambdaFunctions(lambda_),
         schedules=EventBridgeSchedules(
-            scheduler, config.schedule_group, config.trigger_arn, config.schedule_role_arn
+            scheduler,
+            config.schedule_group,
+            target=ScheduleTarget(
+                config.trigger_arn, config.schedule_role_arn, config.schedule_dead_letters_arn
+            ),
         ),
         targets=Targets(config.run_step_arn, config.lifecycle_arn),
         clock=now,

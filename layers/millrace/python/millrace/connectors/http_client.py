@@ -6,7 +6,7 @@ state machine, which waits without compute.
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from copy import copy
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -42,11 +42,11 @@ _TRANSIENT_STATUSES: Final = frozenset(
 class ResponseRejected(Exception):  # noqa: N818 - named for the answer, not for a fault of ours
     """The receiver refused the request for good; the caller knows what that means."""
 
-    def __init__(self, status: int, message: str, body: bytes = b"") -> None:
+    def __init__(self, message: str, response: HttpResponse) -> None:
         super().__init__(message)
-        self.status = status
         self.message = message
-        self.body = body
+        self.response = response
+        self.status = response.status
 
 
 class BrokenAnswerError(Exception):
@@ -174,7 +174,7 @@ class HttpClient:
             retry_after = seconds_to_wait(status, response.headers, self.clock())
         is_throttled = status in THROTTLING_STATUSES and retry_after is not None
         if not (is_server_trouble or is_throttled or status in _TRANSIENT_STATUSES):
-            raise ResponseRejected(status, message, response.body)
+            raise ResponseRejected(message, response)
         return _Trouble(StepTransient(f"http{status}", message), retry_after)
 
     def _backoff_seconds(self, retries: int) -> float:
@@ -189,8 +189,12 @@ class HttpClient:
 
 def _snippet(request: HttpRequest, response: HttpResponse) -> str:
     """The beginning of an answer, printable and without the request's secrets."""
-    text = response.body[:SNIPPET_BYTES].decode("utf-8", "replace")
-    for secret in request.secrets:
+    return quotable(response.body[:SNIPPET_BYTES].decode("utf-8", "replace"), request.secrets)
+
+
+def quotable(text: str, secrets: Iterable[str]) -> str:
+    """The beginning of a text, printable and without secrets, in one line."""
+    for secret in secrets:
         text = text.replace(secret, "***")
     printable = "".join(char if char.isprintable() else " " for char in text)
     return " ".join(printable.split())[:SNIPPET_CHARACTERS]

@@ -14,9 +14,11 @@ from millrace.domain.run import Run, RunInputs
 from millrace.domain.run_values import (
     NO_VALUES,
     RunValues,
-    TemplateText,
+    Target,
+    import_expressions,
     names_beside_records,
     names_in_template,
+    templates_of,
 )
 from millrace.domain.variable import Variable
 from millrace.usecases.context import Context
@@ -24,13 +26,17 @@ from millrace.usecases.payloads import load_json
 from millrace.usecases.write_only import secrets_of
 
 
-def values_of_templates(context: Context, run: Run, templates: Iterable[TemplateText]) -> RunValues:
-    """What the templates of an action name. Raises StepFailed if a secret is gone."""
-    texts = [template.text for template in templates if "{{" in template.text]
-    if not texts:
+def values_of_action(context: Context, run: Run, target: Target) -> RunValues:
+    """What an action names in templates and expressions. Raises StepFailed if a secret is gone."""
+    texts = [template.text for template in templates_of(target) if "{{" in template.text]
+    beside = [
+        names
+        for _, text in import_expressions(target)
+        if (names := names_beside_records(text)) is not None
+    ]
+    if not texts and not beside:
         return NO_VALUES
-    names = frozenset[str]().union(*map(names_in_template, texts))
-    return _values(context, run, names)
+    return _values(context, run, frozenset[str]().union(*map(names_in_template, texts), *beside))
 
 
 def values_beside_records(context: Context, run: Run, expressions: Iterable[str]) -> RunValues:

@@ -22,6 +22,7 @@ from millrace.usecases.includes.parts import (
     User,
 )
 from millrace.usecases.includes.relation import Loading, Node, Relation, RunOf, Scope, Value
+from millrace.usecases.schedules import schedules_of
 
 type _Load = Callable[[Scope, Node], Loading[Value]]
 
@@ -165,24 +166,19 @@ def _system(node: Node) -> Value:
 
 
 def _endpoints(_: Scope, node: Node) -> Loading[Value]:
-    """That of the system which the step's action calls."""
+    """That of the system which the step's action calls over HTTP."""
     name, work = yield from _work(node.of(Step))
-    if not isinstance(work, ExportAction | ImportAction):
+    if not isinstance(work, ExportAction | ImportAction) or (http := work.http) is None:
         return []
-    http = work.http
     return [EndpointOf(name=name, direction=work.type, http_method=http.method, path=http.path)]
 
 
 def _schedules(node: Node) -> list[ScheduleOf]:
-    """That of the flow, which holds for each version, and those of the version's steps."""
+    """Those that start the version, or would if it were deployed: the flow's, and its sources'."""
     flow = node.of(Flow)
-    told: list[tuple[str, str | None]] = []
-    if flow.schedule is not None:
-        told.append((flow.schedule, None))
-    told += [(step.schedule, step.id) for step in node.of(Version).steps if step.schedule]
     return [
         ScheduleOf(expression=expression, timezone=flow.timezone, step_id=step_id)
-        for expression, step_id in told
+        for step_id, expression in schedules_of(flow, node.of(Version).steps).items()
     ]
 
 
