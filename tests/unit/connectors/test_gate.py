@@ -25,9 +25,12 @@ from millrace.connectors.connection_client import ConnectionClient
 from millrace.connectors.gate import ALONE_SECONDS, COME_BACK_SECONDS, Gate
 from millrace.connectors.http_client import ResponseRejected
 from millrace.connectors.oauth2 import AccessTokens
+from millrace.connectors.registry import HttpConnectors
+from millrace.domain.action import ExportAction
 from millrace.domain.connection import Connection, RateLimit
 from millrace.domain.errors import StepThrottled, StepTransient, UnavailableError
 from millrace.domain.pace import MICROS, Pace, micros
+from millrace.domain.run_values import NO_VALUES
 from millrace.storage.memory_paces import MemoryPaces
 
 URL = "https://api.example/v1/orders"
@@ -120,6 +123,23 @@ def test_a_connection_without_limit_costs_one_read() -> None:
         own.send("GET", URL)
     assert workers.paces.asked == ["read"]
     assert workers.time.slept == []
+
+
+@pytest.mark.parametrize(("limit", "asked"), [(None, 1), (RateLimit(max_concurrency=1), 2)])
+def test_a_lookup_of_many_records_is_one_worker(limit: RateLimit | None, asked: int) -> None:
+    """Each record has a reader of its own; none looks anew at the pace or waits for another."""
+    workers = Workers(limit)
+    looked_up = {"type": "Export", "connectionId": "con_1", "http": {"path": "/{{ record.id }}"}}
+    work = ExportAction.model_validate(looked_up)
+    http = http_client(ScriptedTransport(lambda _: ok(b"[]")), workers.time)
+    connectors = HttpConnectors(http, lambda: workers.paces)
+    for number in range(100):
+        values = NO_VALUES.beside(record={"id": number})
+        list(connectors.exporter(work, workers.connection, {}, values).pages(None))
+    assert len(workers.paces.asked) == asked
+    assert workers.time.slept == []
+    connectors.let_go()
+    workers.gate(patience_seconds=0).enter(SECONDS)
 
 
 @pytest.mark.parametrize(("rate", "most_per_thousand"), [(100, 20), (10, 120), (0.5, 1_001)])

@@ -5,7 +5,7 @@
 | `Retry-After` | seconds, or an HTTP date (RFC 9110, section 10.2.3) |
 | `RateLimit` | `"policy";r=0;t=30`: what remains, and seconds until it is reset (IETF draft) |
 | `RateLimit-Remaining`, `RateLimit-Reset` | the same in two (older drafts) |
-| `X-RateLimit-…`, `X-Rate-Limit-…` | the same; the reset is often a time in seconds since 1970 |
+| `X-RateLimit-…`, `X-Rate-Limit-…` | the same; the reset may be a time: (milli)seconds since 1970 |
 """
 
 import re
@@ -28,6 +28,9 @@ _REMAINING: Final = re.compile(r";\s*r=([0-9]+)\s*(;|$)")
 _RESET: Final = re.compile(r";\s*t=([0-9]+)\s*(;|$)")
 _A_TIME: Final = 1_000_000_000
 """From here on a number of seconds is one since 1970, as no limit lasts 30 years."""
+
+_A_TIME_IN_MILLISECONDS: Final = 100_000_000_000
+"""From here on it is one of milliseconds; in seconds it would be the year 5138."""
 
 
 def seconds_to_wait(status: int, headers: Mapping[str, str], now: datetime) -> float | None:
@@ -70,6 +73,8 @@ def _reset_seconds(headers: Mapping[str, str], now: datetime) -> float | None:
             continue
         if _NUMBER.fullmatch(reset):
             seconds = float(reset)
+            if seconds >= _A_TIME_IN_MILLISECONDS:
+                seconds /= 1_000
             is_time = seconds >= _A_TIME
             found.append(_clamped(seconds - now.timestamp() if is_time else seconds))
     return max(found, default=None)

@@ -42,7 +42,7 @@ class HttpConnectors:
         self._given = http
         self._paces = paces
         self._aws = aws
-        self._gates: list[Gate] = []
+        self._gates: dict[tuple[str, str], Gate] = {}
 
     @cached_property
     def _http(self) -> "HttpClient":
@@ -68,20 +68,22 @@ class HttpConnectors:
     def _gate(
         self, connection: "Connection", http: "HttpClient", patience_seconds: float
     ) -> "Gate | None":
+        """The one way to a connection until `let_go`: each record of a lookup has a reader."""
         from millrace.connectors.gate import Gate
 
         if self._paces is None:
             return None
-        gate = Gate(
-            self._paces(), connection, http.clock, http.sleep, patience_seconds=patience_seconds
-        )
-        self._gates.append(gate)
-        return gate
+        key = (connection.workspace_id, connection.id)
+        if key not in self._gates:
+            self._gates[key] = Gate(
+                self._paces(), connection, http.clock, http.sleep, patience_seconds=patience_seconds
+            )
+        return self._gates[key]
 
     def let_go(self) -> None:
         """Give back what readers and writers made so far hold of their connections."""
         while self._gates:
-            self._gates.pop().let_go()
+            self._gates.popitem()[1].let_go()
 
     def check_expression(self, expression: str) -> str | None:
         """What is wrong with an expression, if anything."""
