@@ -304,7 +304,7 @@ def test_a_receiver_that_names_a_time_is_waited_for_without_compute(engine: Engi
     assert ids(engine.shop.received["/write"]) == ONCE
 
 
-def test_what_one_run_is_told_of_a_limit_holds_for_the_next(engine: Engine) -> None:
+def test_r8_what_one_run_is_told_of_a_limit_holds_for_the_next(engine: Engine) -> None:
     """A success that was the last one for two minutes: the next run waits before it sends any."""
     used_up = {"ratelimit-remaining": "0", "ratelimit-reset": "120"}
     engine.shop.trouble["/write"] = [HttpResponse(201, used_up, b"")]

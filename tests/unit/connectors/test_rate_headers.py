@@ -16,6 +16,7 @@ DAY = limits.RETRY_AFTER_SECONDS_MAX
         ({"ratelimit-remaining": "0", "ratelimit-reset": "7"}, 7),
         ({"ratelimit-remaining": "0", "ratelimit-reset": IN_A_MINUTE}, 60),
         ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": IN_A_MINUTE}, 60),
+        ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": f"{IN_A_MINUTE}000"}, 60),
         ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "1.5"}, 1.5),
         ({"x-rate-limit-remaining": "0", "x-rate-limit-reset": IN_A_MINUTE}, 60),
         ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "1000000000"}, 0),
