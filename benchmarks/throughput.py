@@ -36,6 +36,7 @@ from millrace.domain.connection import ConnectionInput
 from millrace.domain.flow import Step
 from millrace.domain.operations import MapOperation
 from millrace.domain.records import Origin
+from millrace.storage.memory_paces import MemoryPaces
 from millrace.usecases.connections import CONNECTIONS
 from millrace.usecases.context import Context
 from millrace.usecases.run_step import StepTask, run_step
@@ -111,10 +112,11 @@ def by_millrace(source: str, sink: str, total: int) -> Counter[str]:
     calls: Counter[str] = Counter()
     with TemporaryDirectory() as folder:
         world = World()
+        paces = Counted(MemoryPaces(), calls)
         context = replace(
             world.context,
             blobs=Counted(FileBlobs(Path(folder)), calls),
-            connectors=HttpConnectors(),
+            connectors=HttpConnectors(paces=lambda: paces),
             clock=lambda: datetime.now(UTC),
         )
         steps = (

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from queue import Empty, Queue
 from types import SimpleNamespace
 from typing import Any, cast
@@ -22,12 +23,14 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_task import lambda
 from moto.stepfunctions.parser.asl.component.state.wait.wait_function import wait_function
 from tests.functional.conftest import deployed_stack
 from tests.support.app import Client, Handler, LambdaContext
-from tests.support.aws import ENVIRONMENT, simulated_aws
+from tests.support.aws import ENVIRONMENT, TABLE, simulated_aws
 
 from millrace.connectors.http_client import TRIES, HttpClient
 from millrace.connectors.http_messages import HttpRequest, HttpResponse
 from millrace.connectors.registry import HttpConnectors
+from millrace.storage.dynamodb_paces import DynamoPaces
 from millrace.tasks import StepWorker
+from millrace.wiring import now
 
 type Json = Any
 type Call = tuple[Handler, dict[str, Json], Future[dict[str, Json]]]
@@ -172,15 +175,21 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
     with simulated_aws(machines_run=True):
         stack = deployed_stack()
         shop = Shop(orders=[{"id": number, "total": number * 10} for number in range(5)])
-        # The worker's own short waits take no time.
-        http = HttpClient(shop, sleep=lambda _: None)
-        context = replace(stack.context, connectors=HttpConnectors(http))
+        # Waits take no time, but the worker's clock goes on by them.
+        waits: list[float] = []
+        slept: list[float] = []
+        http = HttpClient(
+            shop, sleep=slept.append, clock=lambda: now() + timedelta(seconds=sum(waits + slept))
+        )
+        client = boto3.client("dynamodb")
+        paces = DynamoPaces(lambda: client, TABLE, now)
+        context = replace(stack.context, connectors=HttpConnectors(http, lambda: paces))
         worker = cast("Handler", StepWorker(context))
         handlers: dict[str, Handler] = {
             ENVIRONMENT["MILLRACE_RUN_STEP_ARN"]: worker,
             ENVIRONMENT["MILLRACE_LIFECYCLE_ARN"]: stack.functions["lifecycle"],
         }
-        engine = Engine(stack.client("Alice"), shop, handlers)
+        engine = Engine(stack.client("Alice"), shop, handlers, waits=waits)
         monkeypatch.setattr(lambda_eval_utils, "_invoke_lambda_function", engine.invoke)
         monkeypatch.setattr(retrier_decl, "time", SimpleNamespace(sleep=engine.retry_delays.append))
         monkeypatch.setattr(
@@ -297,6 +306,21 @@ def test_a_receiver_that_names_a_time_is_waited_for_without_compute(engine: Engi
     assert 118 <= wait <= 120
     assert steps_of(run)["read"]["tries"] == 2
     assert ids(engine.shop.received["/write"]) == ONCE
+
+
+def test_r8_what_one_run_is_told_of_a_limit_holds_for_the_next(engine: Engine) -> None:
+    """A success that was the last one for two minutes: the next run waits before it sends any."""
+    used_up = {"ratelimit-remaining": "0", "ratelimit-reset": "120"}
+    engine.shop.trouble["/write"] = [HttpResponse(201, used_up, b"")]
+    flow = engine.flow(read(), write(batch_size=10))
+    assert engine.run(flow)["status"] == "succeeded"
+    assert engine.waits == []
+    run = engine.run(flow)
+    assert run["status"] == "succeeded"
+    (wait,) = engine.waits
+    assert 115 <= wait <= 120
+    assert steps_of(run)["read"]["tries"] == 2
+    assert steps_of(run)["read"]["error"] is None
 
 
 def test_a_worker_that_dies_is_followed_by_one_that_goes_on(engine: Engine) -> None:

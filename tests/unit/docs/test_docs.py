@@ -72,6 +72,8 @@ def test_the_limits_in_the_api_page_are_those_in_the_code() -> None:
     pools = limits.REPLACED_DATA_POOLS
     replaced = f"{connections} connections, {variables} variables, {pools} data pools"
     rate, under_way = limits.REQUESTS_PER_SECOND_MAX, limits.CONCURRENT_REQUESTS_MAX
+    hours, patience = limits.RETRY_AFTER_SECONDS_MAX // 3_600, limits.WAIT_IN_TESTS_SECONDS
+    honoured = f"{hours} h; a test or ping waits {patience} s"
     longest, usual = limits.DATA_POOL_TTL_SECONDS_MAX, limits.DATA_POOL_TTL_SECONDS
     intervals, rows, hourly = (
         limits.METRIC_INTERVALS,
@@ -129,7 +131,8 @@ def test_the_limits_in_the_api_page_are_those_in_the_code() -> None:
         f"| `maxPages` of an export | {limits.EXPORT_PAGES:,} |",
         f"| ping | {limits.PING_SECONDS:.0f} s |",
         f"| rate limit of a connection | {rate:,} requests a second, {under_way:,} under way |",
-        f"| `Retry-After` honoured | {limits.RETRY_AFTER_SECONDS_MAX // 3_600} h |",
+        f"| permits that a worker takes ahead | those of {limits.PERMITS_AHEAD_SECONDS} s |",
+        f"| `Retry-After` and resets of rate limits honoured | {honoured} |",
         f"| delivery id remembered | {limits.DELIVERY_MEMORY_DAYS} days, or {named} or its hash |",
         f"| time of a signature | {limits.SIGNATURE_SECONDS} s off at most |",
         f"| fields of a form | {limits.FORM_FIELDS:,} |",

@@ -150,6 +150,9 @@ RETRY_AFTER_SECONDS_MAX: Final = 86_400
 WAIT_INSIDE_SECONDS_MAX: Final = 5
 """A wait up to this long happens inside the worker; a longer one in the machine, for nothing."""
 
+WAIT_IN_TESTS_SECONDS: Final = 1
+"""The same for tests and pings, for which somebody waits."""
+
 OUTBOUND_TIMEOUT_SECONDS: Final = 30.0
 """One outbound HTTP request, from connect to the last byte."""
 
@@ -182,6 +185,13 @@ SIGNED_TEXT_LENGTH: Final = 1_024
 REQUESTS_PER_SECOND_MAX: Final = 10_000
 CONCURRENT_REQUESTS_MAX: Final = 1_000
 """What a connection's rate limit may say."""
+
+PERMITS_AHEAD_SECONDS: Final = 1
+"""A worker takes permits for so long ahead, in one write to the table."""
+
+SEAT_SECONDS: Final = 4
+"""A worker keeps a place among those with a request under way this long before it asks again; less
+than WAIT_INSIDE_SECONDS_MAX, so that those who wait inside get their turn."""
 
 PING_SECONDS: Final = 10.0
 """All of a ping, so that API Gateway's 30 seconds are never met."""

@@ -12,7 +12,7 @@ from botocore.config import Config as ClientConfig
 from millrace import limits
 from millrace.config import Config
 from millrace.connectors.registry import HttpConnectors
-from millrace.domain.ports import Messenger, Scratch
+from millrace.domain.ports import Messenger, Paces, Scratch
 from millrace.orchestration.lambda_functions import LambdaFunctions
 from millrace.orchestration.notifier import NotificationMachine
 from millrace.orchestration.scheduler import EventBridgeSchedules, ScheduleTarget
@@ -118,6 +118,11 @@ def aws_context(config: Config) -> Context:
         step_functions, config.machine_role_arn, config.machine_arn_prefix, synchronous
     )
 
+    def paces() -> Paces:
+        from millrace.storage.dynamodb_paces import DynamoPaces  # noqa: PLC0415 - see above
+
+        return DynamoPaces(dynamodb, config.table, now)
+
     def targets() -> "AwsTargets":
         from millrace.connectors.aws_targets import AwsTargets  # noqa: PLC0415 - as above
 
@@ -131,7 +136,7 @@ def aws_context(config: Config) -> Context:
         pool_entries=DynamoPoolEntries(dynamodb, config.table),
         blobs=S3Blobs(s3, config.bucket),
         secrets=SsmSecrets(ssm, config.secrets_prefix),
-        connectors=HttpConnectors(aws=targets),
+        connectors=HttpConnectors(paces=paces, aws=targets),
         machines=machines,
         functions=LambdaFunctions(lambda_),
         schedules=EventBridgeSchedules(

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from millrace.domain.metrics import Counted, Grain
     from millrace.domain.notification import Notification
     from millrace.domain.notification_group import NotificationTarget
+    from millrace.domain.pace import Pace
     from millrace.domain.pool_entries import Claim, PoolEntry
     from millrace.domain.records import Batch, ExportPage, Origin, Rest, Written
     from millrace.domain.run_values import RunValues, TemplateKind
@@ -422,6 +423,24 @@ class FailedRecords(Protocol):
         ...
 
 
+class Paces(Protocol):
+    """How fast the workers of each connection may go. Reads are strongly consistent."""
+
+    def read(self, workspace_id: str, connection_id: str) -> "Pace | None":
+        """What its workers told each other, if they did of late. Raises UnavailableError."""
+        ...
+
+    def swap(
+        self, workspace_id: str, connection_id: str, before: "Pace | None", after: "Pace"
+    ) -> "Pace | None":
+        """Put `after` in the place of `before`, if that is what is there.
+
+        Returns what is there then: `after`, or what another worker wrote or nobody. Raises
+        UnavailableError, after which it may have been put there or not.
+        """
+        ...
+
+
 class Blobs(Protocol):
     """Payloads and output pages too large for the table."""
 
@@ -730,6 +749,10 @@ class Connectors(Protocol):
         self, connection: "Connection", secrets: Mapping[str, str], method: "PingMethod", path: str
     ) -> Pong:
         """Send one request with the connection's credentials, within `limits.PING_SECONDS`."""
+        ...
+
+    def let_go(self) -> None:
+        """Give back what readers and writers made so far hold of their connections."""
         ...
 
 

@@ -16,6 +16,7 @@
 | latest run for a request | `ws#flow_1#req` | SHA-256 of its id | | | | |
 | key in a data pool | `ws#pool_1#key#hash` | `key` | | | | |
 | delivery | `ws#delivery#hash` | `delivery` | | | | |
+| pace of a connection | `ws#con_1#pace` | `pace` | | | | |
 
 `gsi1` lists a flow's runs and finds what a public address names; `gsi2` is sparse and holds only
 unfinished runs, and those whose end something is still to follow, spread over a few partitions;
@@ -41,6 +42,7 @@ from millrace.domain.run import RunKey
 RUN: Final = "run"
 STEP_PREFIX: Final = "step#"
 DELIVERY: Final = "delivery"
+PACE: Final = "pace"
 POOL_ENTRY: Final = "key"
 PUBLIC: Final = "public"
 UNFINISHED_PARTITIONS: Final = 4
@@ -174,6 +176,11 @@ def delivery(workspace_id: str, dedupe_key: str) -> Key:
     """The key of the item that remembers which run a delivery started."""
     digest = hashlib.sha256(dedupe_key.encode("utf-8", "surrogatepass")).hexdigest()
     return {"pk": f"{workspace_id}#{DELIVERY}#{digest}", "sk": DELIVERY}
+
+
+def pace(workspace_id: str, connection_id: str) -> Key:
+    """The key of the item by which a connection's workers keep its pace."""
+    return {"pk": f"{workspace_id}#{connection_id}#{PACE}", "sk": PACE}
 
 
 def pool_entry(workspace_id: str, pool_id: str, key: str) -> Key:

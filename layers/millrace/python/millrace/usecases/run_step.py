@@ -188,6 +188,8 @@ def _try(job: _Job) -> StepRecord:
     except StepError as error:
         job.progress.interrupt(error)
         raise
+    finally:
+        job.context.connectors.let_go()
 
 
 def _raise_for(record: StepRecord, step: Step) -> None:
