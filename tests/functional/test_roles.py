@@ -4,6 +4,9 @@ from datetime import timedelta
 from typing import Any, Final
 
 import pytest
+from botocore.endpoint import Endpoint
+from botocore.exceptions import ConnectTimeoutError
+from botocore.model import OperationModel
 from tests.functional.conftest import Stack
 from tests.functional.test_api_errors import BODIES, ids_of, missing, table
 from tests.support.app import Client, LambdaContext, answer_of, http_event
@@ -161,6 +164,24 @@ def test_a_token_shows_its_last_use_and_never_its_hash(stack: Stack, alice: Clie
     )
     assert listed == shown.body
     assert not {name for name in shown.body if "hash" in name.lower() or name == "token"}
+
+
+def test_a_table_that_takes_no_writes_keeps_nobody_out(
+    stack: Stack, alice: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The use of the token is not written down then, and the request goes on."""
+    text = alice("POST", "/v1/tokens", {"name": "ci", "role": "viewer"}).body["token"]
+    send, tried = Endpoint.make_request, []
+
+    def throttled(endpoint: Endpoint, operation: OperationModel, request: Any) -> Any:  # noqa: ANN401 - handed on
+        if operation.name == "UpdateItem":
+            tried.append(operation.name)
+            raise ConnectTimeoutError(endpoint_url="dynamodb")
+        return send(endpoint, operation, request)
+
+    monkeypatch.setattr(Endpoint, "make_request", throttled)
+    assert client_of(stack, text)("GET", "/v1/flows").status == 200
+    assert tried
 
 
 def test_api_gateway_asks_for_each_token_anew_within_a_minute() -> None:

@@ -71,6 +71,7 @@ _SHOWN: Final[dict[str, float]] = {
     "metricIntervals": limits.METRIC_INTERVALS,
     "metricRows": limits.METRIC_ROWS,
     "hourlyMetricsDays": limits.HOURLY_METRICS_DAYS,
+    "lastUsedSeconds": limits.LAST_USED_SECONDS,
     "idempotencyKeyCharacters": limits.IDEMPOTENCY_KEY_LENGTH,
     "idempotencyHours": limits.IDEMPOTENCY_HOURS,
     "auditValueBytes": limits.AUDIT_VALUE_BYTES,
