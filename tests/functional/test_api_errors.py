@@ -23,9 +23,11 @@ PATCH = [{"op": "replace", "path": "/name", "value": "mine"}]
 
 
 def table() -> list[dict[str, Any]]:
-    """Everything that is stored."""
+    """Everything that is stored, but for when tokens were used, as each request is a use."""
     pages = boto3.client("dynamodb").get_paginator("scan").paginate(TableName=TABLE)
     items: list[dict[str, Any]] = [dict(item) for page in pages for item in page["Items"]]
+    for item in items:
+        item.pop("lastUsedAt", None)
     return sorted(items, key=lambda item: (item["pk"]["S"], item["sk"]["S"]))
 
 

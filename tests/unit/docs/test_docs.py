@@ -155,6 +155,7 @@ def test_the_limits_in_the_api_page_are_those_in_the_code() -> None:
         f"| test of a flow | {limits.TEST_SECONDS} s; its result is kept {test_days} days |",
         f"| {shown} of a kind and step, {test_bytes:,} bytes as JSON in all; {body:,} characters",
         f"| intervals of metrics | {intervals:,}; {rows:,} rows with versions; {hourly} days of",
+        f"| last use of a token | known to {limits.LAST_USED_SECONDS} s |",
         f"| `Idempotency-Key` | {key_length} characters; remembered {limits.IDEMPOTENCY_HOURS} h |",
         f"| value in the audit trail | {limits.AUDIT_VALUE_BYTES:,} bytes;",
     ):

@@ -32,7 +32,7 @@ AT_IMPORT: Final = {
     "json_text mapping_places metrics operations orders pagination pointers pool_entries ports "
     "quick_json records remembered request_paths resource run run_states schedule shape "
     "spoken_of token",
-    "http": "api app body idempotency parameters problems requests routing",
+    "http": "api app body idempotency parameters problems requests roles routing",
     "orchestration": "lambda_functions notifier scheduler step_functions",
     "storage": "attributes batches changes codec counters dynamodb_failed_records "
     "dynamodb_pool_entries dynamodb_resources dynamodb_runs items keys latest_runs lists orders "

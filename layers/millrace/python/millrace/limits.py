@@ -264,6 +264,9 @@ METRIC_INTERVALS: Final = 1_000
 METRIC_ROWS: Final = 10_000
 """Intervals times the versions that ran in them; some 4 MB, of the 6 MB that Lambda answers."""
 
+LAST_USED_SECONDS: Final = 300
+"""How far the last use of a token may be behind; so often at most it is written."""
+
 IDEMPOTENCY_KEY_LENGTH: Final = 128
 IDEMPOTENCY_HOURS: Final = 24
 """How long the answer to a request with an Idempotency-Key is given again."""

@@ -233,6 +233,13 @@ class Resources(Protocol):
         """
         ...
 
+    def record_use(self, workspace_id: str, token_id: str, at: datetime, since: datetime) -> None:
+        """Remember when a token was last used, unless a use after `since` is known.
+
+        Raises UnavailableError if that cannot be written now.
+        """
+        ...
+
     def latest_runs(
         self, workspace_id: str, versions: Iterable[tuple[str, str]]
     ) -> Mapping[str, LatestRun]:
