@@ -9,9 +9,10 @@ import yaml
 from pydantic import BaseModel
 
 from millrace import limits
-from millrace.domain.action import ActionWork, HttpExport, Operation
+from millrace.domain.action import ActionWork, ExportAction, HttpExport, Operation
 from millrace.domain.authentication import Auth
 from millrace.domain.connection import ConnectionInput, RateLimit
+from millrace.domain.delta import Delta
 from millrace.domain.flow import Step
 from millrace.domain.formats import CsvFormat, XmlFormat
 from millrace.domain.pagination import Pagination
@@ -112,6 +113,7 @@ def test_the_limits_in_the_api_page_are_those_in_the_code() -> None:
         f"| `testPayload` | {limits.TEST_PAYLOAD_LENGTH:,} characters; {limits.TEST_HEADERS} ",
         f"| {limits.REFERENCES_OF_A_FLOW} of each; {limits.ALIASES} aliases; {api_keys} API keys |",
         f"| circles are found within {limits.FLOWS_IN_A_ROW} in a row |",
+        f"| `lagMinutes` of a delta | {limits.DELTA_LAG_MINUTES:,} |",
         f"| `concurrency.limit` | {limits.CONCURRENCY_MAX:,} |",
         f"| {limits.MAPPED_FIELDS} fields, {limits.MAPPED_LISTS} lists |",
         f"| configured answer of a webhook | {limits.ANSWER_BODY_LENGTH:,} characters |",
@@ -139,7 +141,7 @@ def test_every_field_of_a_file_is_described() -> None:
     names |= {get_args(kind.model_fields["type"].annotation)[0] for kind in kinds}
     auths = get_args(get_args(Auth.__value__)[0])
     paginations = get_args(get_args(Pagination.__value__)[0])
-    exports = (HttpExport, CsvFormat, XmlFormat, *paginations)
+    exports = (HttpExport, Delta, CsvFormat, XmlFormat, *paginations)
     for model in (ConnectionInput, RateLimit, *auths, *exports):
         names |= wire_names(model)
     names |= {get_args(kind.model_fields["type"].annotation)[0] for kind in paginations}
@@ -173,8 +175,12 @@ def test_the_flow_in_the_readme_is_a_valid_file() -> None:
 def test_the_exports_in_the_flows_page_are_valid() -> None:
     """A reader who copies an export from docs/flows.md can use it."""
     blocks = re.findall(r"```yaml\n(.*?)```", page("docs/flows.md"), re.DOTALL)
-    found = [HttpExport.model_validate(yaml.safe_load(text)) for text in blocks]
-    assert [export.format for export in found] == ["json", "csv", "xml", "json"]
+    shown = map(yaml.safe_load, blocks)
+    found = [
+        ExportAction.model_validate(each).http if "type" in each else HttpExport(**each)
+        for each in shown
+    ]
+    assert [export.format for export in found] == ["json", "json", "csv", "xml", "json"]
 
 
 def test_every_verb_of_the_makefile_is_explained() -> None:

@@ -19,8 +19,8 @@ from millrace.storage.items import item_of
 AT_IMPORT: Final = {
     "": "config limits targets wiring",
     "connectors": "registry",
-    "domain": "action base cursor errors failed_record flow flow_parts formats json_text metrics "
-    "orders pagination pointers ports records remembered resource run run_states schedule "
+    "domain": "action base cursor delta errors failed_record flow flow_parts formats json_text "
+    "metrics orders pagination pointers ports records remembered resource run run_states schedule "
     "shape token",
     "http": "api app body idempotency parameters problems requests routing",
     "orchestration": "scheduler step_functions",

@@ -15,6 +15,7 @@ from millrace.domain.base import (
     Settings,
     StableKey,
 )
+from millrace.domain.delta import Delta
 from millrace.domain.formats import CsvFormat, Format, XmlFormat
 from millrace.domain.pagination import Pagination, ParameterName
 from millrace.domain.resource import Resource
@@ -150,6 +151,9 @@ class ExportAction(Model):
     type: Literal["Export"]
     connection_id: str
     http: HttpExport
+    delta: Delta | None = Field(
+        default=None, description="Read what has changed since the run before."
+    )
 
 
 class ProcessAction(Model):

@@ -8,6 +8,7 @@ from typing import ClassVar, Final, Literal, NamedTuple
 from pydantic import ConfigDict, Field
 
 from millrace.domain.base import Json, Model, Moment, rfc3339
+from millrace.domain.delta import DeltaWindow
 
 
 class RunStatus(StrEnum):
@@ -123,6 +124,9 @@ class StepRecord(Model):
     checkpoint: Json = Field(
         default=None, description="Where to go on after an interruption; None: from the start."
     )
+    delta: DeltaWindow | None = Field(
+        default=None, description="What an export of changes reads, through all its tries."
+    )
 
 
 class RunOutcome(Model):
@@ -131,6 +135,9 @@ class RunOutcome(Model):
     status: RunStatus
     counts: Counts = Counts()
     error: RunError | None = None
+    delta: dict[str, DeltaWindow] = Field(
+        default_factory=dict, description="By step, what counts as read from now on."
+    )
 
 
 class LatestRun(Model):
@@ -219,6 +226,9 @@ class Run(Model):
     ended_at: Moment | None = None
     counts: Counts = Counts()
     error: RunError | None = None
+    delta: dict[str, DeltaWindow] = Field(
+        default_factory=dict, description="By step, what counts as read since it succeeded."
+    )
     attempts: tuple[Attempt, ...] = ()
 
     @property

@@ -29,6 +29,7 @@ def finished(run: Run, outcome: RunOutcome, now: datetime) -> Run:
             "status": outcome.status,
             "counts": outcome.counts,
             "error": outcome.error,
+            "delta": outcome.delta,
             "ended_at": now,
             "attempts": _ended(run.attempts, outcome.status, outcome.error, now),
         }

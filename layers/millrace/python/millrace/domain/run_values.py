@@ -16,7 +16,9 @@ from millrace.domain.base import Json
 
 _NAMED: Final = re.compile(r"\bvariables\s*\.\s*`?([A-Za-z_][A-Za-z0-9_]*)")
 _NAMED_BESIDE: Final = re.compile(r"\$variables\s*\.\s*`?([A-Za-z_][A-Za-z0-9_]*)")
-_SPOKEN_OF: Final = re.compile(r"\$(variables|parameters|startDate|endDate|run)\b")
+_SPOKEN_OF: Final = re.compile(
+    r"\$(variables|parameters|startDate|endDate|run|lastExportDateTime|currentExportDateTime)\b"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +26,8 @@ class RunValues:
     """The values of one run that the expressions of one step name."""
 
     fixed: Mapping[str, Json] = field(default_factory=dict)
-    """`parameters`, `run`, and `startDate` and `endDate` if the run has them."""
+    """`parameters`, `run`, `startDate` and `endDate` if the run has them, and the two times of a
+    delta if there is one."""
 
     variables: Mapping[str, Json] = field(default_factory=dict, repr=False)
     secret_names: frozenset[str] = frozenset()
@@ -37,6 +40,11 @@ class RunValues:
 
 
 NO_VALUES: Final = RunValues()
+
+
+def speaks_of_delta(text: str) -> bool:
+    """Whether an expression may name how far an export has read."""
+    return "ExportDateTime" in text
 
 
 @lru_cache(maxsize=1_024)

@@ -141,6 +141,7 @@ def check_steps(
                 f"Step {step.id!r} does not begin the flow by reading, so nothing can start it.",
                 "Give the schedule to an Export step without dependsOn, or to the flow.",
             )
+        yield from _check_delta(step, pointer, find_action)
         yield from _check_concurrency(context, step.concurrency, f"{pointer}/concurrency")
         if step.action is not None:
             yield from check_work(context, step.action, f"{pointer}/action", find_connection, named)
@@ -194,6 +195,27 @@ def _check_action(
             f"{pointer}/type",
             f"Step {step.id!r} is of type {step.type}, but its action is of type {work.type}.",
             f"Set the step's type to {work.type}, or give it another action.",
+        )
+
+
+def _check_delta(step: Step, pointer: str, find_action: Lookup[Action]) -> Iterator[Violation]:
+    """Only an export of changes can be kept behind another flow."""
+    if step.keep_delta_behind_flow_id is None:
+        if step.keep_delta_behind_export_id is not None:
+            yield Violation(
+                "keepDeltaBehindNoFlow",
+                f"{pointer}/keepDeltaBehindExportId",
+                f"Step {step.id!r} names an export of another flow, but not the flow.",
+                "Set keepDeltaBehindFlowId to the id of the flow.",
+            )
+        return
+    work = work_of(step, find_action)
+    if work is not None and not (isinstance(work, ExportAction) and work.delta is not None):
+        yield Violation(
+            "keepDeltaBehindNoDelta",
+            f"{pointer}/keepDeltaBehindFlowId",
+            f"Step {step.id!r} does not export what has changed, so it cannot be kept behind.",
+            "Give its export a delta, or take keepDeltaBehindFlowId out.",
         )
 
 

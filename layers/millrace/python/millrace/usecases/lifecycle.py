@@ -15,6 +15,7 @@ from pydantic import Field
 
 from millrace.compiler.rules import EXPRESS_SECONDS
 from millrace.domain.base import Json, Model
+from millrace.domain.delta import DeltaWindow
 from millrace.domain.errors import ConflictError, NotFoundError, UnavailableError
 from millrace.domain.flow import Flow, Version
 from millrace.domain.run import (
@@ -28,6 +29,7 @@ from millrace.domain.run import (
     StepStatus,
 )
 from millrace.usecases.context import Context
+from millrace.usecases.delta_marks import move_marks
 from millrace.usecases.deploy import is_synchronous
 from millrace.usecases.latest_runs import tell_flow
 from millrace.usecases.runs import run_version, start_execution
@@ -149,10 +151,27 @@ def finish_run(context: Context, run: Run, *, failure: RunError | None = None) -
         status=status,
         counts=_total(_version(context, run), records),
         error=failure,
+        delta=_read(run, status, records),
     )
     ended = context.runs.finish(run.key, outcome, context.clock())
+    move_marks(context, ended)
     tell_flow(context, ended)
     return ended
+
+
+def _read(run: Run, status: RunStatus, records: Iterable[StepRecord]) -> dict[str, DeltaWindow]:
+    """What the run's exports of changes read, unless it is to be read again.
+
+    Records that failed are kept as record errors; those that a failed step did not take are not.
+    """
+    ends = {record.status for record in records}
+    if status is RunStatus.FAILED or run.replay is not None or StepStatus.FAILED in ends:
+        return {}
+    return {
+        record.step_id: record.delta
+        for record in records
+        if record.delta is not None and record.delta.advances
+    }
 
 
 def cancel_run(context: Context, run: Run) -> Run:
@@ -238,6 +257,8 @@ def on_execution_end(context: Context, key: RunKey, outcome: str) -> Run | None:
     except NotFoundError:
         return None
     if run.status.is_terminal:
+        # Whoever wrote that may not have come any further.
+        move_marks(context, run)
         return run
     if outcome == "SUCCEEDED":
         return finish_run(context, run)

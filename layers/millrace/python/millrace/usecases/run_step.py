@@ -15,8 +15,9 @@ from itertools import groupby
 from typing import Final
 
 from millrace.domain.action import Action, ActionWork, ExportAction, ImportAction, ProcessAction
-from millrace.domain.base import Model, Record
+from millrace.domain.base import Json, Model, Record
 from millrace.domain.connection import Connection
+from millrace.domain.delta import Delta, DeltaWindow
 from millrace.domain.errors import (
     ConflictError,
     NotFoundError,
@@ -33,6 +34,7 @@ from millrace.domain.run_states import check_attempt
 from millrace.domain.run_values import templates_of
 from millrace.usecases.checks import expressions_of, lookup, work_of
 from millrace.usecases.context import Context
+from millrace.usecases.delta_windows import delta_before, window_of
 from millrace.usecases.run_values import values_beside_records, values_of_templates
 from millrace.usecases.runs import run_version
 from millrace.usecases.step_errors import Failed
@@ -65,6 +67,10 @@ class _Job:
     def pages(self, start: int) -> Iterator[list[Item]]:
         """The step's input from a position on."""
         return input_pages(self.context, self.run, self.version, self.step, start)
+
+    def delta_before(self) -> dict[str, Json]:
+        """The times of what the exports of changes before this step read."""
+        return delta_before(self.context, self.run, self.version, self.step)
 
     def sorted_out(
         self, items: list[Item], failures: Iterable[RecordFailure], source: ErrorSource
@@ -213,8 +219,16 @@ def _export(job: _Job, work: ExportAction) -> None:
     if job.run.replay is not None and job.run.replay.step_id == job.step.id:
         _hand_on(job)
         return
+    window = _window(job, work.delta)
+    if window is not None and window.is_empty:
+        return
     connection, secrets = job.connection(work.connection_id)
-    values = values_of_templates(job.context, job.run, templates_of(work.http))
+    values = values_of_templates(
+        job.context,
+        job.run,
+        templates_of(work.http),
+        job.delta_before if window is None else lambda: window.values,
+    )
     exporter = job.context.connectors.exporter(work, connection, secrets, values)
     checkpoint = job.progress.checkpoint
     if checkpoint is not None and checkpoint["cursor"] is None:
@@ -226,6 +240,15 @@ def _export(job: _Job, work: ExportAction) -> None:
             records=page.records,
             failed=job.failed_from(job.progress.taken, page.failures, "export"),
         )
+
+
+def _window(job: _Job, delta: Delta | None) -> DeltaWindow | None:
+    """What an export of changes reads, remembered before it asks for anything."""
+    if delta is None or job.progress.delta is not None:
+        return job.progress.delta
+    window = window_of(job.context, job.run, job.version, job.step, delta, job.progress.began_at)
+    job.progress.begin_delta(window)
+    return window
 
 
 def _hand_on(job: _Job) -> None:
@@ -240,7 +263,7 @@ def _hand_on(job: _Job) -> None:
 
 
 def _process(job: _Job, work: ProcessAction) -> None:
-    values = values_beside_records(job.context, job.run, expressions_of(work))
+    values = values_beside_records(job.context, job.run, expressions_of(work), job.delta_before)
     process = job.context.connectors.process(work, values)
     position = 0
     if (checkpoint := job.progress.checkpoint) is not None:
@@ -302,7 +325,7 @@ def _import(job: _Job, work: ImportAction) -> None:
     def key(origin: Origin, body: bytes) -> str:
         return idempotency_key(origin, job.step.id, body)
 
-    values = values_of_templates(job.context, job.run, templates_of(work.http))
+    values = values_of_templates(job.context, job.run, templates_of(work.http), job.delta_before)
     importer = job.context.connectors.importer(work, connection, secrets, values, key)
     for page in job.pages(job.progress.checkpoint or 0):
         for items in _requests(page, importer.batch_size):

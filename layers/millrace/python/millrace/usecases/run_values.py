@@ -5,7 +5,7 @@ for it. Nothing is read that no expression names.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from millrace.domain.base import Json, rfc3339
 from millrace.domain.errors import NotFoundError, StepFailed
@@ -17,31 +17,42 @@ from millrace.domain.run_values import (
     TemplateText,
     names_beside_records,
     names_in_template,
+    speaks_of_delta,
 )
 from millrace.domain.variable import Variable
 from millrace.usecases.context import Context
 from millrace.usecases.payloads import load_json
 from millrace.usecases.write_only import secrets_of
 
+type DeltaValues = Callable[[], Mapping[str, Json]]
+"""The two times of what an export of changes reads; asked for only if something names them."""
 
-def values_of_templates(context: Context, run: Run, templates: Iterable[TemplateText]) -> RunValues:
+
+def values_of_templates(
+    context: Context, run: Run, templates: Iterable[TemplateText], delta: DeltaValues = dict
+) -> RunValues:
     """What the templates of an action name. Raises StepFailed if a secret is gone."""
     texts = [template.text for template in templates if "{{" in template.text]
     if not texts:
         return NO_VALUES
     names = frozenset[str]().union(*map(names_in_template, texts))
-    return _values(context, run, names)
+    return _values(context, run, names, delta() if any(map(speaks_of_delta, texts)) else {})
 
 
-def values_beside_records(context: Context, run: Run, expressions: Iterable[str]) -> RunValues:
+def values_beside_records(
+    context: Context, run: Run, expressions: Iterable[str], delta: DeltaValues = dict
+) -> RunValues:
     """What expressions over records name.
 
     Raises StepFailed for a secret variable, because its value would get into the records.
     """
-    named = [names for text in expressions if (names := names_beside_records(text)) is not None]
+    named = {
+        text: names for text in expressions if (names := names_beside_records(text)) is not None
+    }
     if not named:
         return NO_VALUES
-    values = _values(context, run, frozenset[str]().union(*named))
+    read = delta() if any(map(speaks_of_delta, named)) else {}
+    values = _values(context, run, frozenset[str]().union(*named.values()), read)
     if values.secret_names:
         name = min(values.secret_names)
         raise StepFailed(
@@ -51,7 +62,9 @@ def values_beside_records(context: Context, run: Run, expressions: Iterable[str]
     return values
 
 
-def _values(context: Context, run: Run, names: frozenset[str]) -> RunValues:
+def _values(
+    context: Context, run: Run, names: frozenset[str], delta: Mapping[str, Json]
+) -> RunValues:
     inputs = RunInputs.model_validate(load_json(context, run.inputs) or {})
     fixed: dict[str, Json] = {
         "parameters": inputs.parameters,
@@ -67,6 +80,7 @@ def _values(context: Context, run: Run, names: frozenset[str]) -> RunValues:
     for name, moment in (("startDate", run.start_date), ("endDate", run.end_date)):
         if moment is not None:
             fixed[name] = rfc3339(moment)
+    fixed |= delta
     variables = {name: inputs.variables[name] for name in names if name in inputs.variables}
     secret_names = set[str]()
     refs = [KeyRef(Variable, name) for name in sorted(names - variables.keys())]

@@ -1,6 +1,6 @@
 """What a step reads: the outputs of the steps it depends on, or what triggered the run."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from enum import Enum, auto
 from itertools import chain, takewhile
 from typing import NamedTuple
@@ -13,6 +13,7 @@ from millrace.domain.records import Origin, RecordError, RecordFailure
 from millrace.domain.run import OutputPage, Replay, Run
 from millrace.domain.run_values import RunValues
 from millrace.usecases.context import Context
+from millrace.usecases.delta_windows import delta_before
 from millrace.usecases.pages import read_page
 from millrace.usecases.run_values import values_beside_records
 from millrace.usecases.runs import payload_records
@@ -79,7 +80,7 @@ def input_pages(
     """
     rivals = _rivals(version, step)
     filters = [each.filter for each in (step, *rivals) if each.filter is not None]
-    matches = _Matches(context.connectors, values_beside_records(context, run, filters))
+    matches = _Matches(context.connectors, _values(context, run, version, step, filters))
     if run.replay is not None and run.replay.step_id == step.id:
         yield from _replayed(context, run.replay, matches, step, rivals, start)
         return
@@ -98,6 +99,14 @@ def input_pages(
             _judge(matches, step, rivals, first + offset, record)
             for offset, record in enumerate(fresh)
         ]
+
+
+def _values(
+    context: Context, run: Run, version: Version, step: Step, filters: Iterable[str]
+) -> RunValues:
+    return values_beside_records(
+        context, run, filters, lambda: delta_before(context, run, version, step)
+    )
 
 
 def _replayed(
