@@ -21,6 +21,7 @@ ACCOUNT = "123456789012"
 TABLE = "millrace-table"
 BUCKET = "millrace-bucket"
 STACK = "millrace"
+TARGET_PREFIX = "millrace-data-"
 
 
 def function_arn(name: str) -> str:
@@ -39,6 +40,7 @@ ENVIRONMENT: Mapping[str, str] = {
     "MILLRACE_LIFECYCLE_ARN": function_arn("lifecycle"),
     "MILLRACE_TRIGGER_ARN": function_arn("trigger"),
     "MILLRACE_SCHEDULE_GROUP": f"{STACK}-flows",
+    "MILLRACE_TARGET_PREFIX": TARGET_PREFIX,
     "MILLRACE_SCHEDULE_ROLE_ARN": f"arn:aws:iam::{ACCOUNT}:role/{STACK}-schedules",
 }
 """What the functions find in their environment, as template.yaml sets it."""

@@ -15,6 +15,7 @@ from millrace.connectors.rendering import check_template, rendered
 from millrace.domain.action import ExportAction, HttpExport, ImportAction, ProcessAction
 from millrace.domain.base import Json, Record
 from millrace.domain.connection import Connection, PingMethod
+from millrace.domain.delta import DeltaWindow
 from millrace.domain.errors import StepError
 from millrace.domain.ports import Exporter, Importer, Pong, Unsent
 from millrace.domain.records import ExportPage, Origin, RecordFailure
@@ -91,8 +92,14 @@ class ScriptedConnectors:
         """See Connectors."""
         del connection
         self.secrets_seen.append(secrets)
-        self.asked.append(rendered(work.http, values).http)
+        self.asked.append(rendered(work.request, values).http)
         return _ScriptedExporter(self)
+
+    def reader(
+        self, work: ExportAction, payload: Callable[[], Json], window: DeltaWindow | None
+    ) -> Exporter:
+        """See Connectors."""
+        return HttpConnectors().reader(work, payload, window)
 
     def importer(
         self,
@@ -120,7 +127,7 @@ class ScriptedConnectors:
         """See Connectors."""
         self.seconds_given.append(seconds)
         hide(secrets.values())
-        hide(rendered(work.http, values).private)
+        hide(rendered(work.request, values).private)
         return self.exporter(work, connection, secrets, values)
 
     def preview(

@@ -177,7 +177,7 @@ def test_the_exports_in_the_flows_page_are_valid() -> None:
     blocks = re.findall(r"```yaml\n(.*?)```", page("docs/flows.md"), re.DOTALL)
     shown = map(yaml.safe_load, blocks)
     found = [
-        ExportAction.model_validate(each).http if "type" in each else HttpExport(**each)
+        ExportAction.model_validate(each).request if "type" in each else HttpExport(**each)
         for each in shown
     ]
     assert [export.format for export in found] == ["json", "json", "csv", "xml", "json"]

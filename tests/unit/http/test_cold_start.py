@@ -21,7 +21,7 @@ AT_IMPORT: Final = {
     "connectors": "registry",
     "domain": "action base cursor delta errors failed_record flow flow_parts formats json_text "
     "metrics orders pagination pointers ports records remembered resource run run_states schedule "
-    "shape token",
+    "shape sources token",
     "http": "api app body idempotency parameters problems requests routing",
     "orchestration": "scheduler step_functions",
     "storage": "attributes batches changes codec counters dynamodb_failed_records "

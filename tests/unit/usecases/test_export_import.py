@@ -146,7 +146,7 @@ def test_a_flow_comes_over_whole(world: World) -> None:
     connection = world.resources.get(
         Connection,
         MALLORY.workspace_id,
-        action.work.connection_id,  # type: ignore[union-attr]  # an export
+        action.work.connection_id,  # type: ignore[union-attr, arg-type]  # an export over HTTP
     )
     assert (connection.name, connection.secrets_key) == ("Shop", None)
     assert came.aliases[0].connection_id == connection.id

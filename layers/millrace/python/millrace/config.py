@@ -20,6 +20,8 @@ class Config:
     schedule_group: str
     schedule_role_arn: str
     trigger_arn: str
+    target_prefix: str
+    """Flows write to buckets, tables and queues whose names begin with it."""
     endpoint_url: str
     """Empty on AWS; `sam local` sets the local stack's, since it passes declared variables only."""
 

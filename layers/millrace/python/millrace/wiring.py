@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 from functools import cache
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import boto3
 from botocore.config import Config as ClientConfig
@@ -19,6 +19,9 @@ from millrace.storage.s3_blobs import S3Blobs
 from millrace.storage.ssm_secrets import SsmSecrets
 from millrace.targets import Targets
 from millrace.usecases.context import Context
+
+if TYPE_CHECKING:
+    from millrace.connectors.aws_targets import AwsTargets
 
 _CLIENT = ClientConfig(
     retries={"mode": "standard", "max_attempts": 5}, connect_timeout=3, read_timeout=20
@@ -61,14 +64,22 @@ def aws_context(config: Config) -> Context:
     step_functions = cache(
         lambda: boto3.client("stepfunctions", config=_CLIENT, endpoint_url=endpoint)
     )
+    sqs = cache(lambda: boto3.client("sqs", config=_CLIENT, endpoint_url=endpoint))
     scheduler = cache(lambda: boto3.client("scheduler", config=_CLIENT, endpoint_url=endpoint))
+
+    def targets() -> "AwsTargets":
+        from millrace.connectors.aws_targets import AwsTargets  # noqa: PLC0415 - as above
+
+        own = frozenset({config.table, config.bucket})
+        return AwsTargets(s3, dynamodb, sqs, config.target_prefix, own)
+
     return Context(
         resources=DynamoResources(dynamodb, config.table),
         runs=DynamoRuns(dynamodb, config.table),
         failed_records=DynamoFailedRecords(dynamodb, config.table),
         blobs=S3Blobs(s3, config.bucket),
         secrets=SsmSecrets(ssm, config.secrets_prefix),
-        connectors=HttpConnectors(),
+        connectors=HttpConnectors(aws=targets),
         machines=StepFunctions(step_functions, config.machine_role_arn, config.machine_arn_prefix),
         schedules=EventBridgeSchedules(
             scheduler, config.schedule_group, config.trigger_arn, config.schedule_role_arn

@@ -15,6 +15,7 @@ from millrace.domain.base import Json, Record
 from millrace.domain.ports import Exporter, Pong, Unsent
 
 if TYPE_CHECKING:
+    from millrace.connectors.aws_targets import AwsTargets
     from millrace.connectors.connection_client import ConnectionClient
     from millrace.connectors.http_client import HttpClient
     from millrace.connectors.http_export import HttpExporter
@@ -22,15 +23,19 @@ if TYPE_CHECKING:
     from millrace.connectors.oauth2 import AccessTokens
     from millrace.connectors.process import Pipeline
     from millrace.domain.connection import Connection, PingMethod
+    from millrace.domain.delta import DeltaWindow
     from millrace.domain.records import Origin
     from millrace.domain.run_values import RunValues, TemplateKind
 
 
 class HttpConnectors:
-    """The `Connectors` port: exports and imports over HTTP, processes in JSONata."""
+    """The `Connectors` port: HTTP, the account's own AWS services, and JSONata."""
 
-    def __init__(self, http: "HttpClient | None" = None) -> None:
+    def __init__(
+        self, http: "HttpClient | None" = None, aws: "Callable[[], AwsTargets] | None" = None
+    ) -> None:
         self._given = http
+        self._aws = aws
 
     @cached_property
     def _http(self) -> "HttpClient":
@@ -91,9 +96,24 @@ class HttpConnectors:
         from millrace.connectors.http_export import HttpExporter
         from millrace.connectors.rendering import rendered
 
-        filled = rendered(work.http, values)
+        filled = rendered(work.request, values)
         client = self._client(connection, secrets, filled.private)
         return HttpExporter(work.model_copy(update={"http": filled.http}), client)
+
+    def reader(
+        self, work: ExportAction, payload: Callable[[], Json], window: "DeltaWindow | None"
+    ) -> Exporter:
+        """The reader of an export that needs no connection."""
+        if work.payload is not None:
+            from millrace.connectors.payload_export import PayloadExporter
+
+            return PayloadExporter(work.payload, payload())
+        from millrace.connectors.s3_export import S3Exporter
+        from millrace.domain.errors import StepFailed
+
+        if work.s3 is None or self._aws is None:
+            raise StepFailed("targetNotAllowed", "flows do not read from AWS here")
+        return S3Exporter(work.s3, self._aws(), window)
 
     def importer(
         self,
@@ -134,7 +154,7 @@ class HttpConnectors:
         from millrace.connectors.rendering import rendered
         from millrace.connectors.transport import Urllib3Transport
 
-        filled = rendered(work.http, values)
+        filled = rendered(work.request, values)
         hide(filled.private)
         http = HttpClient(HidingTransport(Urllib3Transport(seconds), hide), tries=1)
         client = ConnectionClient(

@@ -26,6 +26,7 @@ from millrace.domain.run import (
 if TYPE_CHECKING:
     # Everything imports the ports, and few requests need these.
     from millrace.domain.connection import Connection, PingMethod
+    from millrace.domain.delta import DeltaWindow
     from millrace.domain.failed_record import FailedRecord
     from millrace.domain.metrics import Counted, Grain
     from millrace.domain.records import Batch, ExportPage, Origin, RecordFailure
@@ -548,6 +549,15 @@ class Connectors(Protocol):
         values: "RunValues",
     ) -> Exporter:
         """The reader of an export, its templates filled in. Raises StepFailed if they cannot be."""
+        ...
+
+    def reader(
+        self, work: ExportAction, payload: Callable[[], Json], window: "DeltaWindow | None"
+    ) -> Exporter:
+        """The reader of an export that needs no connection: of objects, or of the run's payload.
+
+        Of objects those that changed in the window, if there is one. Raises StepFailed.
+        """
         ...
 
     def importer(

@@ -247,9 +247,11 @@ def check_work(
     """An action's connection exists, or was named before; its expressions can be compiled."""
     match work:
         case ExportAction() | ImportAction():
-            if work.connection_id not in named and find_connection(work.connection_id) is None:
-                yield unknown_connection(work.connection_id, f"{pointer}/connectionId")
-            yield from _check_templates(context, work.http, f"{pointer}/http")
+            id_ = work.connection_id
+            if id_ is not None and id_ not in named and find_connection(id_) is None:
+                yield unknown_connection(id_, f"{pointer}/connectionId")
+            if work.http is not None:
+                yield from _check_templates(context, work.http, f"{pointer}/http")
         case ProcessAction():
             for number, operation in enumerate(work.operations):
                 for place, expression in _expressions(operation):

@@ -55,7 +55,7 @@ class FileReferences:
 
     def work(self, work: ActionWork) -> ActionWork:
         """What an action does, with the id of its connection."""
-        if isinstance(work, ProcessAction):
+        if isinstance(work, ProcessAction) or work.connection_id is None:
             return work
         return work.model_copy(update={"connection_id": self._connection(work.connection_id)})
 

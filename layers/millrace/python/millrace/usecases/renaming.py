@@ -53,7 +53,7 @@ def renamed_step(step: Step, rename: Rename) -> Step:
 
 def renamed_work(work: ActionWork, rename: Rename) -> ActionWork:
     """What an action does."""
-    if isinstance(work, ProcessAction):
+    if isinstance(work, ProcessAction) or work.connection_id is None:
         return work
     name = rename(Connection, work.connection_id) or work.connection_id
     return work.model_copy(update={"connection_id": name})

@@ -27,7 +27,7 @@ from millrace.domain.errors import (
 )
 from millrace.domain.failed_record import ErrorSource
 from millrace.domain.flow import Step, Version
-from millrace.domain.ports import Importer
+from millrace.domain.ports import Exporter, Importer
 from millrace.domain.records import Origin, RecordFailure, idempotency_key
 from millrace.domain.run import Run, RunError, RunKey, StepRecord, StepStatus
 from millrace.domain.run_states import check_attempt
@@ -36,7 +36,7 @@ from millrace.usecases.checks import expressions_of, lookup, work_of
 from millrace.usecases.context import Context
 from millrace.usecases.delta_windows import delta_before, window_of
 from millrace.usecases.run_values import values_beside_records, values_of_templates
-from millrace.usecases.runs import run_version
+from millrace.usecases.runs import load_payload, run_version
 from millrace.usecases.step_errors import Failed
 from millrace.usecases.step_input import Item, Verdict, input_pages
 from millrace.usecases.step_progress import Progress
@@ -222,14 +222,7 @@ def _export(job: _Job, work: ExportAction) -> None:
     window = _window(job, work.delta)
     if window is not None and window.is_empty:
         return
-    connection, secrets = job.connection(work.connection_id)
-    values = values_of_templates(
-        job.context,
-        job.run,
-        templates_of(work.http),
-        job.delta_before if window is None else lambda: window.values,
-    )
-    exporter = job.context.connectors.exporter(work, connection, secrets, values)
+    exporter = _exporter(job, work, window)
     checkpoint = job.progress.checkpoint
     if checkpoint is not None and checkpoint["cursor"] is None:
         return
@@ -240,6 +233,20 @@ def _export(job: _Job, work: ExportAction) -> None:
             records=page.records,
             failed=job.failed_from(job.progress.taken, page.failures, "export"),
         )
+
+
+def _exporter(job: _Job, work: ExportAction, window: DeltaWindow | None) -> Exporter:
+    connectors = job.context.connectors
+    if work.connection_id is None:
+        return connectors.reader(work, lambda: load_payload(job.context, job.run), window)
+    connection, secrets = job.connection(work.connection_id)
+    values = values_of_templates(
+        job.context,
+        job.run,
+        templates_of(work.request),
+        job.delta_before if window is None else lambda: window.values,
+    )
+    return connectors.exporter(work, connection, secrets, values)
 
 
 def _window(job: _Job, delta: Delta | None) -> DeltaWindow | None:

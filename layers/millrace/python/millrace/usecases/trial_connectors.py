@@ -8,6 +8,7 @@ from millrace import limits
 from millrace.domain.action import ExportAction, ImportAction, ProcessAction
 from millrace.domain.base import Clock, Json, Record
 from millrace.domain.connection import Connection, PingMethod
+from millrace.domain.delta import DeltaWindow
 from millrace.domain.errors import StepThrottled
 from millrace.domain.flow import Step
 from millrace.domain.ports import Connectors, Exporter, Importer, Pong, Process, Unsent
@@ -97,6 +98,13 @@ class Rehearsal:
             work, connection, secrets, values, self.deadline.seconds, self.hidden.update
         )
         return _FirstPage(sampler, self)
+
+    def reader(
+        self, work: ExportAction, payload: Callable[[], Json], window: DeltaWindow | None
+    ) -> Exporter:
+        """See Connectors."""
+        self.deadline.check()
+        return _FirstPage(self.connectors.reader(work, payload, window), self)
 
     def importer(
         self,

@@ -165,11 +165,10 @@ def _system(node: Node) -> Value:
 
 
 def _endpoints(_: Scope, node: Node) -> Loading[Value]:
-    """That of the system which the step's action calls."""
+    """That of the system which the step's action calls over HTTP."""
     name, work = yield from _work(node.of(Step))
-    if not isinstance(work, ExportAction | ImportAction):
+    if not isinstance(work, ExportAction | ImportAction) or (http := work.http) is None:
         return []
-    http = work.http
     return [EndpointOf(name=name, direction=work.type, http_method=http.method, path=http.path)]
 
 
