@@ -100,7 +100,7 @@ def test_an_export_goes_on_from_each_page(s3: "S3Client") -> None:
     """Also within an object, and nothing comes twice."""
     lines = [json.dumps({"id": n}) for n in range(2 * limits.PAGE_RECORDS + 1)]
     put(s3, a="\n".join(lines).encode(), b=b'{"id": "b"}')
-    work = {"prefix": "in/", "format": "ndjson"}
+    work: dict[str, Json] = {"prefix": "in/", "format": "ndjson"}
     pages = list(exporter(s3, **work).pages())
     whole = records(iter(pages))
     assert len(whole) == 2 * limits.PAGE_RECORDS + 2
@@ -115,7 +115,7 @@ def test_an_export_goes_on_from_each_page(s3: "S3Client") -> None:
 def test_an_object_that_is_replaced_meanwhile_is_told(s3: "S3Client") -> None:
     """What was read of it has no place in the other."""
     put(s3, a=b"\n".join([b"{}"] * (limits.PAGE_RECORDS + 1)))
-    work = {"key": "in/a", "format": "ndjson"}
+    work: dict[str, Json] = {"key": "in/a", "format": "ndjson"}
     first = next(exporter(s3, **work).pages())
     put(s3, a=b"{}")
     with pytest.raises(StepFailed) as failed:
@@ -148,12 +148,12 @@ def test_a_delta_reads_the_objects_of_its_window(s3: "S3Client") -> None:
         (f"{TARGET_PREFIX}missing", {"prefix": ""}, "targetMissing"),
         (NAME, {"key": "missing"}, "objectMissing"),
         (NAME, {"key": "in/cut", "format": "csv"}, "notWhole"),
-        (NAME, {"key": "in/cut"}, "notJson"),
+        (NAME, {"key": "in/text"}, "notJson"),
     ],
 )
 def test_what_cannot_be_read_is_told(s3: "S3Client", bucket: str, work: Json, code: str) -> None:
     """The bundle's own bucket holds all workspaces, so no flow reads from it."""
-    put(s3, cut=b'id\n"1')
+    put(s3, cut=b'id\n"1', text=b"no JSON at all")
     with pytest.raises(StepFailed) as failed:
         list(exporter(s3, bucket=bucket, **work).pages())
     assert failed.value.code == code

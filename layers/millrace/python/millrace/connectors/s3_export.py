@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from fnmatch import translate
-from tempfile import TemporaryFile
+from tempfile import SpooledTemporaryFile
 from typing import IO, Final, NamedTuple
 
 from millrace import limits
@@ -120,7 +120,7 @@ class S3Exporter:
         return window.start.replace(microsecond=0) <= modified <= window.end
 
     def _fetched(self, found: _Object) -> IO[bytes]:
-        file = TemporaryFile()  # noqa: SIM115 - closed by who reads it
+        file = SpooledTemporaryFile(_CHUNK_BYTES)  # noqa: SIM115 - closed by who reads it
         try:
             with self._reaching(found.key):
                 answer = self._connect().get_object(
