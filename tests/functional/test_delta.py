@@ -4,14 +4,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
+import boto3
 import pytest
 import yaml
 from tests.functional.conftest import Stack
 from tests.support.app import Client, Handler, LambdaContext
+from tests.support.aws import BUCKET, REGION, TARGET_PREFIX
 
 from millrace.connectors.http_client import HttpClient
 from millrace.connectors.http_messages import HttpRequest, HttpResponse
 from millrace.connectors.registry import HttpConnectors
+from millrace.domain.errors import StepFailed
 from millrace.tasks import StepWorker
 
 DOCS = Path(__file__).parents[2] / "docs" / "flows.md"
@@ -104,3 +107,37 @@ def carry_out(stack: Stack, alice: Client, flow: dict[str, str], sent: list[str]
     run: dict[str, Any] = alice("GET", path).body
     assert run["status"] == "succeeded"
     return run
+
+
+def test_a_flow_reads_a_bucket_and_a_delivery(stack: Stack, alice: Client) -> None:
+    """Both by the deployed worker: objects of a bucket that flows may read, CSV that was sent."""
+    boto3.client("s3").create_bucket(
+        Bucket=f"{TARGET_PREFIX}orders",
+        CreateBucketConfiguration={"LocationConstraint": REGION},
+    )
+    boto3.client("s3").put_object(
+        Bucket=f"{TARGET_PREFIX}orders", Key="in/a.csv", Body=b"id\n1\n2\n"
+    )
+    objects = {"bucket": f"{TARGET_PREFIX}orders", "prefix": "in/", "format": "csv"}
+    sources = {
+        "objects": {"type": "Export", "s3": objects},
+        "sent": {"type": "Export", "payload": {"path": "/body", "format": "csv"}},
+        "theirs": {"type": "Export", "s3": {**objects, "bucket": BUCKET}},
+    }
+    steps = [{"id": id_, "type": "Export", "action": each} for id_, each in sources.items()]
+    document = {"flows": [{"name": "Files", "stableKey": "files", "steps": steps}]}
+    flow = alice("POST", "/v1/apply", document).body["flows"][0]
+    assert alice("GET", f"/v1/flows/{flow['id']}/dependencies").body["connections"] == []
+    payload = {"body": "id\n3\n"}
+    run = alice("POST", f"/v1/flows/{flow['id']}/run", {"payload": payload}).body["runId"]
+    workspace = alice("GET", f"/v1/runs/{run}").body["workspaceId"]
+    task = {"workspaceId": workspace, "runId": run, "attempt": 1}
+    for step, ids in (("objects", ["1", "2"]), ("sent", ["3"])):
+        stack.functions["run_step"]({"stepId": step, **task}, LambdaContext())
+        output = alice("GET", f"/v1/runs/{run}/steps/{step}/output").body["data"]
+        assert [record["id"] for record in output] == ids
+    with pytest.raises(StepFailed, match="do not read from"):
+        stack.functions["run_step"]({"stepId": "theirs", **task}, LambdaContext())
+    tried = alice("POST", f"/v1/flows/{flow['id']}/test", {"payload": payload}).body
+    outputs = {step["stepId"]: step["output"]["count"] for step in tried["steps"]}
+    assert outputs == {"objects": 2, "sent": 1, "theirs": 0}

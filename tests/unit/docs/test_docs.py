@@ -16,6 +16,7 @@ from millrace.domain.delta import Delta
 from millrace.domain.flow import Step
 from millrace.domain.formats import CsvFormat, XmlFormat
 from millrace.domain.pagination import Pagination
+from millrace.domain.sources import PayloadExport, S3Export
 from millrace.http import problems
 from millrace.http.openapi import document
 from millrace.http.queries import FlowsQuery
@@ -141,7 +142,7 @@ def test_every_field_of_a_file_is_described() -> None:
     names |= {get_args(kind.model_fields["type"].annotation)[0] for kind in kinds}
     auths = get_args(get_args(Auth.__value__)[0])
     paginations = get_args(get_args(Pagination.__value__)[0])
-    exports = (HttpExport, Delta, CsvFormat, XmlFormat, *paginations)
+    exports = (HttpExport, S3Export, PayloadExport, Delta, CsvFormat, XmlFormat, *paginations)
     for model in (ConnectionInput, RateLimit, *auths, *exports):
         names |= wire_names(model)
     names |= {get_args(kind.model_fields["type"].annotation)[0] for kind in paginations}
@@ -176,11 +177,14 @@ def test_the_exports_in_the_flows_page_are_valid() -> None:
     """A reader who copies an export from docs/flows.md can use it."""
     blocks = re.findall(r"```yaml\n(.*?)```", page("docs/flows.md"), re.DOTALL)
     shown = map(yaml.safe_load, blocks)
+    shop = {"type": "Export", "connectionId": "shop"}
     found = [
-        ExportAction.model_validate(each).request if "type" in each else HttpExport(**each)
+        ExportAction.model_validate(each if "type" in each else shop | {"http": each})
         for each in shown
     ]
-    assert [export.format for export in found] == ["json", "json", "csv", "xml", "json"]
+    sources = [export.http or export.s3 or export.payload for export in found]
+    formats = [source and source.format for source in sources]
+    assert formats == ["json", "csv", "xml", "json", "json", "ndjson", "csv"]
 
 
 def test_every_verb_of_the_makefile_is_explained() -> None:
