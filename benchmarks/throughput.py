@@ -24,14 +24,16 @@ from typing import Any, Final
 import jsonatapy
 import urllib3
 from benchmarks.throughput_servers import serving
-from tests.support.samples import ALICE
+from tests.support.samples import ALICE, surroundings
 from tests.support.world import World
 
 from millrace.connectors.process import Pipeline
 from millrace.connectors.registry import HttpConnectors
-from millrace.domain.action import ExportAction, ImportAction, MapOperation, ProcessAction
+from millrace.domain.action import ExportAction, ImportAction, ProcessAction
 from millrace.domain.connection import ConnectionInput
 from millrace.domain.flow import Step
+from millrace.domain.operations import MapOperation
+from millrace.domain.records import Origin
 from millrace.usecases.connections import CONNECTIONS
 from millrace.usecases.context import Context
 from millrace.usecases.run_step import StepTask, run_step
@@ -173,11 +175,12 @@ def mapped_per_second(records: int) -> float:
         }
         for number in range(PAGE)
     ]
-    pipeline = Pipeline((MapOperation(type="map", expression=MAP),))
+    pipeline = Pipeline((MapOperation(type="map", expression=MAP),), surroundings())
+    origins = [Origin("run", position) for position in range(PAGE)]
     times = []
     for _ in range(max(1, records // PAGE)):
         start = time.perf_counter()
-        pipeline.feed(page)
+        pipeline.feed(page, origins)
         times.append(time.perf_counter() - start)
     return PAGE / statistics.median(times)
 

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Pins all dependencies with hashes and without addresses: development first, then what ships in the
-# layer at the same versions, then the local stack's own environment.
+# layers at the same versions, then the local stack's own environment.
 set -eu
 cd "$(dirname "$0")/.."
 pin() {
@@ -10,6 +10,8 @@ pin() {
 pin pyproject.toml --group dev --output-file requirements-dev.txt
 pin pyproject.toml --constraint requirements-dev.txt \
     --output-file layers/millrace/python/requirements.txt
+pin layers/schemas/requirements.in --constraint requirements-dev.txt \
+    --output-file layers/schemas/python/requirements.txt
 pin local/requirements.in --output-file local/requirements.txt
 # uv alone, for local/setup.sh to install everything else with.
 awk '/^[a-z]/ { uv = /^uv==/ } uv && !/#/' requirements-dev.txt >local/uv.txt

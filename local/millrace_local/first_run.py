@@ -73,12 +73,15 @@ def ensure_token(stack: Stack, api_url: str) -> str:
 
 
 def _sizes(config: Config) -> str:
-    """How much code a function brings, zipped, and the one layer that all share."""
+    """How much code a function brings, zipped, and the layers beside it."""
     functions = config.session().client("lambda", endpoint_url=config.endpoint)
     deployed = functions.list_functions()["Functions"]
     largest = max(function["CodeSize"] for function in deployed)
-    layer = max(layer["CodeSize"] for function in deployed for layer in function["Layers"])
-    return f"\nZipped: functions up to {largest:,} bytes, their layer {layer / 1e6:.1f} MB"
+    layers = {
+        layer["Arn"]: layer["CodeSize"] for function in deployed for layer in function["Layers"]
+    }
+    sizes = " and ".join(f"{size / 1e6:.1f}" for size in layers.values())
+    return f"\nZipped: functions up to {largest:,} bytes, layers {sizes} MB"
 
 
 def _farewell(config: Config, api_url: str) -> str:

@@ -14,8 +14,10 @@ from tests.support.aws import ROOT, template
 
 from millrace_local.build import host_architecture
 
-LAYER_BYTES = 6_000_000
+LAYER_BYTES = 6 * 1024 * 1024
+SCHEMAS_BYTES = 7 * 1024 * 1024
 FUNCTION_BYTES = 8_000
+SCHEMAS = "SchemasLayer"
 ELF_MACHINES = {"x86_64": 0x3E, "arm64": 0xB7}
 IN_THE_RUNTIME = {"boto3", "botocore", "s3transfer", "urllib3"}
 
@@ -29,9 +31,9 @@ sys.stdout.write(millrace.__file__)
 """
 
 
-def layer_of(bundle: Path) -> Path:
+def layer_of(bundle: Path, name: str = "MillraceLayer") -> Path:
     """What /opt/python holds in Lambda."""
-    return bundle / "MillraceLayer" / "python"
+    return bundle / name / "python"
 
 
 def functions_of(bundle: Path) -> dict[str, Path]:
@@ -89,12 +91,30 @@ def test_binaries_are_for_the_architecture_that_was_asked_for(
     bundle: Path, architecture: str
 ) -> None:
     """A wheel for another machine builds without a word and fails at the first import."""
-    libraries = list(layer_of(bundle).rglob("*.so"))
-    assert {path.name.partition(".")[0] for path in libraries} >= {"_pydantic_core"}
+    libraries = [*layer_of(bundle).rglob("*.so"), *layer_of(bundle, SCHEMAS).rglob("*.so")]
+    assert {path.name.partition(".")[0] for path in libraries} >= {
+        "_pydantic_core",
+        "jsonschema_rs",
+    }
     for library in libraries:
         head = library.read_bytes()[:20]
         (machine,) = struct.unpack("<H", head[18:20])
         assert (head[:4], machine) == (b"\x7fELF", ELF_MACHINES[architecture]), library.name
+
+
+def test_what_judges_schemas_is_apart(bundle: Path) -> None:
+    """Only the worker and the API fetch it; no other function pays for it."""
+    assert not (layer_of(bundle) / "jsonschema_rs").exists()
+    apart = {path.name.partition("-")[0] for path in layer_of(bundle, SCHEMAS).iterdir()}
+    assert apart == {"jsonschema_rs", "requirements.txt"}
+    with_it = {
+        Path(resource["Properties"]["CodeUri"]).name
+        for resource in template()["Resources"].values()
+        if resource["Type"] == "AWS::Serverless::Function"
+        and SCHEMAS in resource["Properties"].get("Layers", [])
+    }
+    assert with_it == {"api", "run_step"}
+    assert zipped_bytes(layer_of(bundle, SCHEMAS)) < SCHEMAS_BYTES
 
 
 def test_the_layer_holds_what_the_runtime_lacks_and_no_more(bundle: Path) -> None:

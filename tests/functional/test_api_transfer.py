@@ -401,3 +401,73 @@ def test_a_bad_import_is_refused_with_its_faults(alice: Client) -> None:
         assert answer.status == 422, answer.body
         assert fault is None or fault in answer.errors, answer.body
     assert alice("GET", "/v1/flows").body["data"] == []
+
+
+ROUTED = {
+    "name": "Sorted",
+    "steps": [
+        {
+            "id": "read",
+            "type": "Export",
+            "action": {"type": "Export", "connectionId": "shop", "http": {"path": "/orders"}},
+        }
+    ],
+    "routers": [
+        {
+            "id": "by-state",
+            "routeRecordsTo": "first_matching_branch",
+            "branches": [
+                {
+                    "name": "Open",
+                    "inputFilter": {
+                        "version": "1",
+                        "rules": ["equals", ["string", ["extract", "status"]], "open"],
+                    },
+                    "pageProcessors": [{"type": "import", "_importId": "write"}],
+                },
+                {"name": "Others"},
+            ],
+        }
+    ],
+}
+USED = {
+    "connections": {"shop": {"name": "Shop", "baseUrl": "https://shop.example"}},
+    "actions": {
+        "write": {
+            "name": "Write",
+            "work": {"type": "Import", "connectionId": "shop", "http": {"path": "/open"}},
+        }
+    },
+}
+
+
+def test_routers_come_in_as_steps(alice: Client) -> None:
+    """In another vendor's shape; the first branch that matches takes a record."""
+    sent = {"flow": ROUTED, "dependencies": USED}
+    answer = alice("POST", "/v1/flows/import", sent)
+    assert answer.status == 200, answer.body
+    made = {each["type"]: each["id"] for each in answer.body["resources"]}
+    flow = alice("GET", f"/v1/flows/{made['flow']}").body
+    assert [(step["id"], step["dependsOn"], step["exclusiveGroup"]) for step in flow["steps"]] == [
+        ("read", [], None),
+        ("by-state.1", ["read"], "by-state"),
+        ("by-state.1.1", ["by-state.1"], None),
+        ("by-state.2", ["read"], "by-state"),
+    ]
+    assert flow["steps"][2]["referrer"] == made["action"]
+    assert "routers" not in flow
+
+
+def test_faults_of_routers_point_to_them(alice: Client) -> None:
+    """What is wrong with a router, and with the steps that it stands for."""
+    branches: list[dict[str, Json]] = [{"name": "a", "nextRouterId": "none"}]
+    bad = {**ROUTED, "routers": [{"id": "r", "branches": branches}]}
+    answer = alice("POST", "/v1/flows/import", {"flow": bad, "dependencies": USED})
+    assert (answer.status, answer.errors) == (
+        422,
+        {("unknownRouter", "/flow/routers/0/branches/0/nextRouterId")},
+    )
+    branches = [{"name": "a", "pageProcessors": [{"type": "import", "_importId": "act_9"}]}]
+    bad = {**ROUTED, "routers": [{"id": "r", "branches": branches}]}
+    answer = alice("POST", "/v1/flows/import", {"flow": bad, "dependencies": USED})
+    assert (answer.status, {place for _, place in answer.errors}) == (422, {"/flow/routers"})

@@ -12,12 +12,13 @@ from millrace.connectors.expressions import (
 from millrace.connectors.process import Pipeline
 from millrace.connectors.registry import HttpConnectors
 from millrace.connectors.rendering import check_template, rendered
+from millrace.connectors.schemas import check_schema
 from millrace.domain.action import ExportAction, HttpExport, ImportAction, ProcessAction
 from millrace.domain.base import Json, Record
 from millrace.domain.connection import Connection, PingMethod
 from millrace.domain.delta import DeltaWindow
 from millrace.domain.errors import StepError
-from millrace.domain.ports import Exporter, Importer, Pong, Unsent
+from millrace.domain.ports import Exporter, Importer, Pong, Surroundings, Unsent
 from millrace.domain.records import ExportPage, Origin, RecordFailure
 from millrace.domain.run_values import RunValues, TemplateKind
 
@@ -74,13 +75,17 @@ class ScriptedConnectors:
         """See Connectors."""
         return compile_expression(expression).evaluate(record)
 
+    def check_schema(self, schema: Json) -> list[tuple[str, str]]:
+        """See Connectors."""
+        return check_schema(schema)
+
+    def process(self, work: ProcessAction, surroundings: Surroundings) -> Pipeline:
+        """See Connectors."""
+        return Pipeline(work.operations, surroundings)
+
     def matches(self, expression: str, record: Record, values: RunValues) -> bool:
         """See Connectors."""
         return matches(expression, record, values)
-
-    def process(self, work: ProcessAction, values: RunValues) -> Pipeline:
-        """See Connectors."""
-        return Pipeline(work.operations, values)
 
     def exporter(
         self,

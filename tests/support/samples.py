@@ -1,19 +1,14 @@
 """The domain's things as tests need them: valid, small, and changed by naming what differs."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
+from tests.support.functions import ScriptedFunctions
 from tests.support.time_and_ids import NOON
 
-from millrace.domain.action import (
-    ExportAction,
-    FilterOperation,
-    HttpExport,
-    HttpImport,
-    ImportAction,
-    MapOperation,
-    ProcessAction,
-)
+from millrace.domain.action import ExportAction, HttpExport, HttpImport, ImportAction, ProcessAction
+from millrace.domain.base import Json
 from millrace.domain.connection import Connection
 from millrace.domain.failed_record import (
     Classification,
@@ -22,10 +17,14 @@ from millrace.domain.failed_record import (
     KeptRecord,
 )
 from millrace.domain.flow import Flow, Step, Version
+from millrace.domain.operations import FilterOperation, MapOperation
+from millrace.domain.ports import Surroundings
 from millrace.domain.records import Origin
 from millrace.domain.run import Attempt, Run, RunStatus, Trigger
+from millrace.domain.run_values import NO_VALUES
 from millrace.domain.token import Caller
 from millrace.domain.webhook import Webhook
+from millrace.storage.memory_pool_entries import MemoryPoolEntries
 
 ALICE = Caller(workspace_id="ws_alice", token_id="tok_alice")
 MALLORY = Caller(workspace_id="ws_mallory", token_id="tok_mallory")
@@ -66,6 +65,23 @@ def flow(id_: str = "flow_1", **changes: object) -> Flow:
 def webhook(id_: str = "hook_1", **changes: object) -> Webhook:
     """A stored webhook without verification."""
     return Webhook(id=id_, **(BOOKKEEPING | {"flow_id": "flow_1"} | changes))
+
+
+def surroundings(**update: Json) -> Surroundings:
+    """Where a process runs: the step `change` of run 1, over a pool that is empty."""
+    here = Surroundings(
+        workspace_id=ALICE.workspace_id,
+        run_id="run_1",
+        attempt=1,
+        step_id="change",
+        pools={},
+        values=NO_VALUES,
+        entries=MemoryPoolEntries(),
+        functions=ScriptedFunctions(),
+        clock=lambda: NOON,
+        first_run=lambda run_id: run_id,
+    )
+    return replace(here, **update)
 
 
 def run(id_: str = "run_1", **changes: object) -> Run:

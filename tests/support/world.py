@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from tests.support.connectors import ScriptedConnectors
+from tests.support.functions import ScriptedFunctions
 from tests.support.samples import ALICE
 from tests.support.time_and_ids import CountingIds, FakeClock
 
@@ -22,6 +23,7 @@ from millrace.storage.memory import (
     scratch,
 )
 from millrace.storage.memory_failed_records import MemoryFailedRecords
+from millrace.storage.memory_pool_entries import MemoryPoolEntries
 from millrace.usecases.connections import CONNECTIONS
 from millrace.usecases.context import Context
 from millrace.usecases.deploy import deploy_version
@@ -41,9 +43,11 @@ class World:
     resources: MemoryResources = field(default_factory=MemoryResources)
     runs: MemoryRuns = field(default_factory=MemoryRuns)
     failed_records: MemoryFailedRecords = field(default_factory=MemoryFailedRecords)
+    pool_entries: MemoryPoolEntries = field(default_factory=MemoryPoolEntries)
     blobs: MemoryBlobs = field(default_factory=MemoryBlobs)
     secrets: MemorySecrets = field(default_factory=MemorySecrets)
     machines: MemoryMachines = field(default_factory=MemoryMachines)
+    functions: ScriptedFunctions = field(default_factory=ScriptedFunctions)
     schedules: MemorySchedules = field(default_factory=MemorySchedules)
     connectors: ScriptedConnectors = field(default_factory=ScriptedConnectors)
     clock: FakeClock = field(default_factory=FakeClock)
@@ -56,10 +60,12 @@ class World:
             resources=self.resources,
             runs=self.runs,
             failed_records=self.failed_records,
+            pool_entries=self.pool_entries,
             blobs=self.blobs,
             secrets=self.secrets,
             connectors=self.connectors,
             machines=self.machines,
+            functions=self.functions,
             schedules=self.schedules,
             targets=Targets("arn:run-step", "arn:lifecycle"),
             clock=self.clock,

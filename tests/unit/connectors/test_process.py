@@ -1,25 +1,18 @@
 """A process changes records one by one, keeps the failures apart, and aggregates as it goes."""
 
-import json
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from tests.support.pipelines import fed_pipeline
 
 from millrace.connectors.expressions import EXACT_INTEGER_MAX
-from millrace.connectors.process import TIMEOUTS_MAX, Pipeline
-from millrace.domain.action import ProcessAction
+from millrace.connectors.stages import TIMEOUTS_MAX
 from millrace.domain.base import Json, Record
 from millrace.domain.errors import StepFailed
 from millrace.domain.records import Batch, RecordFailure
-
-
-def pipeline(*operations: Json) -> Pipeline:
-    """A pipeline of operations in their wire form."""
-    work = ProcessAction.model_validate({"type": "Process", "operations": list(operations)})
-    return Pipeline(work.operations)
 
 
 def filter_(expression: str) -> Json:
@@ -52,7 +45,7 @@ SUMMARY = aggregate(
 
 def test_operations_apply_in_order() -> None:
     """A record goes through filter and map as written; what a filter drops counts as ignored."""
-    flow = pipeline(filter_("n > 1"), map_('{"twice": n * 2}'), filter_("twice < 8"))
+    flow = fed_pipeline(filter_("n > 1"), map_('{"twice": n * 2}'), filter_("twice < 8"))
     batch = flow.feed([{"n": 1}, {"n": 2}, {"n": 3}, {"n": 4}])
     assert batch == Batch([{"twice": 4}, {"twice": 6}], ignored=2, failures=[])
     assert flow.finish() == Batch([], 0, [])
@@ -62,7 +55,7 @@ def test_poison_record_fails_alone() -> None:
     """One record that an expression cannot take leaves the other 999 done."""
     records: list[Record] = [{"n": i} for i in range(1_000)]
     records[500] = {"n": "many"}
-    batch = pipeline(map_('{"next": n + 1}')).feed(records)
+    batch = fed_pipeline(map_('{"next": n + 1}')).feed(records)
     assert len(batch.records) == 999
     assert [(failure.index, failure.code) for failure in batch.failures] == [
         (500, "expressionFailed")
@@ -75,14 +68,14 @@ def test_poison_record_fails_alone() -> None:
 )
 def test_map_must_give_an_object(expression: str, found: str) -> None:
     """What is no object is no record, and the failure says what it is instead."""
-    batch = pipeline(map_(expression)).feed([{"n": 1}])
+    batch = fed_pipeline(map_(expression)).feed([{"n": 1}])
     message = f"a map must give an object; it gave {found}"
     assert batch == Batch([], 0, [RecordFailure(0, "notAnObject", message)])
 
 
 def test_aggregate_gives_one_record_a_group_in_the_order_first_seen() -> None:
     """Groups come out at the end, over all batches, and later operations see them."""
-    flow = pipeline(SUMMARY, filter_("count > 1"), map_('{"kind": kind, "total": total}'))
+    flow = fed_pipeline(SUMMARY, filter_("count > 1"), map_('{"kind": kind, "total": total}'))
     assert flow.feed([{"kind": "b", "n": 1}, {"kind": "a", "n": 2}]) == Batch([], 0, [])
     assert flow.feed([{"kind": "a", "n": 3}, {"kind": "b", "n": 4}, {"n": 5}]) == Batch([], 0, [])
     assert flow.finish() == Batch(
@@ -92,7 +85,7 @@ def test_aggregate_gives_one_record_a_group_in_the_order_first_seen() -> None:
 
 def test_figures_are_what_their_names_say() -> None:
     """Count, sum, min, max and mean over the records of a group."""
-    flow = pipeline(SUMMARY)
+    flow = fed_pipeline(SUMMARY)
     flow.feed([{"kind": "a", "n": 4, "name": "x"}, {"kind": "a", "n": -1}, {"kind": "a", "n": 0.5}])
     assert flow.finish().records == [
         {
@@ -109,7 +102,7 @@ def test_figures_are_what_their_names_say() -> None:
 
 def test_sums_of_integers_are_exact() -> None:
     """Integers add up exactly even where a double would not hold the sum."""
-    flow = pipeline(aggregate({"total": {"function": "sum", "expression": "n"}}))
+    flow = fed_pipeline(aggregate({"total": {"function": "sum", "expression": "n"}}))
     flow.feed([{"n": EXACT_INTEGER_MAX}, {"n": 1}, {"n": EXACT_INTEGER_MAX}])
     assert flow.finish().records == [{"total": 2 * EXACT_INTEGER_MAX + 1}]
 
@@ -117,7 +110,7 @@ def test_sums_of_integers_are_exact() -> None:
 @pytest.mark.parametrize("value", ["7", None, True, [1]])
 def test_figure_of_something_else_than_a_number_is_a_failure(value: Json) -> None:
     """Such a record is in no figure of its group, not even in the count."""
-    flow = pipeline(SUMMARY)
+    flow = fed_pipeline(SUMMARY)
     batch = flow.feed([{"kind": "a", "n": 1}, {"kind": "a", "n": value}])
     assert [(failure.index, failure.code) for failure in batch.failures] == [(1, "notANumber")]
     assert flow.finish().records[0]["count"] == 1
@@ -125,14 +118,14 @@ def test_figure_of_something_else_than_a_number_is_a_failure(value: Json) -> Non
 
 def test_sum_beyond_a_double_is_a_failure() -> None:
     """A figure never becomes infinite, which JSON could not hold."""
-    flow = pipeline(aggregate({"total": {"function": "sum", "expression": "n"}}))
+    flow = fed_pipeline(aggregate({"total": {"function": "sum", "expression": "n"}}))
     assert len(flow.feed([{"n": 1.5e308}, {"n": 1.5e308}]).failures) == 1
     assert flow.finish().records == [{"total": 1.5e308}]
 
 
 def test_aggregates_can_follow_each_other() -> None:
     """The groups of one aggregate are the records of the next."""
-    flow = pipeline(
+    flow = fed_pipeline(
         aggregate({"n": {"function": "count"}}, kind="kind"),
         aggregate({"kinds": {"function": "count"}, "most": {"function": "max", "expression": "n"}}),
     )
@@ -151,12 +144,11 @@ def test_aggregates_can_follow_each_other() -> None:
 )
 def test_process_taken_up_from_a_checkpoint_ends_the_same(records: list[Record], cut: int) -> None:
     """A crash between two batches changes nothing: the state travels as JSON."""
-    straight = pipeline(filter_("n != 0"), SUMMARY)
+    straight = fed_pipeline(filter_("n != 0"), SUMMARY)
     straight.feed(records)
-    before = pipeline(filter_("n != 0"), SUMMARY)
+    before = fed_pipeline(filter_("n != 0"), SUMMARY)
     before.feed(records[:cut])
-    after = pipeline(filter_("n != 0"), SUMMARY)
-    after.restore(json.loads(json.dumps(before.state())))
+    after = before.crashed()
     after.feed(records[cut:])
     assert after.finish() == straight.finish()
 
@@ -164,7 +156,7 @@ def test_process_taken_up_from_a_checkpoint_ends_the_same(records: list[Record],
 @given(st.lists(st.fixed_dictionaries({"n": st.integers(-50, 50), "s": st.text("ab", max_size=3)})))
 def test_filter_and_map_do_what_python_would(records: list[dict[str, Any]]) -> None:
     """Filter and map agree with a plain comprehension on every list of records."""
-    flow = pipeline(filter_("n >= 0 and s != ''"), map_('{"k": s & "!", "v": n * n - 1}'))
+    flow = fed_pipeline(filter_("n >= 0 and s != ''"), map_('{"k": s & "!", "v": n * n - 1}'))
     batch = flow.feed(records)
     expected = [
         {"k": r["s"] + "!", "v": r["n"] ** 2 - 1} for r in records if r["n"] >= 0 and r["s"]
@@ -174,7 +166,7 @@ def test_filter_and_map_do_what_python_would(records: list[dict[str, Any]]) -> N
 
 def test_expression_that_never_ends_fails_the_step_in_bounded_time() -> None:
     """A few records that run out of time are failures; then the step gives up."""
-    flow = pipeline(map_("($f := function($x){$f($x)}; $f(1))"))
+    flow = fed_pipeline(map_("($f := function($x){$f($x)}; $f(1))"))
     assert flow.feed([{}] * (TIMEOUTS_MAX - 1)).failures[0].code == "expressionTimeout"
     with pytest.raises(StepFailed) as raised:
         flow.feed([{}])
@@ -184,11 +176,11 @@ def test_expression_that_never_ends_fails_the_step_in_bounded_time() -> None:
 def test_an_expression_that_does_not_compile_is_refused_at_once() -> None:
     """A broken operation is a named error of the step, not of each record."""
     with pytest.raises(StepFailed) as raised:
-        pipeline(map_("{"))
+        fed_pipeline(map_("{"))
     assert raised.value.code == "invalidOperation"
 
 
 def test_a_figure_without_its_expression_is_refused_when_it_is_written() -> None:
     """Only a count can do without; the others are refused with the flow, not in its runs."""
     with pytest.raises(ValidationError, match="sum needs an expression"):
-        pipeline(aggregate({"total": {"function": "sum"}}))
+        fed_pipeline(aggregate({"total": {"function": "sum"}}))

@@ -9,12 +9,13 @@ import yaml
 from pydantic import BaseModel
 
 from millrace import limits
-from millrace.domain.action import ActionWork, ExportAction, HttpExport, Operation
+from millrace.domain.action import ActionWork, ExportAction, HttpExport
 from millrace.domain.authentication import Auth
 from millrace.domain.connection import ConnectionInput, RateLimit
 from millrace.domain.delta import Delta
 from millrace.domain.flow import Step
 from millrace.domain.formats import CsvFormat, XmlFormat
+from millrace.domain.operations import Operation
 from millrace.domain.pagination import Pagination
 from millrace.domain.sources import PayloadExport, S3Export
 from millrace.http import problems
@@ -82,6 +83,10 @@ def test_the_limits_in_the_api_page_are_those_in_the_code() -> None:
     test_days, test_bytes = limits.TEST_RESULT_DAYS, limits.TEST_RESULT_BYTES
     shown, body = limits.TEST_ITEMS_SHOWN, limits.TEST_BODY_LENGTH
     key_length = limits.IDEMPOTENCY_KEY_LENGTH
+    sort_keys = f"{limits.SORT_KEYS} keys of a `sort`"
+    schema = f"{limits.SCHEMA_BYTES:,} bytes of a schema"
+    held, group = limits.HELD_BYTES // 1_000_000, limits.GROUP_BYTES // 1_000_000
+    called, call_seconds = limits.FUNCTION_REQUEST_BYTES // 1_000_000, limits.FUNCTION_SECONDS
     for row in (
         f"| steps of a version | {limits.STEPS_PER_VERSION} |",
         f"| name | {limits.NAME_LENGTH} characters |",
@@ -101,6 +106,13 @@ def test_the_limits_in_the_api_page_are_those_in_the_code() -> None:
         f"| targets of a notification group | {limits.TARGETS_PER_GROUP} |",
         f"| replaced in a virtual environment | {replaced} |",
         f"| `ttlSeconds` of a data pool | {longest:,}; {usual:,} if absent |",
+        f"| operations of a process | {limits.OPERATIONS}; {sort_keys}, {schema} |",
+        f"| objects that one record is split into | {limits.SPLIT_OBJECTS:,} |",
+        f"| {limits.HELD_RECORDS:,} records, {held} MB; one group {group} MB |",
+        f"| groups of an `aggregate` | {limits.AGGREGATE_GROUPS:,} |",
+        f"| keys of a `dedupe` without a data pool | {limits.DEDUPE_KEYS:,} |",
+        f"| value in a data pool | {limits.POOL_VALUE_BYTES:,} bytes as JSON |",
+        f"| call of a function | {limits.PAGE_RECORDS:,} records, {called} MB; {call_seconds} s |",
         f"| outbound request | {seconds:.0f} s; answer {answer} MB |",
         f"| answer of `ndjson`, `csv` or `xml` | {long_answers} |",
         f"| columns of CSV, `arrays` of XML | {limits.COLUMNS:,} |",
@@ -140,6 +152,8 @@ def test_every_field_of_a_file_is_described() -> None:
         *get_args(get_args(Operation.__value__)[0]),
     ]
     names |= {get_args(kind.model_fields["type"].annotation)[0] for kind in kinds}
+    for operation in get_args(get_args(Operation.__value__)[0]):
+        names |= wire_names(operation)
     auths = get_args(get_args(Auth.__value__)[0])
     paginations = get_args(get_args(Pagination.__value__)[0])
     exports = (HttpExport, S3Export, PayloadExport, Delta, CsvFormat, XmlFormat, *paginations)

@@ -20,13 +20,13 @@ AT_IMPORT: Final = {
     "": "config limits targets wiring",
     "connectors": "registry",
     "domain": "action base cursor delta errors failed_record flow flow_parts formats json_text "
-    "metrics orders pagination pointers ports records remembered resource run run_states schedule "
-    "shape sources token",
+    "metrics operations orders pagination pointers pool_entries ports quick_json records "
+    "remembered resource run run_states schedule shape sources token",
     "http": "api app body idempotency parameters problems requests routing",
-    "orchestration": "scheduler step_functions",
+    "orchestration": "lambda_functions scheduler step_functions",
     "storage": "attributes batches changes codec counters dynamodb_failed_records "
-    "dynamodb_resources dynamodb_runs items keys latest_runs lists orders s3_blobs ssm_secrets "
-    "writes",
+    "dynamodb_pool_entries dynamodb_resources dynamodb_runs items keys latest_runs lists orders "
+    "s3_blobs ssm_secrets writes",
     "usecases": "context once",
 }
 """The modules of each package that are imported whatever is asked."""
@@ -44,6 +44,7 @@ NEVER: Final = (
     "aws_lambda_powertools.event_handler.openapi.models",
     "jsonatapy",
     "jsonpatch",
+    "jsonschema_rs",
     "ulid",
 )
 """Packages of others that these need not, with what is in them."""

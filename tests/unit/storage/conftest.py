@@ -7,12 +7,14 @@ import pytest
 from botocore.config import Config
 from tests.support.aws import BUCKET, TABLE, create_stack, simulated_aws
 
-from millrace.domain.ports import Blobs, FailedRecords, Resources, Runs, Secrets
+from millrace.domain.ports import Blobs, FailedRecords, PoolEntries, Resources, Runs, Secrets
 from millrace.storage.dynamodb_failed_records import DynamoFailedRecords
+from millrace.storage.dynamodb_pool_entries import DynamoPoolEntries
 from millrace.storage.dynamodb_resources import DynamoResources
 from millrace.storage.dynamodb_runs import DynamoRuns
 from millrace.storage.memory import MemoryBlobs, MemoryResources, MemoryRuns, MemorySecrets
 from millrace.storage.memory_failed_records import MemoryFailedRecords
+from millrace.storage.memory_pool_entries import MemoryPoolEntries
 from millrace.storage.s3_blobs import S3Blobs
 from millrace.storage.ssm_secrets import SsmSecrets
 
@@ -56,6 +58,15 @@ def failed_records(substrate: str) -> FailedRecords:
         return MemoryFailedRecords()
     client = boto3.client("dynamodb")
     return DynamoFailedRecords(lambda: client, TABLE)
+
+
+@pytest.fixture
+def pool_entries(substrate: str) -> PoolEntries:
+    """Data pools that remember nothing yet."""
+    if substrate == IN_MEMORY:
+        return MemoryPoolEntries()
+    client = boto3.client("dynamodb")
+    return DynamoPoolEntries(lambda: client, TABLE)
 
 
 @pytest.fixture

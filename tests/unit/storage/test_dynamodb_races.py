@@ -12,8 +12,11 @@ from tests.support.time_and_ids import NOON
 
 from millrace.domain.connection import Connection
 from millrace.domain.errors import RevisionMismatchError
+from millrace.domain.pool_entries import Claim, PoolEntry
 from millrace.domain.ports import Create, Order, Replace
+from millrace.domain.records import Origin
 from millrace.domain.run import RunError, RunOutcome, RunStatus, StepStatus
+from millrace.storage.dynamodb_pool_entries import DynamoPoolEntries
 from millrace.storage.dynamodb_resources import DynamoResources
 from millrace.storage.dynamodb_runs import DynamoRuns
 
@@ -141,3 +144,20 @@ def test_two_that_add_to_one_list_at_once_both_do(client: "DynamoDBClient") -> N
     conflict_on_first(client, "None", "TransactionConflict")
     resources.commit(Create(connection("con_1")))
     assert resources.browse(Connection, ALICE.workspace_id, Order(), limit=9).total == 1
+
+
+def test_of_two_runs_that_claim_at_once_one_has_each_key(client: "DynamoDBClient") -> None:
+    """The other run claims between our read and our write: its keys stay its own."""
+    ours = DynamoPoolEntries(lambda: client, TABLE)
+    theirs = DynamoPoolEntries(lambda: boto3.client("dynamodb"), TABLE)
+
+    def entries(run_id: str, *keys: str) -> list[PoolEntry]:
+        claim = Claim(Origin(run_id, 0), "once", run_id, 1)
+        return [PoolEntry(key, claim, LATER) for key in keys]
+
+    def rush() -> object:
+        return theirs.claim("ws_1", "pool_1", entries("run_2", "a", "b"), NOON)
+
+    before_once(client, "TransactWriteItems", rush)
+    claims = ours.claim("ws_1", "pool_1", entries("run_1", "b", "c"), NOON)
+    assert {key: claim.run_id for key, claim in claims.items()} == {"b": "run_2", "c": "run_1"}

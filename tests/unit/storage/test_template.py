@@ -20,3 +20,12 @@ def test_the_control_plane_may_query_every_index() -> None:
     named = {f"${{Table.Arn}}/index/{index['IndexName']}" for index in indexes}
     assert "dynamodb:Query" in policy["Action"]
     assert named <= {*policy["Resource"]}
+
+
+def test_the_worker_may_call_functions_of_the_prefix_and_no_others() -> None:
+    """What docs/flows.md promises; above all it may not call the stack's own functions."""
+    resources = template()["Resources"]
+    statements = resources["RunStepFunction"]["Properties"]["Policies"][0]["Statement"]
+    (calling,) = (each for each in statements if each["Action"] == "lambda:InvokeFunction")
+    assert calling["Resource"].endswith(":${AWS::AccountId}:function:${FunctionPrefix}*")
+    assert template()["Parameters"]["FunctionPrefix"]["Default"] == "millrace-fn-"

@@ -8,12 +8,13 @@ from pydantic import SecretStr
 from tests.support.samples import ALICE, export_step, process_step
 from tests.support.world import World
 
-from millrace.domain.action import ActionInput, MapOperation, ProcessAction
+from millrace.domain.action import ActionInput, ProcessAction
 from millrace.domain.base import Json
 from millrace.domain.errors import ConflictError, RuleViolationError, UnauthenticatedError
 from millrace.domain.flow import Flow, FlowInput, Step
 from millrace.domain.integration import IntegrationInput
 from millrace.domain.label import LabelInput
+from millrace.domain.operations import MapOperation
 from millrace.domain.patch import Patch
 from millrace.domain.token import Caller
 from millrace.domain.virtual_environment import VirtualEnvironmentInput

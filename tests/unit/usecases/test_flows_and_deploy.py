@@ -7,7 +7,7 @@ import pytest
 from tests.support.samples import ALICE, MALLORY, export_step, import_step, process_step, unstamped
 from tests.support.world import World
 
-from millrace.domain.action import ActionInput, MapOperation, ProcessAction
+from millrace.domain.action import ActionInput, ProcessAction
 from millrace.domain.errors import (
     ConflictError,
     NotFoundError,
@@ -17,6 +17,7 @@ from millrace.domain.errors import (
     UnavailableError,
 )
 from millrace.domain.flow import Flow, FlowInput, MachineKind, Version
+from millrace.domain.operations import MapOperation
 from millrace.domain.ports import Schedule
 from millrace.domain.token import Caller
 from millrace.domain.webhook import Webhook, WebhookInput

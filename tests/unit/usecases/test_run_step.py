@@ -17,7 +17,7 @@ from tests.support.time_and_ids import NOON
 from tests.support.world import AMPLE, World
 
 from millrace import limits
-from millrace.domain.action import ActionInput, Aggregate, AggregateOperation, ProcessAction
+from millrace.domain.action import ActionInput, ProcessAction
 from millrace.domain.base import Record
 from millrace.domain.connection import ConnectionInput
 from millrace.domain.errors import (
@@ -27,6 +27,7 @@ from millrace.domain.errors import (
     StepTransient,
 )
 from millrace.domain.flow import Step
+from millrace.domain.operations import Aggregate, AggregateOperation
 from millrace.domain.routers import Router, steps_of
 from millrace.domain.run import Counts, Run, RunError, RunStatus, StepRecord, StepStatus
 from millrace.usecases.actions import ACTIONS

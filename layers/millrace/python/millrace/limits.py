@@ -231,3 +231,37 @@ TEMPLATE_URL_SECONDS: Final = 3_600
 
 TEMPLATE_BYTES: Final = 4_000_000
 """What the files of a template take when they are unpacked, all together."""
+
+OPERATIONS: Final = 20
+"""Of a process."""
+
+SORT_KEYS: Final = 10
+SCHEMA_BYTES: Final = 65_536
+"""A JSON Schema, as JSON: it is part of an action's item."""
+
+SPLIT_OBJECTS: Final = 10_000
+"""What one record may be split into."""
+
+SPLIT_RECORDS: Final = 50
+"""So many records are split at once, which bounds what is in memory."""
+
+HELD_RECORDS: Final = 100_000
+HELD_BYTES: Final = 64_000_000
+"""What the sort and group operations of a step hold in memory, as JSON; a worker has 1 GB."""
+
+GROUP_BYTES: Final = RECORD_BYTES
+"""The records of one group, as JSON: they become one record."""
+
+AGGREGATE_GROUPS: Final = 50_000
+DEDUPE_KEYS: Final = 500_000
+"""Keys that a dedupe without a data pool knows; it holds a digest of each."""
+
+POOL_VALUE_BYTES: Final = 10_000
+"""A value in a data pool, as JSON."""
+
+FUNCTION_RECORDS: Final = 100
+FUNCTION_REQUEST_BYTES: Final = 5_000_000
+"""Records in one call of a function, as JSON; Lambda takes 6 MB."""
+
+FUNCTION_SECONDS: Final = 300
+"""What a function may take for one call."""

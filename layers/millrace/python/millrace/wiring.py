@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Literal
 import boto3
 from botocore.config import Config as ClientConfig
 
+from millrace import limits
 from millrace.config import Config
 from millrace.connectors.registry import HttpConnectors
 from millrace.domain.ports import Scratch
+from millrace.orchestration.lambda_functions import LambdaFunctions
 from millrace.orchestration.scheduler import EventBridgeSchedules
 from millrace.orchestration.step_functions import StepFunctions
 from millrace.storage.dynamodb_failed_records import DynamoFailedRecords
+from millrace.storage.dynamodb_pool_entries import DynamoPoolEntries
 from millrace.storage.dynamodb_resources import DynamoResources
 from millrace.storage.dynamodb_runs import DynamoRuns
 from millrace.storage.s3_blobs import S3Blobs
@@ -65,6 +68,15 @@ def aws_context(config: Config) -> Context:
         lambda: boto3.client("stepfunctions", config=_CLIENT, endpoint_url=endpoint)
     )
     sqs = cache(lambda: boto3.client("sqs", config=_CLIENT, endpoint_url=endpoint))
+    # A function may take its time, and one that gave no answer may have done its work.
+    patient = _CLIENT.merge(
+        ClientConfig(
+            retries={"mode": "standard", "total_max_attempts": 1},
+            read_timeout=limits.FUNCTION_SECONDS,
+            tcp_keepalive=True,
+        )
+    )
+    lambda_ = cache(lambda: boto3.client("lambda", config=patient, endpoint_url=endpoint))
     scheduler = cache(lambda: boto3.client("scheduler", config=_CLIENT, endpoint_url=endpoint))
 
     def targets() -> "AwsTargets":
@@ -77,10 +89,12 @@ def aws_context(config: Config) -> Context:
         resources=DynamoResources(dynamodb, config.table),
         runs=DynamoRuns(dynamodb, config.table),
         failed_records=DynamoFailedRecords(dynamodb, config.table),
+        pool_entries=DynamoPoolEntries(dynamodb, config.table),
         blobs=S3Blobs(s3, config.bucket),
         secrets=SsmSecrets(ssm, config.secrets_prefix),
         connectors=HttpConnectors(aws=targets),
         machines=StepFunctions(step_functions, config.machine_role_arn, config.machine_arn_prefix),
+        functions=LambdaFunctions(lambda_),
         schedules=EventBridgeSchedules(
             scheduler, config.schedule_group, config.trigger_arn, config.schedule_role_arn
         ),

@@ -1,15 +1,18 @@
 """Figures over groups of records, in memory that grows with the groups and not with the records."""
 
-import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from millrace.connectors.expressions import Expression, compile_expression
-from millrace.domain.action import Aggregate, AggregateOperation
+from millrace import limits
+from millrace.connectors.expressions import Expression
+from millrace.connectors.holding import Held
+from millrace.connectors.stages import Passage, Row, bound, key_text
 from millrace.domain.base import Json, Record
-from millrace.domain.records import RecordError
+from millrace.domain.errors import StepFailed
+from millrace.domain.operations import Aggregate, AggregateOperation
+from millrace.domain.records import Origin, RecordError
 from millrace.domain.run_values import RunValues
 
 
@@ -45,7 +48,7 @@ class _Figure:
     @classmethod
     def of(cls, name: str, aggregate: Aggregate, values: RunValues) -> "_Figure":
         text = aggregate.expression
-        expression = None if text is None else compile_expression(text).bound(values)
+        expression = None if text is None else bound(text, values)
         return cls(name, _FOLDS[aggregate.function], expression)
 
     def added(self, accumulator: Json, record: Record, *, is_plain: bool) -> Json:
@@ -69,44 +72,54 @@ class _Figure:
 class Aggregation:
     """The groups of one aggregate operation, in the order in which they were first seen."""
 
+    makes_records = True
+
     def __init__(self, operation: AggregateOperation, values: RunValues) -> None:
-        self._keys = {
-            name: compile_expression(text).bound(values)
-            for name, text in operation.group_by.items()
-        }
+        self._keys = {name: bound(text, values) for name, text in operation.group_by.items()}
         self._figures = [_Figure.of(name, each, values) for name, each in operation.figures.items()]
         self._groups: dict[str, list[Json]] = {}
-        """The group's key values as JSON text -> its accumulators, one a figure."""
+        """The group's key as JSON text -> its values, the origin of its first record, and its
+        accumulators, one a figure."""
 
-    ignores = False
+    def apply(self, rows: list[Row], passage: Passage, *, is_plain: bool) -> list[Row]:
+        """See Stage; nothing goes on before the end. A record that fails changes no figure."""
+        for index, record in rows:
+            try:
+                self._take(record, passage.origins[index], is_plain=is_plain)
+            except RecordError as error:
+                passage.fail(index, error)
+        return []
 
-    def apply(self, record: Record, *, is_plain: bool = False) -> None:
-        """Take a record into its group. Raises RecordError, and then no figure has changed.
-
-        See Expression.evaluate for `is_plain`.
-        """
+    def _take(self, record: Record, origin: Origin, *, is_plain: bool) -> None:
         values = [key.evaluate(record, is_plain=is_plain) for key in self._keys.values()]
-        group = json.dumps(values, sort_keys=True)
-        before = self._groups.get(group) or [figure.fold.start for figure in self._figures]
-        self._groups[group] = [
+        group = key_text(values)
+        before = self._groups.get(group)
+        if before is None:
+            before = [values, origin, [figure.fold.start for figure in self._figures]]
+            if len(self._groups) == limits.AGGREGATE_GROUPS:
+                raise StepFailed(
+                    "tooManyGroups",
+                    f"an aggregate may have {limits.AGGREGATE_GROUPS:,} groups; group by fewer "
+                    "values, or filter before",
+                )
+        accumulators = [
             figure.added(accumulator, record, is_plain=is_plain)
-            for figure, accumulator in zip(self._figures, before, strict=True)
+            for figure, accumulator in zip(self._figures, before[2], strict=True)
         ]
+        self._groups[group] = [before[0], before[1], accumulators]
 
-    def records(self) -> list[Record]:
-        """One record a group: its key and its figures."""
-        return [
-            dict(zip(self._keys, json.loads(group), strict=True))
-            | {
+    def drain(self) -> Iterator[Held]:
+        """See Holder: one record a group, its key and its figures."""
+        for values, origin, accumulators in self._groups.values():
+            record = dict(zip(self._keys, values, strict=True)) | {
                 figure.name: figure.fold.result(accumulator)
                 for figure, accumulator in zip(self._figures, accumulators, strict=True)
             }
-            for group, accumulators in self._groups.items()
-        ]
+            yield Held(Origin(*origin), record, 0)
 
     def state(self) -> Json:
-        """The groups so far as JSON, in their order."""
-        return [[group, accumulators] for group, accumulators in self._groups.items()]
+        """The groups so far as JSON, in their order; what comes later does not change it."""
+        return dict(self._groups)
 
     def restore(self, state: Json) -> None:
         """Go on from what `state` gave."""

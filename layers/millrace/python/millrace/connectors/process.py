@@ -1,151 +1,166 @@
 """Changes records by a process's operations, batch after batch, in bounded memory."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final, Protocol
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
 
+from millrace import limits
 from millrace.connectors.aggregates import Aggregation
-from millrace.connectors.expressions import (
-    Expression,
-    ExpressionError,
-    are_plain,
-    compile_expression,
-    is_truthy,
+from millrace.connectors.expressions import ExpressionError, are_plain
+from millrace.connectors.function_stage import Calling
+from millrace.connectors.holding import Grouping, Held, Room, Sorting
+from millrace.connectors.keyed_stages import Deduping, keyed_stage
+from millrace.connectors.stages import (
+    Filtering,
+    Mapping,
+    Passage,
+    Row,
+    Splitting,
+    Stage,
+    Timeouts,
+    bound,
 )
-from millrace.connectors.json_documents import describe
-from millrace.domain.action import AggregateOperation, FilterOperation, MapOperation, Operation
 from millrace.domain.base import Json, Record
 from millrace.domain.errors import StepFailed
-from millrace.domain.records import Batch, RecordError, RecordFailure
-from millrace.domain.run_values import NO_VALUES, RunValues
+from millrace.domain.operations import (
+    AggregateOperation,
+    DedupeOperation,
+    EnrichOperation,
+    FilterOperation,
+    FunctionOperation,
+    GroupOperation,
+    MapOperation,
+    Operation,
+    RememberOperation,
+    SortOperation,
+    SplitOperation,
+    ValidateOperation,
+)
+from millrace.domain.ports import Surroundings
+from millrace.domain.records import Batch, Origin, RecordError, Rest
 
-TIMEOUTS_MAX: Final = 5
-"""One record may be too much for an expression; this many mean that the expression never ends."""
+_HOLDERS: Final = (Aggregation, Grouping, Sorting)
+_REMEMBERERS: Final = (Deduping, Grouping, Sorting)
 
 
 class Pipeline:
     """The operations of a process, one after the other.
 
-    `feed` it all records, then `finish` it once: what was aggregated comes out only then.
+    `feed` it all records, then go through `finish`: what was held comes out only then.
     """
 
-    def __init__(self, operations: Sequence[Operation], values: RunValues = NO_VALUES) -> None:
+    def __init__(self, operations: Sequence[Operation], surroundings: Surroundings) -> None:
+        room = Room()
         try:
-            self._stages = [_stage(operation, values) for operation in operations]
+            self._stages = [
+                _stage(operation, place, room, surroundings)
+                for place, operation in enumerate(operations)
+            ]
         except ExpressionError as error:
             raise StepFailed("invalidOperation", str(error)) from error
         except RecordError as error:
             raise StepFailed(error.code, error.message) from error
-        self._timeouts = 0
+        splits = any(isinstance(stage, Splitting) for stage in self._stages)
+        self._batch_size = limits.SPLIT_RECORDS if splits else limits.PAGE_RECORDS
+        self._timeouts = Timeouts()
 
-    def feed(self, records: Sequence[Record]) -> Batch:
+    @property
+    def batch_size(self) -> int:
+        """See Process."""
+        return self._batch_size
+
+    def feed(self, records: Sequence[Record], origins: Sequence[Origin]) -> Batch:
         """What comes out for these records; the index of a failure counts them.
 
         Raises StepFailed when an expression keeps running out of time.
         """
-        return self._through(self._stages, records)
+        return self._through(self._stages, records, origins)
 
-    def finish(self) -> Batch:
-        """The groups of the aggregates, through the operations that follow each of them.
-
-        The index of a failure counts the groups of the aggregate before it. Empty where there is
-        no aggregate, and no record made no group.
-        """
-        batch = Batch([], 0, [])
+    def finish(self, done: int) -> Iterator[Rest]:
+        """What was held, through the operations that follow, part by part."""
         for place, stage in enumerate(self._stages, start=1):
-            if isinstance(stage, Aggregation):
-                part = self._through(self._stages[place:], stage.records())
-                batch = Batch(
-                    batch.records + part.records,
-                    batch.ignored + part.ignored,
-                    batch.failures + part.failures,
-                )
-        return batch
+            if isinstance(stage, _HOLDERS):
+                for part in self._parts(stage.drain()):
+                    if done > 0:
+                        done -= 1
+                        continue
+                    origins = [held.origin for held in part]
+                    records = [held.record for held in part]
+                    yield Rest(self._through(self._stages[place:], records, origins), origins)
+
+    def _parts(self, all_held: Iterator[Held]) -> Iterator[list[Held]]:
+        """What was held in parts of bounded size."""
+        part: list[Held] = []
+        size = 0
+        for held in all_held:
+            part.append(held)
+            size += held.size
+            if len(part) == self._batch_size or size >= limits.PAGE_BYTES:
+                yield part
+                part, size = [], 0
+        if part:
+            yield part
 
     def state(self) -> Json:
-        """What `feed` has kept, as JSON for a checkpoint: the groups of each aggregate."""
+        """The groups of each aggregate; all else is told with each batch as `kept`."""
         return [stage.state() for stage in self._stages if isinstance(stage, Aggregation)]
 
-    def restore(self, state: Json) -> None:
+    def restore(self, state: Json, kept: Iterable[Json]) -> None:
         """Go on from what `state` gave, in a pipeline of the same operations."""
         aggregations = [stage for stage in self._stages if isinstance(stage, Aggregation)]
         for aggregation, groups in zip(aggregations, state, strict=True):
             aggregation.restore(groups)
+        for place, *memory in kept:
+            stage = self._stages[place]
+            if isinstance(stage, _REMEMBERERS):
+                stage.take_back(memory)
 
-    def _through(self, stages: Sequence["_Stage"], records: Sequence[Record]) -> Batch:
-        out: list[Record] = []
-        ignored = 0
-        failures: list[RecordFailure] = []
-        is_plain = are_plain(records)
-        for index, record in enumerate(records):
-            current = record
-            try:
-                for stage in stages:
-                    changed = stage.apply(current, is_plain=is_plain and current is record)
-                    if changed is None:
-                        ignored += stage.ignores
-                        break
-                    current = changed
-                else:
-                    out.append(current)
-            except RecordError as error:
-                failures.append(RecordFailure.of(index, error))
-                self._spend_timeout(error)
-        return Batch(out, ignored, failures)
-
-    def _spend_timeout(self, error: RecordError) -> None:
-        if error.code == "expressionTimeout":
-            self._timeouts += 1
-            if self._timeouts == TIMEOUTS_MAX:
-                raise StepFailed(
-                    error.code, f"an expression ran out of time {TIMEOUTS_MAX} times"
-                ) from error
+    def _through(
+        self, stages: Sequence[Stage], records: Sequence[Record], origins: Sequence[Origin]
+    ) -> Batch:
+        passage = Passage(origins, self._timeouts)
+        rows: list[Row] = list(enumerate(records))
+        is_plain: bool | None = are_plain(records)
+        for stage in stages:
+            if not rows:
+                break
+            if is_plain is None:
+                is_plain = are_plain([record for _, record in rows])
+            rows = passage.sound(stage.apply(rows, passage, is_plain=is_plain))
+            is_plain = None if stage.makes_records else is_plain
+        failures = sorted(passage.failures.values(), key=lambda failure: failure.index)
+        out = [record for _, record in rows]
+        return Batch(out, passage.ignored, failures, passage.kept)
 
 
-class _Stage(Protocol):
-    """One operation on one record."""
-
-    @property
-    def ignores(self) -> bool:
-        """Whether a record that goes no further counts as ignored."""
-        ...
-
-    def apply(self, record: Record, *, is_plain: bool) -> Record | None:
-        """The record that goes on; None if none does. Raises RecordError.
-
-        See Expression.evaluate for `is_plain`.
-        """
-        ...
-
-
-def _stage(operation: Operation, values: RunValues) -> "_Stage":
+def _stage(  # noqa: PLR0911 - one for each operation
+    operation: Operation, place: int, room: Room, here: Surroundings
+) -> Stage:
     match operation:
         case FilterOperation(expression=text):
-            return _Filter(compile_expression(text).bound(values))
+            return Filtering(bound(text, here.values))
         case MapOperation(expression=text):
-            return _Map(compile_expression(text).bound(values))
+            return Mapping(bound(text, here.values))
+        case SplitOperation(expression=text):
+            return Splitting(bound(text, here.values))
         case AggregateOperation():
-            return Aggregation(operation, values)
+            return Aggregation(operation, here.values)
+        case GroupOperation():
+            return Grouping(operation, place, room, here.values)
+        case SortOperation():
+            return Sorting(operation, place, room, here.values)
+        case DedupeOperation() | RememberOperation() | EnrichOperation():
+            return keyed_stage(operation, place, here)
+        case ValidateOperation():
+            return _validating(operation)
+        case FunctionOperation():
+            return Calling(operation, here)
 
 
-@dataclass(frozen=True, slots=True)
-class _Filter:
-    expression: Expression
-    ignores: bool = True
+def _validating(operation: ValidateOperation) -> Stage:
+    # Imported for those that validate: its library is large.
+    from millrace.connectors.schemas import SchemaError, Validating  # noqa: PLC0415 - see above
 
-    def apply(self, record: Record, *, is_plain: bool) -> Record | None:
-        value = self.expression.evaluate(record, is_plain=is_plain)
-        return record if value is True or is_truthy(value) else None
-
-
-@dataclass(frozen=True, slots=True)
-class _Map:
-    expression: Expression
-    ignores: bool = False
-
-    def apply(self, record: Record, *, is_plain: bool) -> Record:
-        value = self.expression.evaluate(record, is_plain=is_plain)
-        if isinstance(value, dict):
-            return value
-        found = "nothing" if value is None else describe(value)
-        raise RecordError("notAnObject", f"a map must give an object; it gave {found}")
+    try:
+        return Validating(operation.rules)
+    except SchemaError as error:
+        raise StepFailed("invalidOperation", f"at {error.pointer}: {error}") from error

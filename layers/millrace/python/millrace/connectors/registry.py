@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from millrace import limits
 from millrace.domain.action import ExportAction, ImportAction, ProcessAction
 from millrace.domain.base import Json, Record
-from millrace.domain.ports import Exporter, Pong, Unsent
+from millrace.domain.ports import Exporter, Pong, Surroundings, Unsent
 
 if TYPE_CHECKING:
     from millrace.connectors.aws_targets import AwsTargets
@@ -131,11 +131,17 @@ class HttpConnectors:
         client = self._client(connection, secrets, filled.private)
         return HttpImporter(work.model_copy(update={"http": filled.http}), client, request_key)
 
-    def process(self, work: ProcessAction, values: "RunValues") -> "Pipeline":
+    def check_schema(self, schema: Json) -> list[tuple[str, str]]:
+        """What is wrong with a JSON Schema: the JSON pointers into it, and what it is there."""
+        from millrace.connectors.schemas import check_schema
+
+        return check_schema(schema)
+
+    def process(self, work: ProcessAction, surroundings: Surroundings) -> "Pipeline":
         """The operations of a process."""
         from millrace.connectors.process import Pipeline
 
-        return Pipeline(work.operations, values)
+        return Pipeline(work.operations, surroundings)
 
     def sampler(
         self,

@@ -7,7 +7,6 @@ from pydantic import Field, StringConstraints, model_validator
 from millrace import limits
 from millrace.domain.base import (
     Description,
-    Expression,
     Json,
     Model,
     Name,
@@ -16,6 +15,7 @@ from millrace.domain.base import (
 )
 from millrace.domain.delta import Delta
 from millrace.domain.formats import Formatted
+from millrace.domain.operations import Operation
 from millrace.domain.pagination import Pagination, ParameterName
 from millrace.domain.resource import Resource
 from millrace.domain.sources import PayloadExport, S3Export
@@ -84,51 +84,6 @@ class HttpImport(Model):
     )
 
 
-class FilterOperation(Model):
-    """Keep the records for which the expression is true; the others count as ignored."""
-
-    type: Literal["filter"]
-    expression: Expression
-
-
-class MapOperation(Model):
-    """Replace each record by the expression's value, which must be an object."""
-
-    type: Literal["map"]
-    expression: Expression
-
-
-class Aggregate(Model):
-    """One figure over a group of records."""
-
-    function: Literal["count", "sum", "min", "max", "mean"]
-    expression: Expression | None = Field(
-        default=None, description="The number to take from each record; count needs none."
-    )
-
-    @model_validator(mode="after")
-    def _figures_need_a_number(self) -> Self:
-        if self.function != "count" and self.expression is None:
-            msg = f"{self.function} needs an expression that takes a number from each record"
-            raise ValueError(msg)
-        return self
-
-
-class AggregateOperation(Model):
-    """Replace all records by one record a group: the group's key and its figures."""
-
-    type: Literal["aggregate"]
-    group_by: dict[Name, Expression] = Field(
-        default_factory=dict, description="Field name to expression; empty: one group of all."
-    )
-    figures: dict[Name, Aggregate] = Field(min_length=1)
-
-
-type Operation = Annotated[
-    FilterOperation | MapOperation | AggregateOperation, Field(discriminator="type")
-]
-
-
 class ExportAction(Model):
     """Reads records from one source."""
 
@@ -166,7 +121,7 @@ class ProcessAction(Model):
     """Changes records by operations applied in order."""
 
     type: Literal["Process"]
-    operations: tuple[Operation, ...] = Field(min_length=1, max_length=20)
+    operations: tuple[Operation, ...] = Field(min_length=1, max_length=limits.OPERATIONS)
 
 
 class ImportAction(Model):

@@ -120,6 +120,15 @@ StableKey = Annotated[
     ),
 ]
 
+VariableKey = Annotated[
+    str,
+    Field(
+        pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
+        max_length=limits.STABLE_KEY_LENGTH,
+        description="The name by which expressions speak of the variable.",
+    ),
+]
+
 Description = Annotated[str, Field(max_length=limits.DESCRIPTION_LENGTH)]
 
 WriteOnly = Annotated[

@@ -44,11 +44,15 @@ _BY_CODE: Final = {
     "http429": Classification.RATE_LIMIT,
     "expressionFailed": Classification.VALUE,
     "expressionTimeout": Classification.TOO_LARGE,
+    "keyMissing": Classification.MISSING,
+    "keyUnknown": Classification.MISSING,
     "nestedTooDeep": Classification.TOO_LARGE,
     "notANumber": Classification.VALUE,
     "notAnObject": Classification.PARSE,
     "notJson": Classification.PARSE,
     "numberNotExact": Classification.VALUE,
+    "notSortable": Classification.VALUE,
+    "schemaViolation": Classification.VALUE,
     "textNotUnicode": Classification.PARSE,
 }
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from millrace.domain.action import ExportAction, ImportAction, ProcessAction
-from millrace.domain.base import Json, Record
+from millrace.domain.base import Clock, Json, Record
 from millrace.domain.flow import MachineKind
 from millrace.domain.resource import Resource
 from millrace.domain.run import (
@@ -26,10 +26,12 @@ from millrace.domain.run import (
 if TYPE_CHECKING:
     # Everything imports the ports, and few requests need these.
     from millrace.domain.connection import Connection, PingMethod
+    from millrace.domain.data_pool import DataPool
     from millrace.domain.delta import DeltaWindow
     from millrace.domain.failed_record import FailedRecord
     from millrace.domain.metrics import Counted, Grain
-    from millrace.domain.records import Batch, ExportPage, Origin, RecordFailure
+    from millrace.domain.pool_entries import Claim, PoolEntry
+    from millrace.domain.records import Batch, ExportPage, Origin, RecordFailure, Rest
     from millrace.domain.run_values import RunValues, TemplateKind
 
 
@@ -486,21 +488,85 @@ class Importer(Protocol):
 class Process(Protocol):
     """Applies operations to records as they stream by."""
 
-    def feed(self, records: Sequence[Record]) -> "Batch":
-        """What comes out for these records so far."""
+    @property
+    def batch_size(self) -> int:
+        """Records to give to one call of `feed`, at most."""
         ...
 
-    def finish(self) -> "Batch":
-        """What comes out once there are no more."""
+    def feed(self, records: Sequence[Record], origins: "Sequence[Origin]") -> "Batch":
+        """What comes out for these records so far; `origins` is where each came from.
+
+        Raises StepFailed, StepTransient or StepThrottled, and then the process is of no more use.
+        """
+        ...
+
+    def finish(self, done: int) -> "Iterator[Rest]":
+        """What comes out once there are no more, without the first `done` parts of it.
+
+        Raises as `feed` does.
+        """
         ...
 
     def state(self) -> Json:
-        """What to remember at a checkpoint."""
+        """What to remember at a checkpoint, beside what was kept of each batch."""
         ...
 
-    def restore(self, state: Json) -> None:
-        """Go on from a remembered state."""
+    def restore(self, state: Json, kept: Iterable[Json]) -> None:
+        """Go on from a remembered state, and what was kept of all batches until then."""
         ...
+
+
+class PoolEntries(Protocol):
+    """The keys that data pools remember; one whose time is over is not there."""
+
+    def get_many(
+        self, workspace_id: str, pool_id: str, keys: Iterable[str], now: datetime
+    ) -> "dict[str, PoolEntry]":
+        """Those of these keys that the pool remembers."""
+        ...
+
+    def claim(
+        self, workspace_id: str, pool_id: str, entries: "Sequence[PoolEntry]", now: datetime
+    ) -> "dict[str, Claim]":
+        """Remember keys, each unless an entry is there that this one doubles; whose each is now.
+
+        No two entries may have the same key. Raises UnavailableError if others are always faster.
+        """
+        ...
+
+    def put(self, workspace_id: str, pool_id: str, entries: "Sequence[PoolEntry]") -> None:
+        """Remember keys and their values in place of what is there; the last word counts."""
+        ...
+
+
+class Functions(Protocol):
+    """The functions that users bring along."""
+
+    def invoke(self, arn: str, payload: bytes) -> bytes:
+        """Call a function and wait for its answer.
+
+        Raises StepFailed if it cannot be called or fails, StepTransient if it may work later.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """Where a process runs, and what its operations may reach from there."""
+
+    workspace_id: str
+    run_id: str
+    attempt: int
+    step_id: str
+    pools: "Mapping[str, DataPool]"
+    """By the ids that operations name; which pool that is, the run's virtual environment says."""
+    values: "RunValues"
+    entries: PoolEntries
+    functions: Functions
+    clock: Clock
+    first_run: Callable[[str], str]
+    """The run that a run repeats: what was done there counts as done by that run."""
+    is_test: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -574,8 +640,12 @@ class Connectors(Protocol):
         """
         ...
 
-    def process(self, work: ProcessAction, values: "RunValues") -> Process:
-        """The operations of a process. Raises StepFailed if they cannot work with the values."""
+    def check_schema(self, schema: Json) -> list[tuple[str, str]]:
+        """What is wrong with a JSON Schema: the JSON pointers into it, and what it is there."""
+        ...
+
+    def process(self, work: ProcessAction, surroundings: Surroundings) -> Process:
+        """The operations of a process."""
         ...
 
     def sampler(

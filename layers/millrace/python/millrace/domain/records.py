@@ -1,7 +1,7 @@
 """Records in transit: pages, batches, and what can go wrong with a single one."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Final, NamedTuple
 
@@ -64,6 +64,17 @@ class Batch:
     records: list[Record]
     ignored: int
     failures: list[RecordFailure]
+    kept: list[Json] = field(default_factory=list)
+    """What the process keeps in memory of them: to be given back when it is restored."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """A part of what comes out of a process once it has seen all records."""
+
+    batch: Batch
+    origins: list[Origin]
+    """By the index of a failure: the record that came into the step, or the first of a group."""
 
 
 def idempotency_key(origin: Origin, step_id: str, body: bytes) -> str:

@@ -11,11 +11,12 @@ from typing import Literal
 
 from pydantic import Field, StrictBool
 
-from millrace.domain.action import FilterOperation, MapOperation, ProcessAction
+from millrace.domain.action import ProcessAction
 from millrace.domain.base import Description, Json, Model, Name
 from millrace.domain.errors import Violation
 from millrace.domain.flow import Step, StepId
 from millrace.domain.flow_parts import ResponseMapping
+from millrace.domain.operations import FilterOperation, MapOperation
 from millrace.domain.router_filters import to_expression
 
 

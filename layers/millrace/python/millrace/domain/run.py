@@ -220,6 +220,9 @@ class Run(Model):
     connections: dict[str, str] = Field(
         default_factory=dict, description="Connections, and those that take their place."
     )
+    data_pools: dict[str, str] = Field(
+        default_factory=dict, description="Data pools, and those that take their place."
+    )
     attempt: int = 1
     created_at: Moment
     started_at: Moment | None = None

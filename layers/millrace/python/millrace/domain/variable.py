@@ -1,21 +1,11 @@
 """Variables: values that flows share, some of them secret."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, StrictBool
 
-from millrace import limits
-from millrace.domain.base import Description, Json, Model
+from millrace.domain.base import Description, Json, Model, VariableKey
 from millrace.domain.resource import SecretHolder
-
-VariableKey = Annotated[
-    str,
-    Field(
-        pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
-        max_length=limits.STABLE_KEY_LENGTH,
-        description="The name by which expressions speak of the variable.",
-    ),
-]
 
 type VariableType = Literal["string", "number", "boolean", "json"]
 

@@ -5,10 +5,9 @@ from typing import ClassVar
 from pydantic import Field
 
 from millrace import limits
-from millrace.domain.base import Description, Json, Model, Name, StableKey, Whole
+from millrace.domain.base import Description, Json, Model, Name, StableKey, VariableKey, Whole
 from millrace.domain.flow_parts import ApiKeys
 from millrace.domain.resource import SecretHolder
-from millrace.domain.variable import VariableKey
 
 
 class Replacements(Model):

@@ -5,8 +5,6 @@ entry is conditional on the revision that was read; one that is resolved changes
 put and deleted in one transaction.
 """
 
-import random
-import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import batched
@@ -21,6 +19,7 @@ from millrace.domain.records import Origin
 from millrace.domain.run import Run
 from millrace.storage import keys
 from millrace.storage.attributes import Attributes, attributes, data, text
+from millrace.storage.batches import PAUSES, wait, write_all
 from millrace.storage.codec import pack, unpack
 
 if TYPE_CHECKING:
@@ -29,20 +28,13 @@ if TYPE_CHECKING:
         AttributeValueTypeDef,
         PutTypeDef,
         TransactWriteItemTypeDef,
-        WriteRequestOutputTypeDef,
         WriteRequestTypeDef,
     )
 
 _IS_UNCHANGED: Final = "revision = :revision"
-_WRITES_AT_ONCE: Final = 25
-"""DynamoDB: requests in one BatchWriteItem."""
-
 _READS_AT_ONCE: Final = limits.BATCH_READ_ITEMS // 2
 _CHANGES_AT_ONCE: Final = limits.TRANSACTION_ITEMS // 2
 """An entry may stand, and is written, under two keys."""
-
-# Before each further try of what a batch left or another writer had in hand; about 3 s in all.
-_PAUSES: Final = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
 
 
 class DynamoFailedRecords:
@@ -59,10 +51,11 @@ class DynamoFailedRecords:
     def put(self, entries: Sequence[FailedRecord]) -> None:
         """Note records that failed, in place of what is there under their ids."""
         # One batch may not name an item twice; the last word counts.
-        for batch in batched(
-            {entry.id: entry for entry in entries}.values(), _WRITES_AT_ONCE, strict=False
-        ):
-            self._write([{"PutRequest": {"Item": _item(entry)}} for entry in batch])
+        last = {entry.id: entry for entry in entries}
+        puts: Iterator[WriteRequestTypeDef] = (
+            {"PutRequest": {"Item": _item(entry)}} for entry in last.values()
+        )
+        write_all(self._client, self._table, puts)
 
     def get_many(
         self, workspace_id: str, flow_id: str, ids: Iterable[str]
@@ -151,10 +144,10 @@ class DynamoFailedRecords:
         prefix = f"{keys.errors_prefix(None, is_open=True)}{place.errors_of_run}"
         items = self._under(run.workspace_id, run.flow_id, prefix, "pk, sk, attempt")
         stale = [item for item in items if int(item["attempt"]["N"]) <= attempt]
-        for batch in batched(stale, _WRITES_AT_ONCE, strict=False):
-            self._write(
-                [{"DeleteRequest": {"Key": {"pk": item["pk"], "sk": item["sk"]}}} for item in batch]
-            )
+        gone: Iterator[WriteRequestTypeDef] = (
+            {"DeleteRequest": {"Key": {"pk": each["pk"], "sk": each["sk"]}}} for each in stale
+        )
+        write_all(self._client, self._table, gone)
 
     def _change(
         self,
@@ -163,7 +156,7 @@ class DynamoFailedRecords:
         ids: Sequence[str],
         change: Callable[[FailedRecord], FailedRecord],
     ) -> dict[str, FailedRecord]:
-        for pause in (*_PAUSES, None):
+        for pause in (*PAUSES, None):
             before = self.get_many(workspace_id, flow_id, ids)
             after = {id_: change(entry) for id_, entry in before.items()}
             writes = [
@@ -179,7 +172,7 @@ class DynamoFailedRecords:
             except self._client.exceptions.TransactionCanceledException as error:
                 if pause is None:
                     raise UnavailableError("others change the same errors; try again") from error
-                _wait(pause)
+                wait(pause)
             else:
                 return after
         raise UnavailableError("others change the same errors; try again")
@@ -222,7 +215,7 @@ class DynamoFailedRecords:
     def _read(self, wanted: Iterable[keys.Key]) -> Iterator[dict[str, Any]]:
         """The items of up to 100 keys. DynamoDB may leave some for another try."""
         left: list[dict[str, AttributeValueTypeDef]] = [attributes(**key) for key in wanted]
-        for pause in (*_PAUSES, None):
+        for pause in (*PAUSES, None):
             answer = self._client.batch_get_item(
                 RequestItems={self._table: {"Keys": left, "ConsistentRead": True}}
             )
@@ -232,24 +225,8 @@ class DynamoFailedRecords:
                 return
             left = [{**key} for key in rest["Keys"]]
             if pause is not None:
-                _wait(pause)
+                wait(pause)
         raise UnavailableError("the table is busy; try again")
-
-    def _write(self, requests: "Sequence[WriteRequestTypeDef | WriteRequestOutputTypeDef]") -> None:
-        for pause in (*_PAUSES, None):
-            answer = self._client.batch_write_item(RequestItems={self._table: requests})
-            rest = answer["UnprocessedItems"].get(self._table)
-            if not rest:
-                return
-            requests = rest
-            if pause is not None:
-                _wait(pause)
-        raise UnavailableError("the table is busy; try again")
-
-
-def _wait(pause: float) -> None:
-    # Two that met would meet again if they waited equally long.
-    time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - no secret
 
 
 def _place(id_: str) -> ErrorPlace | None:

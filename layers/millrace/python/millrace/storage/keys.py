@@ -13,6 +13,7 @@
 | latest run of a version | `ws#flow_1#latest` | version id | | | | |
 | counters | `ws#flow_1#met` | `hour#2026-01-31T09#ver_1`, `day#2026-01-31#ver_1` | | | | |
 | record error | `ws#flow_1#err` | `open#step#run#place`, `resolved#step#run#place` | | | | |
+| key in a data pool | `ws#pool_1#key#hash` | `key` | | | | |
 | delivery | `ws#delivery#hash` | `delivery` | | | | |
 
 `gsi1` lists a flow's runs and finds what a public address names; `gsi2` is sparse and holds only
@@ -39,6 +40,7 @@ from millrace.domain.run import RunKey
 RUN: Final = "run"
 STEP_PREFIX: Final = "step#"
 DELIVERY: Final = "delivery"
+POOL_ENTRY: Final = "key"
 PUBLIC: Final = "public"
 UNFINISHED_PARTITIONS: Final = 4
 
@@ -165,6 +167,12 @@ def delivery(workspace_id: str, dedupe_key: str) -> Key:
     """The key of the item that remembers which run a delivery started."""
     digest = hashlib.sha256(dedupe_key.encode("utf-8", "surrogatepass")).hexdigest()
     return {"pk": f"{workspace_id}#{DELIVERY}#{digest}", "sk": DELIVERY}
+
+
+def pool_entry(workspace_id: str, pool_id: str, key: str) -> Key:
+    """The key of the item that remembers a key in a data pool."""
+    digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
+    return {"pk": f"{workspace_id}#{pool_id}#{POOL_ENTRY}#{digest}", "sk": POOL_ENTRY}
 
 
 def unfinished(run_id: str) -> str:

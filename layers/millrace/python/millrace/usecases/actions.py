@@ -5,9 +5,10 @@ from typing import Final
 
 from millrace.domain.action import Action, ActionInput
 from millrace.domain.connection import Connection
+from millrace.domain.data_pool import DataPool
 from millrace.domain.errors import Violation
 from millrace.domain.token import Caller
-from millrace.usecases.checks import check_work, connection_of, lookup
+from millrace.usecases.checks import check_work, lookup, named_by
 from millrace.usecases.context import Context
 from millrace.usecases.crud import Crud
 
@@ -16,8 +17,9 @@ def _check(
     context: Context, caller: Caller, given: ActionInput, before: Action | None
 ) -> Iterable[Violation]:
     find_connection = lookup(context, Connection, caller.workspace_id)
-    named = () if before is None else (connection_of(before.work) or "",)
-    return check_work(context, given.work, "/work", find_connection, named)
+    find_data_pool = lookup(context, DataPool, caller.workspace_id)
+    named = () if before is None else named_by(before.work)
+    return check_work(context, given.work, "/work", find_connection, find_data_pool, named)
 
 
 ACTIONS: Final = Crud(Action, ActionInput, check=_check)

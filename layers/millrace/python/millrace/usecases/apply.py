@@ -15,6 +15,7 @@ from millrace.domain.action import Action, ActionInput
 from millrace.domain.base import Model
 from millrace.domain.callback import CallbackInput
 from millrace.domain.connection import Connection, ConnectionInput
+from millrace.domain.data_pool import DataPool
 from millrace.domain.errors import Violation
 from millrace.domain.flow import Flow, FlowInput, Version, flow_key
 from millrace.domain.ports import Change, Create, Replace
@@ -297,9 +298,12 @@ class _Apply:
 
     def _violations(self, flows: Sequence[AppliedFlow]) -> Iterator[Violation]:
         find_connection = self._lookup(Connection, self._references.connections)
+        find_data_pool = lookup(self._context, DataPool, self._caller.workspace_id)
         for number, action in enumerate(self._references.actions.values()):
             pointer = f"/actions/{number}/work"
-            yield from check_work(self._context, action.work, pointer, find_connection)
+            yield from check_work(
+                self._context, action.work, pointer, find_connection, find_data_pool
+            )
         in_file = {self._references.flow_ids[_key(flow)]: flow for flow in flows}
         for number, flow in enumerate(flows):
             for violation in self._flow_violations(flow, in_file):
@@ -325,6 +329,7 @@ class _Apply:
             flow.steps,
             self._lookup(Action, self._references.actions),
             self._lookup(Connection, self._references.connections),
+            lookup(self._context, DataPool, self._caller.workspace_id),
         )
         if flow.deploy and flow.steps:
             yield from undeployable(flow.steps)

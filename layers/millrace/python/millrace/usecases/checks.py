@@ -9,20 +9,33 @@ from millrace import compiler, limits
 from millrace.domain.action import (
     Action,
     ActionWork,
-    AggregateOperation,
     ExportAction,
-    FilterOperation,
     HttpExport,
     HttpImport,
     ImportAction,
-    MapOperation,
-    Operation,
     ProcessAction,
 )
+from millrace.domain.base import Json
 from millrace.domain.connection import Connection
+from millrace.domain.data_pool import DataPool
 from millrace.domain.errors import NotFoundError, Violation
 from millrace.domain.flow import Flow, FlowInput, FlowSettings, Step
 from millrace.domain.flow_parts import Concurrency
+from millrace.domain.operations import (
+    AggregateOperation,
+    DedupeOperation,
+    EnrichOperation,
+    FilterOperation,
+    FunctionOperation,
+    GroupOperation,
+    MapOperation,
+    Operation,
+    RememberOperation,
+    SortOperation,
+    SplitOperation,
+    ValidateOperation,
+    data_pools_of,
+)
 from millrace.domain.resource import Resource
 from millrace.domain.run_values import names_beside_records, names_in_template, templates_of
 from millrace.usecases.context import Context
@@ -119,6 +132,7 @@ def check_steps(
     steps: Sequence[Step],
     find_action: Lookup[Action],
     find_connection: Lookup[Connection],
+    find_data_pool: Lookup[DataPool],
     old_steps: Iterable[Step] = (),
 ) -> Iterator[Violation]:
     """What steps refer to exists and fits, and their expressions can be compiled.
@@ -144,13 +158,16 @@ def check_steps(
         yield from _check_delta(step, pointer, find_action)
         yield from _check_concurrency(context, step.concurrency, f"{pointer}/concurrency")
         if step.action is not None:
-            yield from check_work(context, step.action, f"{pointer}/action", find_connection, named)
+            where = f"{pointer}/action"
+            yield from check_work(
+                context, step.action, where, find_connection, find_data_pool, named
+            )
 
 
 def _named(step: Step) -> set[str]:
-    """The ids of the action that a step refers to, and of the connection of its own."""
-    found = {step.referrer, None if step.action is None else connection_of(step.action)}
-    return {id_ for id_ in found if id_ is not None}
+    """The ids of the action that a step refers to, and of what its own names."""
+    referred = set() if step.referrer is None else {step.referrer}
+    return referred | (set() if step.action is None else named_by(step.action))
 
 
 def _check_action(
@@ -242,9 +259,10 @@ def check_work(
     work: ActionWork,
     pointer: str,
     find_connection: Lookup[Connection],
+    find_data_pool: Lookup[DataPool],
     named: Collection[str] = (),
 ) -> Iterator[Violation]:
-    """An action's connection exists, or was named before; its expressions can be compiled."""
+    """What an action names exists, or was named before; its expressions can be compiled."""
     match work:
         case ExportAction() | ImportAction():
             id_ = work.connection_id
@@ -257,6 +275,12 @@ def check_work(
                 for place, expression in _expressions(operation):
                     where = f"{pointer}/operations/{number}/{place}"
                     yield from check_expression(context, expression, where)
+                if isinstance(operation, ValidateOperation):
+                    where = f"{pointer}/operations/{number}/schema"
+                    yield from _check_schema(context, operation.rules, where)
+            for place, id_ in data_pools_of(work.operations):
+                if id_ not in named and find_data_pool(id_) is None:
+                    yield unknown_data_pool(id_, f"{pointer}/{place}")
             found = (names_beside_records(text) or () for text in expressions_of(work))
             yield from _check_names(frozenset[str]().union(*found), f"{pointer}/operations")
 
@@ -293,9 +317,26 @@ def _check_names(names: Collection[str], pointer: str) -> Iterator[Violation]:
         )
 
 
+def named_by(work: ActionWork) -> set[str]:
+    """The ids of the connection and the data pools that an action names."""
+    if isinstance(work, ProcessAction):
+        return {id_ for _, id_ in data_pools_of(work.operations)}
+    return set() if work.connection_id is None else {work.connection_id}
+
+
 def connection_of(work: ActionWork) -> str | None:
     """The connection that an action works over, if it needs one."""
     return None if isinstance(work, ProcessAction) else work.connection_id
+
+
+def unknown_data_pool(id_: str, pointer: str) -> Violation:
+    """A data pool that is referred to does not exist."""
+    return Violation(
+        "unknownDataPool",
+        pointer,
+        f"There is no data pool {id_!r}.",
+        "Create the data pool first, or correct the id.",
+    )
 
 
 def unknown_connection(id_: str, pointer: str) -> Violation:
@@ -308,9 +349,12 @@ def unknown_connection(id_: str, pointer: str) -> Violation:
     )
 
 
-def _expressions(operation: Operation) -> Iterator[tuple[str, str]]:
+def _expressions(  # noqa: C901 - a case for each operation
+    operation: Operation,
+) -> Iterator[tuple[str, str]]:
+    """The expressions of an operation, with their places in it."""
     match operation:
-        case FilterOperation() | MapOperation():
+        case FilterOperation() | MapOperation() | SplitOperation():
             yield "expression", operation.expression
         case AggregateOperation():
             for name, expression in operation.group_by.items():
@@ -318,6 +362,19 @@ def _expressions(operation: Operation) -> Iterator[tuple[str, str]]:
             for name, figure in operation.figures.items():
                 if figure.expression is not None:
                     yield f"figures/{pointer_token(name)}/expression", figure.expression
+        case GroupOperation():
+            for name, expression in operation.by.items():
+                yield f"by/{pointer_token(name)}", expression
+        case SortOperation():
+            for number, key in enumerate(operation.by):
+                yield f"by/{number}/expression", key.expression
+        case DedupeOperation() | EnrichOperation():
+            yield "key", operation.key
+        case RememberOperation():
+            yield "key", operation.key
+            yield "value", operation.value
+        case ValidateOperation() | FunctionOperation():
+            return
 
 
 def pointer_token(key: str) -> str:
@@ -332,3 +389,10 @@ def check_expression(context: Context, expression: str, pointer: str) -> Iterato
         yield Violation(
             "badExpression", pointer, f"The expression cannot be compiled: {fault}", "Correct it."
         )
+
+
+def _check_schema(context: Context, schema: Json, pointer: str) -> Iterator[Violation]:
+    """A JSON Schema can be used."""
+    for place, fault in context.connectors.check_schema(schema):
+        message = f"The JSON Schema cannot be used: {fault}"
+        yield Violation("badSchema", f"{pointer}{place}", message, "Correct it.")

@@ -8,7 +8,9 @@ from millrace.domain.ports import (
     Blobs,
     Connectors,
     FailedRecords,
+    Functions,
     Machines,
+    PoolEntries,
     Resources,
     Runs,
     Schedules,
@@ -25,10 +27,12 @@ class Context:
     resources: Resources
     runs: Runs
     failed_records: FailedRecords
+    pool_entries: PoolEntries
     blobs: Blobs
     secrets: Secrets
     connectors: Connectors
     machines: Machines
+    functions: Functions
     schedules: Schedules
     targets: Targets
     clock: Clock

@@ -6,6 +6,7 @@ from typing import Any, Final, Literal
 from millrace import compiler, limits
 from millrace.domain.action import Action
 from millrace.domain.connection import Connection
+from millrace.domain.data_pool import DataPool
 from millrace.domain.errors import ConflictError, Violation
 from millrace.domain.flow import Flow, MachineKind, Version
 from millrace.domain.ports import Replace, Schedule
@@ -127,6 +128,7 @@ def _check_deployable(context: Context, flow: Flow, version: Version) -> None:
         version.steps,
         lookup(context, Action, flow.workspace_id),
         lookup(context, Connection, flow.workspace_id),
+        lookup(context, DataPool, flow.workspace_id),
     )
     keys = missing_customer_keys(context, flow.workspace_id, flow, webhooks_of(context, flow))
     refuse([*undeployable(version.steps), *keys, *found])

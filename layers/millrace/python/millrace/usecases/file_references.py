@@ -4,11 +4,13 @@ from typing import Any
 
 from millrace.domain.action import Action, ActionWork, ProcessAction
 from millrace.domain.connection import Connection
+from millrace.domain.data_pool import DataPool
 from millrace.domain.flow import Flow, FlowInput, Step
 from millrace.domain.flow_parts import Alias
 from millrace.domain.integration import Integration
 from millrace.domain.label import Label
 from millrace.domain.notification_group import NotificationGroup
+from millrace.domain.operations import over_other_pools
 from millrace.domain.resource import Resource
 from millrace.domain.virtual_environment import VirtualEnvironment
 from millrace.domain.webhook import WebhookInput
@@ -54,8 +56,11 @@ class FileReferences:
         return given.model_copy(update={"virtual_environment_id": id_})
 
     def work(self, work: ActionWork) -> ActionWork:
-        """What an action does, with the id of its connection."""
-        if isinstance(work, ProcessAction) or work.connection_id is None:
+        """What an action does, with the ids of its connection and its data pools."""
+        if isinstance(work, ProcessAction):
+            operations = over_other_pools(work.operations, self._data_pool)
+            return work.model_copy(update={"operations": operations})
+        if work.connection_id is None:
             return work
         return work.model_copy(update={"connection_id": self._connection(work.connection_id)})
 
@@ -85,6 +90,9 @@ class FileReferences:
     def _connection(self, reference: str) -> str:
         made = self.connections.get(reference)
         return self._stored(Connection, reference) if made is None else made.id
+
+    def _data_pool(self, reference: str) -> str:
+        return self._stored(DataPool, reference)
 
     def _action(self, reference: str) -> str:
         made = self.actions.get(reference)

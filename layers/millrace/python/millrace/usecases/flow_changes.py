@@ -8,6 +8,7 @@ from millrace.domain.action import Action
 from millrace.domain.audit import AuditEvent
 from millrace.domain.callback import Callback
 from millrace.domain.connection import Connection
+from millrace.domain.data_pool import DataPool
 from millrace.domain.errors import ConflictError, Violation
 from millrace.domain.flow import Flow, FlowInput, FlowSettings, LatestSteps, Step, Version
 from millrace.domain.flow_parts import LayoutDirection
@@ -56,6 +57,7 @@ def check_flow(
         given.steps,
         find_action or lookup(context, Action, workspace_id),
         lookup(context, Connection, workspace_id),
+        lookup(context, DataPool, workspace_id),
         old_steps,
     )
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from pydantic.alias_generators import to_camel
 
+from millrace.domain.data_pool import DataPool
 from millrace.domain.errors import Violation
 from millrace.domain.flow import Flow, FlowInput, FlowSettings, flow_key
 from millrace.domain.flow_document import NOT_EXPORTED, FlowDocument
@@ -20,7 +21,7 @@ from millrace.domain.ports import Change, Replace
 from millrace.domain.template import Template
 from millrace.domain.token import Caller
 from millrace.usecases.audit import audited
-from millrace.usecases.checks import check_graph, check_settings, check_steps
+from millrace.usecases.checks import check_graph, check_settings, check_steps, lookup
 from millrace.usecases.context import Context
 from millrace.usecases.deploy import reschedule
 from millrace.usecases.flow_changes import changed_flow, creation, new_flow
@@ -186,7 +187,13 @@ class _Import:
             to_come=ToCome(ids=frozenset(resources.known)),
         )
         yield from self._group_faults()
-        yield from check_steps(self._context, given.steps, resources.action, resources.connection)
+        yield from check_steps(
+            self._context,
+            given.steps,
+            resources.action,
+            resources.connection,
+            lookup(self._context, DataPool, self._caller.workspace_id),
+        )
 
     def _group_faults(self) -> Iterator[Violation]:
         """The flow's group is one of the integration that the document brings along."""

@@ -6,7 +6,7 @@ from pydantic import Base64Bytes, Field, ValidationError, model_validator
 
 from millrace.domain.base import Json, Model
 from millrace.domain.errors import NotFoundError, RuleViolationError, Violation
-from millrace.domain.flow_document import ExportedFlow, FlowDocument, Metadata, UsedResources
+from millrace.domain.flow_document import FlowDocument, Metadata, UsedResources
 from millrace.domain.pointers import json_pointer
 from millrace.domain.shape import violation_of
 from millrace.domain.template import Template, TemplateInput
@@ -17,6 +17,7 @@ from millrace.usecases.flow_zip import unpack_document
 from millrace.usecases.import_flow import import_faults, import_flow
 from millrace.usecases.import_overrides import ImportMetadata, nothing_to_override
 from millrace.usecases.import_result import ImportPlan, ImportResult
+from millrace.usecases.import_routers import ImportedFlow, placed, routed
 from millrace.usecases.plain import TEMPLATES
 from millrace.usecases.resources import fields_of, refuse
 
@@ -25,7 +26,7 @@ class ImportRequest(Model):
     """A flow to import: what an export answered, or where it is."""
 
     metadata: ImportMetadata = ImportMetadata()
-    flow: ExportedFlow | None = None
+    flow: ImportedFlow | None = None
     dependencies: UsedResources = UsedResources()
     template_id: str | None = Field(
         default=None, description="A stored template, the document of which is imported."
@@ -62,7 +63,11 @@ def import_request(context: Context, caller: Caller, asked: ImportRequest) -> Im
     if asked.as_marketplace:
         refuse(nothing_to_override(asked.metadata))
         return _keep(context, caller, document)
-    return import_flow(context, caller, document, asked.metadata, template)
+    try:
+        return import_flow(context, caller, document, asked.metadata, template)
+    except RuleViolationError as error:
+        found = placed(asked.flow, error.violations)
+        raise RuleViolationError(error.message, found) from error
 
 
 def check_import(context: Context, caller: Caller, asked: ImportRequest) -> list[Violation]:
@@ -73,7 +78,7 @@ def check_import(context: Context, caller: Caller, asked: ImportRequest) -> list
         return [*error.violations]
     if asked.as_marketplace:
         return [*nothing_to_override(asked.metadata)]
-    return import_faults(context, caller, document, asked.metadata)
+    return placed(asked.flow, import_faults(context, caller, document, asked.metadata))
 
 
 def _source(
@@ -83,7 +88,7 @@ def _source(
     if asked.flow is not None:
         metadata = Metadata(**fields_of(asked.metadata, Metadata))
         return None, FlowDocument(
-            metadata=metadata, flow=asked.flow, dependencies=asked.dependencies
+            metadata=metadata, flow=routed(asked.flow), dependencies=asked.dependencies
         )
     if asked.template_id is not None:
         template = _template(context, caller, asked.template_id)

@@ -11,6 +11,7 @@ from millrace.domain.action import Action, ActionInput
 from millrace.domain.authentication import NoAuth
 from millrace.domain.base import Model
 from millrace.domain.connection import Connection
+from millrace.domain.data_pool import DataPool
 from millrace.domain.errors import Violation
 from millrace.domain.flow import Flow, flow_key
 from millrace.domain.flow_document import FlowDocument, FlowReference
@@ -21,7 +22,13 @@ from millrace.domain.ports import KeyRef, Ref
 from millrace.domain.resource import Resource
 from millrace.domain.token import Caller
 from millrace.usecases.actions import ACTIONS
-from millrace.usecases.checks import check_work, connection_of, pointer_token, unknown_connection
+from millrace.usecases.checks import (
+    check_work,
+    connection_of,
+    lookup,
+    pointer_token,
+    unknown_connection,
+)
 from millrace.usecases.connections import CONNECTIONS
 from millrace.usecases.context import Context
 from millrace.usecases.crud import Crud
@@ -70,7 +77,10 @@ class ImportedResources:
         for key, action in self._uses.actions.items():
             given = action.model_copy(update={"work": renamed_work(action.work, self.rename)})
             pointer = f"/dependencies/actions/{pointer_token(key)}/work"
-            yield from check_work(self._context, given.work, pointer, self.connection)
+            find_data_pool = lookup(self._context, DataPool, self._caller.workspace_id)
+            yield from check_work(
+                self._context, given.work, pointer, self.connection, find_data_pool
+            )
             self._put_action(key, given)
         for key, group in self._uses.notification_groups.items():
             self._use(NotificationGroup, key, self._stored(NotificationGroup, group))

@@ -13,7 +13,7 @@ from millrace.domain.failed_record import FailedRecord, ReplayedRecord
 from millrace.domain.flow import Flow, Version
 from millrace.domain.run import Replay, Run, RunKey, Trigger
 from millrace.domain.token import Caller
-from millrace.domain.virtual_environment import VirtualEnvironment
+from millrace.domain.virtual_environment import Replacements, VirtualEnvironment
 from millrace.usecases.context import Context
 from millrace.usecases.deploy import deployed_version
 from millrace.usecases.flows import get_flow, get_version
@@ -148,10 +148,12 @@ def _start(
     tried = [entry.id for entry in entries if entry.id not in lost]
     if not tried:
         return None, lost
+    replaced = _replacements(context, caller, manner.virtual_environment_id)
     how = Manner(
         steps_to_run=_from(version, manner.step_id),
         virtual_environment_id=manner.virtual_environment_id,
-        connections=_connections(context, caller, manner.virtual_environment_id),
+        connections=replaced.connections,
+        data_pools=replaced.data_pools,
         replay=Replay(step_id=manner.step_id, pages=writer.pages()),
         inputs_of=(
             None
@@ -187,11 +189,11 @@ def _from(version: Version, step_id: str) -> tuple[str, ...]:
         taken |= more
 
 
-def _connections(
+def _replacements(
     context: Context, caller: Caller, virtual_environment_id: str | None
-) -> dict[str, str]:
+) -> Replacements:
     if virtual_environment_id is None:
-        return {}
+        return Replacements()
     try:
         environment = context.resources.get(
             VirtualEnvironment, caller.workspace_id, virtual_environment_id
@@ -200,4 +202,4 @@ def _connections(
         raise ConflictError(
             f"virtual environment {virtual_environment_id!r}, in which they failed, is gone"
         ) from error
-    return environment.replacements.connections
+    return environment.replacements

@@ -51,6 +51,7 @@ def retry_run(
         steps_to_run=first.steps_to_run,
         virtual_environment_id=first.virtual_environment_id,
         connections=first.connections,
+        data_pools=first.data_pools,
         retry_of=first,
         carried_over=carried_over,
         origin_id=(first.origin_id or first.id) if asked.from_ == "failedStep" else None,

@@ -8,12 +8,11 @@ from typing import Final
 from pydantic import Field
 
 from millrace import limits
-from millrace.domain.base import Json, Model, Moment, Whole
+from millrace.domain.base import Json, Model, Moment, VariableKey, Whole
 from millrace.domain.errors import NotFoundError, Violation
 from millrace.domain.flow import Flow, Version
 from millrace.domain.run import Run, RunInputs, Trigger
 from millrace.domain.token import Caller
-from millrace.domain.variable import VariableKey
 from millrace.domain.virtual_environment import VirtualEnvironment
 from millrace.usecases.context import Context
 from millrace.usecases.deploy import deployed_version
@@ -119,6 +118,7 @@ def chosen(
         steps_to_run=_chosen(version, asked),
         virtual_environment_id=asked.virtual_environment_id,
         connections={} if environment is None else environment.replacements.connections,
+        data_pools={} if environment is None else environment.replacements.data_pools,
         inputs=_inputs(asked, environment),
     )
 

@@ -11,7 +11,7 @@ remembering.
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from itertools import groupby
+from itertools import batched, chain, groupby
 from typing import Final
 
 from millrace.domain.action import Action, ActionWork, ExportAction, ImportAction, ProcessAction
@@ -27,19 +27,20 @@ from millrace.domain.errors import (
 )
 from millrace.domain.failed_record import ErrorSource
 from millrace.domain.flow import Step, Version
-from millrace.domain.ports import Exporter, Importer
+from millrace.domain.ports import Exporter, Importer, Process
 from millrace.domain.records import Origin, RecordFailure, idempotency_key
 from millrace.domain.run import Run, RunError, RunKey, StepRecord, StepStatus
 from millrace.domain.run_states import check_attempt
 from millrace.domain.run_values import templates_of
-from millrace.usecases.checks import expressions_of, lookup, work_of
+from millrace.usecases.checks import lookup, work_of
 from millrace.usecases.context import Context
 from millrace.usecases.delta_windows import delta_before, window_of
-from millrace.usecases.run_values import values_beside_records, values_of_templates
+from millrace.usecases.run_values import values_of_templates
 from millrace.usecases.runs import load_payload, run_version
 from millrace.usecases.step_errors import Failed
-from millrace.usecases.step_input import Item, Verdict, input_pages
+from millrace.usecases.step_input import Item, Origins, Verdict, input_pages
 from millrace.usecases.step_progress import Progress
+from millrace.usecases.surroundings import surroundings_of
 from millrace.usecases.write_only import secrets_of
 
 _STOP_BEFORE_DEADLINE: Final = timedelta(seconds=60)
@@ -270,25 +271,45 @@ def _hand_on(job: _Job) -> None:
 
 
 def _process(job: _Job, work: ProcessAction) -> None:
-    values = values_beside_records(job.context, job.run, expressions_of(work), job.delta_before)
-    process = job.context.connectors.process(work, values)
-    position = 0
+    surroundings = surroundings_of(job.context, job.run, job.step, work, job.delta_before)
+    process = job.context.connectors.process(work, surroundings)
+    position, done = 0, None
     if (checkpoint := job.progress.checkpoint) is not None:
-        if checkpoint["finished"]:
-            return
-        position = checkpoint["position"]
-        process.restore(checkpoint["state"])
-    for page in job.pages(position):
+        position, done = checkpoint["position"], checkpoint["done"]
+        process.restore(checkpoint["state"], job.progress.kept())
+    if done is None:
+        position = _feed(job, process, position)
+    before = done or 0
+    for number, rest in enumerate(process.finish(before), start=before + 1):
+        job.progress.advance(
+            {"position": position, "state": process.state(), "done": number},
+            taken=0,
+            records=rest.batch.records,
+            ignored=rest.batch.ignored,
+            failed=[
+                Failed(failure, "process", rest.origins[failure.index])
+                for failure in rest.batch.failures
+            ],
+            kept=rest.batch.kept,
+        )
+
+
+def _feed(job: _Job, process: Process, position: int) -> int:
+    """Give a process all its input from a position on; how many records that are in all."""
+    pages = (batched(page, process.batch_size, strict=False) for page in job.pages(position))
+    for page in chain.from_iterable(pages):
         records: list[Record] = []
         failed: list[Failed] = []
         succeeded: list[Item] = []
+        kept: list[Json] = []
         ignored = 0
         for verdict, group in groupby(page, key=lambda item: item.verdict):
             items = list(group)
             match verdict:
                 case Verdict.TAKE:
-                    batch = process.feed([item.record for item in items])
+                    batch = process.feed([item.record for item in items], Origins(items, job.run))
                     records += batch.records
+                    kept += batch.kept
                     ignored += batch.ignored
                     bad, good = job.sorted_out(items, batch.failures, "process")
                     failed += bad
@@ -302,21 +323,15 @@ def _process(job: _Job, work: ProcessAction) -> None:
                     failed += job.unjudged(items)
         position += len(page)
         job.progress.advance(
-            {"position": position, "state": process.state(), "finished": False},
+            {"position": position, "state": process.state(), "done": None},
             taken=len(page),
             records=records + _proceeding(job.step, failed),
             ignored=ignored,
             failed=failed,
             succeeded=succeeded,
+            kept=kept,
         )
-    rest = process.finish()
-    job.progress.advance(
-        {"position": position, "state": None, "finished": True},
-        taken=0,
-        records=rest.records,
-        ignored=rest.ignored,
-        failed=job.failed_from(position, rest.failures, "process"),
-    )
+    return position
 
 
 def _proceeding(step: Step, failed: Iterable[Failed]) -> list[Record]:

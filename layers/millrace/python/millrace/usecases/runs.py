@@ -51,6 +51,7 @@ class Manner:
     steps_to_run: tuple[str, ...] | None = None
     virtual_environment_id: str | None = None
     connections: Mapping[str, str] = _NOTHING
+    data_pools: Mapping[str, str] = _NOTHING
     retry_of: Run | None = None
     carried_over: tuple[str, ...] = ()
     origin_id: str | None = None
@@ -134,6 +135,7 @@ def new_run(
         replay=how.replay,
         virtual_environment_id=how.virtual_environment_id,
         connections=dict(how.connections),
+        data_pools=dict(how.data_pools),
         created_at=now,
         started_at=now,
         attempts=(Attempt(number=1, status=RunStatus.RUNNING, started_at=now),),

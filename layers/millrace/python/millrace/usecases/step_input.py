@@ -1,9 +1,10 @@
 """What a step reads: the outputs of the steps it depends on, or what triggered the run."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from enum import Enum, auto
 from itertools import chain, takewhile
-from typing import NamedTuple
+from typing import NamedTuple, overload
 
 from millrace.domain.base import Record
 from millrace.domain.failed_record import ReplayedRecord
@@ -42,6 +43,28 @@ class Item(NamedTuple):
     def origin_in(self, run: Run) -> Origin:
         """Where the record came from, in this run unless in another one before."""
         return self.origin or Origin(run.origin_id or run.id, self.position)
+
+
+@dataclass(frozen=True, slots=True)
+class Origins(Sequence[Origin]):
+    """Where items came from, made when it is asked for: most records have no need of it."""
+
+    items: Sequence[Item]
+    run: Run
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    @overload
+    def __getitem__(self, index: int) -> Origin: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> "Origins": ...
+
+    def __getitem__(self, index: int | slice) -> "Origin | Origins":
+        if isinstance(index, slice):
+            return Origins(self.items[index], self.run)
+        return self.items[index].origin_in(self.run)
 
 
 def sources(version: Version, step: Step) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """How far a try of a step is: counts, output and checkpoint, remembered together or not at all."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -9,6 +9,7 @@ from millrace.domain.delta import DeltaWindow
 from millrace.domain.errors import ConflictError, StepError, StepFailed, StepThrottled
 from millrace.domain.flow import Step
 from millrace.domain.run import Counts, Run, RunError, StepRecord, StepStatus
+from millrace.usecases.checkpoints import Checkpoints
 from millrace.usecases.context import Context
 from millrace.usecases.pages import PageWriter
 from millrace.usecases.step_errors import ErrorLog, Failed, check_number
@@ -39,6 +40,8 @@ class Progress:
         place = f"{record.attempt:02d}/{record.step_id}/{record.tries:03d}"
         prefix = f"{run.workspace_id}/runs/{run.id}/{place}"
         self._writer = PageWriter(context.blobs, prefix, record.output)
+        self._checkpoints = Checkpoints(context.blobs, prefix, record.checkpoint)
+        self._checkpoint = self._checkpoints.read()
         self._errors = ErrorLog(context, run, step, place)
         self._saved_at: datetime = context.clock()
 
@@ -50,7 +53,7 @@ class Progress:
     @property
     def checkpoint(self) -> Json:
         """Where to go on; None: from the start."""
-        return self._record.checkpoint
+        return self._checkpoint
 
     @property
     def delta(self) -> DeltaWindow | None:
@@ -66,7 +69,11 @@ class Progress:
         """When the first try of the step began."""
         return self._record.started_at
 
-    def advance(
+    def kept(self) -> Iterator[Json]:
+        """What was kept by then."""
+        return self._checkpoints.kept()
+
+    def advance(  # noqa: PLR0913 - all of it is remembered together or not at all
         self,
         checkpoint: Json,
         *,
@@ -75,19 +82,22 @@ class Progress:
         ignored: int = 0,
         failed: Sequence[Failed] = (),
         succeeded: Sequence[Item] = (),
+        kept: Sequence[Json] = (),
         durable: bool = False,
     ) -> None:
         """Count records that were dealt with, hand some on, and note what became of single ones.
 
+        `kept` is what the next try has to know beside the checkpoint, and all that was kept before.
         It is written at once if `durable`, else once in a while: what is forgotten is read again.
         """
         before = self._record.counts
         self._writer.write(records)
+        self._checkpoints.keep(kept)
+        self._checkpoint = checkpoint
         self._errors.failed(failed)
         self._errors.succeeded(succeeded)
         self._record = self._record.model_copy(
             update={
-                "checkpoint": checkpoint,
                 "counts": Counts(
                     records_in=before.records_in + taken,
                     records_out=before.records_out + len(records),
@@ -146,7 +156,10 @@ class Progress:
 
     def _save(self, update: dict[str, object]) -> StepRecord:
         self._errors.write()
-        return self._write({"output": self._writer.pages(), **update})
+        update = {"output": self._writer.pages(), **update}
+        if self._checkpoint is not None:
+            update["checkpoint"] = self._checkpoints.written(self._checkpoint)
+        return self._write(update)
 
     def _write(self, update: dict[str, object]) -> StepRecord:
         self._record = self._record.model_copy(update=update)

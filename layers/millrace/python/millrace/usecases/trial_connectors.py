@@ -1,8 +1,9 @@
 """Connectors for one step of a test: the first page of an export, and no request of an import."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Final
 
 from millrace import limits
 from millrace.domain.action import ExportAction, ImportAction, ProcessAction
@@ -11,11 +12,28 @@ from millrace.domain.connection import Connection, PingMethod
 from millrace.domain.delta import DeltaWindow
 from millrace.domain.errors import StepThrottled
 from millrace.domain.flow import Step
-from millrace.domain.ports import Connectors, Exporter, Importer, Pong, Process, Unsent
-from millrace.domain.records import Batch, ExportPage, Origin, RecordError, RecordFailure
+from millrace.domain.operations import (
+    DedupeOperation,
+    EnrichOperation,
+    FunctionOperation,
+    RememberOperation,
+)
+from millrace.domain.ports import (
+    Connectors,
+    Exporter,
+    Importer,
+    Pong,
+    Process,
+    Surroundings,
+    Unsent,
+)
+from millrace.domain.records import Batch, ExportPage, Origin, RecordError, RecordFailure, Rest
 from millrace.domain.run_values import RunValues, TemplateKind
 from millrace.domain.trial import PlannedRequest, RecordTrouble
 from millrace.usecases.step_progress import CONTINUES
+from millrace.usecases.trial_pools import Overlay
+
+_ASKING: Final = (DedupeOperation, EnrichOperation, FunctionOperation, RememberOperation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +152,16 @@ class Rehearsal:
         preview = self.connectors.preview(work, connection, values, request_key, note, hide)
         return _Preview(preview, self)
 
-    def process(self, work: ProcessAction, values: RunValues) -> Process:
+    def check_schema(self, schema: Json) -> list[tuple[str, str]]:
         """See Connectors."""
-        return _Watched(self.connectors.process(work, values), self)
+        return self.connectors.check_schema(schema)
+
+    def process(self, work: ProcessAction, surroundings: Surroundings) -> Process:
+        """See Connectors. Functions are called, data pools read; what is claimed is not kept."""
+        aside = replace(surroundings, entries=Overlay(surroundings.entries), is_test=True)
+        asks_others = any(isinstance(each, _ASKING) for each in work.operations)
+        process = self.connectors.process(work, aside)
+        return _Watched(process, self, process.batch_size if asks_others else 1)
 
     def sampler(
         self,
@@ -218,33 +243,44 @@ class _Preview:
 
 @dataclass(frozen=True, slots=True)
 class _Watched:
-    """Feeds a process record by record, to see which fail and to heed the time between them."""
+    """Feeds a process a few records at a time, to heed the time between them."""
 
     process: Process
     rehearsal: Rehearsal
+    at_once: int
+    """Records; one, unless the process asks others for what it does."""
 
-    def feed(self, records: Sequence[Record]) -> Batch:
-        out: list[Record] = []
-        ignored = 0
-        failures: list[RecordFailure] = []
-        for index, record in enumerate(records):
+    @property
+    def batch_size(self) -> int:
+        return self.process.batch_size
+
+    def feed(self, records: Sequence[Record], origins: Sequence[Origin]) -> Batch:
+        out = Batch([], 0, [])
+        for start in range(0, len(records), self.at_once):
             self.rehearsal.deadline.check()
-            batch = self.process.feed([record])
-            self.rehearsal.failed(batch.failures, [record])
-            out += batch.records
-            ignored += batch.ignored
-            failures += [
-                RecordFailure(index, failure.code, failure.message) for failure in batch.failures
+            taken = records[start : start + self.at_once]
+            batch = self.process.feed(taken, origins[start : start + self.at_once])
+            self.rehearsal.failed(batch.failures, taken)
+            failures = [
+                RecordFailure(start + failure.index, failure.code, failure.message)
+                for failure in batch.failures
             ]
-        return Batch(out, ignored, failures)
+            out = Batch(
+                out.records + batch.records,
+                out.ignored + batch.ignored,
+                out.failures + failures,
+                out.kept + batch.kept,
+            )
+        return out
 
-    def finish(self) -> Batch:
-        batch = self.process.finish()
-        self.rehearsal.failed(batch.failures)
-        return batch
+    def finish(self, done: int) -> Iterator[Rest]:
+        for rest in self.process.finish(done):
+            self.rehearsal.deadline.check()
+            self.rehearsal.failed(rest.batch.failures)
+            yield rest
 
     def state(self) -> Json:
         return self.process.state()
 
-    def restore(self, state: Json) -> None:
-        self.process.restore(state)
+    def restore(self, state: Json, kept: Iterable[Json]) -> None:
+        self.process.restore(state, kept)

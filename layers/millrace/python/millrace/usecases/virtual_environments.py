@@ -14,7 +14,7 @@ from millrace.domain.virtual_environment import (
     VirtualEnvironmentInput,
 )
 from millrace.usecases.api_keys import API_KEYS, key_texts
-from millrace.usecases.checks import lookup, pointer_token, unknown_connection
+from millrace.usecases.checks import lookup, pointer_token, unknown_connection, unknown_data_pool
 from millrace.usecases.context import Context
 from millrace.usecases.crud import Crud
 
@@ -35,12 +35,7 @@ def _check(
     find_data_pool = lookup(context, DataPool, caller.workspace_id)
     for id_, pointer in _named("dataPools", given.replacements.data_pools):
         if id_ not in known and find_data_pool(id_) is None:
-            yield Violation(
-                "unknownDataPool",
-                pointer,
-                f"There is no data pool {id_!r}.",
-                "Create the data pool first, or correct the id.",
-            )
+            yield unknown_data_pool(id_, pointer)
 
 
 def _named(field: str, replacements: Mapping[str, str]) -> Iterator[tuple[str, str]]:

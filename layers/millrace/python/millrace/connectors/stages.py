@@ -1,0 +1,186 @@
+"""What all operations of a process have in common, and those that look at one record at a time."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from millrace import limits
+from millrace.connectors.expressions import (
+    EXACT_INTEGER_MAX,
+    Expression,
+    compile_expression,
+    is_truthy,
+)
+from millrace.connectors.json_documents import describe
+from millrace.domain.base import Json, Record
+from millrace.domain.errors import StepFailed
+from millrace.domain.records import Origin, RecordError, RecordFailure
+from millrace.domain.run_values import RunValues
+
+TIMEOUTS_MAX: Final = 5
+"""One record may be too much for an expression; this many mean that the expression never ends."""
+
+type Row = tuple[int, Record]
+"""A record on its way, and the index of the input record that it came from."""
+
+
+@dataclass(slots=True)
+class Timeouts:
+    """How often expressions ran out of time."""
+
+    count: int = 0
+
+    def spend(self, error: RecordError) -> None:
+        """Note an error. Raises StepFailed at the last one that is borne with."""
+        if error.code == "expressionTimeout":
+            self.count += 1
+            if self.count == TIMEOUTS_MAX:
+                raise StepFailed(
+                    error.code, f"an expression ran out of time {TIMEOUTS_MAX} times"
+                ) from error
+
+
+@dataclass(slots=True)
+class Passage:
+    """One batch on its way through the operations: what became of records that went no further."""
+
+    origins: Sequence[Origin]
+    timeouts: Timeouts
+    ignored: int = 0
+    failures: dict[int, RecordFailure] = field(default_factory=dict)
+    kept: list[Json] = field(default_factory=list)
+    """What operations keep in memory, so that a checkpoint has it too."""
+
+    def fail(self, index: int, error: RecordError) -> None:
+        """Note that an input record failed. Of one in several parts the first failure counts."""
+        self.failures.setdefault(index, RecordFailure.of(index, error))
+        self.timeouts.spend(error)
+
+    def sound(self, rows: list[Row]) -> list[Row]:
+        """The rows without those whose input record failed in another part."""
+        if not self.failures:
+            return rows
+        return [row for row in rows if row[0] not in self.failures]
+
+
+class Stage(Protocol):
+    """One operation on a batch of records."""
+
+    @property
+    def makes_records(self) -> bool:
+        """Whether what comes out may hold values that did not go in."""
+        ...
+
+    def apply(self, rows: list[Row], passage: Passage, *, is_plain: bool) -> list[Row]:
+        """The rows that go on; the passage learns of the others.
+
+        See Expression.evaluate for `is_plain`. Raises StepFailed or StepTransient.
+        """
+        ...
+
+
+def bound(text: str, values: RunValues) -> Expression:
+    """The compiled expression over a run's values. Raises ExpressionError, RecordError."""
+    return compile_expression(text).bound(values)
+
+
+def key_text(value: Json) -> str:
+    """JSON by which equal values are told: 1 and 1.0 are one number, and objects have no order."""
+    return json.dumps(value if isinstance(value, str) else _canonical(value), sort_keys=True)
+
+
+def _canonical(value: Json) -> Json:
+    if isinstance(value, float) and value.is_integer() and abs(value) <= EXACT_INTEGER_MAX:
+        return int(value)
+    if isinstance(value, dict):
+        return {name: _canonical(member) for name, member in value.items()}
+    if isinstance(value, list):
+        return [_canonical(member) for member in value]
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class Filtering:
+    """Lets the records through for which the expression is true."""
+
+    expression: Expression
+    makes_records: bool = False
+
+    def apply(self, rows: list[Row], passage: Passage, *, is_plain: bool) -> list[Row]:
+        """See Stage."""
+        evaluate = self.expression.evaluate
+        out: list[Row] = []
+        for row in rows:
+            try:
+                value = evaluate(row[1], is_plain=is_plain)
+            except RecordError as error:
+                passage.fail(row[0], error)
+                continue
+            if value is True or is_truthy(value):
+                out.append(row)
+            else:
+                passage.ignored += 1
+        return out
+
+
+@dataclass(frozen=True, slots=True)
+class Mapping:
+    """Replaces each record by the expression's object."""
+
+    expression: Expression
+    makes_records: bool = True
+
+    def apply(self, rows: list[Row], passage: Passage, *, is_plain: bool) -> list[Row]:
+        """See Stage."""
+        evaluate = self.expression.evaluate
+        out: list[Row] = []
+        for index, record in rows:
+            try:
+                value = evaluate(record, is_plain=is_plain)
+                if not isinstance(value, dict):
+                    raise _not_an_object("a map", value)
+            except RecordError as error:
+                passage.fail(index, error)
+                continue
+            out.append((index, value))
+        return out
+
+
+@dataclass(frozen=True, slots=True)
+class Splitting:
+    """Replaces each record by the objects of the expression's array."""
+
+    expression: Expression
+    makes_records: bool = True
+
+    def apply(self, rows: list[Row], passage: Passage, *, is_plain: bool) -> list[Row]:
+        """See Stage. An array of none means that nothing of the record goes on."""
+        out: list[Row] = []
+        for index, record in rows:
+            try:
+                parts = self._parts(record, is_plain=is_plain)
+            except RecordError as error:
+                passage.fail(index, error)
+                continue
+            if not parts:
+                passage.ignored += 1
+            out += [(index, part) for part in parts]
+        return out
+
+    def _parts(self, record: Record, *, is_plain: bool) -> list[Record]:
+        value = self.expression.evaluate(record, is_plain=is_plain)
+        # In JSONata an array of one is that one, and an array of none is nothing.
+        parts = value if isinstance(value, list) else [] if value is None else [value]
+        if len(parts) > limits.SPLIT_OBJECTS:
+            message = f"a record may be split into {limits.SPLIT_OBJECTS:,}, not {len(parts):,}"
+            raise RecordError("tooLarge", message)
+        for part in parts:
+            if not isinstance(part, dict):
+                raise _not_an_object("each part of a split", part)
+        return parts
+
+
+def _not_an_object(what: str, value: Json) -> RecordError:
+    found = "nothing" if value is None else describe(value)
+    return RecordError("notAnObject", f"{what} must give an object; it gave {found}")
