@@ -11,12 +11,13 @@ import argparse
 import json
 import statistics
 import sys
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from itertools import count
 from time import process_time
-from typing import Any, Final
+from typing import Any, Final, cast
 from unittest.mock import patch
 
 import boto3
@@ -30,11 +31,16 @@ from tests.support.app import Event, LambdaContext, answer_of, http_event
 from tests.support.aws import ACCOUNT, REGION, TABLE, simulated_aws
 
 from millrace.usecases.includes.catalogue import FLOW
+from millrace.usecases.includes.relation import names_of
 
 SIZES: Final = (10, 1_000, 100_000)
 PAGE: Final = 100
-INCLUDES: Final = tuple(FLOW)
-"""Relations of a flow, each measured with a list of 100; their units are 0, as nothing is there."""
+CURRENT: Final = "currentVersion"
+INCLUDES: Final = (
+    *FLOW,
+    *(name for name in names_of(FLOW) if name.startswith(f"{CURRENT}.")),
+)
+"""What is included in a list of 100: each relation of a flow, and each of one of its versions."""
 
 STEPS: Final = [
     {
@@ -98,12 +104,49 @@ class Bench:
         self._api = stack.functions["api"]
         self._baseline = baseline_handler.handler
         self._numbers = count()
-        self.flow = self._answer(self.request("POST", "/v1/flows", self.new_flow())).body
+        self.flow = self._flow_with_relations()
+        items = boto3.client("dynamodb").scan(TableName=TABLE)["Items"]
+        own = f"#{self.flow['id']}#"
         (self.item,) = [
             item
-            for item in boto3.client("dynamodb").scan(TableName=TABLE)["Items"]
+            for item in items
             if item["sk"]["S"] == self.flow["id"] and item["pk"]["S"].endswith("#flow")
         ]
+        kinds = ("#ver", "#hook", "#cb")
+        self._parts = [
+            item for item in items if own in item["pk"]["S"] and item["pk"]["S"].endswith(kinds)
+        ]
+        """What belongs to the flow: its version and its addresses."""
+
+    def _flow_with_relations(self) -> dict[str, Any]:
+        """A deployed flow that has one of everything which may be included."""
+
+        def made(path: str, body: object) -> dict[str, Any]:
+            body = self._answer(self.request("POST", path, body)).body
+            return cast("dict[str, Any]", body)
+
+        shop = made("/v1/connections", {"name": "Shop", "baseUrl": "https://shop.example"})
+        work = {"type": "Export", "connectionId": shop["id"], "http": {"path": "/orders"}}
+        action = made("/v1/actions", {"name": "Orders", "work": work})
+        targets = [{"type": "email", "address": "zoe@shop.example"}]
+        group = made("/v1/notificationGroups", {"name": "Shop", "targets": targets})
+        read = {"id": "read", "type": "Export", "referrer": action["id"]}
+        first, *others = STEPS
+        given = {
+            **self.new_flow(),
+            "steps": [read, {**first, "dependsOn": ["read"]}, *others],
+            "labels": [made("/v1/labels", {"name": "Shop"})["id"]],
+            "notificationGroups": [group["id"]],
+            "schedule": "rate(1 hour)",
+        }
+        flow = made("/v1/flows", given)
+        place = f"/v1/flows/{flow['id']}"
+        for kind in ("webhooks", "callbacks"):
+            made(f"{place}/{kind}", {})
+        version = f"{place}/versions/{flow['latestVersionId']}"
+        deploy = {"deployedAt": "2026-01-31T09:00:00Z"}
+        self._answer(self.request("PUT", version, deploy, revision=1))
+        return cast("dict[str, Any]", self._answer(self.request("GET", place)).body)
 
     def new_flow(self) -> dict[str, Any]:
         """The body of a flow that there is not yet."""
@@ -127,12 +170,16 @@ class Bench:
     def fill(self, flows: int) -> None:
         """Bring the workspace to this many flows, past all routes and DynamoDB's API."""
         table = dynamodb_backends[ACCOUNT][REGION].tables[TABLE]
-        text = json.dumps(self.item)
+        # As they go over the wire; what is compressed keeps the first flow's id, for no harm.
+        parts = [json.dumps(part, default=_base64) for part in self._parts]
+        text = json.dumps(self.item, default=_base64)
         held = len(table.items[DynamoType({"S": self.item["pk"]["S"]})])
         for number in range(held, flows):
             # Before the one that was created, so that a page holds these.
             id_ = f"flow_{number:026}"
             table.put_item(json.loads(text.replace(self.flow["id"], id_)))
+            for part in parts if number < SIZES[1] else ():
+                table.put_item(json.loads(part.replace(self.flow["id"], id_)))
 
     def measure(
         self, rounds: int, ask: Callable[[], Event], baseline: Callable[[], Event] | None
@@ -230,6 +277,13 @@ def rows(bench: Bench, rounds: int) -> Iterator[tuple[str, Row]]:
             few = max(rounds // 10, 5)
             for relation in INCLUDES:
                 yield f"list 100, {relation}", bench.measure(few, list_of(include=relation), None)
+            # Of 100 flows it would be more than an answer may have.
+            everything = list_of(include=",".join(names_of(FLOW)), perPage=str(PAGE // 4))
+            yield f"list {PAGE // 4}, everything", bench.measure(few, everything, None)
+
+
+def _base64(data: bytes) -> str:
+    return b64encode(data).decode()
 
 
 def measured(rounds: int, cold_runs: int) -> dict[str, Any]:

@@ -1,4 +1,6 @@
-"""Public webhooks: verified, recorded durably, then accepted."""
+"""Public webhooks and callbacks: verified, recorded durably, then answered."""
+
+import ulid  # noqa: F401 - each accepted request makes an id, and its sender waits
 
 from millrace.config import Config
 from millrace.http.ingress import Ingress

@@ -1,5 +1,6 @@
 """Clones, duplicates, another connection and cancelled runs, over the real handlers."""
 
+from tests.functional.test_lists import counted
 from tests.support.app import Client
 
 from millrace.domain.base import Json
@@ -27,6 +28,46 @@ def reading_flow(client: Client, connection_id: str) -> dict[str, Json]:
     action = made(client, "/v1/actions", {"name": "Read", "work": work})
     steps = [{"id": "read", "type": "Export", "referrer": action["id"]}]
     return made(client, "/v1/flows", {"name": "Orders", "steps": steps})
+
+
+def test_the_reads_of_a_flow_do_not_grow_with_what_its_steps_name(alice: Client) -> None:
+    """However many actions, connections and pools there are, they are read together."""
+    calls_of: dict[int, list[dict[str, int]]] = {}
+    alice("GET", "/v1/flows")  # makes the authorizer's own client, which is not counted
+    for count in (2, 9):
+        pool = made(alice, "/v1/dataPools", {"name": "Seen"})["id"]
+        once = {"type": "dedupe", "key": "id", "dataPoolId": pool}
+        steps = []
+        for number in range(count):
+            id_ = connection(alice, f"shop{count}-{number}")
+            work = {"type": "Export", "connectionId": id_, "http": {"path": "/orders"}}
+            action = made(alice, "/v1/actions", {"name": "Read", "work": work})
+            steps += [
+                {"id": f"read{number}", "type": "Export", "referrer": action["id"]},
+                {"id": f"inline{number}", "type": "Export", "action": work},
+                {
+                    "id": f"once{number}",
+                    "type": "Process",
+                    "dependsOn": [f"read{number}"],
+                    "action": {"type": "Process", "operations": [once]},
+                },
+            ]
+        calls_of[count] = []
+        with counted(alice) as (client, calls):
+            flow = client("POST", "/v1/flows", {"name": "Orders", "steps": steps})
+        calls_of[count].append(dict(calls))
+        path = f"/v1/flows/{flow.body['id']}"
+        with counted(alice) as (client, calls):
+            patch = [{"op": "replace", "path": "/name", "value": "Sales"}]
+            changed = client("PATCH", path, patch, headers=flow.etag)
+        calls_of[count].append(dict(calls))
+        version = f"{path}/versions/{changed.body['latestVersionId']}"
+        etag = alice("GET", version).etag
+        with counted(alice) as (client, calls):
+            deployed = client("PUT", version, {"deployedAt": "2026-01-31T09:00:00Z"}, headers=etag)
+        assert deployed.status == 200, deployed.body
+        calls_of[count].append(dict(calls))
+    assert calls_of[2] == calls_of[9]
 
 
 def test_a_flow_is_cloned_over_another_connection(alice: Client) -> None:

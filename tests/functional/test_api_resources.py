@@ -469,6 +469,9 @@ def test_a_flows_trail_is_shown(alice: Client) -> None:
     version = created["changes"][1]
     assert (version["resourceType"], version["before"]) == ("version", None)
     assert version["after"]["steps"][0]["id"] == "map"
+    newest = alice("GET", f"{path}/audit", query={"perPage": "1"})
+    assert newest.body["data"] == [deleted]
+    assert f'<{newest.body["links"]["next"]}>; rel="next"' in newest.headers["link"]
 
 
 def test_a_run_is_started_and_seen(stack: Stack, alice: Client) -> None:

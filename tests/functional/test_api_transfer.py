@@ -3,11 +3,14 @@
 import json
 from base64 import b64encode
 from copy import deepcopy
+from io import BytesIO
 from secrets import token_hex
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+from zipfile import ZipFile
 
 import boto3
+import pytest
 from tests.functional.test_api_copies import connection, made, reading_flow
 from tests.functional.test_lists import counted
 from tests.support.app import Client
@@ -56,6 +59,36 @@ def test_a_flow_moves_to_another_workspace(alice: Client, mallory: Client) -> No
     trail = mallory("GET", f"/v1/flows/{came['id']}/audit").body["data"]
     assert [entry["event"] for entry in trail] == ["imported"]
     assert len(mallory("GET", "/v1/flows").body["data"]) == 1
+
+
+def test_a_flow_finds_its_data_pool_again(alice: Client, mallory: Client) -> None:
+    """As a document and as a zip: made where it is not there, and used from then on."""
+    seen = {"name": "Seen", "stableKey": "seen", "ttlSeconds": 60}
+    dedupe = {"type": "dedupe", "key": "id", "dataPoolId": made(alice, "/v1/dataPools", seen)["id"]}
+    work = {"type": "Process", "operations": [dedupe]}
+    steps = [{"id": "once", "type": "Process", "action": work}]
+    flow = made(alice, "/v1/flows", {"name": "Orders", "stableKey": "orders", "steps": steps})
+    document = alice("POST", "/v1/flows/export", {"flowId": flow["id"]}).body
+    assert document["dependencies"]["dataPools"] == {"seen": seen}
+    assert alice("GET", f"/v1/flows/{flow['id']}/template").status == 200
+    (stored,) = boto3.client("s3").list_objects_v2(Bucket=BUCKET)["Contents"]
+    data = boto3.client("s3").get_object(Bucket=BUCKET, Key=stored["Key"])["Body"].read()
+    first = mallory("POST", "/v1/flows/import", document).body
+    again = mallory("POST", "/v1/flows/import", {"template": b64encode(data).decode()}).body
+    told = [
+        {each["type"]: each["change"] for each in answer["resources"]} for answer in (first, again)
+    ]
+    assert told == [
+        {"flow": "created", "dataPool": "created"},
+        {"flow": "unchanged", "dataPool": "used"},
+    ]
+    (pool,) = mallory("GET", "/v1/dataPools").body["data"]
+    assert {name: pool[name] for name in seen} == seen
+    flow_id = first["resources"][0]["id"]
+    (step,) = mallory("GET", f"/v1/flows/{flow_id}").body["steps"]
+    assert step["action"]["operations"][0]["dataPoolId"] == pool["id"]
+    (needed,) = mallory("GET", f"/v1/flows/{flow_id}/dependencies").body["dataPools"]
+    assert (needed["id"], needed["missing"]) == (pool["id"], False)
 
 
 def secretive_flow(client: Client) -> dict[str, Any]:
@@ -310,6 +343,10 @@ def test_the_reads_of_an_import_do_not_grow_with_the_document(alice: Client) -> 
                     f"l{number}": {"name": "L", "stableKey": f"l{count}-{number}"}
                     for number in range(count)
                 },
+                "dataPools": {
+                    f"p{number}": {"name": "P", "stableKey": f"p{count}-{number}"}
+                    for number in range(count // 2)
+                },
                 "actions": {
                     f"a{number}": {"name": "A", "stableKey": f"a{count}-{number}", "work": work}
                     for number in range(count)
@@ -324,6 +361,49 @@ def test_the_reads_of_an_import_do_not_grow_with_the_document(alice: Client) -> 
             calls_of[count].append(dict(calls))
     assert calls_of[2] == calls_of[12]
     assert sum(calls_of[12][1].values()) <= 12
+
+
+def test_the_reads_of_a_file_do_not_grow_with_it(alice: Client) -> None:
+    """Neither when it is applied first, nor when everything is there."""
+    made(alice, "/v1/virtualEnvironments", {"name": "Test", "stableKey": "test"})
+    alice("GET", "/v1/flows")  # makes the authorizer's own client, which is not counted
+    calls_of: dict[int, list[dict[str, int]]] = {}
+    for count in (2, 10):
+        keys = [f"k{count}-{number}" for number in range(count)]
+        http = {"path": "/o"}
+        body = {
+            "connections": [
+                {"name": "C", "stableKey": key, "baseUrl": "https://c.example"} for key in keys
+            ],
+            "actions": [
+                {
+                    "name": "A",
+                    "stableKey": key,
+                    "work": {"type": "Export", "connectionId": key, "http": http},
+                }
+                for key in keys
+            ],
+            "flows": [
+                {
+                    "name": "Orders",
+                    "stableKey": f"orders-{count}",
+                    "deploy": False,
+                    "steps": [{"id": key, "type": "Export", "referrer": key} for key in keys],
+                    "webhooks": [
+                        {"stableKey": key, "virtualEnvironmentId": "test"} for key in keys
+                    ],
+                    "callbacks": [{"stableKey": key} for key in keys],
+                }
+            ],
+        }
+        calls_of[count] = []
+        for _ in range(2):
+            with counted(alice) as (client, calls):
+                answer = client("POST", "/v1/apply", body)
+            assert answer.status == 200, answer.body
+            calls_of[count].append(dict(calls))
+    assert calls_of[2] == calls_of[10]
+    assert sum(calls_of[10][1].values()) <= 12
 
 
 def test_a_template_is_fetched_and_sent_back(alice: Client, mallory: Client) -> None:
@@ -344,6 +424,52 @@ def test_a_template_is_fetched_and_sent_back(alice: Client, mallory: Client) -> 
     assert CANARY.encode() not in data
     result = mallory("POST", "/v1/flows/import", {"template": b64encode(data).decode()})
     assert (result.status, result.body["resources"][0]["change"]) == (200, "created")
+
+
+def test_a_template_of_an_integration_has_those_of_its_flows(
+    alice: Client, mallory: Client
+) -> None:
+    """Each can be imported; flows of others are not in it, nor is any secret."""
+    shop = alice("POST", "/v1/integrations", {"name": "Shop", "groups": [{"id": "a", "name": "A"}]})
+    inside = {"integrationId": shop.body["id"]}
+    named = alice("POST", "/v1/flows", {"name": "Orders", "stableKey": "orders", **inside})
+    plain = alice("POST", "/v1/flows", {"name": "Stock", **inside})
+    alice("POST", "/v1/flows", {"name": "Elsewhere"})
+    path = f"/v1/integrations/{shop.body['id']}/template"
+    for method in ("GET", "POST"):
+        told = alice(method, path)
+        assert (told.status, told.headers["cache-control"]) == (200, "no-store")
+    assert mallory("GET", path).status == 404
+    (stored,) = boto3.client("s3").list_objects_v2(Bucket=BUCKET)["Contents"]
+    data = boto3.client("s3").get_object(Bucket=BUCKET, Key=stored["Key"])["Body"].read()
+    with ZipFile(BytesIO(data)) as archive:
+        assert {*archive.namelist()} == {
+            "integration.json",
+            "flows/orders.zip",
+            f"flows/{plain.body['id']}.zip",
+        }
+        assert json.loads(archive.read("integration.json"))["name"] == "Shop"
+        flow = archive.read("flows/orders.zip")
+    result = mallory("POST", "/v1/flows/import", {"template": b64encode(flow).decode()})
+    imported = {(each["type"], each["name"]) for each in result.body["resources"]}
+    assert imported == {("flow", "Orders"), ("integration", "Shop")}
+    assert named.status == 201
+
+
+def test_a_template_of_an_integration_has_an_end(
+    alice: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Too many flows, or flows too large together, are told before anything is stored."""
+    shop = alice("POST", "/v1/integrations", {"name": "Shop"}).body["id"]
+    for name in ("Orders", "Stock"):
+        alice("POST", "/v1/flows", {"name": name, "integrationId": shop})
+    path = f"/v1/integrations/{shop}/template"
+    for limit in ("TEMPLATE_FLOWS", "INTEGRATION_TEMPLATE_BYTES"):
+        with monkeypatch.context() as patched:
+            patched.setattr(limits, limit, 1)
+            assert (alice("GET", path).status, alice("POST", path).status) == (413, 413)
+    assert "Contents" not in boto3.client("s3").list_objects_v2(Bucket=BUCKET)
+    assert alice("GET", path).status == 200
 
 
 def test_a_template_outlives_its_address_and_no_more(alice: Client) -> None:

@@ -49,6 +49,8 @@ FLOW_FIELDS: Final[list[tuple[str, Any, Any, str]]] = [
     ("trigger", {"kind": "queue", "settings": {"arn": "a"}}, {"kind": "magic"}, "/trigger/kind"),
     ("schedule", "? 0 2 ? * *", "every day", "/schedule"),
     ("timezone", "Europe/Paris", "Europe/Atlantis", "/timezone"),
+    ("scheduleStartDate", "2026-12-01T00:00:00.000Z", "2026-12-01", "/scheduleStartDate"),
+    ("scheduleEndDate", "2027-12-01T00:00:00.000Z", 1, "/scheduleEndDate"),
     ("isSynchronous", True, None, "/isSynchronous"),
     ("endpointSecurityType", "organization", "open", "/endpointSecurityType"),
     ("organizationApiKeys", [KEY], ["short"], "/organizationApiKeys/0"),

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 from tests.functional.loopback_server import Reply, answer, raw, reset, serving
+from tests.support.samples import origins
 
 from millrace.connectors.connection_client import ConnectionClient
 from millrace.connectors.http_client import HttpClient
@@ -16,12 +17,13 @@ from millrace.connectors.http_import import HttpImporter
 from millrace.connectors.http_messages import HttpRequest, TransportError
 from millrace.connectors.oauth2 import AccessTokens
 from millrace.connectors.transport import Urllib3Transport
-from millrace.domain.action import ExportAction, ImportAction
+from millrace.domain.action import ExportAction
 from millrace.domain.authentication import BearerAuth
 from millrace.domain.base import Json
 from millrace.domain.connection import Connection
 from millrace.domain.errors import StepFailed, StepThrottled, StepTransient
-from millrace.domain.records import Origin, idempotency_key
+from millrace.domain.imports import HttpImport
+from millrace.domain.records import idempotency_key
 
 NOW = datetime(2026, 1, 31, 9, tzinfo=UTC)
 TOKEN = "t0k"
@@ -110,16 +112,14 @@ def test_next_link_to_another_port_gets_no_credentials() -> None:
 
 def test_import_sends_the_same_key_again_after_a_lost_answer() -> None:
     """A receiver that died after the write can see that the second request is the first one."""
-    work = ImportAction.model_validate(
-        {"type": "Import", "connectionId": "con_1", "http": {"path": "/orders", "batchSize": 2}}
-    )
+    work = HttpImport(path="/orders", batch_size=2)
     with serving(reset(), answer(201)) as server:
         importer = HttpImporter(
             work,
             client(server.url),
             lambda origin, body: idempotency_key(origin, "step", body),
         )
-        assert importer.write([{"id": 1}, {"name": "Zoë"}], Origin("run_1", 0)) == []
+        assert importer.write([{"id": 1}, {"name": "Zoë"}], origins(2)).failures == []
     lost, sent = server.requests
     assert lost == sent
     assert sent.endswith('\r\n\r\n[{"id":1},{"name":"Zoë"}]'.encode())

@@ -505,6 +505,23 @@ def test_versions_include_what_belongs_to_them(alice: Client) -> None:
     assert [each["id"] for each in (*paged.body["data"], *rest.body["data"])] == [version, draft]
 
 
+def test_only_schedules_that_start_something_are_included(alice: Client) -> None:
+    """Not the flow's if each source has its own, nor one of a step that is skipped."""
+    given = {"name": "Shop", "baseUrl": "https://shop.example"}
+    shop = alice("POST", "/v1/connections", given).body["id"]
+    work = {"type": "Export", "connectionId": shop, "http": {"path": "/orders"}}
+    step = {"type": "Export", "action": work}
+    steps = [
+        {"id": "read", "schedule": "rate(2 hours)", **step},
+        {"id": "off", "schedule": "rate(3 hours)", "isSkipped": True, **step},
+        {"id": "more", "isSkipped": True, **step},
+    ]
+    make(alice, "own", steps=steps, schedule="rate(1 hour)")
+    (shown,) = ask(alice, include="latestVersion.schedules").body["data"]
+    (schedule,) = shown["latestVersion"]["schedules"]
+    assert schedule == {"expression": "rate(2 hours)", "timezone": "UTC", "stepId": "read"}
+
+
 def test_versions_have_numbered_pages(alice: Client) -> None:
     """With totals and links, forwards and backwards, and on by cursor."""
     (flow_id,) = make(alice, "a", steps=[{"id": "s", "type": "Process", "action": MAP}])

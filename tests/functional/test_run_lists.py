@@ -113,3 +113,11 @@ def test_a_page_of_runs_takes_one_query_and_one_read(alice: Client, flows: tuple
     with counted(alice) as (client, calls):
         ask(client, f"/v1/flows/{flows[0]}/runs", filter_status="running")
     assert calls == {"GetItem": 1, "Query": 1}
+
+
+@pytest.mark.usefixtures("flows")
+def test_a_run_takes_one_query(alice: Client) -> None:
+    """With its steps."""
+    with counted(alice) as (client, calls):
+        assert client("GET", "/v1/runs/run_0").body["id"] == "run_0"
+    assert calls == {"Query": 1}

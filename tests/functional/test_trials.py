@@ -12,6 +12,7 @@ import pytest
 from tests.functional.loopback_server import Reply, answer, serving
 from tests.functional.test_api_connections import GRANTED, KINDS, SECRET, created
 from tests.functional.test_api_errors import table
+from tests.functional.test_lists import follow, link
 from tests.support.app import Answer, Client
 from tests.support.aws import BUCKET
 
@@ -108,9 +109,11 @@ def test_results_are_listed_and_go_with_their_flow(alice: Client) -> None:
     (step,) = first.body["data"][0]["steps"]
     assert (step["status"], step["counts"]["recordsOut"]) == ("partiallySucceeded", 1)
     assert not {"input", "output", "errors", "requests"} & step.keys()
-    cursor = first.body["links"]["next"].partition("cursor=")[2]
-    rest = alice("GET", path, query={"perPage": "2", "cursor": cursor})
+    assert first.body["meta"]["perPage"] == 2
+    assert f'<{link(first, "next")}>; rel="next"' in first.headers["link"]
+    rest = follow(alice, link(first, "next"))
     assert [result["id"] for result in rest.body["data"]] == [ids[0]]
+    assert (link(rest, "first"), link(rest, "next")) == (f"{path}?perPage=2", None)
     shown = alice("GET", f"/v1/flows/{made['id']}")
     assert alice("DELETE", f"/v1/flows/{made['id']}", headers=shown.etag).status == 204
     assert not any(item["sk"]["S"] in ids for item in table())

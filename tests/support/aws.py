@@ -42,6 +42,7 @@ ENVIRONMENT: Mapping[str, str] = {
     "MILLRACE_SCHEDULE_GROUP": f"{STACK}-flows",
     "MILLRACE_TARGET_PREFIX": TARGET_PREFIX,
     "MILLRACE_SCHEDULE_ROLE_ARN": f"arn:aws:iam::{ACCOUNT}:role/{STACK}-schedules",
+    "MILLRACE_SCHEDULE_DEAD_LETTERS_ARN": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{STACK}-dead-letters",
 }
 """What the functions find in their environment, as template.yaml sets it."""
 

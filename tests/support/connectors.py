@@ -18,8 +18,9 @@ from millrace.domain.base import Json, Record
 from millrace.domain.connection import Connection, PingMethod
 from millrace.domain.delta import DeltaWindow
 from millrace.domain.errors import StepError
+from millrace.domain.imports import HttpImport
 from millrace.domain.ports import Exporter, Importer, Pong, Surroundings, Unsent
-from millrace.domain.records import ExportPage, Origin, RecordFailure
+from millrace.domain.records import Answer, ExportPage, Origin, RecordFailure, Written
 from millrace.domain.run_values import RunValues, TemplateKind
 
 type Trouble = StepError | OSError
@@ -27,7 +28,7 @@ type Trouble = StepError | OSError
 
 
 @dataclass(frozen=True)
-class Written:
+class Arrived:
     """One request that reached the system written to."""
 
     path: str
@@ -50,7 +51,9 @@ class ScriptedConnectors:
     """By position of the first record, after the request has arrived."""
     refused: list[Record] = field(default_factory=list)
     """Records that the system written to does not take."""
-    written: list[Written] = field(default_factory=list)
+    answers: Callable[[Record], Json] = lambda _: None
+    """What the system written to says of a record."""
+    written: list[Arrived] = field(default_factory=list)
     pong: Pong = field(default_factory=lambda: Pong(200))
     pings: list[tuple[str, str]] = field(default_factory=list)
     secrets_seen: list[Mapping[str, str]] = field(default_factory=list)
@@ -109,7 +112,7 @@ class ScriptedConnectors:
     def importer(
         self,
         work: ImportAction,
-        connection: Connection,
+        connection: Connection | None,
         secrets: Mapping[str, str],
         values: RunValues,
         request_key: Callable[[Origin, bytes], str],
@@ -117,6 +120,7 @@ class ScriptedConnectors:
         """See Connectors."""
         del connection
         self.secrets_seen.append(secrets)
+        assert work.http is not None
         filled = work.model_copy(update={"http": rendered(work.http, values).http})
         return _ScriptedImporter(self, filled, request_key)
 
@@ -138,7 +142,7 @@ class ScriptedConnectors:
     def preview(
         self,
         work: ImportAction,
-        connection: Connection,
+        connection: Connection | None,
         values: RunValues,
         request_key: Callable[[Origin, bytes], str],
         note: Callable[[Unsent], None],
@@ -181,11 +185,16 @@ class _ScriptedImporter:
     request_key: Callable[[Origin, bytes], str]
 
     @property
+    def _http(self) -> HttpImport:
+        assert self.work.http is not None
+        return self.work.http
+
+    @property
     def batch_size(self) -> int:
         """See Importer."""
-        return self.work.http.batch_size or 1
+        return self._http.batch_size or 1
 
-    def write(self, records: Sequence[Record], origin: Origin) -> list[RecordFailure]:
+    def write(self, records: Sequence[Record], origins: Sequence[Origin]) -> Written:
         """See Importer."""
         failures = [
             RecordFailure(index, "http422", "not wanted")
@@ -193,10 +202,14 @@ class _ScriptedImporter:
             if record in self.script.refused
         ]
         taken = tuple(record for record in records if record not in self.script.refused)
+        origin = origins[0]
         key = self.request_key(origin, repr(records).encode())
-        self.script.written.append(Written(self.work.http.path, origin.position, key, taken))
+        self.script.written.append(Arrived(self._http.path, origin.position, key, taken))
         _meet(self.script.write_trouble, origin.position)
-        return failures
+        return Written(failures, answers=dict(enumerate(map(self._answer, records))))
+
+    def _answer(self, record: Record) -> Answer:
+        return Answer(200, lambda: self.script.answers(record), record.get("id"))
 
 
 def _meet(trouble: dict[int, list[Trouble]], place: int) -> None:

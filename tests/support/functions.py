@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from millrace import limits
 from millrace.domain.base import Json
 from millrace.domain.errors import StepError, StepFailed
 
@@ -17,9 +18,12 @@ class ScriptedFunctions:
     """Raised by the next calls, one each."""
     calls: list[Json] = field(default_factory=list)
     """What the functions were given."""
+    seconds_given: list[float] = field(default_factory=list)
+    """How long each call may take."""
 
-    def invoke(self, arn: str, payload: bytes) -> bytes:
+    def invoke(self, arn: str, payload: bytes, seconds: float = limits.FUNCTION_SECONDS) -> bytes:
         """See Functions."""
+        self.seconds_given.append(seconds)
         if self.trouble:
             raise self.trouble.pop(0)
         if arn not in self.handlers:

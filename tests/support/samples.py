@@ -7,7 +7,7 @@ from typing import Any
 from tests.support.functions import ScriptedFunctions
 from tests.support.time_and_ids import NOON
 
-from millrace.domain.action import ExportAction, HttpExport, HttpImport, ImportAction, ProcessAction
+from millrace.domain.action import ExportAction, HttpExport, ImportAction, ProcessAction
 from millrace.domain.base import Json
 from millrace.domain.connection import Connection
 from millrace.domain.failed_record import (
@@ -17,6 +17,7 @@ from millrace.domain.failed_record import (
     KeptRecord,
 )
 from millrace.domain.flow import Flow, Step, Version
+from millrace.domain.imports import HttpImport
 from millrace.domain.operations import FilterOperation, MapOperation
 from millrace.domain.ports import Surroundings
 from millrace.domain.records import Origin
@@ -172,3 +173,8 @@ def unstamped(steps: Iterable[Step]) -> tuple[Step, ...]:
     """The steps as they were sent, without who made them and when."""
     names = ("created_by", "created_date", "modified_by", "modified_date")
     return tuple(step.model_copy(update=dict.fromkeys(names)) for step in steps)
+
+
+def origins(count: int, first: int = 0) -> list[Origin]:
+    """Where so many records of a run came from."""
+    return [Origin("run_1", first + number) for number in range(count)]

@@ -29,7 +29,8 @@ def list_(
         str | None, typer.Option(help="Only these: running, failed... with commas between them.")
     ] = None,
     source: Annotated[
-        str | None, typer.Option(help="Only those started by these: manual, schedule, webhook.")
+        str | None,
+        typer.Option(help="Only those started by these: manual, schedule, webhook, callback."),
     ] = None,
     after: Annotated[
         str | None, typer.Option(metavar="TIME", help="Created then or later (RFC 3339).")

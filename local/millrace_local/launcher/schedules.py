@@ -1,4 +1,4 @@
-"""EventBridge Scheduler: time zones, context attributes, refusals, and a tick of a second."""
+"""EventBridge Scheduler: zones, start dates, context attributes, refusals, a tick of a second."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -17,14 +17,38 @@ def schedule_zone(schedule: dict[str, Any]) -> ZoneInfo:
 
 
 def at_epoch(expression: str, zone: ZoneInfo) -> float | None:
-    """Return the moment of an ``at(...)`` expression, or None when it is another kind."""
+    """Return the moment of an ``at(...)`` expression, or None when it is another kind.
+
+    A time that the zone's clocks leave out never comes.
+    """
     body = expression.strip()
     if not (body.startswith("at(") and body.endswith(")")):
         return None
     try:
-        return datetime.fromisoformat(body[3:-1].strip()).replace(tzinfo=zone).timestamp()
+        local = datetime.fromisoformat(body[3:-1].strip()).replace(tzinfo=zone)
     except ValueError:
         return None
+    return local.timestamp() if is_on_clocks(local) else float("inf")
+
+
+def is_on_clocks(local: datetime) -> bool:
+    """Tell whether the clocks of its zone show this time, which they leave out in spring."""
+    return local.astimezone(UTC).astimezone(local.tzinfo).replace(fold=0) == local.replace(fold=0)
+
+
+def cron_after(fields: Any, after: datetime) -> datetime | None:  # noqa: ANN401 - MiniStack's
+    """Return the next time on the clocks of a zone: a time that comes twice counts once."""
+    due: datetime | None = eventbridge._cron_next_fire(fields, after)
+    while due is not None and (not is_on_clocks(due) or due.timestamp() <= after.timestamp()):
+        due = eventbridge._cron_next_fire(fields, due)
+    return due
+
+
+def rate_due(schedule: dict[str, Any], interval: int, last: float, now: float) -> float | None:
+    """Return the moment that is due: a rate counts from its start date, if it has one."""
+    start = scheduler._to_epoch(schedule.get("StartDate"))
+    due: float = last + interval if start is None else start + (now - start) // interval * interval
+    return due if last < due <= now else None
 
 
 def refusal(request: dict[str, Any]) -> Any:  # noqa: ANN401 - MiniStack's response, or None
@@ -84,6 +108,9 @@ def cure_refusals() -> None:
 def cure_firing() -> None:
     """Read schedules in their zone (MiniStack: UTC) and substitute context attributes.
 
+    Clocks that change are followed as AWS does, and a rate counts from its start date. Made anew
+    under an old name, a schedule does not make up for the time in which it was not there.
+
     When a schedule last fired is kept in the schedule, so that a restart does not fire a past
     ``at()`` once more.
     """
@@ -105,12 +132,14 @@ def cure_firing() -> None:
             ),
             "one_shot = True\n": "one_shot = True\n                due = at_epoch\n",
             "if now - _schedule_last_fired[state_key] < interval:\n": (
-                "due = _schedule_last_fired[state_key] + interval\n"
-                "                    if now < due:\n"
+                "due = rate_due(sched, interval, _schedule_last_fired[state_key], now)\n"
+                "                    if due is None:\n"
             ),
             "datetime.fromtimestamp(_schedule_last_fired[state_key], tz=timezone.utc)": (
-                "datetime.fromtimestamp(_schedule_last_fired[state_key], tz=zone)"
+                "datetime.fromtimestamp(max("
+                '_schedule_last_fired[state_key], sched["CreationDate"]), tz=zone)'
             ),
+            "_eb._cron_next_fire(fields, last_dt)": "cron_after(fields, last_dt)",
             "or now_dt < next_fire:\n                        continue\n": (
                 "or now_dt < next_fire:\n                        continue\n"
                 "                    due = next_fire.timestamp()\n"
@@ -124,6 +153,8 @@ def cure_firing() -> None:
             "schedule_zone": schedule_zone,
             "_at_time_epoch": at_epoch,
             "with_context": with_context,
+            "cron_after": cron_after,
+            "rate_due": rate_due,
         },
     )
 

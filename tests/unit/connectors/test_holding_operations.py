@@ -16,6 +16,12 @@ from millrace.domain.records import Batch, Origin
 SPLIT = {"type": "split", "expression": "lines.{'order': %.id, 'sku': sku, 'n': n}"}
 GROUP = {"type": "group", "by": {"kind": "kind"}, "into": "all"}
 
+COUNT_BY_TEXT = {
+    "type": "aggregate",
+    "groupBy": {"n": "n & 'six b'"},
+    "figures": {"c": {"function": "count"}},
+}
+
 RECORDS = st.lists(
     st.fixed_dictionaries(
         {
@@ -78,6 +84,44 @@ def test_a_part_that_cannot_be_sorted_holds_its_record_back() -> None:
     assert flow.finish().records == [{"n": 1}, {"n": 2}]
 
 
+@pytest.mark.parametrize(
+    ("lines", "code"),
+    [
+        ([{"n": 1}, {"n": "x"}], "notANumber"),
+        ([{"n": 1, "k": 1}, {"n": 2, "k": "$"}], "expressionFailed"),
+        ([{"n": 1e308}, {"n": 1, "k": 5}, {"n": 1e308}], "notANumber"),
+    ],
+    ids=["no number", "no group", "a sum beyond a double"],
+)
+def test_a_part_that_is_in_no_figure_holds_its_record_back(lines: Json, code: str) -> None:
+    """No part of the record is in a figure, and none makes a group."""
+    figures = {
+        "total": {"function": "sum", "expression": "n"},
+        "count": {"function": "count"},
+    }
+    flow = fed_pipeline(
+        {"type": "split", "expression": "lines"},
+        {"type": "aggregate", "groupBy": {"k": "k + 0"}, "figures": figures},
+    )
+    batch = flow.feed([{"lines": lines}, {"lines": [{"n": 5}, {"n": 2}]}])
+    assert [(each.index, each.code) for each in batch.failures] == [(0, code)]
+    assert flow.finish().records == [{"k": None, "total": 7, "count": 2}]
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [{"type": "dedupe", "key": "n"}, {"type": "group", "by": {"n": "n + 0"}}],
+    ids=["dedupe", "group"],
+)
+def test_a_part_without_a_key_holds_its_record_back(operation: Json) -> None:
+    """The key of another part of it is still free for a record that is sound."""
+    flow = fed_pipeline({"type": "split", "expression": "lines"}, operation)
+    bad = {"lines": [{"n": 1}, {"n": {}, "m": 1} if operation["type"] == "group" else {"m": 1}]}
+    batch = flow.feed([bad, {"lines": [{"n": 1}]}])
+    assert [each.index for each in batch.failures] == [0]
+    assert len(batch.records + flow.finish().records) == 1
+
+
 def test_a_record_may_not_be_split_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond the limit it fails, and the others go on."""
     monkeypatch.setattr(limits, "SPLIT_OBJECTS", 3)
@@ -85,6 +129,19 @@ def test_a_record_may_not_be_split_without_end(monkeypatch: pytest.MonkeyPatch) 
     batch = flow.feed([{"n": 4}, {"n": 3}])
     assert [each.code for each in batch.failures] == ["tooLarge"]
     assert len(batch.records) == 3
+
+
+def test_splits_of_splits_may_not_be_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is bounded is all that becomes of one record, however many splits there are."""
+    monkeypatch.setattr(limits, "SPLIT_OBJECTS", 6)
+    each = {"type": "split", "expression": "lines"}
+    two, three = [{"n": 1}, {"n": 2}], [{"n": 1}, {"n": 2}, {"n": 3}]
+    flow = fed_pipeline(each, each)
+    batch = flow.feed(
+        [{"lines": [{"lines": three}] * 2}, {"lines": [{"lines": three}, {"lines": two}] * 2}]
+    )
+    assert [(failure.index, failure.code) for failure in batch.failures] == [(1, "tooLarge")]
+    assert batch.records == three * 2
 
 
 def test_a_process_that_splits_takes_few_records_at_once() -> None:
@@ -174,9 +231,12 @@ def test_failures_of_the_end_name_where_their_records_came_from() -> None:
     ("limit", "most", "operation", "code"),
     [
         ("HELD_RECORDS", 5, sort(("n", "asc")), "tooManyRecords"),
-        ("HELD_BYTES", 70, sort(("n", "asc")), "tooManyRecords"),
+        ("HELD_BYTES", 80, sort(("n", "asc")), "tooManyRecords"),
+        ("HELD_BYTES", 140, sort(("'ten bytes!'", "asc")), "tooManyRecords"),
+        ("HELD_BYTES", 150, {**GROUP, "by": {"n": "n & ' ten bytes'"}}, "tooManyRecords"),
+        ("HELD_BYTES", 55, COUNT_BY_TEXT, "tooManyRecords"),
         ("HELD_RECORDS", 5, GROUP, "tooManyRecords"),
-        ("GROUP_BYTES", 70, GROUP, "groupTooLarge"),
+        ("GROUP_BYTES", 75, GROUP, "groupTooLarge"),
         (
             "AGGREGATE_GROUPS",
             5,
@@ -193,6 +253,7 @@ def test_memory_is_bounded(
     monkeypatch.setattr(limits, limit, most)
     flow = fed_pipeline(operation)
     flow.feed([{"n": number, "k": 1} for number in range(5)])
+    flow = flow.crashed()
     with pytest.raises(StepFailed) as raised:
         flow.feed([{"n": 5, "k": 1}])
     assert raised.value.code == code

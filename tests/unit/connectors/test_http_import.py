@@ -4,6 +4,7 @@ import json
 from itertools import product
 
 import pytest
+from tests.support.samples import origins
 from tests.unit.connectors.fake_transport import (
     ScriptedTransport,
     client,
@@ -15,17 +16,16 @@ from tests.unit.connectors.fake_transport import (
 
 from millrace.connectors.http_client import TRIES
 from millrace.connectors.http_import import HttpImporter
-from millrace.domain.action import ImportAction
 from millrace.domain.base import Json, Record
 from millrace.domain.errors import StepFailed, StepThrottled, StepTransient
+from millrace.domain.imports import HttpImport
 from millrace.domain.records import Origin, RecordFailure, idempotency_key
 
 
 def importer(transport: ScriptedTransport, **http: Json) -> HttpImporter:
     """An importer to `/orders` with this much of an action's wire form."""
-    work = {"type": "Import", "connectionId": "con_1", "http": {"path": "/orders", **http}}
     return HttpImporter(
-        ImportAction.model_validate(work),
+        HttpImport.model_validate({"path": "/orders", **http}),
         client(transport),
         lambda origin, body: idempotency_key(origin, "step", body),
     )
@@ -36,7 +36,7 @@ def test_one_record_is_the_body_itself() -> None:
     transport = script(ok())
     write = importer(transport, method="PUT", headers={"X-Mode": "upsert"})
     assert write.batch_size == 1
-    assert write.write([{"id": 1, "name": "Zoë"}], Origin("run_1", 0)) == []
+    assert write.write([{"id": 1, "name": "Zoë"}], origins(1)).failures == []
     (request,) = transport.requests
     assert (request.method, request.url) == ("PUT", "https://api.example/v1/orders")
     assert request.body == '{"id":1,"name":"Zoë"}'.encode()
@@ -50,7 +50,7 @@ def test_batch_is_an_array(records: list[Record]) -> None:
     transport = script(ok())
     write = importer(transport, batchSize=2)
     assert write.batch_size == 2
-    assert write.write(records, Origin("run_1", 0)) == []
+    assert write.write(records, origins(len(records))).failures == []
     assert json.loads(transport.requests[0].body or b"") == records
 
 
@@ -58,9 +58,9 @@ def test_tries_and_attempts_share_the_idempotency_key() -> None:
     """A receiver can tell that it has seen a request before, and new requests from old ones."""
     transport = script(lost(), refused(503), ok(), ok(), ok())
     write = importer(transport)
-    write.write([{"id": 1}], Origin("run_1", 0))
-    write.write([{"id": 1}], Origin("run_1", 0))
-    write.write([{"id": 1}], Origin("run_1", 1))
+    write.write([{"id": 1}], origins(1))
+    write.write([{"id": 1}], origins(1))
+    write.write([{"id": 1}], origins(1, 1))
     keys = [request.headers["Idempotency-Key"] for request in transport.requests]
     assert len(set(keys[:4])) == 1
     assert keys[4] != keys[3]
@@ -83,15 +83,17 @@ def test_idempotency_keys_of_different_places_differ() -> None:
 def test_refusal_of_any_request_fails_the_step(status: int) -> None:
     """Wrong credentials or a wrong address would refuse the other records as well."""
     with pytest.raises(StepFailed, match=f"answered {status}: go away") as raised:
-        importer(script(refused(status, b"go away"))).write([{"id": 1}], Origin("run_1", 0))
+        importer(script(refused(status, b"go away"))).write([{"id": 1}], origins(1))
     assert raised.value.code == f"http{status}"
 
 
 @pytest.mark.parametrize("status", [400, 402, 409, 412, 413, 422])
 def test_refusal_of_these_records_is_their_failure(status: int) -> None:
     """The failure carries the receiver's status and words; the step goes on."""
-    failures = importer(script(refused(status, b'{"error":"bad qty"}')), batchSize=2).write(
-        [{"id": 1}, {"id": 2}], Origin("run_1", 0)
+    failures = (
+        importer(script(refused(status, b'{"error":"bad qty"}')), batchSize=2)
+        .write([{"id": 1}, {"id": 2}], origins(2))
+        .failures
     )
     message = f'POST api.example answered {status}: {{"error":"bad qty"}}'
     assert failures == [
@@ -103,9 +105,9 @@ def test_refusal_of_these_records_is_their_failure(status: int) -> None:
 def test_trouble_that_lasts_is_left_to_the_machine() -> None:
     """Lost connections are transient; a time to come back is handed on."""
     with pytest.raises(StepTransient):
-        importer(script(*[lost()] * TRIES)).write([{"id": 1}], Origin("run_1", 0))
+        importer(script(*[lost()] * TRIES)).write([{"id": 1}], origins(1))
     with pytest.raises(StepThrottled):
-        importer(script(refused(429, retry_after="60"))).write([{"id": 1}], Origin("run_1", 0))
+        importer(script(refused(429, retry_after="60"))).write([{"id": 1}], origins(1))
 
 
 @pytest.mark.parametrize(
@@ -116,8 +118,10 @@ def test_trouble_that_lasts_is_left_to_the_machine() -> None:
 def test_record_that_cannot_be_written_fails_alone(value: Json, code: str) -> None:
     """The others of its batch are sent, and the failure names its place."""
     transport = script(ok())
-    failures = importer(transport, batchSize=3).write(
-        [{"id": 1}, {"id": value}, {"id": 3}], Origin("run_1", 0)
+    failures = (
+        importer(transport, batchSize=3)
+        .write([{"id": 1}, {"id": value}, {"id": 3}], origins(3))
+        .failures
     )
     assert [(failure.index, failure.code) for failure in failures] == [(1, code)]
     assert transport.requests[0].body == b'[{"id":1},{"id":3}]'
@@ -126,12 +130,12 @@ def test_record_that_cannot_be_written_fails_alone(value: Json, code: str) -> No
 def test_nothing_is_sent_when_no_record_can_be_written() -> None:
     """An empty batch is no request."""
     transport = script()
-    assert len(importer(transport).write([{"id": "\ud800"}], Origin("run_1", 0))) == 1
+    assert len(importer(transport).write([{"id": "\ud800"}], origins(1)).failures) == 1
     assert transport.requests == []
 
 
 def test_large_integers_are_written_exactly() -> None:
     """What a double could not hold reaches the receiver digit by digit."""
     transport = script(ok())
-    importer(transport).write([{"id": 2**80 + 1}], Origin("run_1", 0))
+    importer(transport).write([{"id": 2**80 + 1}], origins(1))
     assert transport.requests[0].body == b'{"id":1208925819614629174706177}'

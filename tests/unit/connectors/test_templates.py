@@ -9,6 +9,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.aws import ROOT
+from tests.support.samples import origins
 from tests.unit.connectors.fake_transport import (
     ScriptedTransport,
     connection,
@@ -23,10 +24,10 @@ from millrace.connectors.masks import PrivateTexts
 from millrace.connectors.registry import HttpConnectors
 from millrace.connectors.rendering import check_template, rendered
 from millrace.connectors.templates import TemplateError, compile_template
-from millrace.domain.action import ExportAction, HttpExport, HttpImport, ImportAction
+from millrace.domain.action import ExportAction, HttpExport, ImportAction
 from millrace.domain.base import Json
 from millrace.domain.errors import StepError, StepFailed
-from millrace.domain.records import Origin
+from millrace.domain.imports import HttpImport
 from millrace.domain.run_values import NO_VALUES, RunValues, TemplateKind
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
@@ -234,7 +235,7 @@ def test_an_import_is_sent_with_its_values() -> None:
     work = ImportAction.model_validate({"type": "Import", "connectionId": "con_1", "http": http})
     connectors = HttpConnectors(http_client(transport))
     importer = connectors.importer(work, connection(), {}, values(), lambda *_: "key")
-    importer.write([{"id": 1}], Origin("run_1", 0))
+    importer.write([{"id": 1}], origins(1))
     (request,) = transport.requests
     assert request.url == "https://api.example/v1/items/a%2Fb"
     assert request.headers["X-Run"] == "run_1"

@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import get_args
+from typing import Any, Final, get_args
 
 import pytest
 import yaml
@@ -11,12 +11,16 @@ from pydantic import BaseModel
 from millrace import limits
 from millrace.domain.action import ActionWork, ExportAction, HttpExport
 from millrace.domain.authentication import Auth
+from millrace.domain.aws_imports import DynamoDbImport, S3Import, SqsImport
 from millrace.domain.connection import ConnectionInput, RateLimit
 from millrace.domain.delta import Delta
 from millrace.domain.flow import Step
+from millrace.domain.flow_parts import ResponseMapping
 from millrace.domain.formats import CsvFormat, XmlFormat
+from millrace.domain.imports import HttpImport, Results, Upsert
 from millrace.domain.operations import Operation
 from millrace.domain.pagination import Pagination
+from millrace.domain.response_mapping import merged
 from millrace.domain.sources import PayloadExport, S3Export
 from millrace.http import problems
 from millrace.http.openapi import document
@@ -80,6 +84,7 @@ def test_the_limits_in_the_api_page_are_those_in_the_code() -> None:
     stored = limits.TRANSACTION_ITEMS
     document = f"{limits.DOCUMENT_RESOURCES}; an import makes or changes at most {stored} stored"
     hours, unpacked = limits.TEMPLATE_URL_SECONDS // 3_600, limits.TEMPLATE_BYTES // 1_000_000
+    together = f"{limits.TEMPLATE_FLOWS}, and {limits.INTEGRATION_TEMPLATE_BYTES // 1_000_000} MB"
     test_days, test_bytes = limits.TEST_RESULT_DAYS, limits.TEST_RESULT_BYTES
     shown, body = limits.TEST_ITEMS_SHOWN, limits.TEST_BODY_LENGTH
     key_length = limits.IDEMPOTENCY_KEY_LENGTH
@@ -87,6 +92,8 @@ def test_the_limits_in_the_api_page_are_those_in_the_code() -> None:
     schema = f"{limits.SCHEMA_BYTES:,} bytes of a schema"
     held, group = limits.HELD_BYTES // 1_000_000, limits.GROUP_BYTES // 1_000_000
     called, call_seconds = limits.FUNCTION_REQUEST_BYTES // 1_000_000, limits.FUNCTION_SECONDS
+    month, name = limits.DELIVERY_SECONDS_MAX // 86_400, limits.DELIVERY_ID_LENGTH
+    named = f"what the address says, up to {month}; {name} characters,"
     for row in (
         f"| steps of a version | {limits.STEPS_PER_VERSION} |",
         f"| name | {limits.NAME_LENGTH} characters |",
@@ -115,13 +122,18 @@ def test_the_limits_in_the_api_page_are_those_in_the_code() -> None:
         f"| call of a function | {limits.PAGE_RECORDS:,} records, {called} MB; {call_seconds} s |",
         f"| outbound request | {seconds:.0f} s; answer {answer} MB |",
         f"| answer of `ndjson`, `csv` or `xml` | {long_answers} |",
+        f"| records that a lookup finds for one | {limits.PAGE_RECORDS:,} |",
+        f"| message to SQS | {limits.MESSAGE_BYTES:,} bytes; ",
         f"| columns of CSV, `arrays` of XML | {limits.COLUMNS:,} |",
         f"| elements within elements of XML | {limits.NESTED_ELEMENTS} |",
         f"| `maxPages` of an export | {limits.EXPORT_PAGES:,} |",
         f"| ping | {limits.PING_SECONDS:.0f} s |",
         f"| rate limit of a connection | {rate:,} requests a second, {under_way:,} under way |",
         f"| `Retry-After` honoured | {limits.RETRY_AFTER_SECONDS_MAX // 3_600} h |",
-        f"| delivery id remembered | {limits.DELIVERY_MEMORY_DAYS} days |",
+        f"| delivery id remembered | {limits.DELIVERY_MEMORY_DAYS} days, or {named} or its hash |",
+        f"| time of a signature | {limits.SIGNATURE_SECONDS} s off at most |",
+        f"| fields of a form | {limits.FORM_FIELDS:,} |",
+        f"| headers of a `$response` | {limits.REPLY_HEADERS} |",
         f"| `settings` of a flow | {limits.SETTINGS_BYTES:,} bytes as JSON |",
         f"| `testPayload` | {limits.TEST_PAYLOAD_LENGTH:,} characters; {limits.TEST_HEADERS} ",
         f"| {limits.REFERENCES_OF_A_FLOW} of each; {limits.ALIASES} aliases; {api_keys} API keys |",
@@ -131,6 +143,7 @@ def test_the_limits_in_the_api_page_are_those_in_the_code() -> None:
         f"| {limits.MAPPED_FIELDS} fields, {limits.MAPPED_LISTS} lists |",
         f"| configured answer of a webhook | {limits.ANSWER_BODY_LENGTH:,} characters |",
         f"| resources of a kind in a document | {document} items |",
+        f"| flows in the template of an integration | {together} packed |",
         f"| address of a template | valid {hours} h; its files at most {unpacked} MB unpacked |",
         f"| operations of a patch | {limits.PATCH_OPERATIONS} |",
         f"| wait for the end of a run | {limits.RUN_WAIT_SECONDS} s |",
@@ -156,7 +169,9 @@ def test_every_field_of_a_file_is_described() -> None:
         names |= wire_names(operation)
     auths = get_args(get_args(Auth.__value__)[0])
     paginations = get_args(get_args(Pagination.__value__)[0])
-    exports = (HttpExport, S3Export, PayloadExport, Delta, CsvFormat, XmlFormat, *paginations)
+    imports = (HttpImport, Results, Upsert, S3Import, DynamoDbImport, SqsImport)
+    sources = (HttpExport, S3Export, PayloadExport, Delta)
+    exports = (*sources, CsvFormat, XmlFormat, *paginations, *imports)
     for model in (ConnectionInput, RateLimit, *auths, *exports):
         names |= wire_names(model)
     names |= {get_args(kind.model_fields["type"].annotation)[0] for kind in paginations}
@@ -187,18 +202,48 @@ def test_the_flow_in_the_readme_is_a_valid_file() -> None:
     assert [flow.stable_key for flow in given.flows] == ["late-orders"]
 
 
-def test_the_exports_in_the_flows_page_are_valid() -> None:
-    """A reader who copies an export from docs/flows.md can use it."""
-    blocks = re.findall(r"```yaml\n(.*?)```", page("docs/flows.md"), re.DOTALL)
-    shown = map(yaml.safe_load, blocks)
-    shop = {"type": "Export", "connectionId": "shop"}
-    found = [
-        ExportAction.model_validate(each if "type" in each else shop | {"http": each})
-        for each in shown
-    ]
-    sources = [export.http or export.s3 or export.payload for export in found]
-    formats = [source and source.format for source in sources]
-    assert formats == ["json", "csv", "xml", "json", "json", "ndjson", "csv"]
+def examples() -> list[tuple[str, Any]]:
+    """What docs/flows.md shows of actions and steps; a comment names the kind but of exports."""
+    blocks = re.findall(r"```yaml\n(?:# (\w+)[^\n]*\n)?(.*?)```", page("docs/flows.md"), re.DOTALL)
+    return [(kind or "export", yaml.safe_load(text)) for kind, text in blocks]
+
+
+EXAMPLES: Final[dict[str, type[BaseModel]]] = {
+    "action": ExportAction,
+    "export": HttpExport,
+    "lookup": HttpExport,
+    "import": HttpImport,
+    "s3": S3Import,
+    "dynamodb": DynamoDbImport,
+    "sqs": SqsImport,
+    "responseMapping": ResponseMapping,
+}
+
+
+def test_the_examples_in_the_flows_page_are_valid() -> None:
+    """A reader who copies an export, an import or a mapping from docs/flows.md can use it."""
+    found = [EXAMPLES[kind].model_validate(given) for kind, given in examples()]
+    assert {type(each) for each in found} == set(EXAMPLES.values())
+    exports = [each.format for each in found if isinstance(each, HttpExport)]
+    assert exports == ["json", "json", "csv", "xml", "json"]
+    actions = [each for each in found if isinstance(each, ExportAction)]
+    sources = [each.http or each.s3 or each.payload for each in actions]
+    assert [source and source.format for source in sources] == ["json", "ndjson", "csv"]
+
+
+def test_the_example_of_a_mapping_does_what_it_says() -> None:
+    """Its fields and its list are made of an answer."""
+    (given,) = (given for kind, given in examples() if kind == "responseMapping")
+    parcels = [{"id": 1, "carrier": {"name": "A"}}, {"id": 2}]
+    answer = {"_json": {"order": {"number": "N1", "parcels": parcels}}, "statusCode": 201}
+    assert merged({"id": 7}, ResponseMapping.model_validate(given), answer) == {
+        "id": 7,
+        "shop": {
+            "number": "N1",
+            "status": 201,
+            "parcels": [{"id": 1, "carrier": "A", "order": "N1"}, {"id": 2, "order": "N1"}],
+        },
+    }
 
 
 def test_every_verb_of_the_makefile_is_explained() -> None:

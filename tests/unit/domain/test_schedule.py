@@ -27,11 +27,55 @@ from millrace.domain.schedule import to_scheduler_expression
         ("? 5 0,6,12,18 ? * *", "cron(5 0,6,12,18 * * ? *)"),
         ("0-30/5 8-17 L JAN-MAR ?", "cron(0-30/5 8-17 L JAN-MAR ? *)"),
         ("0 9 * * FRIL", "cron(0 9 ? * FRIL *)"),
+        ("0 9 * * 5#2", "cron(0 9 ? * FRI#2 *)"),
+        ("0 9 * * 5-1", "cron(0 9 ? * FRI,SAT,SUN,MON *)"),
+        ("0 9 * * 6-7", "cron(0 9 ? * SAT,SUN *)"),
+        ("0 9 * * 0-7", "cron(0 9 ? * SUN-SAT *)"),
+        ("0 9 * * sun-7", "cron(0 9 ? * SUN-SAT *)"),
+        ("0 9 * * 7-7", "cron(0 9 ? * SUN-SUN *)"),
+        ("0 9 * * */2", "cron(0 9 ? * SUN,TUE,THU,SAT *)"),
+        ("0 9 * * 1-5/2", "cron(0 9 ? * MON,WED,FRI *)"),
+        ("at(2026-12-24T18:00:00)", "at(2026-12-24T18:00:00)"),
+        (" at( 2026-12-24T18:00 ) ", "at(2026-12-24T18:00:00)"),
     ],
 )
 def test_a_schedule_is_translated(written: str, expected: str) -> None:
     """Rates, five fields and six fields all reach the scheduler with their meaning."""
     assert to_scheduler_expression(written) == expected
+
+
+DAYS = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN"]
+SPANS = [
+    *[(f"{first}-{last}", first, last) for first in range(8) for last in range(8)],
+    *[(f"{DAYS[first]}-{DAYS[last]}", first, last) for first in range(7) for last in range(7)],
+]
+
+
+@pytest.mark.parametrize("step", [None, 1, 2, 3, 7])
+@pytest.mark.parametrize(("span", "first", "last"), SPANS)
+def test_a_range_of_weekdays_is_the_days_from_one_to_the_other(
+    span: str, first: int, last: int, step: int | None
+) -> None:
+    """Sunday is 0 and 7, a range may lead over it, and the whole week is no single day."""
+    days = [first]
+    while days[-1] % 7 != last % 7 or (last - first == 7 and len(days) == 1):
+        days.append(days[-1] + 1)
+    expected = {DAYS[day % 7] for day in days[::step]}
+    translated = to_scheduler_expression(f"0 9 * * {span}{'' if step is None else f'/{step}'}")
+    field = translated.split()[4]
+    assert named_days(field) == expected
+    assert translated == f"cron(0 9 ? * {field} *)"
+
+
+def named_days(field: str) -> set[str]:
+    """The days of a field of EventBridge Scheduler, whose ranges go from Sunday to Saturday."""
+    found: set[str] = set()
+    for entry in field.split(","):
+        first, _, last = entry.partition("-")
+        begin, end = DAYS.index(first), DAYS.index(last or first)
+        assert begin <= end
+        found |= {*DAYS[begin : end + 1]}
+    return found
 
 
 @pytest.mark.parametrize(
@@ -55,6 +99,12 @@ def test_a_schedule_is_translated(written: str, expected: str) -> None:
         ("*/0 * * * *", "'\\*/0' is no minute"),
         ("5- * * * *", "'5-' is no minute"),
         ("1,,2 * * * *", "'' is no minute"),
+        ("30-10 * * * *", "'30-10' goes backwards"),
+        ("0 0 L-3 * ?", "'L-3' is no day of the month"),
+        ("0 0 * * FRIL-SAT", "'FRIL-SAT' is no day of the week"),
+        ("0 0 * * 1#6", "'MON#6' is no day of the week"),
+        ("at(2026-12-24T18:00:00Z)", "without an offset"),
+        ("at(2026-02-30T18:00:00)", "day"),
     ],
 )
 def test_what_is_no_schedule_is_refused_in_words(written: str, complaint: str) -> None:

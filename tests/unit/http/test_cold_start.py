@@ -1,5 +1,7 @@
 """What a cold start imports: what its request needs, and no more.
 
+Who calls a public address waits for it, as who calls the API does.
+
 Everything that is imported is compiled first, as a layer has no bytecode; each 100 lines take about
 a millisecond. So a new import fails here until somebody has decided that all requests need it.
 """
@@ -11,17 +13,25 @@ from typing import Any, Final
 
 from tests.support.app import event
 from tests.support.aws import ENVIRONMENT, ROOT, TABLE
+from tests.support.samples import ALICE, process_step
 from tests.support.world import World
 
 from millrace.domain.flow import LatestSteps
+from millrace.domain.webhook import WebhookInput
 from millrace.storage.items import item_of
+from millrace.usecases.flows import latest_version
+from millrace.usecases.webhooks import WEBHOOKS
+
+type _Loaded = tuple[list[str], int, list[str]]
+"""Modules after the import of a function, the status of its first answer, modules after it."""
 
 AT_IMPORT: Final = {
     "": "config limits targets wiring",
     "connectors": "registry",
-    "domain": "action base cursor delta errors failed_record flow flow_parts formats json_text "
-    "metrics operations orders pagination pointers pool_entries ports quick_json records "
-    "remembered resource run run_states schedule shape sources token",
+    "domain": "action aws_imports base cursor delta errors failed_record flow flow_parts formats "
+    "imports json_text mapping_places metrics operations orders pagination pointers pool_entries "
+    "ports quick_json records remembered request_paths resource run run_states schedule shape "
+    "sources spoken_of token",
     "http": "api app body idempotency parameters problems requests routing",
     "orchestration": "lambda_functions scheduler step_functions",
     "storage": "attributes batches changes codec counters dynamodb_failed_records "
@@ -39,6 +49,19 @@ BY_GET_FLOW: Final = {
     "usecases.includes": "include relation resolve",
 }
 """Those that the first GET /v1/flows/{flowId} adds."""
+
+INGRESS_NEVER: Final = (
+    "aws_lambda_powertools.event_handler.openapi.models",
+    "jsonatapy",
+    "jsonpatch",
+    "millrace.compiler",
+    "millrace.domain.patch",
+    "millrace.usecases.checks",
+    "millrace.usecases.crud",
+    "millrace.usecases.deploy",
+    "millrace.usecases.lifecycle",
+)
+"""What the ingress function's requests need not, ours and others'."""
 
 NEVER: Final = (
     "aws_lambda_powertools.event_handler.openapi.models",
@@ -61,13 +84,13 @@ tests/support/aws.py). Then either
 
 PROBE: Final = """
 import json, sys
-sys.path.insert(0, "functions/api")
+folder, asked, bodies = json.load(sys.stdin)
+sys.path.insert(0, folder)
 from app import handler
 
 def loaded():
     return sorted(sys.modules)
 
-asked, body = json.load(sys.stdin)
 imported = loaded()
 
 from botocore.awsrequest import AWSResponse
@@ -75,7 +98,7 @@ from botocore.httpsession import URLLib3Session
 
 def send(session, request):
     answer = AWSResponse(request.url, 200, {}, None)
-    answer._content = json.dumps(body).encode()
+    answer._content = json.dumps(bodies.pop(0)).encode()
     return answer
 
 URLLib3Session.send = send
@@ -95,6 +118,17 @@ def test_a_cold_start_imports_what_its_request_needs() -> None:
     assert not found, REMEDY.format(when="(GET)", found=_told(found), table="BY_GET_FLOW")
 
 
+def test_the_ingress_imports_neither_compiler_nor_editor() -> None:
+    """It receives; who changes flows and addresses is another function."""
+    at_import, status, after_delivery = _first_delivery()
+    assert status == 202
+    found = {*after_delivery} & {*INGRESS_NEVER}
+    assert not found, f"functions/ingress/app.py or its first request imports {_told(found)}"
+    late = {name for name in {*after_delivery} - {*at_import} if name == "ulid"}
+    late |= _ours(after_delivery) - _ours(at_import)
+    assert not late, f"a sender waits until {_told(late)} is imported; app.py could do so before"
+
+
 def test_the_tables_name_only_what_is_imported() -> None:
     """What is imported no more leaves the tables, so that it does not come back unnoticed."""
     at_import, _, after_get = _cold_start()
@@ -103,8 +137,8 @@ def test_the_tables_name_only_what_is_imported() -> None:
     assert not gone, f"take these out of AT_IMPORT or BY_GET_FLOW in this file: {_told(gone)}"
 
 
-def _cold_start() -> tuple[list[str], int, list[str]]:
-    """Modules after the import, the status of the first GET of a flow, modules after it."""
+def _cold_start() -> _Loaded:
+    """Of the first GET of a flow."""
     world = World()
     flow = world.flow()
     steps = world.context.resources.get(LatestSteps, flow.workspace_id, flow.id)
@@ -114,8 +148,41 @@ def _cold_start() -> tuple[list[str], int, list[str]]:
     asked["requestContext"]["http"] |= {"method": "GET", "path": path}
     asked["requestContext"]["authorizer"]["lambda"]["workspaceId"] = flow.workspace_id
     asked |= {"rawPath": path, "body": None}
+    return _first("api", asked, {"Responses": {TABLE: items}, "UnprocessedKeys": {}})
+
+
+def _first_delivery() -> _Loaded:
+    """Of the first delivery to a webhook of a deployed flow."""
+    world = World()
+    flow = world.deployed(process_step("map"))
+    webhook = WEBHOOKS.create(world.context, ALICE, WebhookInput(), flow_id=flow.id)
+    version = latest_version(world.context, flow)
+    asked: dict[str, Any] = event("ingress")
+    asked["pathParameters"] = {"webhookId": webhook.id}
+    return _first(
+        "ingress",
+        asked,
+        {"Items": [item_of(webhook, flow.id)]},
+        {"Item": item_of(flow, None)},
+        {"Item": item_of(version, flow.id)},
+        {},  # the run is written
+        {"executionArn": "arn:run", "startDate": 0},
+        {},  # the flow is told
+    )
+
+
+def _first(function: str, asked: dict[str, Any], *bodies: dict[str, Any]) -> _Loaded:
+    """A function's first request, for which AWS answers these bodies."""
+    given = json.dumps([f"functions/{function}", asked, bodies])
+    *_, told = _run(PROBE, given).splitlines()  # behind what the function logs
+    found: _Loaded = json.loads(told)
+    return found
+
+
+def _run(script: str, given: str) -> str:
+    """What a script prints in an interpreter of its own, under a function's environment."""
     done = subprocess.run(  # noqa: S603 - our own interpreter and script
-        [sys.executable, "-c", PROBE],
+        [sys.executable, "-c", script],
         cwd=ROOT,
         env={
             **ENVIRONMENT,
@@ -123,14 +190,13 @@ def _cold_start() -> tuple[list[str], int, list[str]]:
             "AWS_SECRET_ACCESS_KEY": "none",
             "PYTHONPATH": ":".join(sys.path),
         },
-        input=json.dumps([asked, {"Responses": {TABLE: items}, "UnprocessedKeys": {}}]),
+        input=given,
         capture_output=True,
         text=True,
         check=True,
         timeout=60,
     )
-    found: tuple[list[str], int, list[str]] = json.loads(done.stdout)
-    return found
+    return done.stdout
 
 
 def _names(table: dict[str, str]) -> set[str]:

@@ -46,6 +46,12 @@ def test_every_route_asks_for_a_token() -> None:
         assert {"401", "403"} <= operation["responses"].keys(), (method, path)
 
 
+def test_every_route_may_answer_that_it_is_busy() -> None:
+    """All read the table, which may leave some of what it is asked for to another try."""
+    for method, path, operation in operations():
+        assert "503" in operation["responses"], (method, path)
+
+
 def test_changes_ask_for_the_revision_that_reads_tell() -> None:
     """If-Match is required wherever 428 is answered; what has a revision has an ETag."""
     for method, path, operation in operations():

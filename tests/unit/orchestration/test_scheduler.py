@@ -1,14 +1,23 @@
 """Schedules of flows in EventBridge Scheduler."""
 
 import json
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
+from botocore.stub import Stubber
 from tests.support.aws import ENVIRONMENT, simulated_aws
 
+from millrace.domain.errors import UnavailableError
 from millrace.domain.ports import Schedule
-from millrace.orchestration.scheduler import SCHEDULED_TIME, EventBridgeSchedules
+from millrace.orchestration.scheduler import (
+    SCHEDULED_TIME,
+    EventBridgeSchedules,
+    ScheduleTarget,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,6 +27,7 @@ if TYPE_CHECKING:
 GROUP = ENVIRONMENT["MILLRACE_SCHEDULE_GROUP"]
 TARGET = ENVIRONMENT["MILLRACE_TRIGGER_ARN"]
 ROLE = ENVIRONMENT["MILLRACE_SCHEDULE_ROLE_ARN"]
+DEAD_LETTERS = ENVIRONMENT["MILLRACE_SCHEDULE_DEAD_LETTERS_ARN"]
 NIGHTLY = Schedule("flow_1", "cron(0 2 * * ? *)", "Europe/Paris", {"flowId": "flow_1"})
 
 
@@ -33,7 +43,8 @@ def client() -> "Iterator[EventBridgeSchedulerClient]":
 @pytest.fixture
 def schedules(client: "EventBridgeSchedulerClient") -> EventBridgeSchedules:
     """The adapter under test."""
-    return EventBridgeSchedules(lambda: client, GROUP, TARGET, ROLE)
+    target = ScheduleTarget(TARGET, ROLE, DEAD_LETTERS)
+    return EventBridgeSchedules(lambda: client, GROUP, target)
 
 
 def test_a_schedule_fires_the_trigger_function_with_the_planned_time(
@@ -48,6 +59,64 @@ def test_a_schedule_fires_the_trigger_function_with_the_planned_time(
     target = stored["Target"]
     assert (target["Arn"], target["RoleArn"]) == (TARGET, ROLE)
     assert json.loads(target["Input"]) == {"flowId": "flow_1", "scheduledFor": SCHEDULED_TIME}
+
+
+def test_an_occurrence_is_tried_for_a_day_and_then_kept(
+    schedules: EventBridgeSchedules, client: "EventBridgeSchedulerClient"
+) -> None:
+    """What cannot be delivered is not lost; what is over removes itself."""
+    schedules.put(NIGHTLY)
+    stored = client.get_schedule(Name="flow_1", GroupName=GROUP)
+    assert stored["Target"]["DeadLetterConfig"] == {"Arn": DEAD_LETTERS}
+    assert stored["Target"]["RetryPolicy"] == {
+        "MaximumEventAgeInSeconds": 86_400,
+        "MaximumRetryAttempts": 185,
+    }
+    assert stored["ActionAfterCompletion"] == "DELETE"
+
+
+def test_a_schedule_holds_between_its_dates(
+    schedules: EventBridgeSchedules, client: "EventBridgeSchedulerClient"
+) -> None:
+    """Both reach the scheduler, and go when they are taken away."""
+    start, end = datetime(2099, 1, 1, tzinfo=UTC), datetime(2099, 2, 1, tzinfo=UTC)
+    schedules.put(replace(NIGHTLY, start=start, end=end))
+    stored = client.get_schedule(Name="flow_1", GroupName=GROUP)
+    assert (stored["StartDate"], stored["EndDate"]) == (start, end)
+    schedules.put(NIGHTLY)
+    stored = client.get_schedule(Name="flow_1", GroupName=GROUP)
+    assert stored.get("StartDate") is stored.get("EndDate") is None
+
+
+def test_names_are_found_by_their_beginning(schedules: EventBridgeSchedules) -> None:
+    """Also those that do not fit one page of the scheduler's list."""
+    names = [f"flow_1.{number:03d}" for number in range(120)]
+    for name in (*names, "flow_2"):
+        schedules.put(replace(NIGHTLY, name=name))
+    assert sorted(schedules.names("flow_1")) == names
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "raised"),
+    [
+        ("ThrottlingException", 429, UnavailableError),
+        ("InternalServerException", 500, UnavailableError),
+        ("ConflictException", 409, UnavailableError),
+        ("AccessDeniedException", 403, ClientError),
+    ],
+)
+def test_what_passes_is_told_from_what_does_not(
+    schedules: EventBridgeSchedules,
+    client: "EventBridgeSchedulerClient",
+    code: str,
+    status: int,
+    raised: type[Exception],
+) -> None:
+    """A throttle is to be tried again; a missing permission is to be seen."""
+    with Stubber(client) as stubber:
+        stubber.add_client_error("delete_schedule", code, http_status_code=status)
+        with pytest.raises(raised):
+            schedules.delete("flow_1")
 
 
 def test_putting_again_changes_the_schedule(

@@ -1,20 +1,30 @@
 """Compiled versions as state machines: deployed twice, started twice, asked about afterwards."""
 
 import json
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
-from botocore.exceptions import ClientError
-from tests.support.aws import ENVIRONMENT, simulated_aws
+from botocore.awsrequest import AWSPreparedRequest
+from botocore.exceptions import (
+    ClientError,
+    ConnectionClosedError,
+    EndpointConnectionError,
+    ReadTimeoutError,
+)
+from botocore.httpsession import URLLib3Session
+from tests.support.aws import ENVIRONMENT, REGION, simulated_aws
 from tests.support.samples import export_step, import_step
 
 from millrace import compiler
+from millrace.config import Config
 from millrace.domain.errors import ConflictError, UnavailableError
 from millrace.domain.flow import FlowSettings
 from millrace.orchestration.step_functions import StepFunctions
 from millrace.storage.memory import MemoryMachines
 from millrace.usecases.definitions import to_definition
+from millrace.wiring import aws_context
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +32,7 @@ if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
 
 DATA = {"workspaceId": "ws_1", "runId": "run_1", "attempt": 1}
+CREDENTIALS = {"AWS_ACCESS_KEY_ID": "none", "AWS_SECRET_ACCESS_KEY": "none"}
 ROLE = ENVIRONMENT["MILLRACE_MACHINE_ROLE_ARN"]
 PREFIX = ENVIRONMENT["MILLRACE_MACHINE_ARN_PREFIX"]
 
@@ -155,27 +166,122 @@ def test_a_start_that_is_forbidden_is_not_taken_for_a_throttle(
         machines.start(arn, "run_1", DATA)
 
 
-def test_a_machine_says_whether_runs_are_at_work(
-    machines: StepFunctions, client: "SFNClient"
-) -> None:
-    """Nothing started, one running, stopped, and a machine that never was."""
-    arn = machines.deploy("flow_1-v1", asl(), "STANDARD")
-    assert not machines.is_running(arn)
-    machines.start(arn, "run_1", DATA)
-    assert machines.is_running(arn)
-    (execution,) = client.list_executions(stateMachineArn=arn)["executions"]
-    client.stop_execution(executionArn=execution["executionArn"])
-    assert not machines.is_running(arn)
-    assert not machines.is_running(f"{arn}x")
+def synchronous(client: "SFNClient") -> StepFunctions:
+    """The adapter with a client of its own for executions that are waited for."""
+
+    def connect() -> "SFNClient":
+        raise AssertionError("a client that may send a request twice was used")
+
+    return StepFunctions(connect, ROLE, PREFIX, lambda: client)
 
 
-def test_of_a_synchronous_machine_step_functions_keeps_no_list(
-    machines: StepFunctions, client: "SFNClient"
+def answer_sync(client: "SFNClient", answer: dict[str, Any] | Exception) -> list[dict[str, Any]]:
+    """Make Step Functions answer StartSyncExecution, which moto does not know; what is asked."""
+    asked: list[dict[str, Any]] = []
+
+    def hook(params: dict[str, Any], **_: object) -> tuple[Any, dict[str, Any]]:
+        asked.append(json.loads(params["body"]))
+        if isinstance(answer, Exception):
+            raise answer
+        return SimpleNamespace(status_code=200), answer
+
+    events: Any = client.meta.events  # typed as if a hook could not answer
+    events.register("before-call.sfn.StartSyncExecution", hook)
+    return asked
+
+
+def test_a_synchronous_machine_is_run_to_its_end(client: "SFNClient") -> None:
+    """Once, under the run's name, with what the worker needs."""
+    asked = answer_sync(client, {"status": "FAILED"})
+    assert synchronous(client).run(f"{PREFIX}flow_1-v1-sync", "run_1", DATA) == "FAILED"
+    (given,) = asked
+    assert (given["name"], json.loads(given["input"])) == ("run_1", DATA)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ReadTimeoutError(endpoint_url="https://states"),
+        ConnectionClosedError(endpoint_url="https://states"),
+        ClientError(
+            {"Error": {"Code": "InternalServerError"}, "ResponseMetadata": {"HTTPStatusCode": 500}},  # type: ignore[typeddict-item] # the rest of it says nothing here
+            "StartSyncExecution",
+        ),
+    ],
+    ids=["time is over", "connection lost", "AWS failed"],
+)
+def test_an_end_that_is_not_known_is_not_asked_for_by_another_start(
+    client: "SFNClient", error: Exception
 ) -> None:
-    """Asking is no error: the runs themselves tell."""
-    arn = machines.deploy("flow_1-v1-sync", asl(), "EXPRESS")
-    refuse(client, "ListExecutions", "StateMachineTypeNotSupported")
-    assert not machines.is_running(arn)
+    """It may be under way: an EXPRESS machine would run twice."""
+    asked = answer_sync(client, error)
+    assert synchronous(client).run(f"{PREFIX}flow_1-v1-sync", "run_1", DATA) is None
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize("code", ["ThrottlingException", "ExecutionLimitExceeded"])
+def test_r5_a_synchronous_start_that_is_refused_may_be_tried_again(
+    client: "SFNClient", code: str
+) -> None:
+    """Nothing has run."""
+    refuse(client, "StartSyncExecution", code)
+    with pytest.raises(UnavailableError):
+        synchronous(client).run(f"{PREFIX}flow_1-v1-sync", "run_1", DATA)
+    gone = EndpointConnectionError(endpoint_url="https://states")
+    other = boto3.client("stepfunctions")
+    answer_sync(other, gone)
+    with pytest.raises(UnavailableError):
+        synchronous(other).run(f"{PREFIX}flow_1-v1-sync", "run_1", DATA)
+
+
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        ("StateMachineDoesNotExist", ConflictError),
+        ("StateMachineDeleting", ConflictError),
+        ("AccessDeniedException", ClientError),
+    ],
+)
+def test_a_synchronous_machine_that_cannot_be_run_says_why(
+    client: "SFNClient", code: str, error: type[Exception]
+) -> None:
+    """Gone is to be deployed again; a missing permission is seen as one."""
+    refuse(client, "StartSyncExecution", code)
+    with pytest.raises(error):
+        synchronous(client).run(f"{PREFIX}flow_1-v1-sync", "run_1", DATA)
+
+
+@pytest.mark.parametrize(
+    ("environment", "address"),
+    [
+        ({}, f"https://sync-states.{REGION}.amazonaws.com/"),
+        ({"MILLRACE_ENDPOINT_URL": "http://127.0.0.1:4566"}, "http://127.0.0.1:4566/"),
+        (
+            {
+                "AWS_ENDPOINT_URL": "http://127.0.0.1:4566",
+                "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",
+            },
+            "http://127.0.0.1:4566/",
+        ),
+    ],
+    ids=["AWS", "a stand-in", "the local stack"],
+)
+def test_a_synchronous_start_is_sent_once_to_the_right_host(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], address: str
+) -> None:
+    """As the functions are wired: AWS has a host of its own for it, a stand-in has not."""
+    sent: list[str] = []
+
+    def send(_: object, request: AWSPreparedRequest) -> None:
+        sent.append(request.url)
+        raise ConnectionClosedError(endpoint_url=request.url)
+
+    monkeypatch.setattr(URLLib3Session, "send", send)
+    for name, value in {**ENVIRONMENT, **CREDENTIALS, **environment}.items():
+        monkeypatch.setenv(name, value)
+    machines = aws_context(Config.from_environment()).machines
+    assert machines.run(f"{PREFIX}flow_1-v1-sync", "run_1", DATA) is None
+    assert sent == [address]
 
 
 def test_an_execution_is_stopped_however_often_it_is_asked(machines: StepFunctions) -> None:

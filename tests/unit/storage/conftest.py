@@ -1,13 +1,16 @@
 """Each port over each of its adapters, so that one test speaks for all of them."""
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
 from botocore.config import Config
+from botocore.exceptions import ClientError
 from tests.support.aws import BUCKET, TABLE, create_stack, simulated_aws
 
 from millrace.domain.ports import Blobs, FailedRecords, PoolEntries, Resources, Runs, Secrets
+from millrace.storage import keys
 from millrace.storage.dynamodb_failed_records import DynamoFailedRecords
 from millrace.storage.dynamodb_pool_entries import DynamoPoolEntries
 from millrace.storage.dynamodb_resources import DynamoResources
@@ -17,6 +20,9 @@ from millrace.storage.memory_failed_records import MemoryFailedRecords
 from millrace.storage.memory_pool_entries import MemoryPoolEntries
 from millrace.storage.s3_blobs import S3Blobs
 from millrace.storage.ssm_secrets import SsmSecrets
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
 
 IN_MEMORY = "memory"
 ON_AWS = "aws"
@@ -33,12 +39,29 @@ def substrate(request: pytest.FixtureRequest) -> Iterator[str]:
         yield ON_AWS
 
 
+def _dynamodb() -> "DynamoDBClient":
+    """A client that refuses the keys that DynamoDB refuses, and moto looks for in vain."""
+    client = boto3.client("dynamodb")
+    client.meta.events.register("provide-client-params.dynamodb.Query", _refuse_impossible)
+    return client
+
+
+def _refuse_impossible(params: dict[str, Any], **_: object) -> None:
+    compared = params["KeyConditionExpression"].split()
+    for name, value in params["ExpressionAttributeValues"].items():
+        if name in compared and not 0 < len(value["S"].encode()) <= keys.PARTITION_KEY_BYTES:
+            message = f"{name} cannot be a key"
+            raise ClientError(
+                {"Error": {"Code": "ValidationException", "Message": message}}, "Query"
+            )
+
+
 @pytest.fixture
 def resources(substrate: str) -> Resources:
     """An empty store of resources."""
     if substrate == IN_MEMORY:
         return MemoryResources()
-    client = boto3.client("dynamodb")
+    client = _dynamodb()
     return DynamoResources(lambda: client, TABLE)
 
 
@@ -47,7 +70,7 @@ def runs(substrate: str) -> Runs:
     """An empty store of runs."""
     if substrate == IN_MEMORY:
         return MemoryRuns()
-    client = boto3.client("dynamodb")
+    client = _dynamodb()
     return DynamoRuns(lambda: client, TABLE)
 
 
@@ -56,7 +79,7 @@ def failed_records(substrate: str) -> FailedRecords:
     """An empty store of record errors."""
     if substrate == IN_MEMORY:
         return MemoryFailedRecords()
-    client = boto3.client("dynamodb")
+    client = _dynamodb()
     return DynamoFailedRecords(lambda: client, TABLE)
 
 
@@ -65,7 +88,7 @@ def pool_entries(substrate: str) -> PoolEntries:
     """Data pools that remember nothing yet."""
     if substrate == IN_MEMORY:
         return MemoryPoolEntries()
-    client = boto3.client("dynamodb")
+    client = _dynamodb()
     return DynamoPoolEntries(lambda: client, TABLE)
 
 

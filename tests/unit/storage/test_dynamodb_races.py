@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 from tests.support.aws import TABLE, create_table, simulated_aws
-from tests.support.samples import ALICE, connection, run
+from tests.support.samples import ALICE, connection, failed_record, run
 from tests.support.time_and_ids import NOON
 
 from millrace.domain.connection import Connection
@@ -16,6 +16,7 @@ from millrace.domain.pool_entries import Claim, PoolEntry
 from millrace.domain.ports import Create, Order, Replace
 from millrace.domain.records import Origin
 from millrace.domain.run import RunError, RunOutcome, RunStatus, StepStatus
+from millrace.storage.dynamodb_failed_records import DynamoFailedRecords
 from millrace.storage.dynamodb_pool_entries import DynamoPoolEntries
 from millrace.storage.dynamodb_resources import DynamoResources
 from millrace.storage.dynamodb_runs import DynamoRuns
@@ -161,3 +162,20 @@ def test_of_two_runs_that_claim_at_once_one_has_each_key(client: "DynamoDBClient
     before_once(client, "TransactWriteItems", rush)
     claims = ours.claim("ws_1", "pool_1", entries("run_1", "b", "c"), NOON)
     assert {key: claim.run_id for key, claim in claims.items()} == {"b": "run_2", "c": "run_1"}
+
+
+def test_an_error_that_is_changed_meanwhile_is_changed_again(client: "DynamoDBClient") -> None:
+    """A conflict is not the caller's problem; a fault of ours is not told as one."""
+    store = DynamoFailedRecords(lambda: client, TABLE)
+    entry = failed_record()
+    store.put([entry])
+    conflict_on_first(client)
+    changed = store.change(
+        entry.workspace_id, entry.flow_id, [entry.id], lambda now: now.changed(tags=("late",))
+    )
+    assert changed[entry.id].tags == ("late",)
+    conflict_on_first(client, "ValidationError")
+    with pytest.raises(client.exceptions.TransactionCanceledException):
+        store.change(
+            entry.workspace_id, entry.flow_id, [entry.id], lambda now: now.changed(tags=())
+        )

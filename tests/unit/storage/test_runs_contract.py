@@ -52,6 +52,8 @@ def test_a_run_that_is_not_here_is_not_found(runs: Runs, key: RunKey) -> None:
     runs.create(run())
     with pytest.raises(NotFoundError):
         runs.get(key)
+    with pytest.raises(NotFoundError):
+        runs.detail(key)
     assert runs.steps(key, 1) == ()
     assert runs.step(key, 1, "read") is None
 
@@ -63,6 +65,34 @@ def test_a_dedupe_key_names_one_run(runs: Runs) -> None:
     with pytest.raises(NotFoundError):
         runs.get(RunKey(ALICE.workspace_id, "run_2"))
     assert runs.create(run("run_3"), dedupe_key="hook_1\nother")[1]
+
+
+def test_a_dedupe_key_is_forgotten_when_its_time_is_over(runs: Runs) -> None:
+    """Whether or not the store has removed it by then."""
+    memory = timedelta(seconds=60)
+    first, _ = runs.create(run("run_1"), dedupe_key="d", dedupe_for=memory)
+    just = run("run_2", created_at=NOON + timedelta(seconds=59))
+    assert runs.create(just, dedupe_key="d", dedupe_for=memory) == (first, False)
+    after = run("run_3", created_at=NOON + timedelta(seconds=60))
+    assert runs.create(after, dedupe_key="d", dedupe_for=memory) == (after, True)
+    later = run("run_4", created_at=NOON + timedelta(seconds=119))
+    assert runs.create(later, dedupe_key="d", dedupe_for=memory) == (after, False)
+
+
+def test_a_run_comes_with_the_steps_of_its_latest_attempt(runs: Runs) -> None:
+    """In one read, in the order in which they started."""
+    with pytest.raises(NotFoundError):
+        runs.detail(KEY)
+    stored, _ = runs.create(run())
+    assert runs.detail(KEY) == (stored, ())
+    runs.claim_step(KEY, 1, "read", NOON)
+    second = runs.claim_step(KEY, 1, "b", NOON)
+    third = runs.claim_step(KEY, 1, "a", LATER)
+    first = runs.steps(KEY, 1)[1]
+    assert runs.detail(KEY) == (stored, (second, first, third))
+    runs.plan_retry(KEY, 1, ERROR, NOON)
+    again = runs.begin_attempt(KEY, 2, LATER)
+    assert runs.detail(KEY) == (again, ())
 
 
 def test_a_dedupe_key_holds_within_its_workspace(runs: Runs) -> None:
@@ -439,3 +469,13 @@ def test_a_run_and_the_run_it_repeats_name_each_other(runs: Runs) -> None:
     assert runs.get(KEY) == expected
     assert expected in runs.page(ALICE.workspace_id, "flow_1").items
     assert runs.get(RunKey(ALICE.workspace_id, "run_2")).retry_of == KEY.run_id
+
+
+def test_several_runs_are_read_at_once(runs: Runs) -> None:
+    """Those that are there, each once; ids of nothing, or that no key could have, are left out."""
+    for number in range(120):
+        runs.create(run(f"run_{number}"))
+    ids = [f"run_{number}" for number in range(0, 120, 2)]
+    found = runs.get_many(ALICE.workspace_id, [*ids, ids[0], "run_none", "x" * 3_000])
+    assert sorted(each.id for each in found) == sorted(ids)
+    assert runs.get_many("ws_other", ids) == ()

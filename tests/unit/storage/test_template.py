@@ -1,5 +1,6 @@
-"""What template.yaml declares of the table is what the stores ask of it."""
+"""What template.yaml declares is what the stores and schedules ask of it."""
 
+import pytest
 from tests.support.aws import template
 
 from millrace.storage import keys
@@ -22,10 +23,29 @@ def test_the_control_plane_may_query_every_index() -> None:
     assert named <= {*policy["Resource"]}
 
 
-def test_the_worker_may_call_functions_of_the_prefix_and_no_others() -> None:
-    """What docs/flows.md promises; above all it may not call the stack's own functions."""
+@pytest.mark.parametrize("caller", ["RunStepFunction", "ApiFunction"])
+def test_runs_and_tests_may_call_functions_of_the_prefix_and_no_others(caller: str) -> None:
+    """What docs/flows.md promises; above all they may not call the stack's own functions."""
     resources = template()["Resources"]
-    statements = resources["RunStepFunction"]["Properties"]["Policies"][0]["Statement"]
+    statements = resources[caller]["Properties"]["Policies"][0]["Statement"]
     (calling,) = (each for each in statements if each["Action"] == "lambda:InvokeFunction")
     assert calling["Resource"].endswith(":${AWS::AccountId}:function:${FunctionPrefix}*")
     assert template()["Parameters"]["FunctionPrefix"]["Default"] == "millrace-fn-"
+
+
+def test_what_schedules_cannot_deliver_is_kept_and_raises_an_alarm() -> None:
+    """The scheduler may send to the queue, the trigger function does, and somebody hears of it."""
+    resources = template()["Resources"]
+    statements = resources["ScheduleRole"]["Properties"]["Policies"][0]["PolicyDocument"][
+        "Statement"
+    ]
+    assert {
+        "Effect": "Allow",
+        "Action": "sqs:SendMessage",
+        "Resource": "ScheduleDeadLetters.Arn",
+    } in statements
+    trigger = resources["TriggerFunction"]["Properties"]
+    assert trigger["DeadLetterQueue"]["TargetArn"] == "ScheduleDeadLetters.Arn"
+    alarm = resources["LostOccurrences"]["Properties"]
+    assert alarm["Dimensions"] == [{"Name": "QueueName", "Value": "ScheduleDeadLetters.QueueName"}]
+    assert (alarm["Threshold"], alarm["ComparisonOperator"]) == (0, "GreaterThanThreshold")

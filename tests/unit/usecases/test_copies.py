@@ -9,7 +9,6 @@ from millrace.domain.action import (
     ActionInput,
     ExportAction,
     HttpExport,
-    HttpImport,
     ImportAction,
 )
 from millrace.domain.base import Json
@@ -23,6 +22,7 @@ from millrace.domain.errors import (
     UnavailableError,
 )
 from millrace.domain.flow import Flow, Step
+from millrace.domain.imports import HttpImport
 from millrace.domain.run import RunStatus
 from millrace.storage.memory import MemoryMachines
 from millrace.usecases.actions import ACTIONS
@@ -83,7 +83,7 @@ class Shop:
         action = ACTIONS.get(self.context, ALICE, read.referrer or "")
         assert isinstance(action.work, ExportAction)
         assert isinstance(write.action, ImportAction)
-        return [action.work.connection_id or "", write.action.connection_id]
+        return [action.work.connection_id or "", write.action.connection_id or ""]
 
 
 def test_a_clone_works_over_the_connections_that_it_is_given() -> None:

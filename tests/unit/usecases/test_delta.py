@@ -8,7 +8,7 @@ from tests.support.samples import ALICE, MALLORY, export_step, filter_step, impo
 from tests.support.time_and_ids import NOON
 from tests.support.world import World
 
-from millrace.domain.action import ExportAction, HttpExport, HttpImport, ImportAction
+from millrace.domain.action import ExportAction, HttpExport, ImportAction
 from millrace.domain.base import Json, rfc3339
 from millrace.domain.delta import Delta
 from millrace.domain.errors import (
@@ -21,6 +21,7 @@ from millrace.domain.errors import (
     UnavailableError,
 )
 from millrace.domain.flow import Flow, Step
+from millrace.domain.imports import HttpImport
 from millrace.domain.ports import Change
 from millrace.domain.run import Run, RunStatus
 from millrace.domain.virtual_environment import VirtualEnvironmentInput

@@ -6,11 +6,12 @@ from tests.support.samples import ALICE, MALLORY, export_step, import_step, proc
 from tests.support.world import World
 
 from millrace import limits
-from millrace.domain.action import Action, ActionInput, ExportAction, HttpExport
+from millrace.domain.action import Action, ActionInput, ExportAction, HttpExport, ProcessAction
 from millrace.domain.authentication import BearerAuth
 from millrace.domain.base import Json
 from millrace.domain.callback import CallbackInput
 from millrace.domain.connection import Connection, ConnectionInput
+from millrace.domain.data_pool import DataPool, DataPoolInput
 from millrace.domain.errors import (
     ConflictError,
     NotFoundError,
@@ -23,6 +24,7 @@ from millrace.domain.flow_parts import Alias, Trigger, TriggerKind
 from millrace.domain.integration import FlowGroup, IntegrationInput
 from millrace.domain.label import Label, LabelInput
 from millrace.domain.notification_group import EmailTarget, NotificationGroupInput
+from millrace.domain.operations import DedupeOperation
 from millrace.domain.template import Template, TemplateInput
 from millrace.domain.token import Caller
 from millrace.usecases.actions import ACTIONS
@@ -34,11 +36,17 @@ from millrace.usecases.flows import get_flow, get_flow_with_steps
 from millrace.usecases.import_request import ImportRequest, import_request
 from millrace.usecases.import_result import ImportResult
 from millrace.usecases.integrations import INTEGRATIONS
-from millrace.usecases.plain import LABELS, NOTIFICATION_GROUPS, TEMPLATES
+from millrace.usecases.plain import DATA_POOLS, LABELS, NOTIFICATION_GROUPS, TEMPLATES
 from millrace.usecases.resources import fields_of
 
 CANARY = "s3cret-canary"
 KEY = SecretStr(f"{CANARY}-{'k' * 16}")
+
+
+def deduping(pool_id: str) -> ProcessAction:
+    """A process that lets each record through once, ever."""
+    operation = DedupeOperation(type="dedupe", key="id", data_pool_id=pool_id)
+    return ProcessAction(type="Process", operations=(operation,))
 
 
 def rich_flow(world: World, key: str | None = "orders") -> Flow:
@@ -75,6 +83,9 @@ def rich_flow(world: World, key: str | None = "orders") -> Flow:
             targets=(EmailTarget(type="email", address=f"{CANARY}@shop.example"),),
         ),
     )
+    pool = DATA_POOLS.create(
+        context, ALICE, DataPoolInput(name="Seen", stable_key=keyed("seen"), ttl_seconds=60)
+    )
     work = ExportAction(type="Export", connection_id=connection.id, http=HttpExport(path="/orders"))
     action = ACTIONS.create(
         context, ALICE, ActionInput(name="Read", stable_key=keyed("read"), work=work)
@@ -99,7 +110,7 @@ def rich_flow(world: World, key: str | None = "orders") -> Flow:
             test_payload=CANARY,
             steps=(
                 export_step("read", action=None, referrer=action.id),
-                process_step("map", depends_on=("read",)),
+                process_step("map", depends_on=("read",), action=deduping(pool.id)),
                 import_step("write", connection.id, depends_on=("map",)),
             ),
         ),
@@ -136,6 +147,7 @@ def test_a_flow_comes_over_whole(world: World) -> None:
         ("flow", None): "created",
         ("integration", "orders-erp"): "created",
         ("label", "orders-finance"): "created",
+        ("dataPool", "orders-seen"): "created",
         ("connection", "orders-shop"): "created",
         ("action", "orders-read"): "created",
     }
@@ -143,13 +155,55 @@ def test_a_flow_comes_over_whole(world: World) -> None:
     assert (came.is_enabled, came.priority, came.deployed_version_id) == (False, 1, None)
     assert came.flow_group_id == "nightly"
     action = world.resources.get(Action, MALLORY.workspace_id, steps[0].referrer or "")
-    connection = world.resources.get(
-        Connection,
-        MALLORY.workspace_id,
-        action.work.connection_id,  # type: ignore[union-attr, arg-type]  # an export over HTTP
-    )
+    assert isinstance(action.work, ExportAction)
+    pool = world.resources.find(DataPool, MALLORY.workspace_id, "orders-seen")
+    assert pool is not None
+    assert (pool.ttl_seconds, steps[1].action) == (60, deduping(pool.id))
+    assert action.work.connection_id is not None
+    connection = world.resources.get(Connection, MALLORY.workspace_id, action.work.connection_id)
     assert (connection.name, connection.secrets_key) == ("Shop", None)
     assert came.aliases[0].connection_id == connection.id
+
+
+def test_data_pools_come_over_with_shared_actions(world: World) -> None:
+    """Under made-up keys if they have none; one that is there by its key stays as it is."""
+    given = DataPoolInput(name="Seen")
+    pool = DATA_POOLS.create(world.context, ALICE, given)
+    action = ACTIONS.create(world.context, ALICE, ActionInput(name="D", work=deduping(pool.id)))
+    flow = world.flow(process_step("a", action=None, referrer=action.id))
+    document = exported(world, flow.id)
+    assert document.dependencies.data_pools == {"dataPool-1": given}
+    assert document.dependencies.actions["action-1"].work == deduping("dataPool-1")
+    keyed = document.to_json()
+    keyed["dependencies"]["dataPools"]["dataPool-1"]["stableKey"] = "seen"
+    keyed["dependencies"]["dataPools"]["dataPool-1"]["ttlSeconds"] = 5
+    there = DATA_POOLS.create(
+        world.context, MALLORY, given.model_copy(update={"stable_key": "seen"})
+    )
+    result = imported(world, FlowDocument.model_validate(keyed))
+    assert changes(result)["dataPool", "dataPool-1"] == "used"
+    (made,) = world.resources.page(Action, MALLORY.workspace_id).items
+    assert made.work == deduping(there.id)
+    assert world.resources.get(DataPool, MALLORY.workspace_id, there.id) == there
+
+
+def test_a_flow_without_its_data_pool_is_not_exported(world: World) -> None:
+    """Nor is one imported that names a pool which is neither there nor in the document."""
+    pool = DATA_POOLS.create(world.context, ALICE, DataPoolInput(name="Seen"))
+    flow = world.flow(process_step("a", action=deduping(pool.id)))
+    document = exported(world, flow.id).to_json()
+    document["dependencies"]["dataPools"] = {}
+    DATA_POOLS.delete(world.context, ALICE, pool.id, 1)
+    with pytest.raises(ConflictError) as conflict:
+        exported(world, flow.id)
+    (gap,) = conflict.value.violations
+    assert (gap.code, gap.pointer) == ("unknownDataPool", "/steps/0")
+    assert "needs the data pool" in gap.message
+    with pytest.raises(RuleViolationError) as refused:
+        import_request(world.context, MALLORY, ImportRequest.model_validate(document))
+    assert [(each.code, each.pointer) for each in refused.value.violations] == [
+        ("unknownDataPool", "/flow/steps/0/action/operations/0/dataPoolId")
+    ]
 
 
 def test_what_could_not_come_over_is_told(world: World) -> None:

@@ -1,34 +1,40 @@
 """The rules between a flow's fields, what it refers to, and who is said to have made its steps."""
 
 from contextlib import nullcontext
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from pydantic import SecretStr
 from tests.support.samples import ALICE, export_step, process_step
+from tests.support.time_and_ids import NOON
 from tests.support.world import World
 
 from millrace.domain.action import ActionInput, ProcessAction
 from millrace.domain.base import Json
+from millrace.domain.callback import CallbackInput
 from millrace.domain.errors import ConflictError, RuleViolationError, UnauthenticatedError
 from millrace.domain.flow import Flow, FlowInput, Step
 from millrace.domain.integration import IntegrationInput
 from millrace.domain.label import LabelInput
 from millrace.domain.operations import MapOperation
 from millrace.domain.patch import Patch
+from millrace.domain.run import Run, RunOutcome, RunStatus
 from millrace.domain.token import Caller
 from millrace.domain.virtual_environment import VirtualEnvironmentInput
 from millrace.domain.webhook import WebhookInput
-from millrace.storage.memory import MemoryMachines
+from millrace.storage.memory import MemoryMachines, MemoryRuns
 from millrace.usecases.actions import ACTIONS
 from millrace.usecases.api_keys import check_api_key
+from millrace.usecases.callbacks import CALLBACKS
 from millrace.usecases.deploy import deploy_version, undeploy_version
 from millrace.usecases.flow_changes import create_flow, delete_flow, replace_flow
 from millrace.usecases.flows import get_flow, get_version, latest_version
 from millrace.usecases.integrations import INTEGRATIONS
+from millrace.usecases.latest_runs import tell_flow
 from millrace.usecases.patch import patch_flow
 from millrace.usecases.plain import LABELS
-from millrace.usecases.versions import delete_version
+from millrace.usecases.versions import create_draft, delete_version
 from millrace.usecases.virtual_environments import VIRTUAL_ENVIRONMENTS
 from millrace.usecases.webhooks import WEBHOOKS
 
@@ -185,22 +191,25 @@ def environment(world: World, *keys: str) -> str:
 @pytest.mark.parametrize(
     ("customers", "problem"),
     [
-        ([], "the flow has no webhook"),
-        ([()], "1 of the flow's webhooks have none"),
-        ([KEYS, None], "1 of the flow's webhooks have none"),
+        ([], "the flow has neither webhook nor callback"),
+        ([()], "1 of the flow's webhooks and callbacks have none"),
+        ([KEYS, None], "1 of the flow's webhooks and callbacks have none"),
         ([KEYS, KEYS[:1]], None),
     ],
 )
 def test_a_flow_that_requires_customers_keys_is_deployed_with_them(
     world: World, customers: list[tuple[str, ...] | None], problem: str | None
 ) -> None:
-    """Each webhook is in an environment that has some; nobody could call the others."""
+    """Each address is in an environment that has some; nobody could call the others."""
     flow = world.flow(MAP, endpointSecurityType="customerRequired")
-    for keys in customers:
+    for number, keys in enumerate(customers):
         id_ = None if keys is None else environment(world, *keys)
-        WEBHOOKS.create(
-            world.context, ALICE, WebhookInput(virtual_environment_id=id_), flow_id=flow.id
-        )
+        if number % 2:
+            callback = CallbackInput(virtual_environment_id=id_)
+            CALLBACKS.create(world.context, ALICE, callback, flow_id=flow.id)
+        else:
+            webhook = WebhookInput(virtual_environment_id=id_)
+            WEBHOOKS.create(world.context, ALICE, webhook, flow_id=flow.id)
     if problem is None:
         assert world.deploy(flow).deployed_at is not None
         return
@@ -297,13 +306,64 @@ def test_a_flow_with_unfinished_runs_is_not_deleted(world: World) -> None:
         delete_flow(world.context, ALICE, flow.id, revision)
     world.step(run, "map")
     world.tell(run, "attemptSucceeded")
-    with pytest.raises(ConflictError, match="not over"):
-        delete_flow(world.context, ALICE, flow.id, revision)
-    world.machines.outcomes[run.machine_arn, run.id] = "SUCCEEDED"
     delete_flow(world.context, ALICE, flow.id, revision)
     assert world.machines.deployed == {}
     assert world.secrets.values == {}
     assert world.schedules.schedules == {}
+
+
+def test_an_old_run_that_is_not_over_keeps_its_flow_and_version(world: World) -> None:
+    """Below many newer ones, and whatever Step Functions tells: of EXPRESS machines nothing."""
+    flow = world.deployed(MAP, isSynchronous=True)
+    old = world.start(flow)
+    world.machines.outcomes.clear()
+    for number in range(101):
+        made = old.model_copy(
+            update={
+                "id": f"run_new_{number}",
+                "created_at": NOON + timedelta(hours=1),
+                "status": RunStatus.SUCCEEDED,
+            }
+        )
+        world.runs.create(made)
+        tell_flow(world.context, made)
+    replaced(world, flow, steps=[process_step("new")])
+    second = world.deploy(flow)
+    first = get_version(world.context, ALICE, flow.id, old.version_id)
+    with pytest.raises(ConflictError, match="not over"):
+        delete_version(world.context, ALICE, flow.id, first.id, first.revision)
+    undeploy_version(world.context, ALICE, flow.id, second.id, second.revision)
+    revision = get_flow(world.context, ALICE, flow.id).revision
+    with pytest.raises(ConflictError, match="not over"):
+        delete_flow(world.context, ALICE, flow.id, revision)
+
+
+class LateRuns(MemoryRuns):
+    """A store whose index of unfinished runs is a moment behind."""
+
+    def unfinished_of(self, workspace_id: str, flow_id: str) -> tuple[Run, ...]:
+        """None of those that just began."""
+        del workspace_id, flow_id
+        return ()
+
+
+def test_a_run_that_just_began_keeps_its_flow_and_version(world: World) -> None:
+    """Though the index does not tell of it yet; a flow that missed the end of a run is deleted."""
+    world.runs = LateRuns()
+    flow = world.deployed(MAP)
+    run = world.start(flow)
+    version = latest_version(world.context, flow)
+    undeploy_version(world.context, ALICE, flow.id, version.id, version.revision)
+    draft = create_draft(world.context, ALICE, flow.id)
+    version = get_version(world.context, ALICE, flow.id, version.id)
+    with pytest.raises(ConflictError, match="not over"):
+        delete_version(world.context, ALICE, flow.id, version.id, version.revision)
+    delete_version(world.context, ALICE, flow.id, draft.id, draft.revision)
+    revision = get_flow(world.context, ALICE, flow.id).revision
+    with pytest.raises(ConflictError, match="not over"):
+        delete_flow(world.context, ALICE, flow.id, revision)
+    world.runs.finish(run.key, RunOutcome(status=RunStatus.SUCCEEDED), NOON)
+    delete_flow(world.context, ALICE, flow.id, revision)
 
 
 def test_both_machines_of_a_version_go_with_it(world: World) -> None:

@@ -25,11 +25,12 @@ from millrace.storage.memory import MemoryMachines, MemorySchedules
 from millrace.usecases.actions import ACTIONS
 from millrace.usecases.connections import CONNECTIONS
 from millrace.usecases.context import Context
-from millrace.usecases.deploy import deploy_version, reschedule, undeploy_version
+from millrace.usecases.deploy import deploy_version, undeploy_version
 from millrace.usecases.flow_changes import create_flow, delete_flow, replace_flow
 from millrace.usecases.flow_lists import list_flows
 from millrace.usecases.flows import get_flow, get_version, latest_version, list_versions
 from millrace.usecases.lists import Asked
+from millrace.usecases.schedules import reschedule
 from millrace.usecases.webhooks import WEBHOOKS
 
 READ = process_step("read")

@@ -7,6 +7,7 @@ from tests.support.world import World
 
 from millrace.domain.base import Json
 from millrace.domain.callback import Callback, CallbackInput
+from millrace.domain.delivery import Delivery
 from millrace.domain.errors import RuleViolationError, UnauthenticatedError
 from millrace.domain.flow import Flow
 from millrace.domain.template import Template
@@ -14,12 +15,13 @@ from millrace.domain.virtual_environment import VirtualEnvironmentInput
 from millrace.domain.webhook import Webhook, WebhookInput
 from millrace.usecases.audit import list_audit
 from millrace.usecases.callbacks import CALLBACKS
+from millrace.usecases.deliveries import receive_delivery
 from millrace.usecases.export_flow import ExportRequest, export_flow
 from millrace.usecases.flows import get_flow
 from millrace.usecases.import_request import ImportRequest, import_request
 from millrace.usecases.import_result import ImportResult
 from millrace.usecases.virtual_environments import VIRTUAL_ENVIRONMENTS
-from millrace.usecases.webhooks import WEBHOOKS, Delivery, receive_delivery
+from millrace.usecases.webhooks import WEBHOOKS
 
 CANARY = "s3cret-canary"
 

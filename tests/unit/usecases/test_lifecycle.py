@@ -372,6 +372,7 @@ def test_a_start_that_fails_again_is_left_to_the_next_sweep(world: World) -> Non
 def test_a_synchronous_run_is_over_after_five_minutes(world: World) -> None:
     """Step Functions tells nothing of it, so the sweeper neither asks nor starts it twice."""
     run = world.start(world.deployed(MAP, isSynchronous=True))
+    world.runs.claim_step(run.key, 1, "map", NOON)
     world.machines.outcomes.clear()
     world.clock.forward(minutes=4)
     assert sweep(world.context) == 0
@@ -381,6 +382,19 @@ def test_a_synchronous_run_is_over_after_five_minutes(world: World) -> None:
     assert error is not None
     assert error.code == "machineTimedOut"
     assert len(world.machines.started) == 1
+
+
+def test_a_synchronous_run_that_never_started_is_started(world: World) -> None:
+    """Its start was refused: no step has begun; after an hour nobody wants it any more."""
+    run = world.start(world.deployed(MAP, isSynchronous=True))
+    world.machines.started.clear()
+    world.clock.forward(minutes=6)
+    assert sweep(world.context) == 1
+    assert (run.machine_arn, run.id) in world.machines.started
+    assert world.now(run).status is RunStatus.RUNNING
+    world.clock.forward(minutes=60)
+    assert sweep(world.context) == 1
+    assert world.now(run).status is RunStatus.FAILED
 
 
 def test_a_synchronous_run_has_one_attempt_whatever_becomes_of_its_flow(world: World) -> None:

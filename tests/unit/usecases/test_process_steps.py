@@ -10,22 +10,28 @@ from millrace import limits
 from millrace.domain.action import ProcessAction
 from millrace.domain.base import Json, Record
 from millrace.domain.data_pool import DataPool, DataPoolInput
+from millrace.domain.delivery import Delivery
 from millrace.domain.errors import RuleViolationError, StepFailed, StepThrottled, StepTransient
 from millrace.domain.flow import Step
 from millrace.domain.run import Run, StepRecord
 from millrace.domain.variable import VariableInput
 from millrace.domain.virtual_environment import Replacements, VirtualEnvironmentInput
+from millrace.domain.webhook import WebhookInput
+from millrace.usecases.deliveries import receive_delivery
 from millrace.usecases.pages import read_records
 from millrace.usecases.plain import DATA_POOLS
 from millrace.usecases.retry_run import RetryRequest, retry_run
 from millrace.usecases.run_flow import RunRequest, run_flow
+from millrace.usecases.runs import load_payload
 from millrace.usecases.trials import StepTrialRequest, try_step
 from millrace.usecases.variables import VARIABLES
 from millrace.usecases.virtual_environments import VIRTUAL_ENVIRONMENTS
+from millrace.usecases.webhooks import WEBHOOKS
 
 ARN = "arn:aws:lambda:eu-west-1:123456789012:function:millrace-fn-clean"
 SORT = {"type": "sort", "by": [{"expression": "n", "order": "desc"}]}
 MAP = {"type": "map", "expression": '{"n": n}'}
+MAP_BODY = {"type": "map", "expression": "body"}
 FUNCTION = {"type": "function", "arn": ARN}
 NO_TIME = timedelta(seconds=1)
 
@@ -154,6 +160,24 @@ def test_a_virtual_environment_has_pools_and_variables_of_its_own(world: World) 
     asked = RunRequest(payload=[{"n": 1}], virtual_environment_id=environment.id)
     inside = run_flow(world.context, ALICE, flow.id, asked)
     assert output(world, world.step(inside, "change")) == [{"n": 1, "name": "uno"}]
+
+
+def test_a_delivery_of_a_virtual_environment_uses_its_pools(world: World) -> None:
+    """It is no duplicate of what came outside, and leaves nothing behind there."""
+    usual, other = pool(world), pool(world, "other")
+    flow = world.deployed(step(MAP_BODY, dedupe(usual)))
+    replaced = Replacements(data_pools={usual.id: other.id})
+    environment = VIRTUAL_ENVIRONMENTS.create(
+        world.context, ALICE, VirtualEnvironmentInput(name="Test", replacements=replaced)
+    )
+    given = WebhookInput(name="Test", virtual_environment_id=environment.id)
+    hook = WEBHOOKS.create(world.context, ALICE, given, flow_id=flow.id)
+    sent = Delivery("POST", {"content-type": "application/json"}, {}, b'{"n": 1}')
+    inside = receive_delivery(world.context, hook.id, sent).run
+    assert inside.data_pools == {usual.id: other.id}
+    assert world.step(inside, "change").counts.records_out == 1
+    outside = world.start(flow, load_payload(world.context, inside))
+    assert world.step(outside, "change").counts.records_out == 1
 
 
 def test_a_secret_variable_gets_into_no_record(world: World) -> None:

@@ -5,11 +5,12 @@ from tests.support.connectors import ScriptedConnectors
 from tests.support.samples import ALICE, export_step, import_step, process_step
 from tests.support.world import World
 
-from millrace.domain.action import HttpImport, ImportAction
+from millrace.domain.action import ImportAction
 from millrace.domain.base import Record
 from millrace.domain.errors import StepFailed
 from millrace.domain.failed_record import FailedRecord
 from millrace.domain.flow import Step
+from millrace.domain.imports import HttpImport
 from millrace.domain.run import Run, RunStatus, StepStatus
 from millrace.usecases.record_errors import ErrorFilter, replace_record
 from millrace.usecases.retry_errors import ErrorRetryRequest, Retried, retry_errors
@@ -186,3 +187,47 @@ def test_what_an_export_could_not_read_is_handed_on_once_somebody_wrote_it(world
     world.step(again, "write")
     assert world.connectors.records_written[-1] == {"id": 7}
     assert place in {entry.id for entry in entries(world, run, resolved=True)}
+
+
+def test_a_mended_record_that_the_filter_passes_by_is_dealt_with(world: World) -> None:
+    """It goes on unchanged, as the step says of such records, and its error is over."""
+    world.connection()
+    write = import_step(
+        "write", "con_000001", depends_on=("read",), filter="id != 9", on_not_matching="pass"
+    )
+    run = world.start(world.deployed(export_step("read", "con_000001"), write))
+    for step in ("read", "write"):
+        world.step(run, step)
+    world.tell(run, "attemptSucceeded")
+    for entry in entries(world, run):
+        replace_record(world.context, ALICE, run.flow_id, entry.id, {"id": 9}, entry.revision)
+    again = tried_again(world, run)
+    assert world.step(again, "write").counts.records_out == 2
+    assert entries(world, run) == []
+
+
+def test_errors_of_an_environment_that_is_gone_are_left_out(world: World) -> None:
+    """The others are tried all the same."""
+    run = failed_run(world)
+    first, second = entries(world, run)
+    gone = first.model_copy(update={"virtual_environment_id": "env_9"})
+    world.failed_records.put([gone])
+    told = retried(world, run)
+    assert told.left_out == {first.id: "environmentGone"}
+    assert [*told.runs] == [second.id]
+
+
+def test_errors_are_marked_before_their_run_starts(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A request that dies after the start and is repeated meets the run that is under way."""
+    run = failed_run(world)
+
+    def die(*_: object) -> None:
+        raise OSError("the function died")
+
+    monkeypatch.setattr(world.machines, "start", die)
+    with pytest.raises(OSError, match="died"):
+        retried(world, run)
+    monkeypatch.undo()
+    assert {*retried(world, run).left_out.values()} == {"underWay"}

@@ -50,7 +50,17 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
     )
     connection = st.sampled_from(sorted(connections))
     http: Json = {"path": "/orders"}
-    work = connection.map(lambda key: {"type": "Export", "connectionId": key, "http": http})
+    exports = connection.map(lambda key: {"type": "Export", "connectionId": key, "http": http})
+    pools = resources("dataPool", ttlSeconds=st.integers(1, 9))
+    pool_id = st.sampled_from([{"dataPoolId": key} for key in sorted(pools)] or [{}])
+    names: Json = {"type": "enrich", "key": "id", "variable": "names", "into": "name"}
+    processes = pool_id.map(
+        lambda named: {
+            "type": "Process",
+            "operations": [{"type": "dedupe", "key": "id", **named}, names],
+        }
+    )
+    work = exports | processes
     actions = resources("action", work=work)
     groups = [{"id": "nightly", "name": "Nightly"}]
     integrations = dict(list(resources("integration", groups=st.just(groups)).items())[:1])
@@ -60,14 +70,15 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
         is_skipped, is_shared = draw(st.booleans()), draw(st.booleans())
         step: dict[str, Any] = {
             "id": f"s{number}",
-            "type": "Export",
             "isSkipped": number > 0 and is_skipped,
             "position": draw(st.none() | st.just({"x": 0.5, "y": -1.0})),
         }
         if actions and is_shared:
             step["referrer"] = draw(st.sampled_from(sorted(actions)))
+            step["type"] = actions[step["referrer"]]["work"]["type"]
         else:
             step["action"] = draw(work)
+            step["type"] = step["action"]["type"]
         steps.append(step)
     flow: dict[str, Any] = {
         "name": draw(NAMES),
@@ -94,6 +105,7 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
         "flow": flow,
         "dependencies": {
             "connections": connections,
+            "dataPools": pools,
             "actions": actions,
             "integrations": integrations,
             "labels": labels,

@@ -9,8 +9,9 @@ from millrace.domain.ports import Delete
 from millrace.domain.run import RunStatus, StepStatus
 from millrace.domain.virtual_environment import Replacements, VirtualEnvironmentInput
 from millrace.usecases.flows import latest_version
-from millrace.usecases.run_flow import RunRequest, run_flow, wait_for
+from millrace.usecases.run_flow import RunRequest, run_flow
 from millrace.usecases.virtual_environments import VIRTUAL_ENVIRONMENTS
+from millrace.usecases.waiting import wait_for
 
 STEPS = (
     process_step("a", "$merge([$, {'a': 1}])"),

@@ -6,10 +6,11 @@ from tests.support.samples import ALICE, MALLORY, filter_step, process_step
 from tests.support.time_and_ids import NOON
 from tests.support.world import World
 
-from millrace.domain.action import ExportAction, HttpExport, HttpImport, ImportAction, ProcessAction
+from millrace.domain.action import ExportAction, HttpExport, ImportAction, ProcessAction
 from millrace.domain.base import Json, Record
 from millrace.domain.errors import RuleViolationError, StepFailed
 from millrace.domain.flow import Step
+from millrace.domain.imports import HttpImport
 from millrace.domain.operations import Aggregate, AggregateOperation
 from millrace.domain.run import RunOutcome, RunStatus, StepStatus, Trigger
 from millrace.domain.token import Caller

@@ -2,13 +2,14 @@
 
 import json
 from base64 import b64encode
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 
 import pytest
 from pydantic import SecretStr
+from tests.support.functions import ScriptedFunctions
 from tests.support.samples import (
     ALICE,
     export_step,
@@ -20,10 +21,12 @@ from tests.support.time_and_ids import FakeClock
 from tests.support.world import World
 
 from millrace import limits
+from millrace.domain.action import ProcessAction
 from millrace.domain.authentication import BearerAuth
 from millrace.domain.connection import ConnectionInput
 from millrace.domain.errors import NotFoundError, StepFailed, StepTransient
 from millrace.domain.flow import ExceptionBehavior, Flow, Step
+from millrace.domain.operations import FunctionOperation
 from millrace.domain.trial import ShownRecords, StepTrial, Trial
 from millrace.usecases.connections import CONNECTIONS
 from millrace.usecases.flows import get_flow
@@ -116,6 +119,35 @@ def test_what_the_time_does_not_suffice_for_is_told(world: World) -> None:
     assert trial.status.value == "incomplete"
     assert [step.error and step.error.code for step in trial.steps] == ["timeOver"] * 2 + [None]
     assert limits.TEST_SECONDS * 1_000 <= trial.duration_ms < 29_000
+
+
+@dataclass
+class SlowFunctions(ScriptedFunctions):
+    """Functions that take longer than any test."""
+
+    clock: FakeClock = field(default_factory=FakeClock)
+
+    def invoke(self, arn: str, payload: bytes, seconds: float = limits.FUNCTION_SECONDS) -> bytes:
+        """Give up after that time."""
+        self.seconds_given.append(seconds)
+        self.clock.forward(seconds=seconds)
+        raise StepTransient("functionUnreachable", f"{arn} gave no answer to {payload!r}")
+
+
+def test_a_function_is_given_what_is_left_of_the_time(world: World) -> None:
+    """One that takes longer interrupts its step; the test has a result all the same."""
+    world.functions = SlowFunctions(clock=world.clock)
+    arn = "arn:aws:lambda:eu-west-1:123456789012:function:millrace-fn-slow"
+    operation = FunctionOperation(type="function", arn=arn, batch_size=1)
+    calling = process_step(
+        "call", action=ProcessAction(type="Process", operations=(operation, operation))
+    )
+    trial = tried(world, calling, payload=[{"n": 1}, {"n": 2}])
+    assert world.functions.seconds_given == [limits.TEST_SECONDS]
+    assert statuses(trial) == {"call": "interrupted"}
+    (step,) = trial.steps
+    assert step.error is not None
+    assert (step.error.code, trial.status.value) == ("timeOver", "incomplete")
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,8 @@ def test_a_version_with_runs_at_work_stays(world: World) -> None:
     old = get_version(world.context, ALICE, flow.id, first.id)
     with pytest.raises(ConflictError, match="not over"):
         delete_version(world.context, ALICE, flow.id, old.id, old.revision)
-    world.machines.outcomes[str(old.machine_arn), run.id] = "SUCCEEDED"
+    world.step(run, "read")
+    world.tell(run, "attemptSucceeded")
     delete_version(world.context, ALICE, flow.id, old.id, old.revision)
 
 

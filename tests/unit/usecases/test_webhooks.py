@@ -1,5 +1,6 @@
 """Deliveries: verified over their raw bytes, recorded once, and refused for stated reasons."""
 
+import gzip
 import hashlib
 import hmac
 import json
@@ -13,6 +14,7 @@ from tests.support.world import World
 
 from millrace import limits
 from millrace.domain.base import Json
+from millrace.domain.delivery import Delivery
 from millrace.domain.errors import (
     ConflictError,
     NotFoundError,
@@ -21,15 +23,17 @@ from millrace.domain.errors import (
     TooLargeError,
     UnauthenticatedError,
     UnavailableError,
+    UnsupportedMediaTypeError,
 )
 from millrace.domain.flow import Flow
 from millrace.domain.run import Run
 from millrace.domain.webhook import Webhook, WebhookInput
 from millrace.storage.memory import MemoryMachines
+from millrace.usecases.deliveries import receive_delivery
 from millrace.usecases.deploy import undeploy_version
 from millrace.usecases.flows import latest_version
 from millrace.usecases.runs import list_runs, load_payload
-from millrace.usecases.webhooks import WEBHOOKS, Delivery, receive_delivery
+from millrace.usecases.webhooks import WEBHOOKS
 
 SECRET = "s3cret é"
 BODY = b'{"action": "opened",   "number": 1.0}'
@@ -191,7 +195,24 @@ def test_without_a_delivery_id_each_delivery_is_a_run(hook: Hook) -> None:
         ({"content-type": "application/vnd.x+json; charset=utf-8"}, b'{"a":1}', {"a": 1}),
         ({"content-type": "Application/JSON"}, b"null", None),
         ({"content-type": "text/plain"}, b'{"a":1}', '{"a":1}'),
-        ({"content-type": "application/x-www-form-urlencoded"}, b"a=1&b=2", "a=1&b=2"),
+        ({"content-type": "text/csv; charset=latin-1"}, b"caf\xe9", "café"),
+        ({"content-type": "application/x-ndjson"}, b'{"a":1}\n', '{"a":1}\n'),
+        (
+            {"content-type": "application/x-www-form-urlencoded"},
+            b"a=1&b=%C3%A9&a=+&c=",
+            {"a": ["1", " "], "b": "é", "c": ""},
+        ),
+        (
+            {"content-type": "text/xml; charset=utf-8"},
+            b'<o id="7"><l>a</l><l> b</l><n/> tail</o>',
+            {"o": {"@id": "7", "l": ["a", " b"], "n": "", "#text": " tail"}},
+        ),
+        ({"content-type": "application/soap+xml"}, b"<a>\n <b>1</b>\n</a>", {"a": {"b": "1"}}),
+        ({"content-type": "image/png"}, b"\x89PNG\0", {"base64": "iVBORwA="}),
+        ({"content-type": "application/octet-stream"}, b"abc", {"base64": "YWJj"}),
+        ({"content-type": "text/plain"}, b"\xff", {"base64": "/w=="}),
+        ({"content-type": "text/plain; charset=klingon"}, b"a", {"base64": "YQ=="}),
+        ({}, b"\xff", {"base64": "/w=="}),
         ({}, "snow ☃".encode(), "snow ☃"),
         (JSON_TYPE, b"", None),
     ],
@@ -199,33 +220,62 @@ def test_without_a_delivery_id_each_delivery_is_a_run(hook: Hook) -> None:
 def test_the_body_is_what_its_type_says(
     open_hook: Hook, headers: dict[str, str], body: bytes, expected: Json
 ) -> None:
-    """JSON is parsed, other text is text, nothing is null."""
+    """JSON, XML and forms are read, text is text, all else is base64, nothing is null."""
     run, _ = open_hook.receive(Delivery("POST", headers, {}, body))
     assert load_payload(open_hook.world.context, run)["body"] == expected
 
 
+XML_TYPE = {"content-type": "application/xml"}
+FORM_TYPE = {"content-type": "application/x-www-form-urlencoded"}
+BOMB = b"<!DOCTYPE a [<!ENTITY a 'aaaa'><!ENTITY b '&a;&a;'>]><a>&b;</a>"
 BAD_BODIES = {
-    "cut off": b'{"a":',
-    "NaN": b'{"a": NaN}',
-    "too large a number": b'{"a": 1e999}',
-    "too long a number": b'{"a": ' + b"1" * 5_000 + b"}",
-    "not UTF-8": b'"\xff"',
-    "nested without end": b"[" * 200_000,
+    "cut off": (JSON_TYPE, b'{"a":'),
+    "NaN": (JSON_TYPE, b'{"a": NaN}'),
+    "too large a number": (JSON_TYPE, b'{"a": 1e400}'),
+    "too long a number": (JSON_TYPE, b'{"a": ' + b"1" * 5_000 + b"}"),
+    "not UTF-8": (JSON_TYPE, b'"\xff"'),
+    "UTF-16": (JSON_TYPE, '{"a": 1}'.encode("utf-16")),
+    "byte order mark": (JSON_TYPE, b'\xef\xbb\xbf{"a": 1}'),
+    "key twice": (JSON_TYPE, b'{"a": 1, "a": 2}'),
+    "half a surrogate pair": (JSON_TYPE, b'"\\ud800"'),
+    "nested without end": (JSON_TYPE, b"[" * 200_000),
+    "XML cut off": (XML_TYPE, b"<a><b></a>"),
+    "XML that swells": (XML_TYPE, BOMB),
+    "XML of another file": (XML_TYPE, b"<!DOCTYPE a SYSTEM 'file:///etc/passwd'><a/>"),
+    "XML nested without end": (XML_TYPE, b"<a>" * 5_000),
+    "XML in no known charset": ({"content-type": "text/xml; charset=klingon"}, b"<a/>"),
+    "form not UTF-8": (FORM_TYPE, b"a=%ff"),
+    "form of too many fields": (FORM_TYPE, b"a&" * (limits.FORM_FIELDS + 1)),
 }
 
 
-@pytest.mark.parametrize("body", BAD_BODIES.values(), ids=BAD_BODIES.keys())
-def test_a_body_that_is_not_the_json_it_claims_to_be_is_refused(
-    open_hook: Hook, body: bytes
+@pytest.mark.parametrize(("headers", "body"), BAD_BODIES.values(), ids=BAD_BODIES.keys())
+def test_p3_a_body_that_is_not_what_it_claims_to_be_is_refused(
+    open_hook: Hook, headers: dict[str, str], body: bytes
 ) -> None:
-    """The sender is told; nothing is recorded."""
+    """The sender is told where, and nothing is recorded; what is ambiguous is not guessed."""
     with pytest.raises(RuleViolationError, match="content type") as raised:
-        open_hook.receive(Delivery("POST", JSON_TYPE, {}, body))
+        open_hook.receive(Delivery("POST", headers, {}, body))
     assert [violation.code for violation in raised.value.violations] == ["badBody"]
     assert open_hook.runs == ()
 
 
-def test_a_body_up_to_the_limit_is_taken_and_kept_in_the_bucket(open_hook: Hook) -> None:
+def test_p3_large_numbers_arrive_exactly(open_hook: Hook) -> None:
+    """2^53 + 1 is the first integer that a double does not hold."""
+    run, _ = open_hook.receive(Delivery("POST", JSON_TYPE, {}, b"[9007199254740993]"))
+    assert load_payload(open_hook.world.context, run)["body"] == [9007199254740993]
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "gzip, gzip", "br", "GZIP"])
+def test_p5_a_compressed_body_is_refused(open_hook: Hook, encoding: str) -> None:
+    """By name, without looking inside."""
+    headers = JSON_TYPE | {"content-encoding": encoding}
+    with pytest.raises(UnsupportedMediaTypeError, match="without Content-Encoding"):
+        open_hook.receive(Delivery("POST", headers, {}, gzip.compress(BODY)))
+    assert open_hook.runs == ()
+
+
+def test_p1_a_body_up_to_the_limit_is_taken_and_kept_in_the_bucket(open_hook: Hook) -> None:
     """4 MB is accepted, one byte more is not."""
     body = b"x" * limits.WEBHOOK_BYTES
     run, _ = open_hook.receive(Delivery("POST", {}, {}, body))

@@ -19,6 +19,7 @@ class Config:
     lifecycle_arn: str
     schedule_group: str
     schedule_role_arn: str
+    schedule_dead_letters_arn: str
     trigger_arn: str
     target_prefix: str
     """Flows write to buckets, tables and queues whose names begin with it."""

@@ -123,6 +123,9 @@ WEBHOOK_BYTES: Final = 4_000_000
 ANSWER_BODY_LENGTH: Final = 10_000
 """The configured answer of a webhook."""
 
+REPLY_HEADERS: Final = 50
+"""Headers that a flow's answer to a callback may set."""
+
 SECRETS_BYTES: Final = 4_096
 """Parameter Store: one standard parameter, which holds all secrets of a resource as JSON."""
 
@@ -159,6 +162,9 @@ OUTBOUND_STREAM_BYTES: Final = 400_000_000
 
 RECORD_BYTES: Final = 4_000_000
 """One record that an export reads."""
+
+MESSAGE_BYTES: Final = 1_048_576
+"""SQS: one message, its attributes included."""
 
 NESTED_ELEMENTS: Final = 100
 """Depth of XML."""
@@ -198,8 +204,27 @@ INLINE_RECORD_BYTES: Final = 4_000
 TRACE_KEY_LENGTH: Final = 256
 TAGS_OF_AN_ERROR: Final = 20
 
+OCCURRENCES: Final = 100
+"""Planned instants in one answer."""
+
+SCHEDULE_TRY_SECONDS: Final = 86_400
+"""For so long EventBridge Scheduler tries to deliver an occurrence; its longest."""
+
+SCHEDULE_TRIES: Final = 185
+"""And so often; its most."""
+
 DELIVERY_MEMORY_DAYS: Final = 7
-"""How long a delivery id is remembered; GitHub redelivers for up to 3 days."""
+"""How long a delivery id is remembered, unless its address says; GitHub redelivers for 3 days."""
+
+DELIVERY_SECONDS_MAX: Final = 2_592_000
+DELIVERY_ID_LENGTH: Final = 256
+"""A longer delivery id is known by its hash, as is one that cannot be printed."""
+
+SIGNATURE_SECONDS: Final = 300
+"""A signature of a time is taken so long before and after it, as its senders' libraries do."""
+
+FORM_FIELDS: Final = 10_000
+"""Fields of a form that is sent to an address."""
 
 AUDIT_VALUE_BYTES: Final = 100_000
 """A field's value up to this size is kept in the audit trail, a larger one as its digest."""
@@ -228,6 +253,12 @@ DOCUMENT_RESOURCES: Final = 400
 
 TEMPLATE_URL_SECONDS: Final = 3_600
 """How long the address of a flow's template opens it."""
+
+TEMPLATE_FLOWS: Final = 100
+"""Of an integration, in one template: each takes some reads, and a request 29 s at most."""
+
+INTEGRATION_TEMPLATE_BYTES: Final = 20_000_000
+"""What the zips of an integration's flows take together; they are in memory at once."""
 
 TEMPLATE_BYTES: Final = 4_000_000
 """What the files of a template take when they are unpacked, all together."""

@@ -12,7 +12,7 @@ from millrace.config import Config
 from millrace.connectors.registry import HttpConnectors
 from millrace.domain.ports import Scratch
 from millrace.orchestration.lambda_functions import LambdaFunctions
-from millrace.orchestration.scheduler import EventBridgeSchedules
+from millrace.orchestration.scheduler import EventBridgeSchedules, ScheduleTarget
 from millrace.orchestration.step_functions import StepFunctions
 from millrace.storage.dynamodb_failed_records import DynamoFailedRecords
 from millrace.storage.dynamodb_pool_entries import DynamoPoolEntries
@@ -24,6 +24,8 @@ from millrace.targets import Targets
 from millrace.usecases.context import Context
 
 if TYPE_CHECKING:
+    from mypy_boto3_lambda import LambdaClient
+
     from millrace.connectors.aws_targets import AwsTargets
 
 _CLIENT = ClientConfig(
@@ -68,15 +70,30 @@ def aws_context(config: Config) -> Context:
         lambda: boto3.client("stepfunctions", config=_CLIENT, endpoint_url=endpoint)
     )
     sqs = cache(lambda: boto3.client("sqs", config=_CLIENT, endpoint_url=endpoint))
-    # A function may take its time, and one that gave no answer may have done its work.
-    patient = _CLIENT.merge(
+    # An EXPRESS execution is not named: asked for twice, it runs twice.
+    once = _CLIENT.merge(
         ClientConfig(
             retries={"mode": "standard", "total_max_attempts": 1},
-            read_timeout=limits.FUNCTION_SECONDS,
-            tcp_keepalive=True,
+            read_timeout=limits.RUN_WAIT_SECONDS,
         )
     )
-    lambda_ = cache(lambda: boto3.client("lambda", config=patient, endpoint_url=endpoint))
+    if endpoint is not None:
+        # AWS has another host for these calls, which no stand-in has.
+        once = once.merge(ClientConfig(inject_host_prefix=False))
+    synchronous = cache(lambda: boto3.client("stepfunctions", config=once, endpoint_url=endpoint))
+
+    @cache
+    def lambda_(seconds: int) -> "LambdaClient":
+        # A function that gave no answer may have done its work.
+        patient = _CLIENT.merge(
+            ClientConfig(
+                retries={"mode": "standard", "total_max_attempts": 1},
+                read_timeout=seconds,
+                tcp_keepalive=True,
+            )
+        )
+        return boto3.client("lambda", config=patient, endpoint_url=endpoint)
+
     scheduler = cache(lambda: boto3.client("scheduler", config=_CLIENT, endpoint_url=endpoint))
 
     def targets() -> "AwsTargets":
@@ -93,10 +110,16 @@ def aws_context(config: Config) -> Context:
         blobs=S3Blobs(s3, config.bucket),
         secrets=SsmSecrets(ssm, config.secrets_prefix),
         connectors=HttpConnectors(aws=targets),
-        machines=StepFunctions(step_functions, config.machine_role_arn, config.machine_arn_prefix),
+        machines=StepFunctions(
+            step_functions, config.machine_role_arn, config.machine_arn_prefix, synchronous
+        ),
         functions=LambdaFunctions(lambda_),
         schedules=EventBridgeSchedules(
-            scheduler, config.schedule_group, config.trigger_arn, config.schedule_role_arn
+            scheduler,
+            config.schedule_group,
+            target=ScheduleTarget(
+                config.trigger_arn, config.schedule_role_arn, config.schedule_dead_letters_arn
+            ),
         ),
         targets=Targets(config.run_step_arn, config.lifecycle_arn),
         clock=now,

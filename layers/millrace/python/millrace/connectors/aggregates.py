@@ -1,13 +1,15 @@
 """Figures over groups of records, in memory that grows with the groups and not with the records."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from typing import Final
 
 from millrace import limits
 from millrace.connectors.expressions import Expression
-from millrace.connectors.holding import Held
+from millrace.connectors.holding import Held, Room
 from millrace.connectors.stages import Passage, Row, bound, key_text
 from millrace.domain.base import Json, Record
 from millrace.domain.errors import StepFailed
@@ -74,39 +76,49 @@ class Aggregation:
 
     makes_records = True
 
-    def __init__(self, operation: AggregateOperation, values: RunValues) -> None:
+    def __init__(self, operation: AggregateOperation, room: Room, values: RunValues) -> None:
         self._keys = {name: bound(text, values) for name, text in operation.group_by.items()}
         self._figures = [_Figure.of(name, each, values) for name, each in operation.figures.items()]
+        self._room = room
         self._groups: dict[str, list[Json]] = {}
         """The group's key as JSON text -> its values, the origin of its first record, and its
         accumulators, one a figure."""
 
     def apply(self, rows: list[Row], passage: Passage, *, is_plain: bool) -> list[Row]:
         """See Stage; nothing goes on before the end. A record that fails changes no figure."""
-        for index, record in rows:
+        # The parts of a record follow each other: none of them counts if one of them fails.
+        for index, parts in groupby(rows, key=itemgetter(0)):
+            grown: dict[str, list[Json]] = {}
             try:
-                self._take(record, passage.origins[index], is_plain=is_plain)
+                for _, record in parts:
+                    self._grow(grown, record, passage.origins[index], is_plain=is_plain)
             except RecordError as error:
                 passage.fail(index, error)
-        return []
-
-    def _take(self, record: Record, origin: Origin, *, is_plain: bool) -> None:
-        values = [key.evaluate(record, is_plain=is_plain) for key in self._keys.values()]
-        group = key_text(values)
-        before = self._groups.get(group)
-        if before is None:
-            before = [values, origin, [figure.fold.start for figure in self._figures]]
-            if len(self._groups) == limits.AGGREGATE_GROUPS:
+                continue
+            self._room.take(_size(grown.keys() - self._groups.keys()), records=0)
+            self._groups.update(grown)
+            if len(self._groups) > limits.AGGREGATE_GROUPS:
                 raise StepFailed(
                     "tooManyGroups",
                     f"an aggregate may have {limits.AGGREGATE_GROUPS:,} groups; group by fewer "
                     "values, or filter before",
                 )
+        return []
+
+    def _grow(
+        self, grown: dict[str, list[Json]], record: Record, origin: Origin, *, is_plain: bool
+    ) -> None:
+        """Put the record's group as it is with the record. Raises RecordError."""
+        values = [key.evaluate(record, is_plain=is_plain) for key in self._keys.values()]
+        group = key_text(values)
+        before = grown.get(group) or self._groups.get(group)
+        if before is None:
+            before = [values, origin, [figure.fold.start for figure in self._figures]]
         accumulators = [
             figure.added(accumulator, record, is_plain=is_plain)
             for figure, accumulator in zip(self._figures, before[2], strict=True)
         ]
-        self._groups[group] = [before[0], before[1], accumulators]
+        grown[group] = [before[0], before[1], accumulators]
 
     def drain(self) -> Iterator[Held]:
         """See Holder: one record a group, its key and its figures."""
@@ -124,3 +136,9 @@ class Aggregation:
     def restore(self, state: Json) -> None:
         """Go on from what `state` gave."""
         self._groups = dict(state)
+        self._room.retake(_size(self._groups), records=0)
+
+
+def _size(groups: Iterable[str]) -> int:
+    """What their keys take: the figures of a group are few."""
+    return sum(map(len, groups))

@@ -33,10 +33,8 @@ def charset_of(response: HttpResponse, expected: Format) -> str | None:
     Raises StepFailed if it says that it is something else than what was expected. Types that say
     nothing, such as text/plain, may be anything.
     """
-    given = response.headers.get("content-type", "")
-    message = Message()
-    message["Content-Type"] = given
-    media_type = message.get_content_type() if given else ""
+    message = _content_type(response)
+    media_type = message.get_content_type() if message["Content-Type"] else ""
     if media_type in _PAGES:
         raise StepFailed(
             "wrongContentType",
@@ -47,6 +45,21 @@ def charset_of(response: HttpResponse, expected: Format) -> str | None:
     if kinds and expected not in kinds:
         message_ = f"the answer is {media_type[:80]} and not {_NAMES[expected]}"
         raise StepFailed("wrongContentType", message_)
+    return _known(message)
+
+
+def named_charset(response: HttpResponse) -> str | None:
+    """The charset that an answer names, whatever it says that it is. Raises StepFailed."""
+    return _known(_content_type(response))
+
+
+def _content_type(response: HttpResponse) -> Message:
+    message = Message()
+    message["Content-Type"] = response.headers.get("content-type", "")
+    return message
+
+
+def _known(message: Message) -> str | None:
     charset = message.get_param("charset")
     return known_charset(charset) if isinstance(charset, str) and charset else None
 

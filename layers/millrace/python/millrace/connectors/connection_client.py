@@ -10,7 +10,7 @@ from urllib3.exceptions import LocationParseError
 from urllib3.util import Url, parse_url
 
 from millrace.connectors.credentials import credentials_of
-from millrace.connectors.http_client import HttpClient, ResponseRejected
+from millrace.connectors.http_client import HttpClient, ResponseRejected, quotable
 from millrace.connectors.http_messages import HttpRequest, HttpResponse, merged_headers
 from millrace.connectors.masks import PrivateTexts
 from millrace.connectors.oauth2 import AccessTokens
@@ -42,6 +42,8 @@ class ConnectionClient:
         self._private = PrivateTexts(private)
         """What actions send that nobody may be told."""
         self._defaults: Mapping[str, str] = _DEFAULT_HEADERS
+        self._secrets: tuple[str, ...] = ()
+        """Of the last request to the connection's own origin."""
         self._origin = _origin(_http_address(connection.base_url))
 
     def accepting(self, media_types: str) -> "ConnectionClient":
@@ -103,6 +105,10 @@ class ConnectionClient:
         """The answer as it is; as `fetch` in all else."""
         return self.fetch(method, url, lambda response: response, headers=headers, body=body)
 
+    def quotable(self, text: str) -> str:
+        """The beginning of what the receiver says, without the secrets that it was sent last."""
+        return quotable(text, self._secrets)
+
     def _is_own(self, url: str) -> bool:
         return _origin(_http_address(url)) == self._origin
 
@@ -117,7 +123,9 @@ class ConnectionClient:
             return self._private.guarded(replace(request, url=url, headers=self._defaults))
         own = merged_headers(self._defaults, self._connection.headers, headers or {})
         shown = replace(request, url=self._private.shown(request.url), headers=own)
-        return self._private.guarded(self._credentials.applied(shown))
+        prepared = self._private.guarded(self._credentials.applied(shown))
+        self._secrets = prepared.secrets
+        return prepared
 
 
 def _origin(url: Url) -> tuple[str | None, str | None, int | None]:

@@ -14,6 +14,7 @@ from typing import Final
 import jsonatapy
 
 from millrace.domain.base import Json, Record
+from millrace.domain.errors import StepFailed
 from millrace.domain.quick_json import dump
 from millrace.domain.records import RecordError
 from millrace.domain.run_values import NO_VALUES, RunValues, names_beside_records
@@ -105,6 +106,24 @@ def compile_expression(text: str) -> Expression:
     except ValueError as error:
         raise _located(text, str(error)) from error
     return Expression(text, engine)
+
+
+def beside_records(text: str, values: RunValues) -> Expression:
+    """The compiled expression of an import over a run's values.
+
+    Raises StepFailed for a secret among them, which would get to where nobody hides it, and for a
+    value that the engine would change.
+    """
+    if secret := values.secret_names & (names_beside_records(text) or set()):
+        raise StepFailed(
+            "secretInRecords",
+            f"variable {min(secret)!r} is secret; only path, query and headers of an action may "
+            "have it",
+        )
+    try:
+        return compile_expression(text).bound(values)
+    except RecordError as error:
+        raise StepFailed(error.code, error.message) from error
 
 
 def check_expression(text: str) -> None:

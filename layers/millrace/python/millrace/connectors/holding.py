@@ -5,11 +5,11 @@ What they hold is JSON text, which takes a fraction of what decoded records take
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol, runtime_checkable
 
 from millrace import limits
 from millrace.connectors.json_documents import describe
-from millrace.connectors.stages import Passage, Row, Stage, bound, key_text
+from millrace.connectors.stages import Passage, Row, Stage, bound, evaluated, key_text
 from millrace.domain.base import Json, Record
 from millrace.domain.errors import StepFailed
 from millrace.domain.operations import GroupOperation, SortOperation
@@ -27,6 +27,7 @@ class Held(NamedTuple):
     """Bytes of JSON, roughly."""
 
 
+@runtime_checkable
 class Holder(Stage, Protocol):
     """An operation that hands its records on at the end."""
 
@@ -35,6 +36,7 @@ class Holder(Stage, Protocol):
         ...
 
 
+@runtime_checkable
 class Rememberer(Stage, Protocol):
     """An operation that tells the passage what it keeps, and takes it back."""
 
@@ -50,16 +52,21 @@ class Room:
     records: int = 0
     bytes: int = 0
 
-    def take(self, size: int) -> None:
-        """Make room for a record. Raises StepFailed if there is none."""
-        self.records += 1
-        self.bytes += size
+    def take(self, size: int, records: int = 1) -> None:
+        """Make room for a record or what else is kept. Raises StepFailed if there is none."""
+        self.retake(size, records)
         if self.records > limits.HELD_RECORDS or self.bytes > limits.HELD_BYTES:
             raise StepFailed(
                 "tooManyRecords",
-                f"sort and group hold at most {limits.HELD_RECORDS:,} records or "
-                f"{limits.HELD_BYTES:,} bytes of them; filter before, or make them smaller",
+                f"sort, group and aggregate hold at most {limits.HELD_RECORDS:,} records or "
+                f"{limits.HELD_BYTES:,} bytes of them and of their keys; filter before, or make "
+                "them smaller",
             )
+
+    def retake(self, size: int, records: int = 1) -> None:
+        """As `take`, for what was held before a crash."""
+        self.records += records
+        self.bytes += size
 
     def give_back(self, size: int, records: int = 1) -> None:
         """Records are held no more."""
@@ -71,6 +78,8 @@ class _Line(NamedTuple):
     keys: list[Json]
     origin: Origin
     data: bytes
+    size: int
+    """Of all that is held for it."""
 
 
 _RANKS: Final = {bool: 1, int: 2, float: 2, str: 3}
@@ -90,23 +99,16 @@ class Sorting:
 
     def apply(self, rows: list[Row], passage: Passage, *, is_plain: bool) -> list[Row]:
         """See Stage; nothing goes on before the end."""
-        found: list[tuple[Row, list[Json]]] = []
-        for row in rows:
-            try:
-                values = [key.evaluate(row[1], is_plain=is_plain) for key in self._keys]
-                for value in values:
-                    _check_sortable(value)
-            except RecordError as error:
-                passage.fail(row[0], error)
-                continue
-            found.append((row, values))
-        for (index, record), values in found:
-            if index in passage.failures:
-                continue
-            data = dump(record)
-            self._room.take(len(data))
+
+        def values_of(record: Record) -> list[Json]:
+            values = [key.evaluate(record, is_plain=is_plain) for key in self._keys]
+            for value in values:
+                _check_sortable(value)
+            return values
+
+        for (index, record), values in evaluated(rows, passage, values_of):
             origin = passage.origins[index]
-            self._lines.append(_Line(values, origin, data))
+            self._room.take(self._add(origin, values, record))
             passage.kept.append([self._place, *origin, values, record])
         return []
 
@@ -120,16 +122,20 @@ class Sorting:
         self._lines.reverse()
         while self._lines:
             line = self._lines.pop()
-            self._room.give_back(len(line.data))
+            self._room.give_back(line.size)
             yield Held(line.origin, load(line.data), len(line.data))
 
     def take_back(self, kept: Json) -> None:
         """See Rememberer."""
         run_id, position, values, record = kept
+        self._room.retake(self._add(Origin(run_id, position), values, record))
+
+    def _add(self, origin: Origin, values: list[Json], record: Record) -> int:
+        """The bytes that it takes."""
         data = dump(record)
-        self._room.records += 1
-        self._room.bytes += len(data)
-        self._lines.append(_Line(values, Origin(run_id, position), data))
+        size = len(data) + len(dump(values))
+        self._lines.append(_Line(values, origin, data, size))
+        return size
 
 
 def _check_sortable(value: Json) -> None:
@@ -147,8 +153,9 @@ def _rank(value: Json) -> tuple[int, Json]:
 class _Group:
     origin: Origin
     values: list[Json]
+    size: int
+    """Of its key and its records."""
     members: list[bytes] = field(default_factory=list)
-    size: int = 0
 
 
 class Grouping:
@@ -167,22 +174,15 @@ class Grouping:
 
     def apply(self, rows: list[Row], passage: Passage, *, is_plain: bool) -> list[Row]:
         """See Stage; nothing goes on before the end."""
-        found: list[tuple[Row, list[Json]]] = []
-        for row in rows:
-            try:
-                keys = self._keys.values()
-                values = [key.evaluate(row[1], is_plain=is_plain) for key in keys]
-            except RecordError as error:
-                passage.fail(row[0], error)
-                continue
-            found.append((row, values))
-        for (index, record), values in found:
-            if index in passage.failures:
-                continue
-            data = dump(record)
-            self._room.take(len(data))
+
+        def values_of(record: Record) -> list[Json]:
+            return [key.evaluate(record, is_plain=is_plain) for key in self._keys.values()]
+
+        for (index, record), values in evaluated(rows, passage, values_of):
             origin = passage.origins[index]
-            if self._add(origin, values, data) > limits.GROUP_BYTES:
+            group, size = self._add(origin, values, record)
+            self._room.take(size)
+            if group.size > limits.GROUP_BYTES:
                 raise StepFailed(
                     "groupTooLarge",
                     f"the records of one group may take {limits.GROUP_BYTES:,} bytes, because they "
@@ -203,14 +203,19 @@ class Grouping:
     def take_back(self, kept: Json) -> None:
         """See Rememberer."""
         run_id, position, values, record = kept
-        data = dump(record)
-        self._room.records += 1
-        self._room.bytes += len(data)
-        self._add(Origin(run_id, position), values, data)
+        _, size = self._add(Origin(run_id, position), values, record)
+        self._room.retake(size)
 
-    def _add(self, origin: Origin, values: list[Json], data: bytes) -> int:
-        """The size of the record's group with it."""
-        group = self._groups.setdefault(key_text(values), _Group(origin, values))
+    def _add(self, origin: Origin, values: list[Json], record: Record) -> tuple[_Group, int]:
+        """The record's group with it, and the bytes that it takes more than before."""
+        key = key_text(values)
+        group = self._groups.get(key)
+        before = 0
+        if group is None:
+            group = self._groups[key] = _Group(origin, values, len(key))
+        else:
+            before = group.size
+        data = dump(record)
         group.members.append(data)
         group.size += len(data)
-        return group.size
+        return group, group.size - before

@@ -6,7 +6,7 @@ state machine, which waits without compute.
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -44,11 +44,11 @@ _THROTTLING_STATUSES: Final = frozenset(
 class ResponseRejected(Exception):  # noqa: N818 - named for the answer, not for a fault of ours
     """The receiver refused the request for good; the caller knows what that means."""
 
-    def __init__(self, status: int, message: str, body: bytes = b"") -> None:
+    def __init__(self, message: str, response: HttpResponse) -> None:
         super().__init__(message)
-        self.status = status
         self.message = message
-        self.body = body
+        self.response = response
+        self.status = response.status
 
 
 class BrokenAnswerError(Exception):
@@ -153,7 +153,7 @@ class HttpClient:
             status >= HTTPStatus.INTERNAL_SERVER_ERROR and status != HTTPStatus.NOT_IMPLEMENTED
         )
         if not is_server_trouble and status not in _TRANSIENT_STATUSES:
-            raise ResponseRejected(status, message, response.body)
+            raise ResponseRejected(message, response)
         retry_after = None
         if status in _THROTTLING_STATUSES and (value := response.headers.get("retry-after")):
             retry_after = retry_after_seconds(value, self.clock())
@@ -190,8 +190,12 @@ def retry_after_seconds(value: str, now: datetime) -> float | None:
 
 def _snippet(request: HttpRequest, response: HttpResponse) -> str:
     """The beginning of an answer, printable and without the request's secrets."""
-    text = response.body[:SNIPPET_BYTES].decode("utf-8", "replace")
-    for secret in request.secrets:
+    return quotable(response.body[:SNIPPET_BYTES].decode("utf-8", "replace"), request.secrets)
+
+
+def quotable(text: str, secrets: Iterable[str]) -> str:
+    """The beginning of a text, printable and without secrets, in one line."""
+    for secret in secrets:
         text = text.replace(secret, "***")
     printable = "".join(char if char.isprintable() else " " for char in text)
     return " ".join(printable.split())[:SNIPPET_CHARACTERS]

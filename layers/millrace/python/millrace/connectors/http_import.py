@@ -1,21 +1,24 @@
 """Writes records to a system over HTTP, such that a request sent twice can be told from two."""
 
-import json
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cache
 from http import HTTPStatus
 from typing import Final
 
-from pydantic_core import to_json
-
+from millrace.connectors.answer_types import named_charset
 from millrace.connectors.connection_client import ConnectionClient
-from millrace.connectors.http_client import ResponseRejected
-from millrace.domain.action import ImportAction
-from millrace.domain.base import Record
+from millrace.connectors.http_client import BrokenAnswerError, ResponseRejected
+from millrace.connectors.http_messages import HttpResponse
+from millrace.connectors.import_results import Result, ResultReader
+from millrace.connectors.record_writers import writer_of
+from millrace.connectors.texts import decoded_json
+from millrace.domain.base import Json, Record
 from millrace.domain.errors import StepFailed
-from millrace.domain.records import Origin, RecordError, RecordFailure
-
-_NO_JSON: Final = (b"NaN", b"Infinity")
-"""How `to_json` writes what JSON has no words for; a text may hold the same."""
+from millrace.domain.imports import MISSING, HttpImport
+from millrace.domain.json_text import parse_text
+from millrace.domain.records import Answer, Origin, RecordError, RecordFailure, Written
+from millrace.domain.run_values import NO_VALUES, RunValues, speaks_of_record
 
 type KeyFactory = Callable[[Origin, bytes], str]
 """Makes a request's Idempotency-Key from where its first record came from and its body."""
@@ -34,90 +37,225 @@ _MISCONFIGURED: Final = frozenset(
 """Refusals of the address or the credentials: every other record would meet the same."""
 
 
-class HttpImporter:
-    """An import action at work."""
+@dataclass(slots=True)
+class _Tally:
+    """What became of the records of one call, as it comes to be known."""
 
-    def __init__(self, work: ImportAction, client: ConnectionClient, keys: KeyFactory) -> None:
-        self._import = work.http
+    failures: list[RecordFailure] = field(default_factory=list)
+    ignored: set[int] = field(default_factory=set)
+    answers: dict[int, Answer] = field(default_factory=dict)
+
+    def fail(self, places: Sequence[int], code: str, message: str) -> None:
+        """These were not written."""
+        self.failures += [RecordFailure(place, code, message) for place in places]
+
+    def written(self) -> Written:
+        """All of it, in order."""
+        self.failures.sort(key=lambda failure: failure.index)
+        return Written(self.failures, frozenset(self.ignored), self.answers)
+
+
+class HttpImporter:
+    """An import over HTTP at work."""
+
+    def __init__(
+        self,
+        http: HttpImport,
+        client: ConnectionClient,
+        keys: KeyFactory,
+        fill: Callable[[Record], HttpImport] | None = None,
+        values: RunValues = NO_VALUES,
+    ) -> None:
+        """`fill` makes the request for each record, where they differ; it raises RecordError.
+
+        Raises StepFailed for values of the run that cannot stand where expressions have them.
+        """
+        self._import = http
+        self._fill = fill
         self._client = client
         self._keys = keys
-        self._url = client.url(work.http.path)
+        self._writer = writer_of(http)
+        self._results = None if http.results is None else ResultReader(http.results, values)
 
     @property
     def batch_size(self) -> int:
         """Records to give to one call of `write`, at most."""
         return self._import.batch_size or 1
 
-    def write(self, records: Sequence[Record], origin: Origin) -> list[RecordFailure]:
-        """Send the records in one request; the failures are of those that were not written.
+    def write(self, records: Sequence[Record], origins: Sequence[Origin]) -> Written:
+        """Send the records, in one request unless what comes back asks for more.
 
-        `origin` is that of the first record; with the same records it gives the same
-        Idempotency-Key, whichever try, attempt or retry sends them. Raises StepFailed if the
-        receiver refuses any such request, StepTransient or StepThrottled.
+        The first record's origin gives, with the same records, the same Idempotency-Key, whichever
+        try, attempt or retry sends them. Raises StepFailed if the receiver refuses any such
+        request, StepTransient or StepThrottled.
         """
-        failures: list[RecordFailure] = []
-        sent: Sequence[int] = range(len(records))
-        body = self._quick_body(records)
-        if body is None:
-            bodies, failures = _each_encoded(records)
-            if not bodies:
-                return failures
-            sent = list(bodies)
-            body = self._joined(list(bodies.values()))
-        try:
-            self._send(body, origin)
-        except ResponseRejected as error:
-            if error.status in _MISCONFIGURED:
-                raise StepFailed(f"http{error.status}", error.message) from error
-            code = f"http{error.status}"
-            failures += [RecordFailure(index, code, error.message) for index in sent]
-        return sorted(failures, key=lambda failure: failure.index)
+        tally = _Tally()
+        self._write(tally, records, origins, range(len(records)))
+        return tally.written()
 
-    def _quick_body(self, records: Sequence[Record]) -> bytes | None:
-        """All records at once; None if one of them may have to be left out."""
+    def _write(
+        self,
+        tally: _Tally,
+        records: Sequence[Record],
+        origins: Sequence[Origin],
+        places: Sequence[int],
+    ) -> None:
+        chosen = [records[place] for place in places]
+        http, writer = self._import, self._writer
+        if self._fill is not None:
+            try:
+                http = self._fill(chosen[0])
+            except RecordError as error:
+                tally.fail(places, error.code, error.message)
+                return
+            writer = writer_of(http)
+        body = writer.body(chosen)
+        for failure in body.failures:
+            tally.fail([places[failure.index]], failure.code, failure.message)
+        sent = [places[index] for index in body.sent]
+        if not sent:
+            return
         try:
-            body = to_json(
-                records[0] if self._import.batch_size is None else records,
-                inf_nan_mode="constants",
-            )
+            response = self._exchange(http, body.data, origins[places[0]])
+        except ResponseRejected as error:
+            if self._is_ignored(error.status):
+                tally.ignored.update(sent)
+                tally.answers[sent[0]] = _answer(error.response)
+            elif self._import.split_refused and len(sent) > 1:
+                middle = len(sent) // 2
+                self._write(tally, records, origins, sent[:middle])
+                self._write(tally, records, origins, sent[middle:])
+            else:
+                self._refused(tally, records, sent, error)
+        else:
+            self._accepted(tally, records, sent, response)
+
+    def _is_ignored(self, status: int) -> bool:
+        return self._import.batch_size is None and status in self._import.ignored_statuses
+
+    def _exchange(self, http: HttpImport, body: bytes, origin: Origin) -> HttpResponse:
+        """The answer to a request, or to the one that takes its place.
+
+        Raises ResponseRejected, and StepFailed where every other record would be refused as well.
+        """
+        upsert, template = http.upsert, self._import.upsert
+        try:
+            return self._send(http.method, http.path, http, body, self._keys(origin, body))
+        except ResponseRejected as error:
+            if upsert is None or template is None or error.status not in upsert.statuses:
+                self._check(error, self._import.path)
+                raise
+        # A key of its own: the receiver knows the first one as that of another request.
+        key = self._keys(origin, f"{upsert.method} {upsert.path}\n".encode() + body)
+        try:
+            return self._send(upsert.method, upsert.path, http, body, key)
+        except ResponseRejected as error:
+            self._check(error, template.path)
+            raise
+
+    def _check(self, error: ResponseRejected, template: str) -> None:
+        is_of_record = error.status in MISSING and speaks_of_record(template)
+        if error.status in _MISCONFIGURED and not (is_of_record or self._is_ignored(error.status)):
+            raise StepFailed(f"http{error.status}", error.message) from error
+
+    def _send(
+        self, method: str, path: str, http: HttpImport, body: bytes, key: str
+    ) -> HttpResponse:
+        """One request. Raises ResponseRejected."""
+        headers = {**http.headers, "Idempotency-Key": key}
+        data = None
+        if method != "DELETE" or self._import.batch_size is not None:
+            data = body
+            headers = {"Content-Type": self._writer.content_type, **headers}
+        return self._client.send(method, self._client.url(path), headers=headers, body=data)
+
+    def _accepted(
+        self,
+        tally: _Tally,
+        records: Sequence[Record],
+        sent: Sequence[int],
+        response: HttpResponse,
+    ) -> None:
+        """The request as a whole was taken; perhaps not each of its records."""
+        answer = _answer(response)
+        if self._results is None or response.is_made_up:
+            tally.answers.update(dict.fromkeys(sent, answer))
+            return
+        try:
+            results = self._results.read(_document(response), [records[place] for place in sent])
+        except (LookupError, ValueError) as error:
+            why = self._client.quotable(str(error))
+            tally.answers.update(dict.fromkeys(sent, answer))
+            tally.fail(sent, "resultsMissing", f"nobody knows what was written: {why}")
+            return
+        for place, result in zip(sent, results, strict=True):
+            tally.answers[place] = _answer_of(result, response.status)
+            if result.is_written:
+                continue
+            if result.status in self._import.ignored_statuses:
+                tally.ignored.add(place)
+            else:
+                tally.fail([place], *self._told(result, "refused", "the other system refused it"))
+
+    def _refused(
+        self,
+        tally: _Tally,
+        records: Sequence[Record],
+        sent: Sequence[int],
+        error: ResponseRejected,
+    ) -> None:
+        """The whole request was refused, so nothing was written; perhaps with reasons for some."""
+        code = f"http{error.status}"
+        answer = _answer(error.response)
+        tally.answers.update(dict.fromkeys(sent, answer))
+        if self._results is not None:
+            try:
+                results = self._results.read(answer.read(), [records[place] for place in sent])
+            except LookupError:
+                pass
+            else:
+                for place, result in zip(sent, results, strict=True):
+                    tally.answers[place] = _answer_of(result, error.status)
+                    if result.is_written or result.document is None:
+                        tally.fail([place], code, error.message)
+                    else:
+                        tally.fail([place], *self._told(result, code, error.message))
+                return
+        tally.fail(sent, code, error.message)
+
+    def _told(self, result: Result, code: str, message: str) -> tuple[str, str]:
+        """Code and message of a result that is a refusal; ours where the system gives none."""
+        if result.status is not None:
+            code = f"http{result.status}"
+        told_code = self._client.quotable(result.code or "")
+        told_message = self._client.quotable(result.message or "")
+        return told_code or code, told_message or message
+
+
+def _document(response: HttpResponse) -> Json:
+    """The JSON of an answer. Raises ValueError, with what cannot be read."""
+    if not response.body:
+        raise ValueError("the answer is empty")
+    try:
+        text, _ = decoded_json(response.body, named_charset(response))
+    except (BrokenAnswerError, StepFailed) as error:
+        raise ValueError(str(error)) from error
+    try:
+        return parse_text(text)
+    except ValueError as error:
+        raise ValueError(f"the answer is not JSON: {error}") from error
+
+
+def _answer(response: HttpResponse) -> Answer:
+    @cache
+    def read() -> Json:
+        try:
+            return _document(response)
         except ValueError:
             return None
-        return None if any(word in body for word in _NO_JSON) else body
 
-    def _joined(self, bodies: list[bytes]) -> bytes:
-        if self._import.batch_size is None:
-            (body,) = bodies
-            return body
-        return b"[" + b",".join(bodies) + b"]"
-
-    def _send(self, body: bytes, origin: Origin) -> None:
-        headers = {
-            "Content-Type": "application/json",
-            **self._import.headers,
-            "Idempotency-Key": self._keys(origin, body),
-        }
-        self._client.send(self._import.method, self._url, headers=headers, body=body)
+    return Answer(response.status, read)
 
 
-def _each_encoded(records: Sequence[Record]) -> tuple[dict[int, bytes], list[RecordFailure]]:
-    """The records that can be written, by their place, and why others cannot."""
-    bodies: dict[int, bytes] = {}
-    failures: list[RecordFailure] = []
-    for index, record in enumerate(records):
-        try:
-            bodies[index] = _encoded(record)
-        except RecordError as error:
-            failures.append(RecordFailure.of(index, error))
-    return bodies, failures
-
-
-def _encoded(record: Record) -> bytes:
-    try:
-        text = json.dumps(record, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-        return text.encode()
-    except UnicodeEncodeError as error:
-        raise RecordError(
-            "textNotUnicode", "the record holds text that is not Unicode (a lone surrogate)"
-        ) from error
-    except (ValueError, RecursionError) as error:
-        raise RecordError("notJson", f"the record cannot be written as JSON: {error}") from error
+def _answer_of(result: Result, status: int) -> Answer:
+    return Answer(result.status or status, lambda: result.document, result.id)

@@ -38,6 +38,8 @@ class HttpResponse:
     body: bytes = field(repr=False)
     file: IO[bytes] | None = field(default=None, repr=False)
     """In place of the body, for a request that `is_stream`."""
+    is_made_up: bool = False
+    """Whether the request was not sent, so that nothing can be read in its answer."""
 
     def open(self) -> IO[bytes]:
         """The body to be read from its beginning, in a file that is gone when it is closed."""

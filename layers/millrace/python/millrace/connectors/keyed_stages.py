@@ -8,8 +8,8 @@ from typing import Final
 
 from millrace import limits
 from millrace.connectors.expressions import Expression
-from millrace.connectors.stages import Passage, Row, Stage, bound, key_text
-from millrace.domain.base import Json
+from millrace.connectors.stages import Passage, Row, Stage, bound, evaluated, key_text
+from millrace.domain.base import Json, Record
 from millrace.domain.data_pool import DataPool
 from millrace.domain.errors import StepFailed
 from millrace.domain.operations import DedupeOperation, EnrichOperation, RememberOperation
@@ -26,19 +26,14 @@ def _keyed(
     key: Expression, rows: list[Row], passage: Passage, *, is_plain: bool, is_needed: bool = True
 ) -> list[tuple[Row, str]]:
     """The rows with their keys; those without one fail if it is needed."""
-    found: list[tuple[Row, str]] = []
-    for row in rows:
-        try:
-            value = key.evaluate(row[1], is_plain=is_plain)
-        except RecordError as error:
-            passage.fail(row[0], error)
-            continue
+
+    def key_of(record: Record) -> str:
+        value = key.evaluate(record, is_plain=is_plain)
         if value is None and is_needed:
-            message = "the key expression gives nothing for this record"
-            passage.fail(row[0], RecordError("keyMissing", message))
-            continue
-        found.append((row, key_text(value)))
-    return found
+            raise RecordError("keyMissing", "the key expression gives nothing for this record")
+        return key_text(value)
+
+    return evaluated(rows, passage, key_of)
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,7 +86,7 @@ def _ask(http: HttpClient, auth: OAuth2ClientCredentialsAuth, secret: str) -> tu
     try:
         return http.fetch(_request(auth, secret), _granted)
     except ResponseRejected as error:
-        code = _error_code(error.body)
+        code = _error_code(error.response.body)
         message = f"no access token: {error.message}{f' ({code})' if code else ''}"
         raise StepFailed("tokenRefused", message) from error
     except StepTransient as error:

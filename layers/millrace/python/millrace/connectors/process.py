@@ -1,14 +1,13 @@
 """Changes records by a process's operations, batch after batch, in bounded memory."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Final
 
 from millrace import limits
 from millrace.connectors.aggregates import Aggregation
 from millrace.connectors.expressions import ExpressionError, are_plain
 from millrace.connectors.function_stage import Calling
-from millrace.connectors.holding import Grouping, Held, Room, Sorting
-from millrace.connectors.keyed_stages import Deduping, keyed_stage
+from millrace.connectors.holding import Grouping, Held, Holder, Rememberer, Room, Sorting
+from millrace.connectors.keyed_stages import keyed_stage
 from millrace.connectors.stages import (
     Filtering,
     Mapping,
@@ -37,9 +36,6 @@ from millrace.domain.operations import (
 )
 from millrace.domain.ports import Surroundings
 from millrace.domain.records import Batch, Origin, RecordError, Rest
-
-_HOLDERS: Final = (Aggregation, Grouping, Sorting)
-_REMEMBERERS: Final = (Deduping, Grouping, Sorting)
 
 
 class Pipeline:
@@ -78,7 +74,7 @@ class Pipeline:
     def finish(self, done: int) -> Iterator[Rest]:
         """What was held, through the operations that follow, part by part."""
         for place, stage in enumerate(self._stages, start=1):
-            if isinstance(stage, _HOLDERS):
+            if isinstance(stage, Holder):
                 for part in self._parts(stage.drain()):
                     if done > 0:
                         done -= 1
@@ -109,10 +105,13 @@ class Pipeline:
         aggregations = [stage for stage in self._stages if isinstance(stage, Aggregation)]
         for aggregation, groups in zip(aggregations, state, strict=True):
             aggregation.restore(groups)
+        rememberers = {
+            place: stage
+            for place, stage in enumerate(self._stages)
+            if isinstance(stage, Rememberer)
+        }
         for place, *memory in kept:
-            stage = self._stages[place]
-            if isinstance(stage, _REMEMBERERS):
-                stage.take_back(memory)
+            rememberers[place].take_back(memory)
 
     def _through(
         self, stages: Sequence[Stage], records: Sequence[Record], origins: Sequence[Origin]
@@ -143,7 +142,7 @@ def _stage(  # noqa: PLR0911 - one for each operation
         case SplitOperation(expression=text):
             return Splitting(bound(text, here.values))
         case AggregateOperation():
-            return Aggregation(operation, here.values)
+            return Aggregation(operation, room, here.values)
         case GroupOperation():
             return Grouping(operation, place, room, here.values)
         case SortOperation():

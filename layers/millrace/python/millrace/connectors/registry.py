@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING
 from millrace import limits
 from millrace.domain.action import ExportAction, ImportAction, ProcessAction
 from millrace.domain.base import Json, Record
-from millrace.domain.ports import Exporter, Pong, Surroundings, Unsent
+from millrace.domain.ports import Exporter, Importer, Pong, Surroundings, Unsent
 
 if TYPE_CHECKING:
     from millrace.connectors.aws_targets import AwsTargets
     from millrace.connectors.connection_client import ConnectionClient
     from millrace.connectors.http_client import HttpClient
     from millrace.connectors.http_export import HttpExporter
-    from millrace.connectors.http_import import HttpImporter
     from millrace.connectors.oauth2 import AccessTokens
     from millrace.connectors.process import Pipeline
     from millrace.domain.connection import Connection, PingMethod
@@ -118,18 +117,22 @@ class HttpConnectors:
     def importer(
         self,
         work: ImportAction,
-        connection: "Connection",
+        connection: "Connection | None",
         secrets: Mapping[str, str],
         values: "RunValues",
         request_key: "Callable[[Origin, bytes], str]",
-    ) -> "HttpImporter":
+    ) -> Importer:
         """The writer of an import; `request_key` names a request by its origin and body."""
-        from millrace.connectors.http_import import HttpImporter
-        from millrace.connectors.rendering import rendered
+        if work.http is None or connection is None:
+            from millrace.connectors.aws_importers import aws_importer
 
-        filled = rendered(work.http, values)
-        client = self._client(connection, secrets, filled.private)
-        return HttpImporter(work.model_copy(update={"http": filled.http}), client, request_key)
+            return aws_importer(work, self._aws and self._aws(), values, request_key)
+        from millrace.connectors.http_import import HttpImporter
+        from millrace.connectors.rendering import import_requests
+
+        http, fill, private = import_requests(work.http, values)
+        client = self._client(connection, secrets, private)
+        return HttpImporter(http, client, request_key, fill, values)
 
     def check_schema(self, schema: Json) -> list[tuple[str, str]]:
         """What is wrong with a JSON Schema: the JSON pointers into it, and what it is there."""
@@ -172,26 +175,32 @@ class HttpConnectors:
     def preview(
         self,
         work: ImportAction,
-        connection: "Connection",
+        connection: "Connection | None",
         values: "RunValues",
         request_key: "Callable[[Origin, bytes], str]",
         note: Callable[[Unsent], None],
         hide: Callable[[Iterable[str]], None],
-    ) -> "HttpImporter":
+    ) -> Importer:
         """A writer for tests: it sends nothing, and tells `note` what it would send."""
         from millrace.connectors.connection_client import ConnectionClient
         from millrace.connectors.http_client import HttpClient
         from millrace.connectors.http_import import HttpImporter
         from millrace.connectors.rehearsal import NotingTransport
-        from millrace.connectors.rendering import rendered
+        from millrace.connectors.rendering import import_requests
         from millrace.domain.authentication import NoAuth
 
-        filled = rendered(work.http, values)
+        if work.http is None or connection is None:
+            from millrace.connectors.aws_importers import aws_importer
+            from millrace.connectors.rehearsal import noting_targets
+
+            targets = self._aws and noting_targets(self._aws(), note)
+            return aws_importer(work, targets, values, request_key)
+        http, fill, private = import_requests(work.http, values)
         # Without authentication, no credential can be in what is noted.
         bare = connection.model_copy(update={"auth": NoAuth()})
-        http = HttpClient(NotingTransport(note, hide))
-        client = ConnectionClient(bare, {}, http, self._tokens, filled.private)
-        return HttpImporter(work.model_copy(update={"http": filled.http}), client, request_key)
+        sender = HttpClient(NotingTransport(note, hide))
+        client = ConnectionClient(bare, {}, sender, self._tokens, private)
+        return HttpImporter(http, client, request_key, fill, values)
 
     def ping(
         self, connection: "Connection", secrets: Mapping[str, str], method: "PingMethod", path: str

@@ -1,17 +1,33 @@
 """Fills the templates of an action with what a run gives, before anything is sent."""
 
 import json
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote
 
 from millrace.connectors.templates import Slot, TemplateError, compile_template
-from millrace.domain.action import HttpExport, HttpImport
-from millrace.domain.base import Json
+from millrace.domain.action import HttpExport
+from millrace.domain.aws_imports import S3Import
+from millrace.domain.base import Json, Record
 from millrace.domain.errors import StepFailed
+from millrace.domain.imports import HttpImport
 from millrace.domain.records import RecordError
-from millrace.domain.run_values import RunValues, TemplateKind, TemplateText, templates_of
+from millrace.domain.run_values import (
+    RunValues,
+    TemplateKind,
+    TemplateText,
+    speak_of_record,
+    speaks_of_record,
+    templates_of,
+)
+
+_PLAIN: Final = re.compile(r"record(\.[A-Za-z_]\w*)+", re.ASCII)
+_NOT_PLAIN: Final = object()
+
+type Fill = Callable[[Record], HttpImport]
+"""Makes the request for a record. Raises RecordError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,27 +54,74 @@ def rendered[H: (HttpExport, HttpImport)](http: H, values: RunValues) -> Rendere
     Raises StepFailed, with the place in the message, for an expression that fails or has no value,
     and for a value that cannot stand there.
     """
-    filler = _Filler(values)
+    filler = _Filler(values, _secret_texts(values))
+    return Rendered(_filled(http, filler), tuple(filler.private))
+
+
+def import_requests(
+    http: HttpImport, values: RunValues
+) -> tuple[HttpImport, Fill | None, tuple[str, ...]]:
+    """An import's request, what makes the one of each record if they differ, and private texts.
+
+    Raises StepFailed as `rendered` does, and for an expression over both the record and a secret,
+    whose value nobody could tell from the record's.
+    """
+    if http.batch_size is not None or not speak_of_record(http):
+        filled = rendered(http, values)
+        return filled.http, None, filled.private
+    filler = _Filler(values, _secret_texts(values))
+    for template in templates_of(http):
+        filler.collect(template)
+
+    def fill(record: Record) -> HttpImport:
+        try:
+            return _filled(http, _Filler(values.beside(record=record)))
+        except StepFailed as error:
+            raise RecordError(error.code, error.message) from error
+
+    return http, fill, tuple(filler.private)
+
+
+def object_key(work: S3Import, values: RunValues, part: str) -> str:
+    """The key of an object. Raises StepFailed as `rendered` does, and for a secret in it."""
+    if values.secret_names:
+        name = min(values.secret_names)
+        raise StepFailed("secretInKey", f"variable {name!r} is secret; a key shows it to all")
+    (template,) = templates_of(work)
+    return _Filler(values.beside(part=part)).text(template)
+
+
+def _filled[H: (HttpExport, HttpImport)](http: H, filler: "_Filler") -> H:
     update: dict[str, Any] = {}
     for template in templates_of(http):
         match template.place:
+            case ("upsert", "path") if (upsert := getattr(http, "upsert", None)) is not None:
+                update["upsert"] = upsert.model_copy(update={"path": filler.text(template)})
             case (field,) if template.kind is TemplateKind.PATH:
                 update[field] = filler.text(template)
-            case (field, key) if template.kind is not TemplateKind.BODY:
+            case (field, key) if template.kind in {TemplateKind.QUERY, TemplateKind.HEADER}:
                 update.setdefault(field, {})[key] = filler.text(template)
-    if isinstance(http, HttpExport):
-        update["body"] = filler.document(http.body, (TemplateKind.BODY,))
-    return Rendered(http.model_copy(update=update), tuple(filler.private))
+    update["body"] = filler.document(http.body, (TemplateKind.BODY,))
+    return http.model_copy(update=update)
 
 
 class _Filler:
-    """Puts the values of a run into templates, and collects the private texts among them."""
+    """Puts values into templates, and collects the private texts among them."""
 
-    def __init__(self, values: RunValues) -> None:
+    def __init__(self, values: RunValues, private: Iterable[str] = ()) -> None:
+        """`private` are those that are known before; nobody asks for those of a single record."""
         self._values = values
-        self.private = [
-            text for name in sorted(values.secret_names) for text in _texts(values.variables[name])
-        ]
+        self.private = [*private]
+
+    def collect(self, template: TemplateText) -> None:
+        """The private texts of a template that is filled in for each record."""
+        for part in _parts(template):
+            if isinstance(part, str) or self._values.secret_names.isdisjoint(part.names):
+                continue
+            if speaks_of_record(_told(part)):
+                message = f"{_told(part)} is over both a secret variable and the record"
+                raise _failed("secretInRecords", template, message)
+            self._value(part, template)
 
     def text(self, template: TemplateText) -> str:
         """What becomes of a template that is text whatever its values are."""
@@ -95,17 +158,27 @@ class _Filler:
     def _value(self, slot: Slot, template: TemplateText) -> Json:
         is_private = not self._values.secret_names.isdisjoint(slot.names)
         try:
-            value = slot.expression.evaluate(self._values.named(slot.names))
+            value = self._evaluated(slot)
         except RecordError as error:
             # What the engine says may repeat the values that it met.
             message = "it failed on a secret variable" if is_private else error.message
             raise _failed(error.code, template, f"{_told(slot)}: {message}") from error
         if value is None:
-            message = f"{_told(slot)} has no value in this run"
+            message = f"{_told(slot)} has no value {_where(self._values)}"
             raise _failed("templateUndefined", template, message)
         if is_private:
             self.private += _texts(value)
         return value
+
+    def _evaluated(self, slot: Slot) -> Json:
+        if _PLAIN.fullmatch(slot.expression.text):
+            # A member of an object needs no engine, which could not tell a large integer.
+            value: Json = self._values.fixed
+            for name in slot.expression.text.split("."):
+                value = value.get(name) if isinstance(value, Mapping) else _NOT_PLAIN
+            if not isinstance(value, dict | list) and value is not _NOT_PLAIN:
+                return value
+        return slot.expression.evaluate(self._values.named(slot.names))
 
 
 def _parts(template: TemplateText) -> tuple[str | Slot, ...]:
@@ -113,6 +186,10 @@ def _parts(template: TemplateText) -> tuple[str | Slot, ...]:
         return compile_template(template.text).parts
     except TemplateError as error:
         raise _failed("badTemplate", template, str(error)) from error
+
+
+def _where(values: RunValues) -> str:
+    return "for this record" if "record" in values.fixed else "in this run"
 
 
 def _told(slot: Slot) -> str:
@@ -128,6 +205,12 @@ def _as_text(value: Json, slot: Slot, template: TemplateText) -> str:
     if any(0xD800 <= ord(char) <= 0xDFFF for char in text):  # noqa: PLR2004 - surrogates
         raise _failed("templateNotText", template, f"{_told(slot)} gives text that is not Unicode")
     return text
+
+
+def _secret_texts(values: RunValues) -> Iterator[str]:
+    """Every text and number in the secret variables."""
+    for name in sorted(values.secret_names):
+        yield from _texts(values.variables[name])
 
 
 def _texts(value: Json) -> Iterator[str]:
@@ -157,7 +240,8 @@ def _check(template: TemplateText, text: str) -> None:
 
 
 def _failed(code: str, template: TemplateText, message: str) -> StepFailed:
-    return StepFailed(code, f"http/{'/'.join(template.place)}: {message}")
+    target = "s3" if template.kind is TemplateKind.KEY else "http"
+    return StepFailed(code, f"{target}/{'/'.join(template.place)}: {message}")
 
 
 def _path_fault(text: str) -> str | None:
@@ -176,5 +260,6 @@ _FAULTS: Final[dict[TemplateKind, Callable[[str], str | None]]] = {
     TemplateKind.PATH: _path_fault,
     TemplateKind.QUERY: lambda _: None,
     TemplateKind.BODY: lambda _: None,
+    TemplateKind.KEY: lambda _: None,
     TemplateKind.HEADER: _header_fault,
 }

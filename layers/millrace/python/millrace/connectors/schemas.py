@@ -6,6 +6,8 @@ import jsonschema_rs
 
 from millrace.connectors.stages import Passage, Row
 from millrace.domain.base import Json, Record
+from millrace.domain.json_text import is_deep
+from millrace.domain.pointers import pointer_of
 from millrace.domain.records import RecordError
 
 _FAULTS_SHOWN: Final = 5
@@ -28,7 +30,9 @@ class SchemaError(ValueError):
 def check_schema(schema: Json) -> list[tuple[str, str]]:
     """What is wrong with a schema: JSON pointers into it, and what it is there."""
     meta = jsonschema_rs.Draft202012Validator(_META, offline=True)
-    faults = [(_pointer(fault.instance_path), fault.message) for fault in meta.iter_errors(schema)]
+    faults = [
+        (pointer_of(*fault.instance_path), fault.message) for fault in meta.iter_errors(schema)
+    ]
     if faults:
         return faults
     try:
@@ -49,7 +53,7 @@ def _validator(schema: Json) -> jsonschema_rs.Draft202012Validator:
             offline=True,
         )
     except jsonschema_rs.ValidationError as error:
-        raise SchemaError(_pointer(error.instance_path), error.message) from error
+        raise SchemaError(pointer_of(*error.instance_path), error.message) from error
     except ValueError as error:
         raise SchemaError("", str(error)) from error
 
@@ -76,14 +80,14 @@ class Validating:
         return out
 
     def _check(self, record: Record) -> None:
-        if _is_deep(record):
+        if is_deep(record, _LEVELS_MAX):
             message = f"a schema judges records of up to {_LEVELS_MAX} levels"
             raise RecordError("nestedTooDeep", message)
         try:
             if self._validator.is_valid(record):
                 return
             faults = [
-                f"{_pointer(fault.instance_path) or 'the record'}: {fault.message}"
+                f"{pointer_of(*fault.instance_path) or 'the record'}: {fault.message}"
                 for fault in self._validator.iter_errors(record)
             ]
         except UnicodeEncodeError as error:
@@ -92,21 +96,3 @@ class Validating:
         more = len(faults) - _FAULTS_SHOWN
         shown = "; ".join(faults[:_FAULTS_SHOWN]) + (f"; and {more} more" if more > 0 else "")
         raise RecordError("schemaViolation", shown)
-
-
-def _is_deep(record: Record) -> bool:
-    level: list[Json] = [record]
-    for _ in range(_LEVELS_MAX):
-        level = [
-            member
-            for value in level
-            for member in (value.values() if isinstance(value, dict) else value)
-            if isinstance(member, dict | list)
-        ]
-        if not level:
-            return False
-    return True
-
-
-def _pointer(path: list[str | int]) -> str:
-    return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in path)

@@ -1,7 +1,8 @@
 """What all operations of a process have in common, and those that look at one record at a time."""
 
 import json
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -85,6 +86,23 @@ def bound(text: str, values: RunValues) -> Expression:
     return compile_expression(text).bound(values)
 
 
+def evaluated[V](
+    rows: list[Row], passage: Passage, evaluate: Callable[[Record], V]
+) -> list[tuple[Row, V]]:
+    """The rows with what there is of each; the passage learns of those of which there is nothing.
+
+    Where a part of a record fails, none of its other parts is here: an operation that keeps
+    something of each row would keep it of a record that is tried again as a whole.
+    """
+    found: list[tuple[Row, V]] = []
+    for row in rows:
+        try:
+            found.append((row, evaluate(row[1])))
+        except RecordError as error:
+            passage.fail(row[0], error)
+    return [each for each in found if each[0][0] not in passage.failures]
+
+
 def key_text(value: Json) -> str:
     """JSON by which equal values are told: 1 and 1.0 are one number, and objects have no order."""
     return json.dumps(value if isinstance(value, str) else _canonical(value), sort_keys=True)
@@ -157,23 +175,28 @@ class Splitting:
     def apply(self, rows: list[Row], passage: Passage, *, is_plain: bool) -> list[Row]:
         """See Stage. An array of none means that nothing of the record goes on."""
         out: list[Row] = []
+        made: Counter[int] = Counter()
         for index, record in rows:
+            if index in passage.failures:
+                continue
             try:
-                parts = self._parts(record, is_plain=is_plain)
+                left = limits.SPLIT_OBJECTS - made[index]
+                parts = self._parts(record, left, is_plain=is_plain)
             except RecordError as error:
                 passage.fail(index, error)
                 continue
+            made[index] += len(parts)
             if not parts:
                 passage.ignored += 1
             out += [(index, part) for part in parts]
         return out
 
-    def _parts(self, record: Record, *, is_plain: bool) -> list[Record]:
+    def _parts(self, record: Record, left: int, *, is_plain: bool) -> list[Record]:
         value = self.expression.evaluate(record, is_plain=is_plain)
         # In JSONata an array of one is that one, and an array of none is nothing.
         parts = value if isinstance(value, list) else [] if value is None else [value]
-        if len(parts) > limits.SPLIT_OBJECTS:
-            message = f"a record may be split into {limits.SPLIT_OBJECTS:,}, not {len(parts):,}"
+        if len(parts) > left:
+            message = f"a record may be split into {limits.SPLIT_OBJECTS:,} objects, all in all"
             raise RecordError("tooLarge", message)
         for part in parts:
             if not isinstance(part, dict):

@@ -17,7 +17,7 @@ RAW_BYTE: Final = re.compile("[\udc80-\udcff]")
 """What stands for a byte that is no text."""
 
 _CHARSETS: Final = re.compile(
-    r"utf-(8|16|32)(-[bl]e)?|ascii|iso8859-\d+|cp\d+|koi8-[rtu]|mac-roman"
+    r"utf-8(-sig)?|utf-(16|32)(-[bl]e)?|ascii|iso8859-\d+|cp\d+|koi8-[rtu]|mac-roman"
     r"|shift_jis|euc_(jp|kr)|gbk|gb2312|gb18030|big5|iso2022_(jp|kr)"
 )
 """Python's names of them. It knows other codecs, some of which decode no text."""
@@ -39,9 +39,7 @@ def known_charset(name: str) -> str:
     except LookupError:
         found = ""
     if not _CHARSETS.fullmatch(found):
-        raise StepFailed(
-            "unknownCharset", f"the answer is in the charset '{name[:40]}', which is unknown"
-        )
+        raise StepFailed("unknownCharset", f"no charset '{name[:40]}' is known")
     return found
 
 

@@ -92,6 +92,7 @@ def _stored(chunks: Iterator[bytes]) -> IO[bytes]:
         for chunk in chunks:
             file.write(chunk)
     except BaseException:
+        # Whatever ends it, nobody else knows the file.
         file.close()
         raise
     file.seek(0)

@@ -12,13 +12,12 @@ from millrace import limits
 from millrace.connectors.element_readers import Element, Elements, too_large
 from millrace.connectors.http_client import BrokenAnswerError
 from millrace.connectors.json_documents import short
-from millrace.domain.base import Json, Record
 from millrace.domain.errors import StepFailed
 from millrace.domain.formats import XmlFormat
 from millrace.domain.records import PARSE, RecordError
+from millrace.domain.xml_text import XmlElement
 
 _CHUNK_BYTES: Final = 65_536
-_TEXT: Final = "#text"
 
 
 def read_xml(
@@ -59,37 +58,6 @@ def read_xml(
     builder.check_path()
 
 
-class _Node:
-    """An element that is being read."""
-
-    __slots__ = ("members", "name", "text")
-
-    def __init__(self, name: str, attributes: dict[str, str]) -> None:
-        self.name = name
-        self.members: Record = {f"@{key}": value for key, value in attributes.items()}
-        self.text: list[str] = []
-
-    def add(self, name: str, value: Json, *, is_array: bool) -> None:
-        """Take in a child element; several of one name become an array."""
-        if name not in self.members:
-            self.members[name] = [value] if is_array else value
-        elif isinstance(self.members[name], list):
-            self.members[name].append(value)
-        else:
-            self.members[name] = [self.members[name], value]
-
-    def value(self) -> Json:
-        """Its text if that is all there is, else an object."""
-        return self.record() if self.members else "".join(self.text)
-
-    def record(self) -> Record:
-        """An object; white space between child elements is left out."""
-        text = "".join(self.text)
-        if text and not (self.members and text.isspace()):
-            self.members[_TEXT] = text
-        return self.members
-
-
 class _Builder:
     """Makes records of what the parser tells."""
 
@@ -101,7 +69,7 @@ class _Builder:
         self._around: list[str] = []
         self._root = ""
         self._is_there = False
-        self._stack: list[_Node] = []
+        self._stack: list[XmlElement] = []
         self._depth = 0
         self._start = 0
         self._fault: RecordError | None = None
@@ -134,7 +102,7 @@ class _Builder:
             if self._depth > limits.NESTED_ELEMENTS:
                 self._spoil(RecordError(PARSE, "the record is nested too deeply"))
             if self._fits():
-                self._stack.append(_Node(name, attributes))
+                self._stack.append(XmlElement(attributes))
             return
         self._root = self._root or name
         self._around.append(name)
@@ -148,7 +116,7 @@ class _Builder:
             self._start = self._parser.CurrentByteIndex
             self._fault = None
             self._depth = 1
-            self._stack = [_Node(name, attributes)]
+            self._stack = [XmlElement(attributes)]
 
     def _close(self, name: str) -> None:
         if not self._depth:

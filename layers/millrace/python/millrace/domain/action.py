@@ -2,9 +2,10 @@
 
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, model_validator
 
 from millrace import limits
+from millrace.domain.aws_imports import DynamoDbImport, S3Import, SqsImport
 from millrace.domain.base import (
     Description,
     Json,
@@ -15,26 +16,12 @@ from millrace.domain.base import (
 )
 from millrace.domain.delta import Delta
 from millrace.domain.formats import Formatted
+from millrace.domain.imports import HttpImport
 from millrace.domain.operations import Operation
 from millrace.domain.pagination import Pagination, ParameterName
+from millrace.domain.request_paths import RequestPath
 from millrace.domain.resource import Resource
 from millrace.domain.sources import PayloadExport, S3Export
-
-Path = Annotated[
-    str,
-    StringConstraints(pattern=r"^/[^\s#]*$", max_length=2_048),
-    Field(description="Appended to the connection's baseUrl."),
-]
-
-
-RequestPath = Annotated[
-    str,
-    StringConstraints(pattern=r"^/(\{\{[\s\S]*?\}\}|[^\s#])*$", max_length=2_048),
-    Field(
-        description="Appended to the connection's baseUrl. May hold expressions, as may the values "
-        "of query and headers: `/items/{{ parameters.sku }}`."
-    ),
-]
 
 
 class HttpExport(Formatted):
@@ -67,21 +54,6 @@ class HttpExport(Formatted):
                 msg = "sendIn body needs a body that is an object"
                 raise ValueError(msg)
         return self
-
-
-class HttpImport(Model):
-    """How to write records over HTTP."""
-
-    method: Literal["POST", "PUT", "PATCH"] = "POST"
-    path: RequestPath
-    headers: dict[str, str] = Field(default_factory=dict)
-    batch_size: int | None = Field(
-        default=None,
-        ge=1,
-        le=limits.PAGE_RECORDS,
-        description="Absent: one request a record, the record as its body. "
-        "A number: one request for that many records, as a JSON array.",
-    )
 
 
 class ExportAction(Model):
@@ -125,11 +97,34 @@ class ProcessAction(Model):
 
 
 class ImportAction(Model):
-    """Writes records to a system and hands them on."""
+    """Writes records to one target and hands them on."""
 
     type: Literal["Import"]
-    connection_id: str
-    http: HttpImport
+    connection_id: str | None = Field(
+        default=None, description="Of http. The others use the role of the bundle's worker."
+    )
+    http: HttpImport | None = None
+    s3: S3Import | None = None
+    dynamodb: DynamoDbImport | None = None
+    sqs: SqsImport | None = None
+
+    @model_validator(mode="after")
+    def _has_one_target(self) -> Self:
+        if sum(target is not None for target in (self.http, self.s3, self.dynamodb, self.sqs)) != 1:
+            msg = "an import needs one of http, s3, dynamodb and sqs"
+            raise ValueError(msg)
+        if (self.http is None) != (self.connection_id is None):
+            msg = "http needs a connectionId, and nothing else has one"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def target(self) -> HttpImport | S3Import | DynamoDbImport | SqsImport:
+        """Where it writes."""
+        target = self.http or self.s3 or self.dynamodb or self.sqs
+        if target is None:
+            raise AssertionError  # the validator has seen to it
+        return target
 
 
 type ActionWork = Annotated[

@@ -4,22 +4,23 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from millrace.domain.base import Model, Name, StableKey
-from millrace.domain.resource import Resource
-from millrace.domain.webhook import AnswerFormat, AnswerStatus
+from millrace.domain.address import AddressInput, AnswerFormat, AnswerStatus
+from millrace.domain.base import Name
+from millrace.domain.resource import SecretHolder
 
 
-class CallbackInput(Model):
+class CallbackInput(AddressInput):
     """What a caller sends to create or replace a callback."""
 
     name: Name = "callback"
-    stable_key: StableKey | None = None
     status: AnswerStatus = 200
-    format: AnswerFormat = Field(default="json", description="The content type of the answer.")
+    format: AnswerFormat = Field(
+        default="json", description="How the records that the flow hands on are answered."
+    )
 
 
-class Callback(CallbackInput, Resource):
-    """A stored callback of a flow."""
+class Callback(CallbackInput, SecretHolder):
+    """A stored callback of a flow. Its secrets are in the secret store, never here."""
 
     prefix: ClassVar[str] = "cb"
     is_public: ClassVar[bool] = True

@@ -6,9 +6,9 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import AfterValidator, Field, StrictFloat, model_validator
 
 from millrace import limits
-from millrace.domain.action import Path
 from millrace.domain.authentication import Auth, NoAuth
 from millrace.domain.base import Description, Model, Name, StableKey, Whole
+from millrace.domain.request_paths import Path
 from millrace.domain.resource import SecretHolder
 
 _BASE_URL = re.compile(r"https?://[^\s/?#@\\]+(/[^\s?#\\]*)?")

@@ -49,11 +49,16 @@ _BY_CODE: Final = {
     "nestedTooDeep": Classification.TOO_LARGE,
     "notANumber": Classification.VALUE,
     "notAnObject": Classification.PARSE,
+    "groupMissing": Classification.MISSING,
     "notJson": Classification.PARSE,
     "numberNotExact": Classification.VALUE,
+    "resultMissing": Classification.INTERMITTENT,
+    "resultsMissing": Classification.INTERMITTENT,
+    "templateUndefined": Classification.MISSING,
     "notSortable": Classification.VALUE,
     "schemaViolation": Classification.VALUE,
     "textNotUnicode": Classification.PARSE,
+    "ValidationException": Classification.VALUE,
 }
 
 
@@ -128,6 +133,15 @@ class FailedRecord(Model):
     def is_open(self) -> bool:
         """Whether somebody or something has still to deal with it."""
         return self.resolved_at is None
+
+    @property
+    def list_position(self) -> str:
+        """Where it stands in the flow's list: by step, run and place."""
+        place = ErrorPlace.of(self.id)
+        if place is None:
+            msg = f"{self.id!r} is no id of an error"
+            raise ValueError(msg)
+        return place.sort_key
 
     @property
     def forgotten_at(self) -> datetime:

@@ -127,7 +127,8 @@ class Step(Model):
     )
     response_mapping: ResponseMapping | None = None
     schedule: ScheduleExpression | None = Field(
-        default=None, description="A source's own, in the flow's time zone."
+        default=None,
+        description="A source's own, in the flow's time zone: the flow's leaves the source out.",
     )
     keep_delta_behind_flow_id: str | None = Field(
         default=None,
@@ -178,6 +179,12 @@ class FlowSettings(Model):
     trigger: Trigger = Trigger()
     schedule: ScheduleExpression | None = None
     timezone: TimeZone = "UTC"
+    schedule_start_date: Moment | None = Field(
+        default=None, description="Nothing is planned before; a rate counts from then."
+    )
+    schedule_end_date: Moment | None = Field(
+        default=None, description="Nothing is planned then or later."
+    )
     is_synchronous: StrictBool = False
     endpoint_security_type: EndpointSecurityType = "customerOptional"
     run_next_flow_ids: Ids = ()
@@ -202,6 +209,20 @@ class FlowSettings(Model):
     test_payload: str | None = Field(default=None, max_length=limits.TEST_PAYLOAD_LENGTH)
     test_content_type: MediaType | None = None
     test_headers: Headers = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _schedule_ends_after_it_starts(self) -> Self:
+        start, end = self.schedule_start_date, self.schedule_end_date
+        if start is not None and end is not None and end <= start:
+            raise PydanticCustomError(
+                "empty_window",
+                "The schedule ends before it starts.",
+                {
+                    "pointer": "/scheduleEndDate",
+                    "remedy": "Give a scheduleEndDate after scheduleStartDate.",
+                },
+            )
+        return self
 
     @model_validator(mode="after")
     def _schedule_trigger_has_schedule(self) -> Self:

@@ -13,6 +13,7 @@ from millrace.domain.action import ActionInput
 from millrace.domain.base import Model, Moment, Name, StableKey
 from millrace.domain.callback import CallbackInput
 from millrace.domain.connection import ConnectionInput
+from millrace.domain.data_pool import DataPoolInput
 from millrace.domain.flow import FlowSettings, Steps
 from millrace.domain.integration import IntegrationInput
 from millrace.domain.label import LabelInput
@@ -69,6 +70,7 @@ class UsedResources(Model):
 
     integrations: Keyed[IntegrationInput] = Field(default_factory=dict)
     connections: Keyed[ConnectionInput] = Field(default_factory=dict)
+    data_pools: Keyed[DataPoolInput] = Field(default_factory=dict)
     actions: Keyed[ActionInput] = Field(default_factory=dict)
     labels: Keyed[LabelInput] = Field(default_factory=dict)
     notification_groups: Keyed[GroupReference] = Field(default_factory=dict)

@@ -15,6 +15,7 @@ from pydantic import (
 
 from millrace import limits
 from millrace.domain.base import Description, Expression, Json, Model, Moment, Whole
+from millrace.domain.mapping_places import ALL, tokens
 
 type LayoutDirection = Literal["horizontal", "vertical"]
 
@@ -78,20 +79,36 @@ class Concurrency(Model):
     )
 
 
+def _readable(place: str) -> str:
+    if tokens(place).count(ALL) > 1:
+        msg = f"{place!r} has [*] more than once"
+        raise ValueError(msg)
+    return place
+
+
+def _writable(place: str) -> str:
+    if not all(isinstance(token, str) for token in tokens(place)):
+        msg = f"{place!r} has an index; what is generated has names only"
+        raise ValueError(msg)
+    return place
+
+
 _Place = Annotated[str, StringConstraints(min_length=1, max_length=limits.MAPPING_PLACE_LENGTH)]
+_Source = Annotated[_Place, AfterValidator(_readable)]
+_Target = Annotated[_Place, AfterValidator(_writable)]
 
 
 class FieldMapping(Model):
     """One value of an answer, and the field of the record that takes it."""
 
-    extract: _Place
-    generate: _Place
+    extract: _Source
+    generate: _Target
 
 
 class ListMapping(Model):
     """A list of the record that is made from an answer."""
 
-    generate: _Place
+    generate: _Target
     fields: tuple[FieldMapping, ...] = Field(default=(), max_length=limits.MAPPED_FIELDS)
 
 
@@ -100,6 +117,14 @@ class ResponseMapping(Model):
 
     fields: tuple[FieldMapping, ...] = Field(default=(), max_length=limits.MAPPED_FIELDS)
     lists: tuple[ListMapping, ...] = Field(default=(), max_length=limits.MAPPED_LISTS)
+
+    @model_validator(mode="after")
+    def _fields_have_one_value(self) -> Self:
+        for field in self.fields:
+            if ALL in tokens(field.extract):
+                msg = f"{field.extract!r} has many values; [*] is for lists"
+                raise ValueError(msg)
+        return self
 
 
 class Alias(Model):

@@ -4,7 +4,7 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final, NoReturn
 
 from millrace import limits
@@ -17,33 +17,49 @@ def parse_json(data: bytes, *, strict: bool = False) -> Json:
     """The value of a JSON text in UTF-8.
 
     Raises:
-        ValueError: it is no JSON, it holds NaN or a number beyond what floats hold, or it is nested
-            more deeply than a request may be; if strict, also if a key appears twice in one object,
-            or a text is no Unicode (half a surrogate pair), which parsers read differently.
+        ValueError: as `parse_text`; if strict, also if a key appears twice in one object, or a text
+            is no Unicode (half a surrogate pair), which parsers read differently.
     """
+    value = _parsed(data.decode(), _unique if strict else None)
+    if strict and _SURROGATE.search(data):
+        try:
+            json.dumps(value, ensure_ascii=False).encode()
+        except UnicodeEncodeError as error:
+            message = "it holds half a surrogate pair, which is no Unicode text"
+            raise ValueError(message) from error
+    return value
+
+
+def parse_text(text: str) -> Json:
+    """The value of a JSON text.
+
+    Raises:
+        ValueError: it is no JSON, it holds NaN or a number beyond what floats hold, or it is nested
+            more deeply than a request may be.
+    """
+    return _parsed(text, None)
+
+
+def _parsed(text: str, hook: Callable[[list[tuple[str, Json]]], Json] | None) -> Json:
     try:
         value = json.loads(
-            data.decode(),
-            object_pairs_hook=_unique if strict else None,
+            text,
+            object_pairs_hook=hook,
             parse_constant=_refuse,
             parse_float=_finite,
             parse_int=_whole,
         )
-        if strict and _SURROGATE.search(data):
-            json.dumps(value, ensure_ascii=False).encode()
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
-    except UnicodeEncodeError as error:
-        raise ValueError("it holds half a surrogate pair, which is no Unicode text") from error
     if is_deep(value):
         raise ValueError(f"it is nested too deeply, beyond {limits.REQUEST_LEVELS} levels")
     return value
 
 
-def is_deep(value: Json) -> bool:
-    """Whether a value is nested more deeply than a request may be."""
+def is_deep(value: Json, levels: int = limits.REQUEST_LEVELS) -> bool:
+    """Whether a value is nested more deeply; if nothing is said, than a request may be."""
     level = [value]
-    for _ in range(limits.REQUEST_LEVELS):
+    for _ in range(levels):
         level = [
             inner for outer in level for inner in _within(outer) if isinstance(inner, dict | list)
         ]

@@ -27,8 +27,13 @@ def json_pointer(path: Sequence[str | int], body: Json) -> str:
                 pass
             case _:
                 continue
-        pointer += "/" + str(token).replace("~", "~0").replace("/", "~1")
+        pointer += pointer_of(token)
     return pointer
+
+
+def pointer_of(*tokens: str | int) -> str:
+    """The JSON Pointer of these keys and positions, one within the other."""
+    return "".join(f"/{str(token).replace('~', '~0').replace('/', '~1')}" for token in tokens)
 
 
 def holds(outer: str, inner: str) -> bool:

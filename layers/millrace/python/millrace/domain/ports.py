@@ -5,9 +5,10 @@ Each port has an adapter for AWS and one in memory; both pass the same contract 
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
+from millrace import limits
 from millrace.domain.action import ExportAction, ImportAction, ProcessAction
 from millrace.domain.base import Clock, Json, Record
 from millrace.domain.flow import MachineKind
@@ -31,8 +32,11 @@ if TYPE_CHECKING:
     from millrace.domain.failed_record import FailedRecord
     from millrace.domain.metrics import Counted, Grain
     from millrace.domain.pool_entries import Claim, PoolEntry
-    from millrace.domain.records import Batch, ExportPage, Origin, RecordFailure, Rest
+    from millrace.domain.records import Batch, ExportPage, Origin, Rest, Written
     from millrace.domain.run_values import RunValues, TemplateKind
+
+DELIVERY_MEMORY: Final = timedelta(days=limits.DELIVERY_MEMORY_DAYS)
+"""How long a dedupe key is remembered, unless it is said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,16 +243,30 @@ class Resources(Protocol):
 class Runs(Protocol):
     """The record of runs. Every write is conditional, so a repeated one changes nothing."""
 
-    def create(self, run: Run, *, dedupe_key: str | None = None) -> tuple[Run, bool]:
+    def create(
+        self,
+        run: Run,
+        *,
+        dedupe_key: str | None = None,
+        dedupe_for: timedelta = DELIVERY_MEMORY,
+    ) -> tuple[Run, bool]:
         """Store a new run, or give the one that already has this dedupe key.
 
-        The run that it repeats, if it repeats one, must be over, and names it from now on.
-        Returns the run, and whether it is new.
+        The key is forgotten after a while. The run that it repeats, if it repeats one, must be
+        over, and names it from now on. Returns the run, and whether it is new.
         """
         ...
 
     def get(self, key: RunKey) -> Run:
         """The run without its steps. Raises NotFoundError."""
+        ...
+
+    def get_many(self, workspace_id: str, run_ids: Iterable[str]) -> tuple[Run, ...]:
+        """Those of these runs that are there, in one read for each 100."""
+        ...
+
+    def detail(self, key: RunKey) -> tuple[Run, tuple[StepRecord, ...]]:
+        """The run with the steps of its latest attempt, in one read. Raises NotFoundError."""
         ...
 
     def steps(self, key: RunKey, attempt: int | None) -> tuple[StepRecord, ...]:
@@ -438,6 +456,15 @@ class Machines(Protocol):
         """
         ...
 
+    def run(self, machine_arn: str, name: str, data: dict[str, Json]) -> str | None:
+        """Start an execution of an EXPRESS machine and wait for its outcome.
+
+        None if that is not known within `limits.RUN_WAIT_SECONDS`. Each call starts an execution,
+        whatever its name. Raises ConflictError if the machine is gone, UnavailableError if it
+        surely was not started.
+        """
+        ...
+
     def outcome(self, machine_arn: str, name: str) -> str | None:
         """RUNNING, SUCCEEDED, FAILED, TIMED_OUT or ABORTED; None if there is no such execution."""
         ...
@@ -447,10 +474,6 @@ class Machines(Protocol):
 
         Raises UnavailableError if it cannot be stopped now.
         """
-        ...
-
-    def is_running(self, machine_arn: str) -> bool:
-        """Whether any execution of the machine is not over; False if the machine is gone."""
         ...
 
     def delete(self, machine_arn: str) -> None:
@@ -477,8 +500,8 @@ class Importer(Protocol):
         """Records to give to one call of `write`, at most."""
         ...
 
-    def write(self, records: Sequence[Record], origin: "Origin") -> "list[RecordFailure]":
-        """Send one request; `origin` is where its first record came from.
+    def write(self, records: Sequence[Record], origins: "Sequence[Origin]") -> "Written":
+        """Send records together; `origins` tells where each came from.
 
         Raises StepFailed, StepTransient or StepThrottled.
         """
@@ -542,8 +565,8 @@ class PoolEntries(Protocol):
 class Functions(Protocol):
     """The functions that users bring along."""
 
-    def invoke(self, arn: str, payload: bytes) -> bytes:
-        """Call a function and wait for its answer.
+    def invoke(self, arn: str, payload: bytes, seconds: float = limits.FUNCTION_SECONDS) -> bytes:
+        """Call a function and wait for its answer, so long at most, in whole seconds.
 
         Raises StepFailed if it cannot be called or fails, StepTransient if it may work later.
         """
@@ -629,12 +652,14 @@ class Connectors(Protocol):
     def importer(
         self,
         work: ImportAction,
-        connection: "Connection",
+        connection: "Connection | None",
         secrets: Mapping[str, str],
         values: "RunValues",
         request_key: "Callable[[Origin, bytes], str]",
     ) -> Importer:
-        """The writer of an import, its templates filled in. Raises StepFailed if they cannot be.
+        """The writer of an import, over a connection or by the worker's own role.
+
+        Its templates are filled in. Raises StepFailed if they cannot be.
 
         `request_key` names a request by its origin and body.
         """
@@ -666,7 +691,7 @@ class Connectors(Protocol):
     def preview(
         self,
         work: ImportAction,
-        connection: "Connection",
+        connection: "Connection | None",
         values: "RunValues",
         request_key: "Callable[[Origin, bytes], str]",
         note: Callable[[Unsent], None],
@@ -693,13 +718,19 @@ class Schedule:
     expression: str
     timezone: str
     data: dict[str, Json]
+    start: datetime | None = None
+    end: datetime | None = None
 
 
 class Schedules(Protocol):
-    """The schedules that start runs."""
+    """The schedules that start runs. Each call raises UnavailableError if it may work later."""
 
     def put(self, schedule: Schedule) -> None:
         """Create the schedule, or change the one of that name."""
+        ...
+
+    def names(self, beginning: str) -> tuple[str, ...]:
+        """The names that begin so, of the schedules that are there."""
         ...
 
     def delete(self, name: str) -> None:

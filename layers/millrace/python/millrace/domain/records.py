@@ -1,6 +1,7 @@
 """Records in transit: pages, batches, and what can go wrong with a single one."""
 
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Final, NamedTuple
@@ -44,6 +45,29 @@ class RecordFailure:
     def of(cls, index: int, error: RecordError) -> "RecordFailure":
         """The failure that an error means for the record at this place."""
         return cls(index, error.code, error.message)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a system said of a record that was sent."""
+
+    status: int
+    read: Callable[[], Json]
+    """Its words as JSON; read only when somebody asks."""
+    id: Json = None
+    """What the system calls the record, if it says so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What became of records that were handed to an import."""
+
+    failures: list[RecordFailure] = field(default_factory=list)
+    """Of those that were not written, in order."""
+    ignored: frozenset[int] = frozenset()
+    """Those for which nothing was to be done."""
+    answers: Mapping[int, Answer] = field(default_factory=dict)
+    """By the place of the record."""
 
 
 @dataclass(frozen=True, slots=True)

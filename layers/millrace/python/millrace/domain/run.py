@@ -68,7 +68,7 @@ class Counts(Model):
     records_failed: int = 0
 
 
-type TriggerSource = Literal["manual", "schedule", "webhook"]
+type TriggerSource = Literal["manual", "schedule", "webhook", "callback"]
 
 
 class Trigger(Model):
@@ -76,9 +76,16 @@ class Trigger(Model):
 
     source: TriggerSource
     webhook_id: str | None = None
+    callback_id: str | None = None
     delivery_id: str | None = None
     scheduled_for: Moment | None = None
+    step_id: str | None = Field(default=None, description="The source whose own schedule it was.")
     triggered_by: str | None = Field(default=None, description="Token id of the caller, if one.")
+
+    @property
+    def caller(self) -> str | None:
+        """Who or what started the run: a token, or a public address."""
+        return self.triggered_by or self.webhook_id or self.callback_id
 
 
 class PayloadRef(Model):
@@ -243,7 +250,7 @@ class Run(Model):
             run_id=self.id,
             version_id=self.version_id,
             status=self.status,
-            triggered_by=self.trigger.triggered_by or self.trigger.webhook_id,
+            triggered_by=self.trigger.caller,
             trigger_source=self.trigger.source,
             start_date=self.started_at or self.created_at,
             end_date=self.ended_at,

@@ -6,19 +6,25 @@ records, whose document is the record, they are variables of JSONata: `$variable
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import lru_cache
 from typing import Final
 
-from millrace.domain.action import HttpExport, HttpImport
+from millrace.domain.action import HttpExport
+from millrace.domain.aws_imports import DynamoDbImport, S3Import, SqsImport
 from millrace.domain.base import Json
+from millrace.domain.imports import HttpImport, Results
+from millrace.domain.spoken_of import speaking_of
 
 _NAMED: Final = re.compile(r"\bvariables\s*\.\s*`?([A-Za-z_][A-Za-z0-9_]*)")
 _NAMED_BESIDE: Final = re.compile(r"\$variables\s*\.\s*`?([A-Za-z_][A-Za-z0-9_]*)")
+_RECORD: Final = speaking_of("record")
 _SPOKEN_OF: Final = re.compile(
     r"\$(variables|parameters|startDate|endDate|run|lastExportDateTime|currentExportDateTime)\b"
 )
+
+type Target = HttpExport | HttpImport | S3Import | DynamoDbImport | SqsImport
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +38,10 @@ class RunValues:
     variables: Mapping[str, Json] = field(default_factory=dict, repr=False)
     secret_names: frozenset[str] = frozenset()
     """Those of the variables that nobody may be told."""
+
+    def beside(self, **others: Json) -> "RunValues":
+        """These, and others such as the `record` that a request is made for."""
+        return replace(self, fixed={**self.fixed, **others})
 
     def named(self, names: Iterable[str]) -> dict[str, Json]:
         """All that an expression sees which names these variables; it sees no others."""
@@ -68,6 +78,7 @@ class TemplateKind(StrEnum):
     QUERY = "query"
     HEADER = "headers"
     BODY = "body"
+    KEY = "key"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +92,45 @@ class TemplateText:
     text: str
 
 
-def templates_of(http: HttpExport | HttpImport) -> list[TemplateText]:
-    """The texts of a request that may hold expressions; an import has neither query nor body."""
+def templates_of(target: Target) -> list[TemplateText]:
+    """The texts of what is read or written that may hold expressions."""
+    match target:
+        case S3Import():
+            return [TemplateText(TemplateKind.KEY, ("key",), target.key)]
+        case DynamoDbImport() | SqsImport():
+            return []
+    return _templates_of_request(target)
+
+
+def import_expressions(target: Target) -> list[tuple[str, str]]:
+    """The expressions of what is written that are no templates, after their place in the import."""
+    match target:
+        case SqsImport(group=str(text)):
+            return [("sqs/group", text)]
+        case HttpImport(results=Results(ok_expression=str(text))):
+            return [("http/results/okExpression", text)]
+    return []
+
+
+def speak_of_record(target: HttpExport | HttpImport) -> bool:
+    """Whether any request depends on the record that it is made for."""
+    return any(speaks_of_record(template.text) for template in templates_of(target))
+
+
+@lru_cache(maxsize=1_024)
+def speaks_of_record(template: str) -> bool:
+    """Whether a template has an expression over the record that is sent."""
+    return _RECORD.search(template) is not None
+
+
+def _templates_of_request(http: HttpExport | HttpImport) -> list[TemplateText]:
     found = [TemplateText(TemplateKind.PATH, ("path",), http.path)]
+    if isinstance(http, HttpImport) and http.upsert is not None:
+        found.append(TemplateText(TemplateKind.PATH, ("upsert", "path"), http.upsert.path))
     for kind in (TemplateKind.QUERY, TemplateKind.HEADER):
         texts: Mapping[str, str] = getattr(http, kind, {})
         found += [TemplateText(kind, (kind, name), text) for name, text in texts.items()]
-    if isinstance(http, HttpExport):
-        found += _texts_in(http.body, (TemplateKind.BODY,))
+    found += _texts_in(http.body, (TemplateKind.BODY,))
     return found
 
 

@@ -52,7 +52,10 @@ class PlannedRequest(Model):
     method: str
     url: str
     headers: dict[str, str]
-    authentication: str = Field(description="What the connection adds: its kind of `auth`.")
+    authentication: str = Field(
+        description="What the connection adds: its kind of `auth`; "
+        "`role` where the worker itself writes to AWS."
+    )
     body: str = Field(description="If it is long, its beginning.")
     body_bytes: int
 

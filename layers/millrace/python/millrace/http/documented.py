@@ -13,6 +13,7 @@ from millrace.domain.errors import (
     RuleViolationError,
     TooLargeError,
     UnauthenticatedError,
+    UnavailableError,
     UnsupportedMediaTypeError,
 )
 from millrace.http.body import JSON
@@ -24,7 +25,13 @@ if TYPE_CHECKING:
 type Errors = tuple[type[DomainError], ...]
 
 # Powertools describes a 422 for every route, with a body of its own unless we describe it.
-ANY_REQUEST: Final[Errors] = (InvalidRequestError, UnauthenticatedError, RuleViolationError)
+# The table that all routes read may be too busy for any of them.
+ANY_REQUEST: Final[Errors] = (
+    InvalidRequestError,
+    UnauthenticatedError,
+    RuleViolationError,
+    UnavailableError,
+)
 WITH_BODY: Final[Errors] = (TooLargeError, UnsupportedMediaTypeError)
 WITH_IF_MATCH: Final[Errors] = (NotFoundError, RevisionMismatchError, PreconditionRequiredError)
 

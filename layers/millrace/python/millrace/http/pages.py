@@ -1,12 +1,17 @@
 """Pages of lists: their links, also as a header (RFC 8288), and what is known of the whole."""
 
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import parse_qsl, quote, urlencode
 
+from aws_lambda_powertools.event_handler import Response
+
 from millrace import limits
+from millrace.domain.base import Model
+from millrace.http.body import JSON
 from millrace.http.queries import NumberedQuery, PagedQuery
-from millrace.http.requests import Links, Meta
+from millrace.http.requests import Links, Meta, Page
 from millrace.usecases.lists import Part
 
 _PLACE: Final = {"page", "cursor"}
@@ -42,6 +47,15 @@ def links_of(event: Mapping[str, Any], query: PagedQuery, part: Part[Any]) -> tu
     )
     number = (page or 1) if numbered and query.cursor is None else None
     return links, Meta(total=total, page=number, per_page=per_page, pages=pages)
+
+
+def page_answer[M: Model](
+    event: Mapping[str, Any], query: PagedQuery, part: Part[M]
+) -> Response[Page[M]]:
+    """A page of a list as an answer to the request for it."""
+    links, meta = links_of(event, query, part)
+    page = Page(data=part.items, meta=meta, links=links)
+    return Response(HTTPStatus.OK.value, JSON, body=page, headers=link_header(links))
 
 
 def link_header(links: Links) -> dict[str, str]:

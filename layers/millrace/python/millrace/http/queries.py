@@ -4,6 +4,7 @@ Powertools reads the models for the parameters of a route.
 """
 
 import re
+from abc import abstractmethod
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -180,9 +181,9 @@ class Shown(Parameters):
     """The views whose fields may be chosen, by the parameter's own field."""
 
     @classmethod
+    @abstractmethod
     def relations(cls) -> Mapping[str, Relation]:
         """What may be included."""
-        raise NotImplementedError
 
     @field_validator("include")
     @classmethod
@@ -327,9 +328,9 @@ class FlowRunsQuery(PagedQuery):
     def where(self) -> RunFilter:
         """The runs that are asked for."""
         return RunFilter(
-            statuses=tuple(map(RunStatus, _listed(self.filter_status))),
+            statuses=tuple(map(RunStatus, _different(self.filter_status))),
             trigger_sources=cast(
-                "tuple[TriggerSource, ...]", tuple(_listed(self.filter_trigger_source))
+                "tuple[TriggerSource, ...]", _different(self.filter_trigger_source)
             ),
             created_after=self.filter_created_after,
             created_before=self.filter_created_before,
@@ -350,7 +351,7 @@ class RunsQuery(FlowRunsQuery):
     @property
     def where(self) -> RunFilter:
         """The runs that are asked for."""
-        return replace(super().where, flow_ids=tuple(_listed(self.filter_flow_id)))
+        return replace(super().where, flow_ids=_different(self.filter_flow_id))
 
 
 class ErrorsQuery(PagedQuery):
@@ -412,6 +413,11 @@ def asked_by[R: Resource](query: ListQuery, kind: type[R], caller: Caller) -> As
 
 def _listed(value: str | None) -> list[str]:
     return [] if value is None else [part.strip() for part in value.split(",")]
+
+
+def _different(value: str | None) -> tuple[str, ...]:
+    """The values of a list, each once."""
+    return tuple(dict.fromkeys(_listed(value)))
 
 
 def _refuse_unknown(what: str, unknown: list[str], known: Iterable[str]) -> None:

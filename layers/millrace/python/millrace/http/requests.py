@@ -5,22 +5,17 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 from aws_lambda_powertools.event_handler import Response
-from aws_lambda_powertools.event_handler.openapi.params import Header, Query
+from aws_lambda_powertools.event_handler.openapi.params import Header
 from pydantic import Field
 
 from millrace.domain.base import Model
 from millrace.domain.errors import InvalidRequestError, UnauthenticatedError
-from millrace.domain.ports import Listing
 from millrace.domain.resource import Revised
 from millrace.domain.token import Caller
 from millrace.http.body import JSON
 
 IfMatch = Annotated[
     str | None, Header(alias="If-Match", description="The ETag of the revision to change.")
-]
-Limit = Annotated[int, Query(alias="perPage", ge=1, le=100, description="Items a page.")]
-Cursor = Annotated[
-    str | None, Query(max_length=1024, description="Where to go on, from `links.next`.")
 ]
 
 _ETAG = re.compile(r'^(?:W/)?"(\d{1,12})"$')
@@ -87,12 +82,3 @@ def answer[M: Model](model: M, resource: Revised | None = None, status: int = 20
 def etag_of(resource: Revised) -> dict[str, str]:
     """The header that names the revision of what is answered."""
     return {"ETag": f'"{resource.revision}"'}
-
-
-def page[R: Model](path: str, listing: Listing[R], limit: int) -> Page[R]:
-    """One page of a list, with the address of the next."""
-    if listing.cursor is None:
-        return Page(data=listing.items)
-    return Page(
-        data=listing.items, links=Links(next=f"{path}?perPage={limit}&cursor={listing.cursor}")
-    )

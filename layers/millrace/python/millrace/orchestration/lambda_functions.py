@@ -1,10 +1,12 @@
 """Functions that users bring along, as Lambda functions."""
 
 import json
+from math import ceil
 from typing import TYPE_CHECKING, Any, Final
 
-from botocore.exceptions import ClientError, HTTPClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
+from millrace import limits
 from millrace.domain.errors import StepFailed, StepTransient
 
 if TYPE_CHECKING:
@@ -31,20 +33,21 @@ _MESSAGE_LENGTH: Final = 500
 class LambdaFunctions:
     """The `Functions` port over AWS Lambda.
 
-    Nothing is tried again in here: the machine does that, and waits longer.
+    Nothing is tried again in here: the machine does that, and waits longer. `connect` gives a
+    client that waits for an answer so many seconds.
     """
 
-    def __init__(self, connect: "Callable[[], LambdaClient]") -> None:
+    def __init__(self, connect: "Callable[[int], LambdaClient]") -> None:
         self._connect = connect
 
-    def invoke(self, arn: str, payload: bytes) -> bytes:
-        """Call a function and wait for its answer."""
+    def invoke(self, arn: str, payload: bytes, seconds: float = limits.FUNCTION_SECONDS) -> bytes:
+        """Call a function and wait for its answer, so long at most, in whole seconds."""
         try:
-            answer = self._connect().invoke(FunctionName=arn, Payload=payload)
+            answer = self._connect(max(1, ceil(seconds))).invoke(FunctionName=arn, Payload=payload)
             body = answer["Payload"].read()
         except ClientError as error:
             raise _meaning(arn, error) from error
-        except HTTPClientError as error:
+        except BotoCoreError as error:
             message = f"function {arn} gave no answer: {error}"
             raise StepTransient("functionUnreachable", message) from error
         if answer.get("FunctionError"):

@@ -3,7 +3,12 @@
 import json
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+)
 
 from millrace.domain.errors import ConflictError, UnavailableError
 from millrace.domain.flow import MachineKind
@@ -20,12 +25,20 @@ _SERVER_ERROR = 500
 class StepFunctions:
     """The `Machines` port over AWS Step Functions.
 
-    `arn_prefix` is what the ARN of each of our machines starts with, such as
+    `connect_once` gives a client that never sends a request twice, since an EXPRESS machine would
+    run twice. `arn_prefix` is what the ARN of each of our machines starts with, such as
     `arn:aws:states:eu-west-1:123456789012:stateMachine:millrace-`: IAM policies name the same.
     """
 
-    def __init__(self, connect: "Callable[[], SFNClient]", role_arn: str, arn_prefix: str) -> None:
+    def __init__(
+        self,
+        connect: "Callable[[], SFNClient]",
+        role_arn: str,
+        arn_prefix: str,
+        connect_once: "Callable[[], SFNClient] | None" = None,
+    ) -> None:
         self._connect = connect
+        self._connect_once = connect_once or connect
         self._role_arn = role_arn
         self._arn_prefix = arn_prefix
 
@@ -66,6 +79,29 @@ class StepFunctions:
         except (BotoCoreError, ClientError) as error:
             raise _unavailable(error, "Step Functions does not start the run just now") from error
 
+    def run(self, machine_arn: str, name: str, data: dict[str, Any]) -> str | None:
+        """Start an execution of an EXPRESS machine and wait for its outcome.
+
+        None if that is not known in time, or if the connection broke meanwhile: an execution that
+        was started goes on by itself.
+        """
+        client = self._connect_once()
+        try:
+            return client.start_sync_execution(
+                stateMachineArn=machine_arn, name=name, input=json.dumps(data)
+            )["status"]
+        except (
+            client.exceptions.StateMachineDoesNotExist,
+            client.exceptions.StateMachineDeleting,
+        ) as error:
+            raise ConflictError("the state machine of the version is gone; deploy it") from error
+        except (ClientError, ConnectTimeoutError, EndpointConnectionError) as error:
+            if isinstance(error, ClientError) and _is_theirs(error):
+                return None
+            raise _unavailable(error, "Step Functions does not start the run just now") from error
+        except BotoCoreError:
+            return None
+
     def stop(self, machine_arn: str, name: str) -> None:
         """Stop an execution; one that is over, or never was, is left alone.
 
@@ -86,23 +122,6 @@ class StepFunctions:
         except self._client.exceptions.ExecutionDoesNotExist:
             return None
 
-    def is_running(self, machine_arn: str) -> bool:
-        """Whether any execution of the machine is not over; False if the machine is gone.
-
-        Step Functions keeps no list for an EXPRESS machine; the answer for one is False, and the
-        runs themselves tell.
-        """
-        try:
-            running = self._client.list_executions(
-                stateMachineArn=machine_arn, statusFilter="RUNNING", maxResults=1
-            )
-        except (
-            self._client.exceptions.StateMachineDoesNotExist,
-            self._client.exceptions.StateMachineTypeNotSupported,
-        ):
-            return False
-        return bool(running["executions"])
-
     def delete(self, machine_arn: str) -> None:
         """Delete a machine; running executions end first."""
         self._client.delete_state_machine(stateMachineArn=machine_arn)
@@ -121,6 +140,11 @@ def _unavailable(error: BotoCoreError | ClientError, message: str) -> Exception:
 
 def _may_pass(error: ClientError) -> bool:
     """Whether a refusal is one of the moment: a throttle, a quota of executions, or AWS's own."""
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     code = error.response.get("Error", {}).get("Code", "")
-    return status >= _SERVER_ERROR or "Throttl" in code or code == "ExecutionLimitExceeded"
+    return _is_theirs(error) or "Throttl" in code or code == "ExecutionLimitExceeded"
+
+
+def _is_theirs(error: ClientError) -> bool:
+    """Whether AWS failed, and does not say whether before or after it did what was asked."""
+    status: int = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return status >= _SERVER_ERROR

@@ -28,6 +28,18 @@ PAUSES: Final = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
 _PAUSES: Final = (0.05, 0.1, 0.2, 0.4, 0.8)
 
 
+MAY_PASS: Final = frozenset(
+    {
+        "None",
+        "ConditionalCheckFailed",
+        "TransactionConflict",
+        "ThrottlingError",
+        "ProvisionedThroughputExceeded",
+    }
+)
+"""Why a transaction may be cancelled and yet succeed when it is sent again after a new read."""
+
+
 def read_items(
     client: "DynamoDBClient", table: str, keys: Iterable[tuple[str, str]]
 ) -> Iterator[dict[str, Any]]:

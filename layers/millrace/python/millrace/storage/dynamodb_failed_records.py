@@ -19,20 +19,18 @@ from millrace.domain.records import Origin
 from millrace.domain.run import Run
 from millrace.storage import keys
 from millrace.storage.attributes import Attributes, attributes, data, text
-from millrace.storage.batches import PAUSES, wait, write_all
+from millrace.storage.batches import MAY_PASS, PAUSES, read_items, wait, write_all
 from millrace.storage.codec import pack, unpack
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import (
-        AttributeValueTypeDef,
         PutTypeDef,
         TransactWriteItemTypeDef,
         WriteRequestTypeDef,
     )
 
 _IS_UNCHANGED: Final = "revision = :revision"
-_READS_AT_ONCE: Final = limits.BATCH_READ_ITEMS // 2
 _CHANGES_AT_ONCE: Final = limits.TRANSACTION_ITEMS // 2
 """An entry may stand, and is written, under two keys."""
 
@@ -62,17 +60,18 @@ class DynamoFailedRecords:
     ) -> dict[str, FailedRecord]:
         """Those of these errors that are there, by id."""
         places = [place for id_ in dict.fromkeys(ids) if (place := _place(id_)) is not None]
+        wanted = [
+            keys.error(workspace_id, flow_id, place, is_open=is_open)
+            for place in places
+            for is_open in (True, False)
+        ]
         found: dict[str, FailedRecord] = {}
-        for batch in batched(places, _READS_AT_ONCE, strict=False):
-            for item in self._read(
-                keys.error(workspace_id, flow_id, place, is_open=is_open)
-                for place in batch
-                for is_open in (True, False)
-            ):
-                entry = unpack(FailedRecord, data(item))
-                # A step that died just as its error was resolved may have noted it once more.
-                if entry.is_open or entry.id not in found:
-                    found[entry.id] = entry
+        pairs = ((key["pk"], key["sk"]) for key in wanted)
+        for item in read_items(self._client, self._table, pairs):
+            entry = unpack(FailedRecord, data(item))
+            # A step that died just as its error was resolved may have noted it once more.
+            if entry.is_open or entry.id not in found:
+                found[entry.id] = entry
         return found
 
     def page(
@@ -108,11 +107,10 @@ class DynamoFailedRecords:
         items = [item for item in answer["Items"] if text(item, "sk") < before]
         shown = items[:limit]
         is_last = len(items) <= limit and "LastEvaluatedKey" not in answer
-        position = None if is_last or not shown else text(shown[-1], "sk").removeprefix(state)
-        return Listing(
-            tuple(unpack(FailedRecord, data(item)) for item in shown),
-            position and encode_cursor(position),
-        )
+        entries = tuple(unpack(FailedRecord, data(item)) for item in shown)
+        if is_last or not entries:
+            return Listing(entries)
+        return Listing(entries, encode_cursor(entries[-1].list_position))
 
     def change(
         self,
@@ -170,6 +168,9 @@ class DynamoFailedRecords:
             try:
                 self._client.transact_write_items(TransactItems=writes)
             except self._client.exceptions.TransactionCanceledException as error:
+                reasons: Any = error.response.get("CancellationReasons", [])
+                if not {reason.get("Code") for reason in reasons} <= MAY_PASS:
+                    raise
                 if pause is None:
                     raise UnavailableError("others change the same errors; try again") from error
                 wait(pause)
@@ -211,22 +212,6 @@ class DynamoFailedRecords:
         )
         for page in pages:
             yield from page["Items"]
-
-    def _read(self, wanted: Iterable[keys.Key]) -> Iterator[dict[str, Any]]:
-        """The items of up to 100 keys. DynamoDB may leave some for another try."""
-        left: list[dict[str, AttributeValueTypeDef]] = [attributes(**key) for key in wanted]
-        for pause in (*PAUSES, None):
-            answer = self._client.batch_get_item(
-                RequestItems={self._table: {"Keys": left, "ConsistentRead": True}}
-            )
-            yield from answer["Responses"].get(self._table, [])
-            rest = answer["UnprocessedKeys"].get(self._table)
-            if not rest:
-                return
-            left = [{**key} for key in rest["Keys"]]
-            if pause is not None:
-                wait(pause)
-        raise UnavailableError("the table is busy; try again")
 
 
 def _place(id_: str) -> ErrorPlace | None:

@@ -11,16 +11,15 @@ it expects, so a repeated or late one changes nothing:
 import json
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from millrace import limits
 from millrace.domain import run_states
 from millrace.domain.base import rfc3339
 from millrace.domain.errors import ConflictError, NotFoundError, UnavailableError
 from millrace.domain.metrics import Counted, Grain, grain_of
-from millrace.domain.ports import Listing
+from millrace.domain.ports import DELIVERY_MEMORY, Listing
 from millrace.domain.run import (
     ANY_RUN,
     Run,
@@ -33,7 +32,7 @@ from millrace.domain.run import (
 )
 from millrace.storage import keys
 from millrace.storage.attributes import Attributes, attributes, data, number, text
-from millrace.storage.batches import read_items
+from millrace.storage.batches import MAY_PASS, read_items
 from millrace.storage.codec import pack, unpack
 from millrace.storage.counters import additions, counted_of
 from millrace.storage.orders import time_key
@@ -55,13 +54,6 @@ _OPEN = {":running": StepStatus.RUNNING.value, ":retrying": StepStatus.RETRYING.
 # Before each further try of the end of a run that met others over the same counters: some 2 s in
 # all, which is less than the machine waits before it tells the end once more.
 _COUNT_PAUSES: Final = (0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 0.64)
-_MAY_PASS: Final = {
-    "None",
-    "ConditionalCheckFailed",
-    "TransactionConflict",
-    "ThrottlingError",
-    "ProvisionedThroughputExceeded",
-}
 
 
 class DynamoRuns:
@@ -75,23 +67,25 @@ class DynamoRuns:
     def _client(self) -> "DynamoDBClient":
         return self._connect()
 
-    def create(self, run: Run, *, dedupe_key: str | None = None) -> tuple[Run, bool]:
+    def create(
+        self,
+        run: Run,
+        *,
+        dedupe_key: str | None = None,
+        dedupe_for: timedelta = DELIVERY_MEMORY,
+    ) -> tuple[Run, bool]:
         """Store a new run, or give the one that already has this dedupe key."""
-        items = [_run_item(run)]
-        if dedupe_key is not None:
-            key = keys.delivery(run.workspace_id, dedupe_key)
-            expires = run.created_at + timedelta(days=limits.DELIVERY_MEMORY_DAYS)
-            items.append(attributes(**key, runId=run.id, expiresAt=int(expires.timestamp())))
         puts: list[TransactWriteItemTypeDef] = [
             {
                 "Put": {
                     "TableName": self._table,
-                    "Item": item,
+                    "Item": _run_item(run),
                     "ConditionExpression": "attribute_not_exists(pk)",
                 }
             }
-            for item in items
         ]
+        if dedupe_key is not None:
+            puts.append(self._delivery(run, dedupe_key, dedupe_for))
         if run.retry_of is not None:
             puts.append(self._retried(run, run.retry_of))
         for tries_left in reversed(range(_CREATE_TRIES)):
@@ -115,16 +109,26 @@ class DynamoRuns:
             raise NotFoundError(f"there is no run {key.run_id!r}")
         return _run(item)
 
+    def get_many(self, workspace_id: str, run_ids: Iterable[str]) -> tuple[Run, ...]:
+        """Those of these runs that are there, in one read for each 100."""
+        places = [keys.run(RunKey(workspace_id, id_)) for id_ in dict.fromkeys(run_ids)]
+        pairs = [(place["pk"], place["sk"]) for place in places if keys.is_possible(place)]
+        return tuple(map(_run, read_items(self._client, self._table, pairs)))
+
+    def detail(self, key: RunKey) -> tuple[Run, tuple[StepRecord, ...]]:
+        """The run with the steps of its latest attempt, in one read. Raises NotFoundError."""
+        items = self._items(key)
+        runs = [_run(item) for item in items if text(item, "sk") == keys.RUN]
+        if not runs:
+            raise NotFoundError(f"there is no run {key.run_id!r}")
+        prefix = keys.step_prefix(runs[0].attempt)
+        steps = [_step_record(item) for item in items if text(item, "sk").startswith(prefix)]
+        return runs[0], tuple(sorted(steps, key=lambda each: (each.started_at, each.step_id)))
+
     def steps(self, key: RunKey, attempt: int | None) -> tuple[StepRecord, ...]:
         """The step records of an attempt, or of all, in the order in which they started."""
         prefix = keys.STEP_PREFIX if attempt is None else keys.step_prefix(attempt)
-        pages = self._client.get_paginator("query").paginate(
-            TableName=self._table,
-            KeyConditionExpression="pk = :pk AND begins_with(sk, :prefix)",
-            ExpressionAttributeValues=attributes(**{":pk": keys.run(key)["pk"], ":prefix": prefix}),
-            ConsistentRead=True,
-        )
-        records = (_step_record(item) for page in pages for item in page["Items"])
+        records = map(_step_record, self._items(key, prefix))
         return tuple(sorted(records, key=lambda record: (record.started_at, record.step_id)))
 
     def step(self, key: RunKey, attempt: int, step_id: str) -> StepRecord | None:
@@ -155,6 +159,22 @@ class DynamoRuns:
         runs = (_run(read[pk]) for pk, _ in places if pk in read)
         # The index is a moment behind: what no longer passes the filter is not shown by it.
         return Listing(tuple(filter(where.admits, runs)), found.cursor)
+
+    def _items(self, key: RunKey, prefix: str | None = None) -> list[dict[str, Any]]:
+        """What there is of a run, or the part of it whose sort keys begin with the prefix."""
+        place = {"pk": keys.run(key)["pk"]} | ({} if prefix is None else {"sk": prefix})
+        if not keys.is_possible(place):
+            return []
+        condition = "pk = :pk" if prefix is None else "pk = :pk AND begins_with(sk, :sk)"
+        pages = self._client.get_paginator("query").paginate(
+            TableName=self._table,
+            KeyConditionExpression=condition,
+            ExpressionAttributeValues=attributes(
+                **{f":{name}": value for name, value in place.items()}
+            ),
+            ConsistentRead=True,
+        )
+        return [item for page in pages for item in page["Items"]]
 
     def _list(
         self, index: "RunIndex", partition: str, where: RunFilter, limit: int, cursor: str | None
@@ -266,7 +286,7 @@ class DynamoRuns:
                 self._client.transact_write_items(TransactItems=writes)
             except self._client.exceptions.TransactionCanceledException as error:
                 codes = {reason.get("Code") for reason in error.response["CancellationReasons"]}
-                if not codes <= _MAY_PASS:
+                if not codes <= MAY_PASS:
                     raise
                 if pause is not None and "ConditionalCheckFailed" not in codes:
                     time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - spreads tries
@@ -331,11 +351,32 @@ class DynamoRuns:
             }
         }
 
+    def _delivery(
+        self, run: Run, dedupe_key: str, dedupe_for: timedelta
+    ) -> "TransactWriteItemTypeDef":
+        """Remembers the run of a key. DynamoDB removes what expired within days, not at once."""
+        now = int(run.created_at.timestamp())
+        item = attributes(
+            **keys.delivery(run.workspace_id, dedupe_key),
+            runId=run.id,
+            expiresAt=now + int(dedupe_for.total_seconds()),
+        )
+        return {
+            "Put": {
+                "TableName": self._table,
+                "Item": item,
+                "ConditionExpression": "attribute_not_exists(pk) OR expiresAt <= :now",
+                "ExpressionAttributeValues": attributes(**{":now": now}),
+            }
+        }
+
     def _delivered(self, run: Run, dedupe_key: str | None) -> Run | None:
         if dedupe_key is None:
             return None
         item = self._read(keys.delivery(run.workspace_id, dedupe_key))
-        return None if item is None else self.get(RunKey(run.workspace_id, text(item, "runId")))
+        if item is None or number(item, "expiresAt") <= int(run.created_at.timestamp()):
+            return None
+        return self.get(RunKey(run.workspace_id, text(item, "runId")))
 
     def _read(self, key: keys.Key) -> dict[str, Any] | None:
         if not keys.is_possible(key):

@@ -5,8 +5,8 @@ DynamoDB.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
-from datetime import datetime
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -17,6 +17,7 @@ from millrace.domain.errors import ConflictError, NotFoundError, RevisionMismatc
 from millrace.domain.flow import Flow, MachineKind
 from millrace.domain.metrics import Counted, Grain, counters_of, grain_of
 from millrace.domain.ports import (
+    DELIVERY_MEMORY,
     Browsed,
     Change,
     Create,
@@ -236,16 +237,24 @@ class MemoryRuns:
 
     def __init__(self) -> None:
         self._runs: dict[RunKey, Run] = {}
-        self._deliveries: dict[tuple[str, str], RunKey] = {}
+        self._deliveries: dict[tuple[str, str], tuple[RunKey, datetime]] = {}
         self._steps: dict[tuple[RunKey, int, str], StepRecord] = {}
         self._ended: list[Run] = []
 
-    def create(self, run: Run, *, dedupe_key: str | None = None) -> tuple[Run, bool]:
+    def create(
+        self,
+        run: Run,
+        *,
+        dedupe_key: str | None = None,
+        dedupe_for: timedelta = DELIVERY_MEMORY,
+    ) -> tuple[Run, bool]:
         """Store a new run, or give the one that already has this dedupe key."""
         if dedupe_key is not None:
-            known = self._deliveries.setdefault((run.workspace_id, dedupe_key), run.key)
-            if known != run.key:
-                return self._runs[known], False
+            place = (run.workspace_id, dedupe_key)
+            known = self._deliveries.get(place)
+            if known is not None and known[1] > run.created_at:
+                return self._runs[known[0]], False
+            self._deliveries[place] = (run.key, run.created_at + dedupe_for)
         self._runs[run.key] = unpack(Run, pack(run))
         if run.retry_of is not None:
             first = self.get(RunKey(run.workspace_id, run.retry_of))
@@ -258,6 +267,16 @@ class MemoryRuns:
         if key not in self._runs:
             raise NotFoundError(f"there is no run {key.run_id!r}")
         return self._runs[key]
+
+    def get_many(self, workspace_id: str, run_ids: Iterable[str]) -> tuple[Run, ...]:
+        """Those of these runs that are there."""
+        keys = [RunKey(workspace_id, id_) for id_ in dict.fromkeys(run_ids)]
+        return tuple(self._runs[key] for key in keys if key in self._runs)
+
+    def detail(self, key: RunKey) -> tuple[Run, tuple[StepRecord, ...]]:
+        """The run with the steps of its latest attempt. Raises NotFoundError."""
+        run = self.get(key)
+        return run, self.steps(key, run.attempt)
 
     def steps(self, key: RunKey, attempt: int | None) -> tuple[StepRecord, ...]:
         """The step records of an attempt, or of all, in the order in which they started."""
@@ -431,6 +450,7 @@ class MemoryMachines:
         self.deployed: dict[str, tuple[str, str]] = {}
         self.started: dict[tuple[str, str], dict[str, Any]] = {}
         self.outcomes: dict[tuple[str, str], str] = {}
+        self.on_run: Callable[[dict[str, Any]], str | None] = lambda _: None
 
     def deploy(self, name: str, asl: str, kind: MachineKind) -> str:
         """Remember the machine; its name serves as ARN."""
@@ -444,6 +464,11 @@ class MemoryMachines:
         if self.started.setdefault((machine_arn, name), data) is data:
             self.outcomes[machine_arn, name] = "RUNNING"
 
+    def run(self, machine_arn: str, name: str, data: dict[str, Any]) -> str | None:
+        """Start the execution, and have the test say how it ends."""
+        self.start(machine_arn, name, data)
+        return self.on_run(data)
+
     def outcome(self, machine_arn: str, name: str) -> str | None:
         """What a test says of the execution; RUNNING when it was started."""
         return self.outcomes.get((machine_arn, name))
@@ -452,13 +477,6 @@ class MemoryMachines:
         """Remember that a running execution was stopped."""
         if self.outcome(machine_arn, name) == "RUNNING":
             self.outcomes[machine_arn, name] = "ABORTED"
-
-    def is_running(self, machine_arn: str) -> bool:
-        """Whether any execution of the machine is not over."""
-        return any(
-            arn == machine_arn and outcome == "RUNNING"
-            for (arn, _), outcome in self.outcomes.items()
-        )
 
     def delete(self, machine_arn: str) -> None:
         """Forget the machine."""
@@ -474,6 +492,10 @@ class MemorySchedules:
     def put(self, schedule: Schedule) -> None:
         """Remember the schedule."""
         self.schedules[schedule.name] = schedule
+
+    def names(self, beginning: str) -> tuple[str, ...]:
+        """The names that begin so."""
+        return tuple(name for name in self.schedules if name.startswith(beginning))
 
     def delete(self, name: str) -> None:
         """Forget the schedule."""

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 
 from millrace.domain.cursor import decode_cursor, encode_cursor
-from millrace.domain.failed_record import ErrorPlace, FailedRecord
+from millrace.domain.failed_record import FailedRecord
 from millrace.domain.ports import Listing
 from millrace.domain.run import Run
 
@@ -46,12 +46,12 @@ class MemoryFailedRecords:
             for entry in self._entries[workspace_id, flow_id].values()
             if entry.is_open is not resolved
             and step_id in {None, entry.step_id}
-            and (position := _position(entry)) < before
+            and (position := entry.list_position) < before
         )
         found.reverse()
         shown = tuple(entry for _, entry in found[:limit])
         is_last = len(found) <= limit
-        return Listing(shown, None if is_last else encode_cursor(_position(shown[-1])))
+        return Listing(shown, None if is_last else encode_cursor(shown[-1].list_position))
 
     def change(
         self,
@@ -83,8 +83,3 @@ class MemoryFailedRecords:
             is_theirs = (entry.origin_run_id, entry.step_id) == (run.id, step_id)
             if is_theirs and entry.is_open and entry.attempt <= attempt:
                 del there[entry.id]
-
-
-def _position(entry: FailedRecord) -> str:
-    place = ErrorPlace.of(entry.id)
-    return entry.id if place is None else place.sort_key

@@ -4,11 +4,9 @@ from collections.abc import Iterable
 from typing import Final
 
 from millrace.domain.action import Action, ActionInput
-from millrace.domain.connection import Connection
-from millrace.domain.data_pool import DataPool
 from millrace.domain.errors import Violation
 from millrace.domain.token import Caller
-from millrace.usecases.checks import check_work, lookup, named_by
+from millrace.usecases.checks import check_work, named_by, stored
 from millrace.usecases.context import Context
 from millrace.usecases.crud import Crud
 
@@ -16,10 +14,9 @@ from millrace.usecases.crud import Crud
 def _check(
     context: Context, caller: Caller, given: ActionInput, before: Action | None
 ) -> Iterable[Violation]:
-    find_connection = lookup(context, Connection, caller.workspace_id)
-    find_data_pool = lookup(context, DataPool, caller.workspace_id)
+    find = stored(context, caller.workspace_id)
     named = () if before is None else named_by(before.work)
-    return check_work(context, given.work, "/work", find_connection, find_data_pool, named)
+    return check_work(context, given.work, "/work", find, named)
 
 
 ACTIONS: Final = Crud(Action, ActionInput, check=_check)

@@ -1,7 +1,7 @@
 """The API keys of a flow's endpoints: write-only, kept in the secret store.
 
 Those of the organization belong to the flow. Those of a customer belong to the virtual environment
-in which the customer's runs take place; a webhook names it.
+in which the customer's runs take place; a webhook or callback names it.
 """
 
 import hmac
@@ -11,12 +11,14 @@ from typing import Any, Final
 
 from pydantic import SecretStr
 
+from millrace.domain.address import AddressInput
+from millrace.domain.callback import Callback
 from millrace.domain.errors import UnauthenticatedError, Violation
 from millrace.domain.flow import Flow, FlowInput, FlowSettings
 from millrace.domain.ports import Ref
 from millrace.domain.resource import SecretHolder
 from millrace.domain.virtual_environment import VirtualEnvironment
-from millrace.domain.webhook import Webhook, WebhookInput
+from millrace.domain.webhook import Webhook
 from millrace.usecases.context import Context
 from millrace.usecases.write_only import changed_secrets, secrets_of
 
@@ -58,7 +60,7 @@ def check_api_key(
 ) -> None:
     """Raise UnauthenticatedError unless the flow's endpoint lets a caller with this key in.
 
-    The environment is that of the webhook. One without keys lets anybody in, if customers may go
+    The environment is that of the address. One without keys lets anybody in, if customers may go
     without, and nobody if they may not.
     """
     match flow.endpoint_security_type:
@@ -81,35 +83,40 @@ def missing_customer_keys(
     context: Context,
     workspace_id: str,
     settings: FlowSettings,
-    webhooks: Iterable[WebhookInput],
+    addresses: Iterable[AddressInput],
 ) -> Iterator[Violation]:
-    """A flow that requires keys of customers has some for each of its webhooks, and has webhooks.
+    """A flow that requires keys of customers has some for each of its addresses, and has any.
 
     Otherwise it would be deployed with addresses that let nobody in.
     """
     if settings.endpoint_security_type != "customerRequired":
         return
-    ids = [webhook.virtual_environment_id for webhook in webhooks]
+    ids = [address.virtual_environment_id for address in addresses]
     refs = {id_: Ref(VirtualEnvironment, id_) for id_ in ids if id_ is not None}
     found = context.resources.get_many(workspace_id, refs.values())
     environments = {id_: found.get(ref) for id_, ref in refs.items()}
     with_keys = {id_ for id_, each in environments.items() if each and each.secrets_version}
     without = sum(id_ not in with_keys for id_ in ids)
     if without or not ids:
-        lack = f"{without} of the flow's webhooks have none" if ids else "the flow has no webhook"
+        lack = (
+            f"{without} of the flow's webhooks and callbacks have none"
+            if ids
+            else "the flow has neither webhook nor callback"
+        )
         yield Violation(
             "customerKeysMissing",
             "/endpointSecurityType",
-            f"customerRequired asks for the API keys of a webhook's environment, but {lack}.",
-            "Give a virtual environment apiKeys, and each webhook its virtualEnvironmentId.",
+            f"customerRequired asks for the API keys of an address's environment, but {lack}.",
+            "Give a virtual environment apiKeys, and each address its virtualEnvironmentId.",
         )
 
 
-def webhooks_of(context: Context, flow: Flow) -> list[Webhook]:
-    """The webhooks of a flow."""
-    refs = [Ref(Webhook, id_, flow.id) for id_ in flow.webhook_ids]
+def addresses_of(context: Context, flow: Flow) -> list[AddressInput]:
+    """The webhooks and callbacks of a flow."""
+    refs: list[Ref[Any]] = [Ref(Webhook, id_, flow.id) for id_ in flow.webhook_ids]
+    refs += [Ref(Callback, id_, flow.id) for id_ in flow.callback_ids]
     found = context.resources.get_many(flow.workspace_id, refs)
-    return [webhook for ref in refs if (webhook := found.get(ref)) is not None]
+    return [address for ref in refs if (address := found.get(ref)) is not None]
 
 
 def key_texts(keys: Iterable[SecretStr] | None) -> list[str]:

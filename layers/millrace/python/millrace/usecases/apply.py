@@ -6,46 +6,49 @@ what the workspace has already, references may be stable keys.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Final, Literal, Self
+from dataclasses import replace
+from typing import Any, Final, Self
 
 from pydantic import Field, StrictBool, model_validator
 
 from millrace.domain.action import Action, ActionInput
+from millrace.domain.address import AddressInput
 from millrace.domain.base import Model
-from millrace.domain.callback import CallbackInput
+from millrace.domain.callback import Callback, CallbackInput
 from millrace.domain.connection import Connection, ConnectionInput
 from millrace.domain.data_pool import DataPool
 from millrace.domain.errors import Violation
-from millrace.domain.flow import Flow, FlowInput, Version, flow_key
-from millrace.domain.ports import Change, Create, Replace
+from millrace.domain.flow import Flow, FlowInput, Step, Version, flow_key
+from millrace.domain.ports import Found, KeyRef
 from millrace.domain.resource import Resource
 from millrace.domain.token import Caller
-from millrace.domain.webhook import WebhookInput
+from millrace.domain.virtual_environment import VirtualEnvironment
+from millrace.domain.webhook import Webhook, WebhookInput
 from millrace.usecases.actions import ACTIONS
-from millrace.usecases.api_keys import missing_customer_keys, new_keys, webhooks_of
-from millrace.usecases.audit import audited
+from millrace.usecases.addresses import check_address
+from millrace.usecases.api_keys import addresses_of, missing_customer_keys
 from millrace.usecases.callbacks import CALLBACKS
 from millrace.usecases.checks import (
+    Finders,
     Lookup,
-    check_graph,
-    check_settings,
-    check_steps,
     check_work,
     lookup,
+    named_by,
     undeployable,
 )
 from millrace.usecases.connections import CONNECTIONS
 from millrace.usecases.context import Context
 from millrace.usecases.crud import Crud
-from millrace.usecases.deploy import deploy_version, reschedule
+from millrace.usecases.deploy import deploy_version
 from millrace.usecases.file_references import FileReferences
-from millrace.usecases.flow_changes import changed_flow, creation, new_flow
-from millrace.usecases.flows import latest_version
-from millrace.usecases.references import ToCome, check_references
+from millrace.usecases.flow_changes import changed_flow, check_flow, creation, new_flow
+from millrace.usecases.flows import latest_versions
+from millrace.usecases.plan import ChangeKind, Plan, keys_used_twice
+from millrace.usecases.references import ToCome
 from millrace.usecases.resources import refuse
+from millrace.usecases.schedules import reschedule
+from millrace.usecases.stamps import stamped
 from millrace.usecases.webhooks import WEBHOOKS
-from millrace.usecases.write_only import changed_secrets, commit_with_secrets
 
 _RESOURCES_A_FILE: Final = 20
 
@@ -71,9 +74,6 @@ class ApplyDocument(Model):
             msg = "there is nothing to apply: no connections, actions or flows"
             raise ValueError(msg)
         return self
-
-
-type ChangeKind = Literal["created", "updated", "unchanged"]
 
 
 class AppliedResource(Model):
@@ -108,33 +108,6 @@ class ApplyResult(Model):
     flows: tuple[AppliedFlowResult, ...] = ()
 
 
-@dataclass(slots=True)
-class _Plan:
-    """What applying a file will do, collected before anything is done."""
-
-    changes: list[Change] = field(default_factory=list)
-    secrets: dict[str, dict[str, str]] = field(default_factory=dict)
-    obsolete_secrets: list[str] = field(default_factory=list)
-
-    def add[R: Resource](
-        self, before: R | None, after: R, parent_id: str | None = None
-    ) -> ChangeKind:
-        """Plan to store a resource; says what that means for it."""
-        if before is None:
-            self.changes.append(Create(after, parent_id))
-            return "created"
-        if after is before:
-            return "unchanged"
-        self.changes.append(Replace(before, after, parent_id))
-        return "updated"
-
-    def add_secrets(self, before: Resource | None, after: Resource, values: dict[str, str]) -> None:
-        """Plan to store the secrets of a resource."""
-        new, obsolete = changed_secrets(before, after, values)
-        self.secrets |= new
-        self.obsolete_secrets += obsolete
-
-
 def apply(context: Context, caller: Caller, document: ApplyDocument) -> ApplyResult:
     """Bring the workspace in line with a file, then deploy its flows.
 
@@ -157,9 +130,19 @@ class _Apply:
         self._context = context
         self._caller = caller
         self._document = document
-        self._plan = _Plan()
+        self._plan = Plan()
         self._references = FileReferences(context, caller.workspace_id)
         self._stored: dict[str, Flow | None] = {}
+        self._latest: dict[str, Version] = {}
+        """Of the flows that are stored, by their ids."""
+        self._found = self._addresses = Found({})
+        """The connections and actions of the file that are stored, and the addresses."""
+        self._find_environment = lookup(context, VirtualEnvironment, caller.workspace_id)
+        self._find = Finders(
+            action=self._lookup(Action, self._references.actions),
+            connection=self._lookup(Connection, self._references.connections),
+            data_pool=lookup(context, DataPool, caller.workspace_id),
+        )
 
     def violations(self) -> list[Violation]:
         self._connections_and_actions()
@@ -168,20 +151,22 @@ class _Apply:
     def _connections_and_actions(
         self,
     ) -> tuple[tuple[AppliedResource, ...], tuple[AppliedResource, ...]]:
+        file = self._document
+        keys: list[KeyRef[Any]] = [KeyRef(Connection, _key(each)) for each in file.connections]
+        keys += [KeyRef(Action, _key(each)) for each in file.actions]
+        self._found = self._context.resources.find_many(self._caller.workspace_id, keys)
         connections = tuple(
             self._put(CONNECTIONS, given, _key(given), self._references.connections)
-            for given in self._document.connections
+            for given in file.connections
         )
-        return connections, tuple(self._action(given) for given in self._document.actions)
+        return connections, tuple(map(self._action, file.actions))
 
     def run(self) -> ApplyResult:
         connections, actions = self._connections_and_actions()
         flows = self._all_resolved()
         refuse(self._violations(flows))
         planned = [self._flow(flow) for flow in flows]
-        plan = self._plan
-        changes = audited(self._context, self._caller, "applied", plan.changes)
-        commit_with_secrets(self._context, changes, plan.secrets, plan.obsolete_secrets)
+        self._plan.commit(self._context, self._caller, "applied")
         return ApplyResult(
             connections=connections,
             actions=actions,
@@ -197,39 +182,32 @@ class _Apply:
     def _put[I: Model, R: Resource](
         self, crud: Crud[I, R], given: I, key: str, put: dict[str, R]
     ) -> AppliedResource:
-        before = self._context.resources.find(crud.kind, self._caller.workspace_id, key)
+        before = self._found.get(KeyRef(crud.kind, key))
         if before is None:
             after, secrets = crud.new(self._context, self._caller, given)
         else:
             after, secrets = crud.changed(self._context, self._caller, before, given)
         put[key] = after
-        self._plan.add_secrets(before, after, secrets)
-        return AppliedResource(id=after.id, stable_key=key, change=self._plan.add(before, after))
+        change = self._plan.store(before, after, secrets)
+        return AppliedResource(id=after.id, stable_key=key, change=change)
 
     def _flow(self, given: AppliedFlow) -> AppliedFlowResult:
         key, before = _key(given), self._stored[_key(given)]
-        find_action = self._lookup(Action, self._references.actions)
-        change: ChangeKind
         if before is None:
             after, draft = new_flow(
                 self._context,
                 self._caller,
                 given,
                 flow_id=self._references.flow_ids[key],
-                find_action=find_action,
+                find_action=self._find.action,
             )
-            self._plan.changes += creation(after, draft)
-            change = "created"
+            changes = creation(after, draft)
         else:
-            latest = latest_version(self._context, before)
+            latest = self._latest[before.id]
             after, changes = changed_flow(
-                self._context, self._caller, before, latest, given, find_action=find_action
+                self._context, self._caller, before, latest, given, find_action=self._find.action
             )
-            self._plan.changes += changes
-            change = "updated" if changes else "unchanged"
-        new, obsolete = new_keys(before, after, given)
-        self._plan.secrets |= new
-        self._plan.obsolete_secrets += obsolete
+        change = self._plan.store_flow(before, after, given, changes)
         return AppliedFlowResult(
             id=after.id,
             stable_key=key,
@@ -249,38 +227,46 @@ class _Apply:
     def _address[I: (WebhookInput, CallbackInput), R: Resource](
         self, crud: Crud[I, R], flow: Flow, given: I, place: str
     ) -> AppliedAddress:
-        before = self._stored_address(crud, flow, given)
+        before = self._addresses.get(KeyRef(crud.kind, _key(given), flow.id))
         if before is None:
             after, secrets = crud.new(self._context, self._caller, given, flow.id)
         else:
             after, secrets = crud.changed(self._context, self._caller, before, given)
-        self._plan.add_secrets(before, after, secrets)
-        change = self._plan.add(before, after, parent_id=flow.id)
+        change = self._plan.store(before, after, secrets, parent_id=flow.id)
         path = f"{place}/{after.id}"
         return AppliedAddress(id=after.id, stable_key=_key(given), change=change, path=path)
 
-    def _stored_address[I: (WebhookInput, CallbackInput), R: Resource](
-        self, crud: Crud[I, R], flow: Flow, given: I
-    ) -> R | None:
-        return self._context.resources.find(
-            crud.kind, self._caller.workspace_id, _key(given), parent_id=flow.id
-        )
-
     def _all_resolved(self) -> tuple[AppliedFlow, ...]:
         """The flows with ids for stable keys; unknown references stay, to be reported as given."""
+        find_many, workspace_id = self._context.resources.find_many, self._caller.workspace_id
         placed = [self._placed(flow) for flow in self._document.flows]
+        # A flow in its integration, or one in none that now moves there.
+        names = [name for flow in placed for name in (_place(flow), KeyRef(Flow, _key(flow)))]
+        there = find_many(workspace_id, names)
         for flow in placed:
             key = _key(flow)
-            stored = self._stored[key] = self._stored_flow(key, flow.integration_id)
+            stored = self._stored[key] = there.get(_place(flow)) or there.get(KeyRef(Flow, key))
             self._references.flow_ids[key] = (
                 self._context.new_id(Flow.prefix) if stored is None else stored.id
             )
+        self._latest = latest_versions(self._context, filter(None, self._stored.values()))
+        self._addresses = find_many(workspace_id, self._address_keys())
         return tuple(
             self._references.flow(flow).model_copy(
-                update={"webhooks": tuple(map(self._references.webhook, flow.webhooks))}
+                update={
+                    "webhooks": tuple(map(self._references.address, flow.webhooks)),
+                    "callbacks": tuple(map(self._references.address, flow.callbacks)),
+                }
             )
             for flow in placed
         )
+
+    def _address_keys(self) -> Iterator[KeyRef[Any]]:
+        """Of the webhooks and callbacks that stored flows may have already."""
+        for flow in self._document.flows:
+            if (stored := self._stored[_key(flow)]) is not None:
+                yield from (KeyRef(Webhook, _key(each), stored.id) for each in flow.webhooks)
+                yield from (KeyRef(Callback, _key(each), stored.id) for each in flow.callbacks)
 
     def _placed(self, flow: AppliedFlow) -> AppliedFlow:
         if flow.integration_id is None:
@@ -288,74 +274,92 @@ class _Apply:
         id_ = self._references.integration(flow.integration_id)
         return flow.model_copy(update={"integration_id": id_})
 
-    def _stored_flow(self, key: str, integration_id: str | None) -> Flow | None:
-        """The flow in its integration, or one in none that now moves there."""
-        find, workspace_id = self._context.resources.find, self._caller.workspace_id
-        name = flow_key(key, integration_id) or key
-        return find(Flow, workspace_id, name) or (
-            None if integration_id is None else find(Flow, workspace_id, key)
-        )
-
     def _violations(self, flows: Sequence[AppliedFlow]) -> Iterator[Violation]:
-        find_connection = self._lookup(Connection, self._references.connections)
-        find_data_pool = lookup(self._context, DataPool, self._caller.workspace_id)
-        for number, action in enumerate(self._references.actions.values()):
-            pointer = f"/actions/{number}/work"
+        for number, (key, action) in enumerate(self._references.actions.items()):
+            old = self._found.get(KeyRef(Action, key))
             yield from check_work(
-                self._context, action.work, pointer, find_connection, find_data_pool
+                self._context,
+                action.work,
+                f"/actions/{number}/work",
+                self._find,
+                () if old is None else named_by(old.work),
             )
         in_file = {self._references.flow_ids[_key(flow)]: flow for flow in flows}
+        to_come = ToCome(in_file, self._new_ids())
         for number, flow in enumerate(flows):
-            for violation in self._flow_violations(flow, in_file):
+            for violation in self._flow_violations(flow, to_come):
                 yield replace(violation, pointer=f"/flows/{number}{violation.pointer}")
 
-    def _flow_violations(
-        self, flow: AppliedFlow, in_file: Mapping[str, AppliedFlow]
-    ) -> Iterator[Violation]:
-        key = _key(flow)
-        before = self._stored[key]
-        yield from check_graph(flow, flow.steps)
-        yield from check_settings(self._context, flow, before)
-        yield from check_references(
+    def _flow_violations(self, flow: AppliedFlow, to_come: ToCome) -> Iterator[Violation]:
+        before = self._stored[_key(flow)]
+        yield from check_flow(
             self._context,
             self._caller.workspace_id,
             flow,
             before,
-            flow_id=self._references.flow_ids[key],
-            to_come=ToCome(in_file, self._new_ids()),
-        )
-        yield from check_steps(
-            self._context,
-            flow.steps,
-            self._lookup(Action, self._references.actions),
-            self._lookup(Connection, self._references.connections),
-            lookup(self._context, DataPool, self._caller.workspace_id),
+            self._old_steps(flow, before),
+            find=self._find,
+            to_come=to_come,
         )
         if flow.deploy and flow.steps:
             yield from undeployable(flow.steps)
             yield from missing_customer_keys(
-                self._context, self._caller.workspace_id, flow, self._webhooks_to_be(flow, before)
+                self._context, self._caller.workspace_id, flow, self._addresses_to_be(flow, before)
             )
-        for place, webhook in enumerate(flow.webhooks):
-            stored = None if before is None else self._stored_address(WEBHOOKS, before, webhook)
-            for violation in WEBHOOKS.check(self._context, self._caller, webhook, stored):
-                yield replace(violation, pointer=f"/webhooks/{place}{violation.pointer}")
+        yield from self._address_violations(Webhook, "/webhooks", flow.webhooks, before)
+        yield from self._address_violations(Callback, "/callbacks", flow.callbacks, before)
 
-    def _webhooks_to_be(self, flow: AppliedFlow, before: Flow | None) -> list[WebhookInput]:
+    def _old_steps(self, flow: AppliedFlow, before: Flow | None) -> tuple[Step, ...]:
+        """Those whose references need not be there any more.
+
+        None if a version is about to be deployed, which needs all that it names.
+        """
+        if before is None:
+            return ()
+        latest = self._latest[before.id]
+        steps = stamped(self._context, self._caller, flow.steps, latest.steps, self._find.action)
+        stays = latest.deployed_at is not None and flow.is_synchronous == before.is_synchronous
+        return latest.steps if not flow.deploy or (stays and steps == latest.steps) else ()
+
+    def _address_violations(
+        self,
+        kind: type[Webhook | Callback],
+        pointer: str,
+        given: Sequence[WebhookInput | CallbackInput],
+        before: Flow | None,
+    ) -> Iterator[Violation]:
+        find = self._find_environment
+        for number, each in enumerate(given):
+            key = None if before is None else KeyRef(kind, _key(each), before.id)
+            stored = None if key is None else self._addresses.get(key)
+            for violation in check_address(self._context, self._caller, each, stored, find):
+                yield replace(violation, pointer=f"{pointer}/{number}{violation.pointer}")
+
+    def _addresses_to_be(self, flow: AppliedFlow, before: Flow | None) -> list[AddressInput]:
         """Those of the file, and those that the flow has beside them."""
-        keys = {webhook.stable_key for webhook in flow.webhooks}
-        stored = [] if before is None else webhooks_of(self._context, before)
-        return [*flow.webhooks, *(each for each in stored if each.stable_key not in keys)]
+        given = (*flow.webhooks, *flow.callbacks)
+        keys = {(isinstance(each, WebhookInput), each.stable_key) for each in given}
+        stored = [] if before is None else addresses_of(self._context, before)
+        others = [
+            each for each in stored if (isinstance(each, WebhookInput), each.stable_key) not in keys
+        ]
+        return [*given, *others]
 
     def _new_ids(self) -> frozenset[str]:
         """Of connections and actions that the file may be about to create."""
         made = (*self._references.connections.values(), *self._references.actions.values())
         return frozenset(resource.id for resource in made)
 
-    def _lookup[R: (Connection, Action)](self, kind: type[R], in_file: dict[str, R]) -> Lookup[R]:
-        by_id = {resource.id: resource for resource in in_file.values()}
+    def _lookup[R: (Connection, Action)](
+        self, kind: type[R], in_file: Mapping[str, R]
+    ) -> Lookup[R]:
+        """Finds what the file has by then, or what is stored."""
         stored = lookup(self._context, kind, self._caller.workspace_id)
-        return lambda id_: by_id.get(id_) or stored(id_)
+
+        def find(id_: str) -> R | None:
+            return next((each for each in in_file.values() if each.id == id_), None) or stored(id_)
+
+        return find
 
     def _deploy(self, given: AppliedFlow, result: AppliedFlowResult) -> AppliedFlowResult:
         flow = self._context.resources.get(Flow, self._caller.workspace_id, result.id)
@@ -365,9 +369,8 @@ class _Apply:
         version = self._context.resources.get(
             Version, self._caller.workspace_id, result.version_id, parent_id=flow.id
         )
-        if result.deployed:
-            reschedule(self._context, flow)
-        # A version that is live stays as it is, unless the flow became synchronous or ceased to be.
+        # Of a version that is live only the schedules are set, unless the flow became synchronous
+        # or ceased to be.
         deploy_version(self._context, self._caller, flow.id, version.id, version.revision)
         return result.model_copy(update={"deployed": True})
 
@@ -377,6 +380,11 @@ def _key(
 ) -> str:
     """The stable key of a resource of the file; `_key_violations` made sure that it has one."""
     return given.stable_key or ""
+
+
+def _place(flow: FlowInput) -> KeyRef[Flow]:
+    """Where a flow of the file is to be."""
+    return KeyRef(Flow, flow_key(flow.stable_key, flow.integration_id) or "")
 
 
 def _key_violations(document: ApplyDocument) -> Iterator[Violation]:
@@ -389,21 +397,14 @@ def _key_violations(document: ApplyDocument) -> Iterator[Violation]:
         *((f"/flows/{n}/callbacks", flow.callbacks) for n, flow in enumerate(document.flows)),
     ]
     for pointer, members in lists:
-        seen: set[str] = set()
         for number, member in enumerate(members):
-            where = f"{pointer}/{number}/stableKey"
             if member.stable_key is None:
                 yield Violation(
                     "stableKeyMissing",
-                    where,
+                    f"{pointer}/{number}/stableKey",
                     "A resource in a file needs a stable key.",
                     "Give it one, such as orders-to-erp; never change it afterwards.",
                 )
-            elif member.stable_key in seen:
-                yield Violation(
-                    "stableKeyTwice",
-                    where,
-                    f"The stable key {member.stable_key!r} is used twice.",
-                    "Give each resource a key of its own.",
-                )
-            seen.add(member.stable_key or "")
+        yield from keys_used_twice(
+            (f"{pointer}/{number}", member.stable_key) for number, member in enumerate(members)
+        )

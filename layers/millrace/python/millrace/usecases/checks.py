@@ -1,7 +1,9 @@
 """Rules that a flow's steps keep before they are stored: all findings at once, with pointers."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from typing import Final
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final
 
 from pydantic.alias_generators import to_camel
 
@@ -10,8 +12,6 @@ from millrace.domain.action import (
     Action,
     ActionWork,
     ExportAction,
-    HttpExport,
-    HttpImport,
     ImportAction,
     ProcessAction,
 )
@@ -36,10 +36,19 @@ from millrace.domain.operations import (
     ValidateOperation,
     data_pools_of,
 )
+from millrace.domain.ports import Found, Ref
 from millrace.domain.resource import Resource
-from millrace.domain.run_values import names_beside_records, names_in_template, templates_of
+from millrace.domain.run_values import (
+    Target,
+    import_expressions,
+    names_beside_records,
+    names_in_template,
+    speaks_of_record,
+    templates_of,
+)
 from millrace.usecases.context import Context
 from millrace.usecases.definitions import to_definition
+from millrace.usecases.references import references_of_work
 
 _RETRY_SETTINGS: Final = (
     "retry_max_attempts",
@@ -47,6 +56,8 @@ _RETRY_SETTINGS: Final = (
     "retry_uses_exponential_backoff",
     "retry_unique_request_id_field",
 )
+
+_NOTHING: Final[Mapping[Ref[Any], Resource | None]] = MappingProxyType({})
 
 type Lookup[R] = Callable[[str], R | None]
 
@@ -59,9 +70,58 @@ def work_of(step: Step, find_action: Lookup[Action]) -> ActionWork | None:
     return None if action is None else action.work
 
 
-def lookup[R: Resource](context: Context, kind: type[R], workspace_id: str) -> Lookup[R]:
-    """Finds stored resources of a workspace by id, each read once."""
-    known: dict[str, R | None] = {}
+@dataclass(frozen=True, slots=True)
+class Finders:
+    """Find what steps and actions name by id: what is stored, or is stored together with them."""
+
+    action: Lookup[Action]
+    connection: Lookup[Connection]
+    data_pool: Lookup[DataPool]
+
+
+def stored(
+    context: Context,
+    workspace_id: str,
+    steps: Iterable[Step] = (),
+    new_actions: Iterable[Action] = (),
+) -> Finders:
+    """Finders of what is stored in a workspace.
+
+    What these steps, and actions that are not stored yet, name is read at once, and then what the
+    actions of the steps name; all else when it is asked for.
+    """
+    steps = tuple(steps)
+    works = [step.action for step in steps if step.action is not None]
+    works += [action.work for action in new_actions]
+    refs: list[Ref[Any]] = [Ref(Action, step.referrer) for step in steps if step.referrer]
+    read: dict[Ref[Any], Resource | None] = {}
+    while refs or works:
+        refs += [ref for work in works for _, ref in references_of_work(work)]
+        wanted = [ref for ref in dict.fromkeys(refs) if ref not in read]
+        found = context.resources.get_many(workspace_id, wanted) if wanted else Found({})
+        fresh = {ref: found.get(ref) for ref in wanted}
+        read |= fresh
+        works = [each.work for each in fresh.values() if isinstance(each, Action)]
+        refs = []
+    return Finders(
+        action=lookup(context, Action, workspace_id, read),
+        connection=lookup(context, Connection, workspace_id, read),
+        data_pool=lookup(context, DataPool, workspace_id, read),
+    )
+
+
+def lookup[R: Resource](
+    context: Context,
+    kind: type[R],
+    workspace_id: str,
+    read: Mapping[Ref[Any], Resource | None] = _NOTHING,
+) -> Lookup[R]:
+    """Finds stored resources of a workspace by id, each read once, if it is not `read` already."""
+    known = {
+        ref.id: resource if isinstance(resource, kind) else None
+        for ref, resource in read.items()
+        if ref.kind is kind
+    }
 
     def find(id_: str) -> R | None:
         if id_ not in known:
@@ -130,9 +190,7 @@ def undeployable(steps: Sequence[Step]) -> Iterator[Violation]:
 def check_steps(
     context: Context,
     steps: Sequence[Step],
-    find_action: Lookup[Action],
-    find_connection: Lookup[Connection],
-    find_data_pool: Lookup[DataPool],
+    find: Finders,
     old_steps: Iterable[Step] = (),
 ) -> Iterator[Violation]:
     """What steps refer to exists and fits, and their expressions can be compiled.
@@ -142,7 +200,7 @@ def check_steps(
     named = {id_ for step in old_steps for id_ in _named(step)}
     for number, step in enumerate(steps):
         pointer = f"/steps/{number}"
-        yield from _check_action(step, pointer, find_action, named)
+        yield from _check_action(step, pointer, find.action, named)
         if step.filter is not None:
             yield from check_expression(context, step.filter, f"{pointer}/filter")
             yield from _check_names(names_beside_records(step.filter) or (), f"{pointer}/filter")
@@ -155,13 +213,11 @@ def check_steps(
                 f"Step {step.id!r} does not begin the flow by reading, so nothing can start it.",
                 "Give the schedule to an Export step without dependsOn, or to the flow.",
             )
-        yield from _check_delta(step, pointer, find_action)
+        yield from _check_delta(step, pointer, find.action)
         yield from _check_concurrency(context, step.concurrency, f"{pointer}/concurrency")
         if step.action is not None:
             where = f"{pointer}/action"
-            yield from check_work(
-                context, step.action, where, find_connection, find_data_pool, named
-            )
+            yield from check_work(context, step.action, where, find, named)
 
 
 def _named(step: Step) -> set[str]:
@@ -258,18 +314,16 @@ def check_work(
     context: Context,
     work: ActionWork,
     pointer: str,
-    find_connection: Lookup[Connection],
-    find_data_pool: Lookup[DataPool],
+    find: Finders,
     named: Collection[str] = (),
 ) -> Iterator[Violation]:
     """What an action names exists, or was named before; its expressions can be compiled."""
     match work:
         case ExportAction() | ImportAction():
             id_ = work.connection_id
-            if id_ is not None and id_ not in named and find_connection(id_) is None:
+            if id_ is not None and id_ not in named and find.connection(id_) is None:
                 yield unknown_connection(id_, f"{pointer}/connectionId")
-            if work.http is not None:
-                yield from _check_templates(context, work.http, f"{pointer}/http")
+            yield from _check_transfer(context, work, pointer)
         case ProcessAction():
             for number, operation in enumerate(work.operations):
                 for place, expression in _expressions(operation):
@@ -279,10 +333,22 @@ def check_work(
                     where = f"{pointer}/operations/{number}/schema"
                     yield from _check_schema(context, operation.rules, where)
             for place, id_ in data_pools_of(work.operations):
-                if id_ not in named and find_data_pool(id_) is None:
+                if id_ not in named and find.data_pool(id_) is None:
                     yield unknown_data_pool(id_, f"{pointer}/{place}")
             found = (names_beside_records(text) or () for text in expressions_of(work))
             yield from _check_names(frozenset[str]().union(*found), f"{pointer}/operations")
+
+
+def _check_transfer(
+    context: Context, work: ExportAction | ImportAction, pointer: str
+) -> Iterator[Violation]:
+    if work.http is not None:
+        yield from _check_templates(context, work.http, f"{pointer}/http")
+    if isinstance(work, ImportAction):
+        if work.s3 is not None:
+            yield from _check_templates(context, work.s3, f"{pointer}/s3")
+        for place, expression in import_expressions(work.target):
+            yield from check_expression(context, expression, f"{pointer}/{place}")
 
 
 def expressions_of(work: ProcessAction) -> Iterator[str]:
@@ -292,17 +358,24 @@ def expressions_of(work: ProcessAction) -> Iterator[str]:
             yield expression
 
 
-def _check_templates(
-    context: Context, http: HttpExport | HttpImport, pointer: str
-) -> Iterator[Violation]:
+def _check_templates(context: Context, target: Target, pointer: str) -> Iterator[Violation]:
     """The expressions in the texts of a request can be compiled, and do not name too much."""
-    templates = templates_of(http)
+    templates = templates_of(target)
+    knows_record = getattr(target, "batch_size", None) is None
     for template in templates:
         fault = context.connectors.check_template(template.kind, template.text)
         if fault is not None:
             where = "/".join(map(pointer_token, template.place))
             message = f"The text cannot be filled in: {fault}"
             yield Violation("badTemplate", f"{pointer}/{where}", message, "Correct it.")
+        elif not knows_record and speaks_of_record(template.text):
+            where = "/".join(map(pointer_token, template.place))
+            yield Violation(
+                "recordUnknown",
+                f"{pointer}/{where}",
+                "It speaks of the record, which only a request for a single record has.",
+                "Use variables, parameters, startDate, endDate or run; or leave batchSize out.",
+            )
     names = frozenset[str]().union(*(names_in_template(each.text) for each in templates))
     yield from _check_names(names, pointer)
 
@@ -319,9 +392,7 @@ def _check_names(names: Collection[str], pointer: str) -> Iterator[Violation]:
 
 def named_by(work: ActionWork) -> set[str]:
     """The ids of the connection and the data pools that an action names."""
-    if isinstance(work, ProcessAction):
-        return {id_ for _, id_ in data_pools_of(work.operations)}
-    return set() if work.connection_id is None else {work.connection_id}
+    return {ref.id for _, ref in references_of_work(work)}
 
 
 def connection_of(work: ActionWork) -> str | None:

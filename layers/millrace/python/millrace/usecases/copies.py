@@ -1,7 +1,7 @@
 """Copies of a flow: a clone over other connections, and a duplicate over the same."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 from pydantic import Field, StrictBool
@@ -16,7 +16,13 @@ from millrace.domain.flow import Flow, FlowInput, FlowSettings, Step
 from millrace.domain.ports import Create, Ref
 from millrace.domain.token import Caller
 from millrace.usecases.audit import audited
-from millrace.usecases.checks import Lookup, connection_of, pointer_token, unknown_connection
+from millrace.usecases.checks import (
+    Lookup,
+    connection_of,
+    pointer_token,
+    stored,
+    unknown_connection,
+)
 from millrace.usecases.context import Context
 from millrace.usecases.flow_changes import check_flow, creation, new_flow
 from millrace.usecases.flows import get_flow_with_steps, get_version
@@ -259,7 +265,9 @@ def _store_copy(
         steps=rewired.steps,
     )
     find_action = rewired.find_action
-    found = check_flow(context, caller.workspace_id, given, find_action=find_action)
+    find = stored(context, caller.workspace_id, rewired.steps, rewired.actions)
+    find = replace(find, action=find_action)
+    found = check_flow(context, caller.workspace_id, given, find=find)
     # Keys are secrets, which no copy takes along; without its own, its endpoint lets nobody in.
     refuse(each for each in found if each.code != "apiKeysMissing")
     flow, draft = new_flow(context, caller, given, find_action=find_action)

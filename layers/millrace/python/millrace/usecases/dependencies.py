@@ -7,17 +7,18 @@ from typing import Any
 from millrace.domain.action import Action
 from millrace.domain.base import Model
 from millrace.domain.connection import Connection
+from millrace.domain.data_pool import DataPool
 from millrace.domain.flow import Flow, Step
 from millrace.domain.integration import Integration
 from millrace.domain.label import Label
 from millrace.domain.notification_group import NotificationGroup
 from millrace.domain.ports import Ref
 from millrace.domain.token import Caller
-from millrace.usecases.checks import connection_of
+from millrace.usecases.checks import connection_of, work_of
 from millrace.usecases.context import Context
 from millrace.usecases.copies import read_actions
 from millrace.usecases.flows import get_flow_with_steps
-from millrace.usecases.references import flows_led_to, references_of
+from millrace.usecases.references import flows_led_to, references_of, references_of_work
 
 
 class Dependency(Model):
@@ -36,6 +37,7 @@ class Dependencies(Model):
 
     integrations: tuple[Dependency, ...]
     connections: tuple[Dependency, ...]
+    data_pools: tuple[Dependency, ...]
     actions: tuple[Dependency, ...]
     flows: tuple[Dependency, ...]
     labels: tuple[Dependency, ...]
@@ -71,6 +73,7 @@ def dependencies_of(context: Context, caller: Caller, flow_id: str) -> Dependenc
     return Dependencies(
         integrations=found[Integration],
         connections=found[Connection],
+        data_pools=found[DataPool],
         actions=found[Action],
         flows=found[Flow],
         labels=found[Label],
@@ -102,10 +105,10 @@ def _needed(
     for number, step in enumerate(steps):
         if step.referrer is not None:
             yield f"/steps/{number}/referrer", Ref(Action, step.referrer)
-        id_ = _connection_of(step, actions)
-        if id_ is not None:
-            place = "referrer" if step.action is None else "action/connectionId"
-            yield f"/steps/{number}/{place}", Ref(Connection, id_)
+        work = work_of(step, actions.get)
+        for place, ref in () if work is None else references_of_work(work):
+            where = "referrer" if step.action is None else f"action/{place}"
+            yield f"/steps/{number}/{where}", ref
 
 
 def _told(
@@ -119,7 +122,7 @@ def _told(
             Dependency(
                 id=ref.id,
                 name=None if there is None else there.name,
-                paths=tuple(paths),
+                paths=tuple(dict.fromkeys(paths)),
                 missing=there is None,
             ),
         )
@@ -142,6 +145,5 @@ def _steps_of(
 
 
 def _connection_of(step: Step, actions: dict[str, Action]) -> str | None:
-    action = actions.get(step.referrer or "")
-    work = step.action or (None if action is None else action.work)
+    work = work_of(step, actions.get)
     return None if work is None else connection_of(work)

@@ -1,27 +1,23 @@
-"""Deploying a version: compile, create the machine, set the schedule, then switch in one write."""
+"""Deploying a version: compile, create the machine, switch in one write, then set schedules."""
 
 from dataclasses import replace
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 from millrace import compiler, limits
-from millrace.domain.action import Action
-from millrace.domain.connection import Connection
-from millrace.domain.data_pool import DataPool
-from millrace.domain.errors import ConflictError, Violation
+from millrace.domain.errors import Violation
 from millrace.domain.flow import Flow, MachineKind, Version
-from millrace.domain.ports import Replace, Schedule
-from millrace.domain.schedule import to_scheduler_expression
+from millrace.domain.ports import Replace
 from millrace.domain.token import Caller
-from millrace.usecases.api_keys import missing_customer_keys, webhooks_of
+from millrace.usecases.api_keys import addresses_of, missing_customer_keys
 from millrace.usecases.audit import audited
-from millrace.usecases.checks import check_steps, lookup, undeployable
+from millrace.usecases.checks import check_steps, stored, undeployable
 from millrace.usecases.context import Context
 from millrace.usecases.definitions import to_definition
+from millrace.usecases.deployed import SYNCHRONOUS
 from millrace.usecases.flows import get_flow, get_version
 from millrace.usecases.resources import changed, check_revision, refuse
+from millrace.usecases.schedules import sync_schedules
 from millrace.usecases.step_durations import past_durations
-
-_SYNCHRONOUS: Final = "-sync"
 
 
 def deploy_version(
@@ -36,14 +32,17 @@ def deploy_version(
     """Make this version the one that triggers start.
 
     A version that is live already is only given a machine of the other kind, if isSynchronous
-    changed. Everything that can fail comes before the switch, so a failure leaves the old version
-    live; a machine that is left over is taken up by the next try.
+    changed. What is most likely to fail comes before the switch, so a failure leaves the old
+    version live; a machine that is left over is taken up by the next try. The schedules come after
+    it: one that fires too long is harmless, since the trigger function asks the flow, and one that
+    could not be set is told, and set by the next try.
     """
     flow = get_flow(context, caller, flow_id)
     version = get_version(context, caller, flow_id, version_id)
     check_revision(version, revision)
     kind: MachineKind = "EXPRESS" if flow.is_synchronous else "STANDARD"
     if version.deployed_at is not None and version.machine_kind == kind:
+        sync_schedules(context, flow)
         return version
     _check_deployable(context, flow, version)
     machine_arn = _deploy_machine(context, flow, version, kind)
@@ -70,7 +69,7 @@ def deploy_version(
         old = get_version(context, caller, flow_id, flow.deployed_version_id)
         changes.append(_retired(context, caller, old))
     context.resources.commit(*audited(context, caller, event, changes))
-    _sync_schedule(context, switched)
+    sync_schedules(context, switched)
     return live
 
 
@@ -82,6 +81,7 @@ def undeploy_version(
     version = get_version(context, caller, flow_id, version_id)
     check_revision(version, revision)
     if version.deployed_at is None:
+        sync_schedules(context, flow)
         return version
     retired = _retired(context, caller, version)
     stopped = flow.model_copy(
@@ -89,48 +89,15 @@ def undeploy_version(
     )
     changes = [Replace(flow, stopped), retired]
     context.resources.commit(*audited(context, caller, "undeployed", changes))
-    _sync_schedule(context, stopped)
+    sync_schedules(context, stopped)
     return get_version(context, caller, flow_id, version_id)
-
-
-def _sync_schedule(context: Context, flow: Flow) -> None:
-    """Bring the flow's schedule in step with the flow; may be repeated.
-
-    It comes after the switch: a schedule that fires too long is harmless, since the trigger
-    function asks the flow whether it is enabled and deployed.
-    """
-    if flow.schedule is None or flow.deployed_version_id is None or not flow.is_enabled:
-        context.schedules.delete(flow.id)
-        return
-    context.schedules.put(
-        Schedule(
-            name=flow.id,
-            expression=to_scheduler_expression(flow.schedule),
-            timezone=flow.timezone,
-            data={"workspaceId": flow.workspace_id, "flowId": flow.id},
-        )
-    )
-
-
-def reschedule(context: Context, flow: Flow) -> None:
-    """Bring the schedule of a flow that was changed in step with it.
-
-    One that is not deployed has none: it went when the version was undeployed, or never came.
-    """
-    if flow.deployed_version_id is not None:
-        _sync_schedule(context, flow)
 
 
 def _check_deployable(context: Context, flow: Flow, version: Version) -> None:
     """What was right when it was saved may have changed: actions and connections come and go."""
-    found = check_steps(
-        context,
-        version.steps,
-        lookup(context, Action, flow.workspace_id),
-        lookup(context, Connection, flow.workspace_id),
-        lookup(context, DataPool, flow.workspace_id),
-    )
-    keys = missing_customer_keys(context, flow.workspace_id, flow, webhooks_of(context, flow))
+    find = stored(context, flow.workspace_id, version.steps)
+    found = check_steps(context, version.steps, find)
+    keys = missing_customer_keys(context, flow.workspace_id, flow, addresses_of(context, flow))
     refuse([*undeployable(version.steps), *keys, *found])
 
 
@@ -160,23 +127,9 @@ def _deploy_machine(context: Context, flow: Flow, version: Version, kind: Machin
 def machine_name(version: Version, kind: MachineKind = "STANDARD") -> str:
     """One machine a version, so that running runs stay on theirs; a machine cannot change kind."""
     name = f"{version.flow_id}-v{version.number}"
-    return f"{name}{_SYNCHRONOUS}" if kind == "EXPRESS" else name
-
-
-def is_synchronous(machine_arn: str) -> bool:
-    """Whether a machine is an EXPRESS one."""
-    return machine_arn.endswith(_SYNCHRONOUS)
+    return f"{name}{SYNCHRONOUS}" if kind == "EXPRESS" else name
 
 
 def _retired(context: Context, caller: Caller, version: Version) -> Replace:
     update: dict[str, Any] = {**changed(context, caller, version), "deployed_at": None}
     return Replace(version, version.model_copy(update=update), parent_id=version.flow_id)
-
-
-def deployed_version(context: Context, flow: Flow) -> Version:
-    """The version that triggers start. Raises ConflictError if there is none."""
-    if flow.deployed_version_id is None:
-        raise ConflictError("the flow has no deployed version; deploy one first")
-    return context.resources.get(
-        Version, flow.workspace_id, flow.deployed_version_id, parent_id=flow.id
-    )

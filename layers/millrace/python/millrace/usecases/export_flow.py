@@ -4,12 +4,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from pydantic import Field
+from pydantic.alias_generators import to_camel
 
 from millrace import limits
 from millrace.domain.action import Action, ActionInput
 from millrace.domain.base import Model
 from millrace.domain.callback import Callback, CallbackInput
 from millrace.domain.connection import Connection, ConnectionInput
+from millrace.domain.data_pool import DataPool, DataPoolInput
 from millrace.domain.errors import ConflictError, TooLargeError, Violation
 from millrace.domain.flow import Flow, FlowSettings, Step
 from millrace.domain.flow_document import (
@@ -28,11 +30,10 @@ from millrace.domain.ports import Ref
 from millrace.domain.resource import Resource
 from millrace.domain.token import Caller
 from millrace.domain.webhook import Webhook, WebhookInput
-from millrace.usecases.checks import connection_of
 from millrace.usecases.context import Context
 from millrace.usecases.copies import read_actions
 from millrace.usecases.flows import get_flow_with_steps, get_version
-from millrace.usecases.references import references_of
+from millrace.usecases.references import references_of, references_of_work
 from millrace.usecases.renaming import Rename, renamed_settings, renamed_step, renamed_work
 from millrace.usecases.resources import fields_of
 from millrace.usecases.write_only import take_secrets
@@ -40,10 +41,11 @@ from millrace.usecases.write_only import take_secrets
 _NOUNS: Final[Mapping[type[Resource], str]] = {
     Action: "action",
     Connection: "connection",
+    DataPool: "data pool",
     Flow: "flow",
     Integration: "integration",
     Label: "label",
-    NotificationGroup: "notificationGroup",
+    NotificationGroup: "notification group",
 }
 _STAMPS: Final = ("created_by", "created_date", "modified_by", "modified_date")
 
@@ -110,7 +112,8 @@ def without_credentials(document: FlowDocument) -> FlowDocument:
         for key, connection in document.dependencies.connections.items()
     }
     fields = fields_of(document.flow, ExportedFlow)
-    fields["webhooks"] = tuple(take_secrets(webhook)[0] for webhook in document.flow.webhooks)
+    for kind in ("webhooks", "callbacks"):
+        fields[kind] = tuple(take_secrets(address)[0] for address in fields[kind])
     flow = ExportedFlow(
         **{name: value for name, value in fields.items() if name not in NOT_EXPORTED}
     )
@@ -132,11 +135,11 @@ def _read_used(context: Context, caller: Caller, flow: Flow, steps: tuple[Step, 
     refs += [ref for _, ref in references_of(flow, steps)]
     found = context.resources.get_many(caller.workspace_id, refs)
     used: _Used = {ref: resource for ref in refs if (resource := found.get(ref)) is not None}
-    # An alias may name an action whose connection no step uses, a flow an integration.
+    # An alias may name an action that no step uses, with what that names; a flow an integration.
     more: dict[Ref[Any], None] = {}
     for resource in used.values():
-        if isinstance(resource, Action) and (id_ := connection_of(resource.work)) is not None:
-            more[Ref(Connection, id_)] = None
+        if isinstance(resource, Action):
+            more |= dict.fromkeys(ref for _, ref in references_of_work(resource.work))
         if isinstance(resource, Flow) and resource.integration_id is not None:
             more[Ref(Integration, resource.integration_id)] = None
     missing = [ref for ref in more if ref not in used]
@@ -150,8 +153,7 @@ def _used_by(step: Step, actions: Mapping[str, Action]) -> Iterator[Ref[Any]]:
         yield Ref(Action, step.referrer)
         works += [actions[step.referrer].work] if step.referrer in actions else []
     for work in works:
-        if (id_ := connection_of(work)) is not None:
-            yield Ref(Connection, id_)
+        yield from (ref for _, ref in references_of_work(work))
 
 
 def _addresses(
@@ -172,14 +174,16 @@ def _addresses(
     found = context.resources.get_many(flow.workspace_id, refs)
     hooks, backs = map(found.get, webhooks), map(found.get, callbacks)
     return (
-        _by_name(_without_environment(each) for each in hooks if each),
-        _by_name(CallbackInput(**fields_of(each, CallbackInput)) for each in backs if each),
+        _by_name(_without_environment(each, WebhookInput) for each in hooks if each),
+        _by_name(_without_environment(each, CallbackInput) for each in backs if each),
     )
 
 
-def _without_environment(webhook: Webhook) -> WebhookInput:
+def _without_environment[A: (WebhookInput, CallbackInput)](
+    address: Webhook | Callback, kind: type[A]
+) -> A:
     """Virtual environments belong to the workspace, each with a customer's keys."""
-    return WebhookInput(**fields_of(webhook, WebhookInput) | {"virtual_environment_id": None})
+    return kind(**fields_of(address, kind) | {"virtual_environment_id": None})
 
 
 def _by_name[A: (WebhookInput, CallbackInput)](addresses: Iterable[A]) -> tuple[A, ...]:
@@ -219,7 +223,8 @@ def _keys(used: _Used) -> dict[Ref[Any], str]:
             if stable_key is not None and stable_key not in taken:
                 keys[ref] = stable_key
                 taken.add(stable_key)
-        numbered = (f"{noun}-{number}" for number in range(1, len(of_kind) + len(taken) + 1))
+        prefix = to_camel(noun.replace(" ", "_"))
+        numbered = (f"{prefix}-{number}" for number in range(1, len(of_kind) + len(taken) + 1))
         free = (key for key in numbered if key not in taken)
         for ref in of_kind:
             if ref not in keys:
@@ -246,6 +251,9 @@ def _dependencies(
         },
         connections={
             key: ConnectionInput(**fields_of(each, ConnectionInput)) for key, each in of(Connection)
+        },
+        data_pools={
+            key: DataPoolInput(**fields_of(each, DataPoolInput)) for key, each in of(DataPool)
         },
         actions={
             key: ActionInput(

@@ -3,6 +3,7 @@
 from typing import Any
 
 from millrace.domain.action import Action, ActionWork, ProcessAction
+from millrace.domain.address import AddressInput
 from millrace.domain.connection import Connection
 from millrace.domain.data_pool import DataPool
 from millrace.domain.flow import Flow, FlowInput, Step
@@ -13,7 +14,6 @@ from millrace.domain.notification_group import NotificationGroup
 from millrace.domain.operations import over_other_pools
 from millrace.domain.resource import Resource
 from millrace.domain.virtual_environment import VirtualEnvironment
-from millrace.domain.webhook import WebhookInput
 from millrace.usecases.context import Context
 from millrace.usecases.flows import find_flow
 
@@ -28,6 +28,8 @@ class FileReferences:
         """Of the file, by stable key, and so on."""
         self.actions: dict[str, Action] = {}
         self.flow_ids: dict[str, str] = {}
+        self._ids: dict[tuple[type[Resource], str], str] = {}
+        """What is stored, by kind and reference, each read once."""
 
     def integration(self, reference: str) -> str:
         """The id of an integration."""
@@ -48,8 +50,8 @@ class FileReferences:
             }
         )
 
-    def webhook(self, given: WebhookInput) -> WebhookInput:
-        """A webhook with the id of its virtual environment."""
+    def address[A: AddressInput](self, given: A) -> A:
+        """A webhook or callback with the id of its virtual environment."""
         if given.virtual_environment_id is None:
             return given
         id_ = self._stored(VirtualEnvironment, given.virtual_environment_id)
@@ -109,5 +111,7 @@ class FileReferences:
     def _stored(self, kind: type[Resource], reference: str) -> str:
         if reference.startswith(f"{kind.prefix}_"):
             return reference
-        found = self._context.resources.find(kind, self._workspace_id, reference)
-        return reference if found is None else found.id
+        if (kind, reference) not in self._ids:
+            found = self._context.resources.find(kind, self._workspace_id, reference)
+            self._ids[kind, reference] = reference if found is None else found.id
+        return self._ids[kind, reference]

@@ -1,15 +1,14 @@
 """Flows: create, replace, delete, with the draft version that holds their steps."""
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from typing import Any
 
 from millrace import limits
 from millrace.domain.action import Action
 from millrace.domain.audit import AuditEvent
 from millrace.domain.callback import Callback
-from millrace.domain.connection import Connection
-from millrace.domain.data_pool import DataPool
-from millrace.domain.errors import ConflictError, Violation
+from millrace.domain.errors import ConflictError, UnavailableError, Violation
 from millrace.domain.flow import Flow, FlowInput, FlowSettings, LatestSteps, Step, Version
 from millrace.domain.flow_parts import LayoutDirection
 from millrace.domain.ports import Change, Create, Delete, Put, Replace
@@ -18,17 +17,21 @@ from millrace.domain.webhook import Webhook
 from millrace.usecases.api_keys import changed_keys, new_keys
 from millrace.usecases.audit import audited
 from millrace.usecases.checks import (
+    Finders,
     Lookup,
     check_graph,
     check_settings,
     check_steps,
     lookup,
+    stored,
 )
 from millrace.usecases.context import Context
 from millrace.usecases.flows import get_flow, latest_version
-from millrace.usecases.references import check_references
+from millrace.usecases.references import NOTHING_TO_COME, ToCome, check_references
 from millrace.usecases.resources import born, changed, check_revision, fields_of, refuse
+from millrace.usecases.schedules import remove_schedules
 from millrace.usecases.stamps import stamped
+from millrace.usecases.unfinished_runs import has_unfinished_runs
 from millrace.usecases.write_only import commit_with_secrets
 
 
@@ -39,27 +42,18 @@ def check_flow(
     before: Flow | None = None,
     old_steps: Iterable[Step] = (),
     *,
-    find_action: Lookup[Action] | None = None,
-) -> Iterable[Violation]:
-    """All that is wrong with a flow that is well formed, given what it replaces."""
+    find: Finders | None = None,
+    to_come: ToCome = NOTHING_TO_COME,
+) -> Iterator[Violation]:
+    """All that is wrong with a flow that is well formed, given what it replaces.
+
+    What is stored together with it has to be found too, and is `to_come`.
+    """
     yield from check_graph(given, given.steps)
     yield from check_settings(context, given, before)
-    yield from check_references(
-        context,
-        workspace_id,
-        given,
-        before,
-        old_steps,
-        flow_id=None if before is None else before.id,
-    )
-    yield from check_steps(
-        context,
-        given.steps,
-        find_action or lookup(context, Action, workspace_id),
-        lookup(context, Connection, workspace_id),
-        lookup(context, DataPool, workspace_id),
-        old_steps,
-    )
+    yield from check_references(context, workspace_id, given, before, old_steps, to_come=to_come)
+    find = find or stored(context, workspace_id, given.steps)
+    yield from check_steps(context, given.steps, find, old_steps)
 
 
 def new_flow(
@@ -169,9 +163,9 @@ def create_flow(
     context: Context, caller: Caller, given: FlowInput
 ) -> tuple[Flow, tuple[Step, ...]]:
     """Store a new flow with its steps as draft version 1; gives it and its steps."""
-    find_action = lookup(context, Action, caller.workspace_id)
-    refuse(check_flow(context, caller.workspace_id, given, find_action=find_action))
-    flow, draft = new_flow(context, caller, given, find_action=find_action)
+    find = stored(context, caller.workspace_id, given.steps)
+    refuse(check_flow(context, caller.workspace_id, given, find=find))
+    flow, draft = new_flow(context, caller, given, find_action=find.action)
     changes = audited(context, caller, "created", creation(flow, draft))
     commit_with_secrets(context, changes, *new_keys(None, flow, given))
     return flow, draft.steps
@@ -218,12 +212,10 @@ def store_changed(
     told_of: Callable[[Violation], Violation] | None = None,
 ) -> tuple[Flow, tuple[Step, ...]]:
     """Check and store a flow as it will be; `told_of` points to faults as the caller sees them."""
-    find_action = lookup(context, Action, caller.workspace_id)
-    found = check_flow(
-        context, caller.workspace_id, given, before, latest.steps, find_action=find_action
-    )
+    find = stored(context, caller.workspace_id, given.steps)
+    found = check_flow(context, caller.workspace_id, given, before, latest.steps, find=find)
     refuse(found if told_of is None else map(told_of, found))
-    after, changes = changed_flow(context, caller, before, latest, given, find_action=find_action)
+    after, changes = changed_flow(context, caller, before, latest, given, find_action=find.action)
     commit_with_secrets(
         context, audited(context, caller, event, changes), *new_keys(before, after, given)
     )
@@ -247,38 +239,29 @@ def delete_flow(context: Context, caller: Caller, flow_id: str, revision: int | 
     check_revision(flow, revision)
     if flow.deployed_version_id is not None:
         raise ConflictError("a version of the flow is deployed; undeploy it first")
+    if has_unfinished_runs(context, flow):
+        raise ConflictError("runs of the flow are not over; wait for them, or cancel them")
     versions = tuple(_all(context, Version, flow))
-    _refuse_if_running(context, flow, versions)
     steps = context.resources.get(LatestSteps, caller.workspace_id, flow.id)
     changes: list[Change] = [Delete(flow), Delete(steps)]
     context.resources.commit(*audited(context, caller, "deleted", changes))
     # The flow is gone for every caller now; what it owned can follow in as many steps as it takes.
-    context.schedules.delete(flow.id)
+    with suppress(UnavailableError):  # a schedule that is left removes itself when it fires
+        remove_schedules(context, flow.id)
     if flow.secrets_key is not None:
         context.secrets.delete(flow.secrets_key)
     for version in versions:
         context.resources.commit(Delete(version, parent_id=flow.id))
         for machine_arn in version.machine_arns:
             context.machines.delete(machine_arn)
-    for webhook in _all(context, Webhook, flow):
-        context.resources.commit(Delete(webhook, parent_id=flow.id, parent_is_gone=True))
-        if webhook.secrets_key is not None:
-            context.secrets.delete(webhook.secrets_key)
-    for callback in _all(context, Callback, flow):
-        context.resources.commit(Delete(callback, parent_id=flow.id, parent_is_gone=True))
+    for address in (*_all(context, Webhook, flow), *_all(context, Callback, flow)):
+        context.resources.commit(Delete(address, parent_id=flow.id, parent_is_gone=True))
+        if address.secrets_key is not None:
+            context.secrets.delete(address.secrets_key)
     # Results are made of many models, for which no other change of flows should pay.
     from millrace.usecases.trial_results import forget_trials  # noqa: PLC0415 - see above
 
     forget_trials(context, flow)
-
-
-def _refuse_if_running(context: Context, flow: Flow, versions: Iterable[Version]) -> None:
-    """The newest runs tell of those that are not on their machine yet, the machines of the rest."""
-    newest = context.runs.page(flow.workspace_id, flow.id).items
-    if any(not run.status.is_terminal for run in newest) or any(
-        context.machines.is_running(arn) for version in versions for arn in version.machine_arns
-    ):
-        raise ConflictError("runs of the flow are not over; wait for them, or cancel them")
 
 
 def _all[R: (Version, Webhook, Callback)](

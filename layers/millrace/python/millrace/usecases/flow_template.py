@@ -20,21 +20,31 @@ class TemplateAddress(Model):
     expires_at: Moment
 
 
+def zip_of(context: Context, caller: Caller, flow_id: str) -> bytes:
+    """A flow's latest version and all it uses as a zip: the same flow gives the same bytes."""
+    document = export_flow(context, caller, ExportRequest(flow_id=flow_id))
+    metadata = document.metadata.model_copy(update={"exported_at": None, "exported_by": None})
+    return pack_document(document.model_copy(update={"metadata": metadata}))
+
+
 def template_of(context: Context, caller: Caller, flow_id: str) -> TemplateAddress:
     """Store the flow's latest version and all it uses as a zip; whoever has the address gets it.
 
     The same flow gives the same zip, which is kept once, until a day after it was last asked for.
     Raises ConflictError and TooLargeError as an export does.
     """
-    document = export_flow(context, caller, ExportRequest(flow_id=flow_id))
-    metadata = document.metadata.model_copy(update={"exported_at": None, "exported_by": None})
-    data = pack_document(document.model_copy(update={"metadata": metadata}))
+    data = zip_of(context, caller, flow_id)
+    return address_of(context, caller, flow_id, data)
+
+
+def address_of(context: Context, caller: Caller, id_: str, data: bytes) -> TemplateAddress:
+    """Store a zip of what has this id, and give its address."""
     digest = hashlib.sha256(data).hexdigest()
     # The bucket's lifecycle rule knows them by how their keys begin.
-    key = f"templates/{caller.workspace_id}/{flow_id}/{digest}.zip"
+    key = f"templates/{caller.workspace_id}/{id_}/{digest}.zip"
     context.blobs.put(key, data)
     expires = timedelta(seconds=limits.TEMPLATE_URL_SECONDS)
     return TemplateAddress(
-        signed_url=context.blobs.url(key, limits.TEMPLATE_URL_SECONDS, f"{flow_id}.zip"),
+        signed_url=context.blobs.url(key, limits.TEMPLATE_URL_SECONDS, f"{id_}.zip"),
         expires_at=context.clock() + expires,
     )

@@ -61,6 +61,11 @@ def pack_document(document: FlowDocument) -> bytes:
             f"the flow and what it uses take {size:,} bytes, and a template holds "
             f"{limits.TEMPLATE_BYTES:,}; move parts of it into flows of their own"
         )
+    return packed(files)
+
+
+def packed(files: Mapping[str, bytes]) -> bytes:
+    """Files as a zip; the same files give the same bytes."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, data in files.items():

@@ -3,6 +3,8 @@
 What changes them is in `flow_changes`, since most requests only read and need no compiler.
 """
 
+from collections.abc import Iterable
+
 from millrace.domain.errors import NotFoundError
 from millrace.domain.flow import Flow, LatestSteps, Step, Version
 from millrace.domain.integration import Integration
@@ -74,3 +76,19 @@ def latest_version(context: Context, flow: Flow) -> Version:
     return context.resources.get(
         Version, flow.workspace_id, flow.latest_version_id, parent_id=flow.id
     )
+
+
+def latest_versions(context: Context, flows: Iterable[Flow]) -> dict[str, Version]:
+    """Those of several flows of one workspace, by the flows' ids, in one read.
+
+    Raises NotFoundError if one is gone.
+    """
+    flows = tuple(flows)
+    if not flows:
+        return {}
+    refs = {flow.id: Ref(Version, flow.latest_version_id, flow.id) for flow in flows}
+    found = context.resources.get_many(flows[0].workspace_id, refs.values())
+    versions = {id_: version for id_, ref in refs.items() if (version := found.get(ref))}
+    for id_ in refs.keys() - versions.keys():
+        raise NotFoundError(f"there is no flow {id_!r}")
+    return versions

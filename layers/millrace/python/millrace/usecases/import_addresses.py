@@ -13,10 +13,15 @@ from millrace.domain.flow import Flow
 from millrace.domain.flow_document import ExportedFlow
 from millrace.domain.ports import KeyRef
 from millrace.domain.token import Caller
+from millrace.domain.virtual_environment import VirtualEnvironment
 from millrace.domain.webhook import Webhook, WebhookInput
+from millrace.usecases.addresses import check_address
 from millrace.usecases.callbacks import CALLBACKS
+from millrace.usecases.checks import lookup
 from millrace.usecases.context import Context
+from millrace.usecases.crud import Crud
 from millrace.usecases.import_result import ImportPlan
+from millrace.usecases.plan import keys_used_twice
 from millrace.usecases.webhooks import WEBHOOKS
 
 
@@ -30,6 +35,7 @@ class ImportedAddresses:
         self._caller = caller
         self._given = given
         self._before = before
+        self._find_environment = lookup(context, VirtualEnvironment, caller.workspace_id)
         webhooks = [self._ref(Webhook, each) for each in given.webhooks]
         callbacks = [self._ref(Callback, each) for each in given.callbacks]
         refs: list[KeyRef[Any]] = [ref for ref in (*webhooks, *callbacks) if ref is not None]
@@ -39,42 +45,54 @@ class ImportedAddresses:
 
     def faults(self) -> Iterator[Violation]:
         """All that is wrong with them, but for secrets, which no document holds."""
-        yield from _keys_used_twice("/webhooks", self._given.webhooks)
-        yield from _keys_used_twice("/callbacks", self._given.callbacks)
-        for number, (given, before) in enumerate(
-            zip(self._given.webhooks, self._webhooks, strict=True)
-        ):
-            for fault in WEBHOOKS.check(self._context, self._caller, given, before):
+        yield from self._faults("/webhooks", self._given.webhooks, self._webhooks)
+        yield from self._faults("/callbacks", self._given.callbacks, self._callbacks)
+
+    def _faults(
+        self,
+        pointer: str,
+        given: Sequence[WebhookInput | CallbackInput],
+        before: Sequence[Webhook | Callback | None],
+    ) -> Iterator[Violation]:
+        yield from keys_used_twice(
+            (f"{pointer}/{number}", each.stable_key) for number, each in enumerate(given)
+        )
+        find = self._find_environment
+        for number, (each, stored) in enumerate(zip(given, before, strict=True)):
+            for fault in check_address(self._context, self._caller, each, stored, find):
                 if fault.code != "secretMissing":
-                    yield replace(fault, pointer=f"/webhooks/{number}{fault.pointer}")
+                    yield replace(fault, pointer=f"{pointer}/{number}{fault.pointer}")
 
     def plan(self, flow: Flow, plan: ImportPlan) -> None:
         """Plan what becomes of them, and tell what they lack."""
-        for given, before in zip(self._given.webhooks, self._webhooks, strict=True):
+        self._plan(WEBHOOKS, self._given.webhooks, self._webhooks, flow, plan)
+        self._plan(CALLBACKS, self._given.callbacks, self._callbacks, flow, plan)
+
+    def _plan[I: (WebhookInput, CallbackInput), R: (Webhook, Callback)](
+        self,
+        crud: Crud[I, R],
+        given: Sequence[I],
+        stored: Sequence[R | None],
+        flow: Flow,
+        plan: ImportPlan,
+    ) -> None:
+        for each, before in zip(given, stored, strict=True):
             if before is not None:
                 stays = {"virtual_environment_id": before.virtual_environment_id}
-                sent_with = given.model_copy(update=stays)
-                webhook, secrets = WEBHOOKS.changed(self._context, self._caller, before, sent_with)
-            elif self._is_made(given):
-                webhook, secrets = WEBHOOKS.new(self._context, self._caller, given, flow.id)
+                sent_with = each.model_copy(update=stays)
+                address, secrets = crud.changed(self._context, self._caller, before, sent_with)
+            elif self._is_made(each):
+                address, secrets = crud.new(self._context, self._caller, each, flow.id)
             else:
                 continue
-            plan.put(before, webhook, secrets=secrets, parent_id=flow.id)
-            if webhook.hmac_algorithm is not None and webhook.secrets_key is None:
+            plan.put(before, address, secrets=secrets, parent_id=flow.id)
+            if address.hmac_algorithm is not None and address.secrets_key is None:
                 message = "Set the secret that its sender signs with; until then it lets nobody in."
-                plan.leave(webhook, "hmacSecretKey", message)
+                plan.leave(address, "hmacSecretKey", message)
             is_for_customers = flow.endpoint_security_type == "customerRequired"
-            if is_for_customers and webhook.virtual_environment_id is None:
+            if is_for_customers and address.virtual_environment_id is None:
                 message = "Name the virtual environment that has the customer's API keys."
-                plan.leave(webhook, "virtualEnvironmentId", message)
-        for sent, was in zip(self._given.callbacks, self._callbacks, strict=True):
-            if was is not None:
-                callback, _ = CALLBACKS.changed(self._context, self._caller, was, sent)
-            elif self._is_made(sent):
-                callback, _ = CALLBACKS.new(self._context, self._caller, sent, flow.id)
-            else:
-                continue
-            plan.put(was, callback, parent_id=flow.id)
+                plan.leave(address, "virtualEnvironmentId", message)
 
     def _is_made(self, given: WebhookInput | CallbackInput) -> bool:
         return self._before is None or given.stable_key is not None
@@ -85,15 +103,3 @@ class ImportedAddresses:
         if self._before is None or given.stable_key is None:
             return None
         return KeyRef(kind, given.stable_key, self._before.id)
-
-
-def _keys_used_twice(
-    pointer: str, given: Sequence[WebhookInput | CallbackInput]
-) -> Iterator[Violation]:
-    seen: set[str] = set()
-    for number, each in enumerate(given):
-        if each.stable_key is not None and each.stable_key in seen:
-            message = f"The stable key {each.stable_key!r} is used twice."
-            place = f"{pointer}/{number}/stableKey"
-            yield Violation("stableKeyTwice", place, message, "Give each a key of its own.")
-        seen.add(each.stable_key or "")

@@ -4,13 +4,12 @@ Resources are found again by stable key. A flow that is there is changed, and st
 one that is new is disabled. What it uses is the business of `import_resources`.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from pydantic.alias_generators import to_camel
 
-from millrace.domain.data_pool import DataPool
 from millrace.domain.errors import Violation
 from millrace.domain.flow import Flow, FlowInput, FlowSettings, flow_key
 from millrace.domain.flow_document import NOT_EXPORTED, FlowDocument
@@ -20,20 +19,17 @@ from millrace.domain.notification_group import NotificationGroup
 from millrace.domain.ports import Change, Replace
 from millrace.domain.template import Template
 from millrace.domain.token import Caller
-from millrace.usecases.audit import audited
-from millrace.usecases.checks import check_graph, check_settings, check_steps, lookup
 from millrace.usecases.context import Context
-from millrace.usecases.deploy import reschedule
-from millrace.usecases.flow_changes import changed_flow, creation, new_flow
+from millrace.usecases.flow_changes import changed_flow, check_flow, creation, new_flow
 from millrace.usecases.flows import latest_version
 from millrace.usecases.import_addresses import ImportedAddresses
 from millrace.usecases.import_overrides import ImportMetadata, overridden, place_of
 from millrace.usecases.import_resources import ImportedResources
-from millrace.usecases.import_result import ImportChange, ImportPlan, ImportResult, told_of
-from millrace.usecases.references import ToCome, check_references
+from millrace.usecases.import_result import ImportPlan, ImportResult, told_of
+from millrace.usecases.references import ToCome
 from millrace.usecases.renaming import renamed_settings, renamed_step
 from millrace.usecases.resources import changed, fields_of, refuse
-from millrace.usecases.write_only import commit_with_secrets
+from millrace.usecases.schedules import reschedule
 
 _AS_IT_IS: Final = ImportMetadata()
 
@@ -115,17 +111,12 @@ class _Import:
             yield replace(fault, pointer=f"/flow{fault.pointer}")
 
     def store(self) -> ImportResult:
-        change, flow, changes = self._changed_flow()
-        self._plan.changes += changes
+        flow, changes = self._changed_flow()
+        change = self._plan.store_flow(self._before, flow, self._given, changes)
         self._plan.told.insert(0, told_of(flow, change))
         self._addresses.plan(flow, self._plan)
         self._see_to(flow)
-        commit_with_secrets(
-            self._context,
-            audited(self._context, self._caller, "imported", self._plan.changes),
-            self._plan.secrets,
-            self._plan.obsolete_secrets,
-        )
+        self._plan.commit(self._context, self._caller, "imported")
         if self._before is not None:
             reschedule(self._context, flow)
         return ImportResult(
@@ -173,27 +164,18 @@ class _Import:
             if alias.flow_id is not None and is_missing(Flow, alias.flow_id):
                 yield _Missing("aliases", flows[alias.flow_id].name, "flow")
 
-    def _flow_faults(self) -> Iterable[Violation]:
-        given, before, resources = self._given, self._before, self._resources
-        yield from check_graph(given, given.steps)
-        yield from check_settings(self._context, given, before)
-        yield from check_references(
+    def _flow_faults(self) -> Iterator[Violation]:
+        resources = self._resources
+        yield from check_flow(
             self._context,
             self._caller.workspace_id,
-            given,
-            before,
+            self._given,
+            self._before,
             () if self._latest is None else self._latest.steps,
-            flow_id=None if before is None else before.id,
+            find=resources.find,
             to_come=ToCome(ids=frozenset(resources.known)),
         )
         yield from self._group_faults()
-        yield from check_steps(
-            self._context,
-            given.steps,
-            resources.action,
-            resources.connection,
-            lookup(self._context, DataPool, self._caller.workspace_id),
-        )
 
     def _group_faults(self) -> Iterator[Violation]:
         """The flow's group is one of the integration that the document brings along."""
@@ -205,15 +187,15 @@ class _Import:
             message = f"The integration {integration.name!r} has no group {group_id!r}."
             yield Violation("unknownGroup", "/flowGroupId", message, "Add it to its groups.")
 
-    def _changed_flow(self) -> tuple[ImportChange, Flow, list[Change]]:
-        find_action = self._resources.action
+    def _changed_flow(self) -> tuple[Flow, list[Change]]:
+        find_action = self._resources.find.action
         before, latest = self._before, self._latest
         if before is None or latest is None:
             flow, draft = new_flow(
                 self._context, self._caller, self._given, find_action=find_action
             )
             flow = flow.model_copy(update=self._origin())
-            return "created", flow, creation(flow, draft)
+            return flow, creation(flow, draft)
         flow, changes = changed_flow(
             self._context, self._caller, before, latest, self._given, find_action=find_action
         )
@@ -222,7 +204,7 @@ class _Import:
             stamp = changed(self._context, self._caller, before)
             flow = flow.model_copy(update={**stamp, **origin})
             changes = [Replace(before, flow), *changes[1:]]
-        return "updated" if changes else "unchanged", flow, changes
+        return flow, changes
 
     def _origin(self) -> dict[str, Any]:
         if self._template is None:

@@ -5,7 +5,10 @@ all others are the workspace's own and stay as they are.
 """
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
+
+from pydantic.alias_generators import to_camel
 
 from millrace.domain.action import Action, ActionInput
 from millrace.domain.authentication import NoAuth
@@ -23,9 +26,9 @@ from millrace.domain.resource import Resource
 from millrace.domain.token import Caller
 from millrace.usecases.actions import ACTIONS
 from millrace.usecases.checks import (
+    Finders,
     check_work,
-    connection_of,
-    lookup,
+    named_by,
     pointer_token,
     unknown_connection,
 )
@@ -34,7 +37,9 @@ from millrace.usecases.context import Context
 from millrace.usecases.crud import Crud
 from millrace.usecases.import_result import Imported, ImportPlan
 from millrace.usecases.integrations import INTEGRATIONS
-from millrace.usecases.plain import LABELS
+from millrace.usecases.plain import DATA_POOLS, LABELS
+from millrace.usecases.plan import keys_used_twice
+from millrace.usecases.references import references_of_work
 from millrace.usecases.renaming import renamed_work
 
 
@@ -63,6 +68,11 @@ class ImportedResources:
         """By kind and key in the document; None: it cannot be had."""
         self.known: dict[str, Resource] = {}
         """What is there or will be, by id."""
+        self.find = Finders(
+            action=partial(self._known, Action),
+            connection=partial(self._known, Connection),
+            data_pool=partial(self._known, DataPool),
+        )
 
     def plan(self) -> tuple[Violation, ...]:
         """Plan what becomes of all; gives what is wrong, with pointers into the request."""
@@ -74,13 +84,13 @@ class ImportedResources:
         yield from self._put_all(INTEGRATIONS, "integrations", self._uses.integrations)
         yield from self._put_all(LABELS, "labels", self._uses.labels)
         yield from self._put_all(CONNECTIONS, "connections", self._uses.connections)
+        yield from self._put_all(DATA_POOLS, "dataPools", self._uses.data_pools)
         for key, action in self._uses.actions.items():
             given = action.model_copy(update={"work": renamed_work(action.work, self.rename)})
             pointer = f"/dependencies/actions/{pointer_token(key)}/work"
-            find_data_pool = lookup(self._context, DataPool, self._caller.workspace_id)
-            yield from check_work(
-                self._context, given.work, pointer, self.connection, find_data_pool
-            )
+            before = self._stored(Action, action)
+            named = () if before is None else named_by(before.work)
+            yield from check_work(self._context, given.work, pointer, self.find, named)
             self._put_action(key, given)
         for key, group in self._uses.notification_groups.items():
             self._use(NotificationGroup, key, self._stored(NotificationGroup, group))
@@ -93,15 +103,8 @@ class ImportedResources:
         """The id behind a key; what is no key of the document may be an id of the workspace."""
         return self._ids.get((kind, key), key)
 
-    def connection(self, id_: str) -> Connection | None:
-        """A connection that is there, or will be."""
-        return self._known(Connection, id_)
-
-    def action(self, id_: str) -> Action | None:
-        """An action that is there, or will be."""
-        return self._known(Action, id_)
-
-    def _known[R: (Connection, Action)](self, kind: type[R], id_: str) -> R | None:
+    def _known[R: (Action, Connection, DataPool)](self, kind: type[R], id_: str) -> R | None:
+        """What is there, or will be."""
         known = self.known.get(id_)
         return known if isinstance(known, kind) else self._by_id.get(Ref(kind, id_))
 
@@ -111,6 +114,7 @@ class ImportedResources:
             (Integration, uses.integrations),
             (Label, uses.labels),
             (Connection, uses.connections),
+            (DataPool, uses.data_pools),
             (Action, uses.actions),
             (NotificationGroup, uses.notification_groups),
         )
@@ -124,16 +128,17 @@ class ImportedResources:
                 yield KeyRef(Integration, flow.integration_key)
 
     def _named(self, document: FlowDocument) -> Iterator[Ref[Any]]:
-        """The connections and actions that are named by the ids that they have here."""
+        """Connections, data pools and actions that are named by the ids that they have here."""
         works = [action.work for action in self._uses.actions.values()]
         for step in document.flow.steps:
             if step.action is not None:
                 works.append(step.action)
             if step.referrer is not None and step.referrer not in self._uses.actions:
                 yield Ref(Action, step.referrer)
-        for name in {*map(connection_of, works)}:
-            if name is not None and name not in self._uses.connections:
-                yield Ref(Connection, name)
+        for ref in {ref for work in works for _, ref in references_of_work(work)}:
+            keyed = self._uses.data_pools if ref.kind is DataPool else self._uses.connections
+            if ref.id not in keyed:
+                yield ref
         for id_ in self._connection_map.values():
             yield Ref(Connection, id_)
 
@@ -151,7 +156,7 @@ class ImportedResources:
         stable_key = _stable_key(given)
         return None if stable_key is None else self._by_key.get(KeyRef(kind, stable_key))
 
-    def _put_all[I: Model, R: (Connection, Integration, Label)](
+    def _put_all[I: Model, R: (Connection, DataPool, Integration, Label)](
         self, crud: Crud[I, R], place: str, given: Mapping[str, I]
     ) -> Iterator[Violation]:
         """Use what is there, make what is not."""
@@ -216,17 +221,12 @@ class ImportedResources:
                 yield unknown_connection(id_, pointer)
 
     def _keys_used_twice(self) -> Iterator[Violation]:
-        """No two resources of a kind share a stable key: one of them would be lost."""
-        for place in ("integrations", "connections", "actions", "labels"):
-            seen: set[str] = set()
-            for key, each in getattr(self._uses, place).items():
-                if each.stable_key is not None and each.stable_key in seen:
-                    pointer = f"/dependencies/{place}/{pointer_token(key)}/stableKey"
-                    message = f"The stable key {each.stable_key!r} is used twice."
-                    yield Violation(
-                        "stableKeyTwice", pointer, message, "Give each resource a key of its own."
-                    )
-                seen.add(each.stable_key or "")
+        for place in ("integrations", "connections", "data_pools", "actions", "labels"):
+            pointer = f"/dependencies/{to_camel(place)}"
+            yield from keys_used_twice(
+                (f"{pointer}/{pointer_token(key)}", each.stable_key)
+                for key, each in getattr(self._uses, place).items()
+            )
 
 
 def _stable_key(given: Model) -> str | None:

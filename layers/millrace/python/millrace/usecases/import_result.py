@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final, Literal
 
 from pydantic import Field
@@ -10,20 +11,21 @@ from millrace.domain.action import Action
 from millrace.domain.base import Model, Name
 from millrace.domain.callback import Callback
 from millrace.domain.connection import Connection
+from millrace.domain.data_pool import DataPool
 from millrace.domain.flow import Flow
 from millrace.domain.integration import Integration
 from millrace.domain.label import Label
 from millrace.domain.notification_group import NotificationGroup
-from millrace.domain.ports import Change, Create, Replace
 from millrace.domain.resource import Resource
 from millrace.domain.template import Template
 from millrace.domain.webhook import Webhook
-from millrace.usecases.write_only import changed_secrets
+from millrace.usecases.plan import ChangeKind, Plan
 
 type Kind = Literal[
     "flow",
     "connection",
     "action",
+    "dataPool",
     "integration",
     "label",
     "notificationGroup",
@@ -31,12 +33,13 @@ type Kind = Literal[
     "webhook",
     "callback",
 ]
-type ImportChange = Literal["created", "updated", "unchanged", "used"]
+type ImportChange = ChangeKind | Literal["used"]
 
 type Imported = (
     Action
     | Callback
     | Connection
+    | DataPool
     | Flow
     | Integration
     | Label
@@ -45,10 +48,12 @@ type Imported = (
     | Webhook
 )
 
+_NO_SECRETS: Final[Mapping[str, str]] = MappingProxyType({})
 _KINDS: Final[Mapping[type[Resource], Kind]] = {
     Action: "action",
     Callback: "callback",
     Connection: "connection",
+    DataPool: "dataPool",
     Flow: "flow",
     Integration: "integration",
     Label: "label",
@@ -91,12 +96,9 @@ class ImportResult(Model):
 
 
 @dataclass(slots=True)
-class ImportPlan:
+class ImportPlan(Plan):
     """What an import will store and tell."""
 
-    changes: list[Change] = field(default_factory=list)
-    secrets: dict[str, dict[str, str]] = field(default_factory=dict)
-    obsolete_secrets: list[str] = field(default_factory=list)
     told: list[ImportedResource] = field(default_factory=list)
     unfinished: list[Unfinished] = field(default_factory=list)
 
@@ -106,21 +108,11 @@ class ImportPlan:
         after: Imported,
         *,
         key: str | None = None,
-        secrets: Mapping[str, str] | None = None,
+        secrets: Mapping[str, str] = _NO_SECRETS,
         parent_id: str | None = None,
     ) -> None:
         """Store a resource, and tell of it; the same as before is told only."""
-        stored, obsolete = changed_secrets(before, after, dict(secrets or {}))
-        self.secrets |= stored
-        self.obsolete_secrets += obsolete
-        if before is None:
-            self.changes.append(Create(after, parent_id))
-            self.tell(after, "created", key)
-        elif after is before:
-            self.tell(after, "unchanged", key)
-        else:
-            self.changes.append(Replace(before, after, parent_id))
-            self.tell(after, "updated", key)
+        self.tell(after, self.store(before, after, secrets, parent_id), key)
 
     def tell(self, resource: Imported, change: ImportChange, key: str | None = None) -> None:
         """Tell what becomes of a resource."""

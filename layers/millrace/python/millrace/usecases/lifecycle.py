@@ -8,7 +8,6 @@ same run, in any order and more than once: the terminal status is written once.
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import timedelta
-from itertools import chain
 from typing import Final, Literal
 
 from pydantic import Field
@@ -30,13 +29,14 @@ from millrace.domain.run import (
 )
 from millrace.usecases.context import Context
 from millrace.usecases.delta_marks import move_marks
-from millrace.usecases.deploy import is_synchronous
+from millrace.usecases.deployed import is_synchronous
 from millrace.usecases.latest_runs import tell_flow
 from millrace.usecases.runs import run_version, start_execution
-from millrace.usecases.step_input import sources
+from millrace.usecases.step_input import first_steps, last_steps
 
 _RETRY_WAIT_MAX: Final = timedelta(hours=24)
 _EXPRESS_TIME: Final = timedelta(seconds=EXPRESS_SECONDS)
+_START_WITHIN: Final = timedelta(hours=1)
 _SWEEP_AFTER: Final = timedelta(minutes=2)
 
 
@@ -227,21 +227,14 @@ def _version(context: Context, run: Run) -> Version | None:
         return None
 
 
-def _sources(version: Version) -> dict[str, tuple[str, ...]]:
-    """The steps that run, and what each reads."""
-    return {step.id: sources(version, step) for step in version.steps if not step.is_skipped}
-
-
 def _total(version: Version | None, records: Iterable[StepRecord]) -> Counts:
     """The counts of a run: what came into its first steps and went out of its last ones."""
-    read_by = {} if version is None else _sources(version)
-    needed = set(chain.from_iterable(read_by.values()))
     counts = {record.step_id: record.counts for record in records}
-    first = [counts[id_] for id_, read in read_by.items() if not read and id_ in counts]
-    last = [counts[id_] for id_ in read_by if id_ not in needed and id_ in counts]
+    first = [] if version is None else first_steps(version)
+    last = [] if version is None else last_steps(version)
     return Counts(
-        records_in=sum(each.records_in for each in first),
-        records_out=sum(each.records_out for each in last),
+        records_in=sum(counts[id_].records_in for id_ in first if id_ in counts),
+        records_out=sum(counts[id_].records_out for id_ in last if id_ in counts),
         records_ignored=sum(each.records_ignored for each in counts.values()),
         records_failed=sum(each.records_failed for each in counts.values()),
     )
@@ -280,13 +273,22 @@ def sweep(context: Context) -> int:
     return repaired
 
 
+def _synchronous_outcome(context: Context, run: Run) -> str | None:
+    """What can be told of an EXPRESS execution, of which Step Functions tells nothing.
+
+    It ends after five minutes anyway; if no step has begun by now, it never started.
+    """
+    age = context.clock() - run.created_at
+    if age <= _START_WITHIN and not context.runs.steps(run.key, run.attempt):
+        return None
+    return "TIMED_OUT" if age > _EXPRESS_TIME else "RUNNING"
+
+
 def _repair(context: Context, run: Run) -> bool:
     """Whether there was something to repair."""
     outcome: str | None
     if is_synchronous(run.machine_arn):
-        # Step Functions does not tell of an EXPRESS execution, which ends after this long anyway.
-        is_over = context.clock() - run.created_at > _EXPRESS_TIME
-        outcome = "TIMED_OUT" if is_over else "RUNNING"
+        outcome = _synchronous_outcome(context, run)
     else:
         outcome = context.machines.outcome(run.machine_arn, run.id)
     if outcome == "RUNNING":

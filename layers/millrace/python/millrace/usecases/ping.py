@@ -1,10 +1,10 @@
 """Trying a connection out: what the other system says is an answer, not a failure."""
 
-from millrace.domain.action import Path
 from millrace.domain.base import Model
 from millrace.domain.connection import Connection, PingMethod
 from millrace.domain.errors import NotFoundError
 from millrace.domain.ports import Pong
+from millrace.domain.request_paths import Path
 from millrace.domain.token import Caller
 from millrace.usecases.connections import CONNECTIONS
 from millrace.usecases.context import Context

@@ -4,12 +4,13 @@ import gzip
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Self
+from typing import Final, Self
 
 from pydantic import Field, model_validator
 
 from millrace import limits
 from millrace.domain.base import Model, Moment, Name, Record
+from millrace.domain.cursor import encode_cursor
 from millrace.domain.errors import ConflictError, NotFoundError
 from millrace.domain.failed_record import Classification, ErrorSource, FailedRecord, KeptRecord
 from millrace.domain.ports import Blobs, Listing
@@ -19,7 +20,8 @@ from millrace.usecases.flows import get_flow
 from millrace.usecases.pages import encode_page
 from millrace.usecases.resources import check_revision
 
-_PAGE: int = 100
+_PAGE: Final = limits.BATCH_READ_ITEMS
+"""What a filter looks at in one read."""
 
 
 class ErrorFilter(Model):
@@ -53,6 +55,12 @@ class ErrorFilter(Model):
             and (self.occurred_after is None or entry.occurred_at >= self.occurred_after)
             and (self.occurred_before is None or entry.occurred_at < self.occurred_before)
         )
+
+    @property
+    def is_selective(self) -> bool:
+        """Whether the list of its step, or of all, may have others too."""
+        rest = self if self.only_step is None else self.model_copy(update={"step_id": None})
+        return rest != ErrorFilter()
 
     @property
     def only_step(self) -> str | None:
@@ -116,6 +124,7 @@ def list_errors(
     A filter looks at a bounded number of errors: a page may be short and still lead on.
     """
     get_flow(context, caller, flow_id)
+    at_once = _PAGE if wanted.is_selective else limit
     found: list[FailedRecord] = []
     looked_at = 0
     while True:
@@ -124,10 +133,14 @@ def list_errors(
             flow_id,
             resolved=resolved,
             step_id=wanted.only_step,
-            limit=limit - len(found),
+            limit=at_once,
             cursor=cursor,
         )
-        found += filter(wanted.admits, page.items)
+        for entry in page.items:
+            if len(found) == limit:
+                return Listing(tuple(found), encode_cursor(found[-1].list_position))
+            if wanted.admits(entry):
+                found.append(entry)
         looked_at += len(page.items)
         cursor = page.cursor
         if cursor is None or len(found) == limit or looked_at >= limits.WALKED_ITEMS:

@@ -9,13 +9,15 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from millrace import limits
-from millrace.domain.action import Action
+from millrace.domain.action import Action, ActionWork, ProcessAction
 from millrace.domain.connection import Connection
+from millrace.domain.data_pool import DataPool
 from millrace.domain.errors import Violation
 from millrace.domain.flow import Flow, FlowInput, FlowSettings, LatestSteps, Step
 from millrace.domain.integration import Integration
 from millrace.domain.label import Label
 from millrace.domain.notification_group import NotificationGroup
+from millrace.domain.operations import data_pools_of
 from millrace.domain.ports import Ref
 from millrace.usecases.context import Context
 
@@ -29,6 +31,10 @@ class ToCome:
     ids: frozenset[str] = frozenset()
     """Of other resources."""
 
+    def id_of(self, flow: FlowInput) -> str | None:
+        """The id that a flow of the file will have."""
+        return next((id_ for id_, each in self.flows.items() if each is flow), None)
+
 
 _NOUNS: Mapping[type[Any], tuple[str, str]] = {
     Action: ("unknownAction", "action"),
@@ -39,7 +45,7 @@ _NOUNS: Mapping[type[Any], tuple[str, str]] = {
     NotificationGroup: ("unknownNotificationGroup", "notification group"),
 }
 
-_NOTHING: Final = ToCome()
+NOTHING_TO_COME: Final = ToCome()
 
 
 def check_references(
@@ -49,13 +55,9 @@ def check_references(
     before: Flow | None = None,
     old_steps: Iterable[Step] = (),
     *,
-    flow_id: str | None = None,
-    to_come: ToCome = _NOTHING,
+    to_come: ToCome = NOTHING_TO_COME,
 ) -> Iterator[Violation]:
-    """What the flow names but is not there; `flow_id` is its own, if it has one yet.
-
-    What is `to_come` counts as there.
-    """
+    """What the flow names but is not there; what is `to_come` counts as there."""
     new_ids = to_come.ids | to_come.flows.keys()
     old = set() if before is None else {ref for _, ref in references_of(before, old_steps)}
     wanted = [(place, ref) for place, ref in references_of(given, given.steps) if ref not in old]
@@ -81,6 +83,7 @@ def check_references(
             "A group is a part of an integration, and the flow is in none.",
             "Set integrationId to the integration that has the group.",
         )
+    flow_id = to_come.id_of(given) if before is None else before.id
     for number, step in enumerate(given.steps):
         if flow_id is not None and step.keep_delta_behind_flow_id == flow_id:
             yield Violation(
@@ -112,6 +115,15 @@ def references_of(settings: FlowSettings, steps: Iterable[Step]) -> Iterator[tup
     for number, step in enumerate(steps):
         if (behind := step.keep_delta_behind_flow_id) is not None:
             yield f"/steps/{number}/keepDeltaBehindFlowId", Ref(Flow, behind)
+
+
+def references_of_work(work: ActionWork) -> Iterator[tuple[str, Ref[Any]]]:
+    """What an action names, with the places in it: its connection, or its data pools."""
+    if isinstance(work, ProcessAction):
+        for place, id_ in data_pools_of(work.operations):
+            yield place, Ref(DataPool, id_)
+    elif work.connection_id is not None:
+        yield "connectionId", Ref(Connection, work.connection_id)
 
 
 def flows_led_to(settings: FlowSettings, steps: Iterable[Step]) -> Iterator[tuple[str, str]]:

@@ -5,11 +5,13 @@ from typing import Any
 
 from millrace.domain.action import Action, ActionWork, ProcessAction
 from millrace.domain.connection import Connection
+from millrace.domain.data_pool import DataPool
 from millrace.domain.flow import Flow, FlowSettings, Step
 from millrace.domain.flow_parts import Alias
 from millrace.domain.integration import Integration
 from millrace.domain.label import Label
 from millrace.domain.notification_group import NotificationGroup
+from millrace.domain.operations import over_other_pools
 from millrace.domain.resource import Resource
 
 type Rename = Callable[[type[Resource], str], str | None]
@@ -52,8 +54,11 @@ def renamed_step(step: Step, rename: Rename) -> Step:
 
 
 def renamed_work(work: ActionWork, rename: Rename) -> ActionWork:
-    """What an action does."""
-    if isinstance(work, ProcessAction) or work.connection_id is None:
+    """What an action does; what has no other name keeps its own."""
+    if isinstance(work, ProcessAction):
+        operations = over_other_pools(work.operations, lambda id_: rename(DataPool, id_) or id_)
+        return work.model_copy(update={"operations": operations})
+    if work.connection_id is None:
         return work
     name = rename(Connection, work.connection_id) or work.connection_id
     return work.model_copy(update={"connection_id": name})

@@ -1,6 +1,7 @@
 """Putting another connection in the place of one, in all that a flow does."""
 
 from contextlib import suppress
+from dataclasses import replace
 
 from millrace.domain.base import Model
 from millrace.domain.connection import Connection
@@ -8,9 +9,9 @@ from millrace.domain.errors import ConflictError, NotFoundError, UnavailableErro
 from millrace.domain.flow import Flow, FlowInput, FlowSettings, Version
 from millrace.domain.ports import Create
 from millrace.domain.token import Caller
-from millrace.usecases.api_keys import missing_customer_keys, webhooks_of
+from millrace.usecases.api_keys import addresses_of, missing_customer_keys
 from millrace.usecases.audit import audited
-from millrace.usecases.checks import undeployable, unknown_connection
+from millrace.usecases.checks import stored, undeployable, unknown_connection
 from millrace.usecases.context import Context
 from millrace.usecases.copies import read_actions, rewire, used_connections
 from millrace.usecases.deploy import deploy_version
@@ -89,19 +90,14 @@ def _store(
         enabled=before.is_enabled,
         steps=rewired.steps,
     )
-    found = check_flow(
-        context,
-        caller.workspace_id,
-        wanted,
-        before,
-        latest.steps,
-        find_action=rewired.find_action,
-    )
+    find = stored(context, caller.workspace_id, rewired.steps, rewired.actions)
+    find = replace(find, action=rewired.find_action)
+    found = check_flow(context, caller.workspace_id, wanted, before, latest.steps, find=find)
     refuse(found)
     if before.deployed_version_id is not None:
         # Before anything is stored: what cannot be deployed must not stay behind as a draft.
-        hooks = webhooks_of(context, before)
-        keys = missing_customer_keys(context, caller.workspace_id, wanted, hooks)
+        addresses = addresses_of(context, before)
+        keys = missing_customer_keys(context, caller.workspace_id, wanted, addresses)
         refuse([*undeployable(rewired.steps), *keys])
     _, changes = changed_flow(
         context, caller, before, latest, wanted, find_action=rewired.find_action

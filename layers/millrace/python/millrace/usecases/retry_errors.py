@@ -2,26 +2,28 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 from pydantic import Field
 
 from millrace.domain.base import Record
-from millrace.domain.errors import ConflictError, NotFoundError
+from millrace.domain.errors import NotFoundError
 from millrace.domain.failed_record import FailedRecord, ReplayedRecord
 from millrace.domain.flow import Flow, Version
 from millrace.domain.run import Replay, Run, RunKey, Trigger
 from millrace.domain.token import Caller
-from millrace.domain.virtual_environment import Replacements, VirtualEnvironment
+from millrace.domain.virtual_environment import VirtualEnvironment
 from millrace.usecases.context import Context
-from millrace.usecases.deploy import deployed_version
+from millrace.usecases.deployed import deployed_version
 from millrace.usecases.flows import get_flow, get_version
 from millrace.usecases.pages import PageWriter
 from millrace.usecases.record_errors import ErrorSelection, KeptRecords, select
-from millrace.usecases.runs import Manner, start_run
+from millrace.usecases.runs import Manner, begin_run, in_environment, new_run
 
-type Reason = Literal["resolved", "noRecord", "underWay", "versionGone", "stepGone"]
+type Reason = Literal[
+    "resolved", "noRecord", "underWay", "versionGone", "stepGone", "environmentGone", "inputsGone"
+]
 
 
 class ErrorRetryRequest(ErrorSelection):
@@ -32,7 +34,7 @@ class ErrorRetryRequest(ErrorSelection):
     )
 
 
-class _Manner(NamedTuple):
+class _Group(NamedTuple):
     """What errors share that are tried again in one run."""
 
     step_id: str
@@ -62,7 +64,7 @@ def retry_errors(
     flow = get_flow(context, caller, flow_id)
     selected = select(context, caller, flow_id, asked)
     left_out: dict[str, Reason] = {}
-    groups: defaultdict[_Manner, list[FailedRecord]] = defaultdict(list)
+    groups: defaultdict[_Group, list[FailedRecord]] = defaultdict(list)
     under_way = _under_way(context, caller, selected.entries)
     for entry in selected.entries:
         if not entry.is_open:
@@ -72,60 +74,80 @@ def retry_errors(
         elif entry.retry_run_id in under_way:
             left_out[entry.id] = "underWay"
         else:
-            manner = _Manner(
+            group = _Group(
                 entry.step_id,
                 entry.version_id,
                 entry.virtual_environment_id,
                 entry.inputs_run_id,
             )
-            groups[manner].append(entry)
+            groups[group].append(entry)
     runs: dict[str, Run] = {}
-    for manner, entries in groups.items():
-        version = _version(context, caller, flow, manner, asked)
-        if version is None:
-            left_out |= dict.fromkeys((entry.id for entry in entries), "versionGone")
-        elif all(step.id != manner.step_id for step in version.steps):
-            left_out |= dict.fromkeys((entry.id for entry in entries), "stepGone")
-        else:
-            run, lost = _start(context, caller, flow, version, manner, entries)
-            left_out |= dict.fromkeys(lost, "noRecord")
-            if run is not None:
-                runs |= {entry.id: run for entry in entries if entry.id not in lost}
+    for group, entries in groups.items():
+        plan = _plan(context, caller, flow, group, asked)
+        if isinstance(plan, str):
+            left_out |= dict.fromkeys((entry.id for entry in entries), plan)
+            continue
+        run, lost = _start(context, caller, *plan, group.step_id, entries)
+        left_out |= dict.fromkeys(lost, "noRecord")
+        if run is not None:
+            runs |= {entry.id: run for entry in entries if entry.id not in lost}
     return Retried(runs, left_out, selected.unknown, selected.has_more)
 
 
 def _under_way(context: Context, caller: Caller, entries: Iterable[FailedRecord]) -> set[str]:
     """The runs that try some of these again and are not over."""
     ids = {entry.retry_run_id for entry in entries if entry.retry_run_id is not None}
-    under_way: set[str] = set()
-    for id_ in ids:
-        try:
-            run = context.runs.get(RunKey(caller.workspace_id, id_))
-        except NotFoundError:
-            continue
-        if not run.status.is_terminal:
-            under_way.add(id_)
-    return under_way
+    runs = context.runs.get_many(caller.workspace_id, ids)
+    return {run.id for run in runs if not run.status.is_terminal}
+
+
+def _plan(
+    context: Context, caller: Caller, flow: Flow, group: _Group, asked: ErrorRetryRequest
+) -> tuple[Version, str, Manner] | Reason:
+    """The version, its machine, and how a group is tried again, or why it cannot be."""
+    version = _version(context, caller, flow, group, asked)
+    if version is None or version.machine_arn is None:
+        return "versionGone"
+    if all(step.id != group.step_id for step in version.steps):
+        return "stepGone"
+    how = Manner()
+    try:
+        if group.virtual_environment_id is not None:
+            how = in_environment(
+                context.resources.get(
+                    VirtualEnvironment, caller.workspace_id, group.virtual_environment_id
+                )
+            )
+    except NotFoundError:
+        return "environmentGone"
+    try:
+        if group.inputs_run_id is not None:
+            inputs_of = context.runs.get(RunKey(caller.workspace_id, group.inputs_run_id))
+            how = replace(how, inputs_of=inputs_of)
+    except NotFoundError:
+        return "inputsGone"
+    how = replace(how, steps_to_run=_from(version, group.step_id))
+    return version, version.machine_arn, how
 
 
 def _version(
-    context: Context, caller: Caller, flow: Flow, manner: _Manner, asked: ErrorRetryRequest
+    context: Context, caller: Caller, flow: Flow, group: _Group, asked: ErrorRetryRequest
 ) -> Version | None:
     if asked.version == "latest":
         return deployed_version(context, flow)
     try:
-        version = get_version(context, caller, flow.id, manner.version_id)
+        return get_version(context, caller, flow.id, group.version_id)
     except NotFoundError:
         return None
-    return None if version.machine_arn is None else version
 
 
 def _start(
     context: Context,
     caller: Caller,
-    flow: Flow,
     version: Version,
-    manner: _Manner,
+    machine_arn: str,
+    how: Manner,
+    step_id: str,
     entries: list[FailedRecord],
 ) -> tuple[Run | None, set[str]]:
     """The run that tries these again, and the ids of those whose records are gone."""
@@ -148,27 +170,19 @@ def _start(
     tried = [entry.id for entry in entries if entry.id not in lost]
     if not tried:
         return None, lost
-    replaced = _replacements(context, caller, manner.virtual_environment_id)
-    how = Manner(
-        steps_to_run=_from(version, manner.step_id),
-        virtual_environment_id=manner.virtual_environment_id,
-        connections=replaced.connections,
-        data_pools=replaced.data_pools,
-        replay=Replay(step_id=manner.step_id, pages=writer.pages()),
-        inputs_of=(
-            None
-            if manner.inputs_run_id is None
-            else context.runs.get(RunKey(caller.workspace_id, manner.inputs_run_id))
-        ),
-    )
+    how = replace(how, replay=Replay(step_id=step_id, pages=writer.pages()))
     trigger = Trigger(source="manual", triggered_by=caller.token_id)
-    run, _ = start_run(context, flow, trigger, None, version=version, how=how)
+    run = new_run(context, version, machine_arn, trigger, None, how)
+    # First, so that a request which dies here and is repeated starts no second run of them: what
+    # names a run that there is not, or that is over, may be tried.
     context.failed_records.change(
-        caller.workspace_id,
-        flow.id,
+        version.workspace_id,
+        version.flow_id,
         tried,
         lambda entry: entry.changed(retry_run_id=run.id, retries=entry.retries + 1),
     )
+    context.runs.create(run)
+    begin_run(context, run)
     return run, lost
 
 
@@ -187,19 +201,3 @@ def _from(version: Version, step_id: str) -> tuple[str, ...]:
         if not more:
             return tuple(step.id for step in version.steps if step.id in taken)
         taken |= more
-
-
-def _replacements(
-    context: Context, caller: Caller, virtual_environment_id: str | None
-) -> Replacements:
-    if virtual_environment_id is None:
-        return Replacements()
-    try:
-        environment = context.resources.get(
-            VirtualEnvironment, caller.workspace_id, virtual_environment_id
-        )
-    except NotFoundError as error:
-        raise ConflictError(
-            f"virtual environment {virtual_environment_id!r}, in which they failed, is gone"
-        ) from error
-    return environment.replacements

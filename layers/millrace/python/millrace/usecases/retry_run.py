@@ -10,7 +10,7 @@ from millrace.domain.errors import ConflictError, Violation
 from millrace.domain.run import Run, RunKey, RunStatus, StepStatus, Trigger
 from millrace.domain.token import Caller
 from millrace.usecases.context import Context
-from millrace.usecases.deploy import deployed_version
+from millrace.usecases.deployed import deployed_version
 from millrace.usecases.flows import get_flow, get_version
 from millrace.usecases.resources import refuse
 from millrace.usecases.runs import Manner, run_version, start_run

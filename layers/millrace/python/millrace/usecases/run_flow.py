@@ -1,9 +1,8 @@
-"""Running a flow for a caller: which version, which steps, over which connections, and waiting."""
+"""Running a flow for a caller: which version, which steps and over which connections."""
 
 import json
-import time
 from collections.abc import Callable, Iterator
-from typing import Final
+from dataclasses import replace
 
 from pydantic import Field
 
@@ -15,13 +14,10 @@ from millrace.domain.run import Run, RunInputs, Trigger
 from millrace.domain.token import Caller
 from millrace.domain.virtual_environment import VirtualEnvironment
 from millrace.usecases.context import Context
-from millrace.usecases.deploy import deployed_version
+from millrace.usecases.deployed import deployed_version
 from millrace.usecases.flows import get_flow, get_version
 from millrace.usecases.resources import refuse
-from millrace.usecases.runs import Manner, start_run
-
-_POLL_SECONDS: Final = 0.05
-_POLL_SECONDS_MAX: Final = 1.0
+from millrace.usecases.runs import Manner, in_environment, start_run
 
 
 class InputFields(Model):
@@ -114,27 +110,10 @@ def chosen(
             refuse([Violation("unknownVersion", "/versionId", message, "Correct the id."), *faults])
             raise
     refuse([*faults, *_unknown_steps(version, asked)])
-    return version, Manner(
-        steps_to_run=_chosen(version, asked),
-        virtual_environment_id=asked.virtual_environment_id,
-        connections={} if environment is None else environment.replacements.connections,
-        data_pools={} if environment is None else environment.replacements.data_pools,
-        inputs=_inputs(asked, environment),
+    usually = Manner() if environment is None else in_environment(environment)
+    return version, replace(
+        usually, steps_to_run=_chosen(version, asked), inputs=_inputs(asked, usually.inputs)
     )
-
-
-def wait_for(
-    context: Context, run: Run, seconds: float, sleep: Callable[[float], None] = time.sleep
-) -> Run:
-    """The run once it is over, or as it is after so many seconds, asked for ever less often."""
-    pause = _POLL_SECONDS
-    while seconds > 0 and not run.status.is_terminal:
-        pause = min(pause, seconds)
-        sleep(pause)
-        seconds -= pause
-        pause = min(pause * 2, _POLL_SECONDS_MAX)
-        run = context.runs.get(run.key)
-    return run
 
 
 def _environment(
@@ -169,10 +148,9 @@ def _bad_inputs(asked: InputFields) -> Iterator[Violation]:
         yield Violation("emptyWindow", "/endDate", message, "Exchange startDate and endDate.")
 
 
-def _inputs(asked: InputFields, environment: VirtualEnvironment | None) -> RunInputs:
-    replaced = {} if environment is None else environment.replacements.variables
+def _inputs(asked: InputFields, usual: RunInputs) -> RunInputs:
     return RunInputs(
-        variables={**replaced, **asked.flow_variables},
+        variables={**usual.variables, **asked.flow_variables},
         parameters=asked.parameters,
         start_date=asked.start_date,
         end_date=asked.end_date,

@@ -27,15 +27,19 @@ from millrace.domain.errors import (
 )
 from millrace.domain.failed_record import ErrorSource
 from millrace.domain.flow import Step, Version
+from millrace.domain.flow_parts import ResponseMapping
 from millrace.domain.ports import Exporter, Importer, Process
-from millrace.domain.records import Origin, RecordFailure, idempotency_key
+from millrace.domain.records import Origin, RecordError, RecordFailure, Written, idempotency_key
+from millrace.domain.response_mapping import merged
 from millrace.domain.run import Run, RunError, RunKey, StepRecord, StepStatus
 from millrace.domain.run_states import check_attempt
-from millrace.domain.run_values import templates_of
+from millrace.domain.run_values import speak_of_record
 from millrace.usecases.checks import lookup, work_of
 from millrace.usecases.context import Context
 from millrace.usecases.delta_windows import delta_before, window_of
-from millrace.usecases.run_values import values_of_templates
+from millrace.usecases.import_answers import answered, errors
+from millrace.usecases.lookups import look_up
+from millrace.usecases.run_values import values_of_action
 from millrace.usecases.runs import load_payload, run_version
 from millrace.usecases.step_errors import Failed
 from millrace.usecases.step_input import Item, Origins, Verdict, input_pages
@@ -217,6 +221,9 @@ def _work(job: _Job) -> ActionWork:
 
 
 def _export(job: _Job, work: ExportAction) -> None:
+    if work.http is not None and speak_of_record(work.http):
+        _look_up(job, work)
+        return
     if job.run.replay is not None and job.run.replay.step_id == job.step.id:
         _hand_on(job)
         return
@@ -241,10 +248,10 @@ def _exporter(job: _Job, work: ExportAction, window: DeltaWindow | None) -> Expo
     if work.connection_id is None:
         return connectors.reader(work, lambda: load_payload(job.context, job.run), window)
     connection, secrets = job.connection(work.connection_id)
-    values = values_of_templates(
+    values = values_of_action(
         job.context,
         job.run,
-        templates_of(work.request),
+        work.request,
         job.delta_before if window is None else lambda: window.values,
     )
     return connectors.exporter(work, connection, secrets, values)
@@ -257,6 +264,43 @@ def _window(job: _Job, delta: Delta | None) -> DeltaWindow | None:
     window = window_of(job.context, job.run, job.version, job.step, delta, job.progress.began_at)
     job.progress.begin_delta(window)
     return window
+
+
+def _look_up(job: _Job, work: ExportAction) -> None:
+    """One export for each record, which goes on with what was found."""
+    connection, secrets = job.connection(work.connection_id or "")
+    values = values_of_action(job.context, job.run, work.request, job.delta_before)
+
+    def exporter_of(record: Record) -> Exporter:
+        connectors = job.context.connectors
+        return connectors.exporter(work, connection, secrets, values.beside(record=record))
+
+    mapping = job.step.response_mapping or ResponseMapping()
+    for page in job.pages(job.progress.checkpoint or 0):
+        for item in page:
+            records: list[Record] = []
+            failed: list[Failed] = job.unjudged([item])
+            if item.verdict is Verdict.PASS or (failed and job.step.proceed_on_failure):
+                records.append(item.record)
+            elif item.verdict is Verdict.TAKE:
+                try:
+                    found = look_up(exporter_of, item.record)
+                    answer: Record = {"data": found, "errors": []}
+                    records.append(merged(item.record, mapping, answer))
+                except RecordError as error:
+                    failure = RecordFailure.of(0, error)
+                    failed.append(Failed.of(job.run, item, failure, "export"))
+                    if job.step.proceed_on_failure:
+                        answer = {"errors": errors(failure)}
+                        records.append(merged(item.record, mapping, answer))
+            job.progress.advance(
+                item.position + 1,
+                taken=1,
+                records=records,
+                ignored=int(item.verdict is Verdict.DROP),
+                failed=failed,
+                succeeded=[] if failed else [item],
+            )
 
 
 def _hand_on(job: _Job) -> None:
@@ -316,6 +360,7 @@ def _feed(job: _Job, process: Process, position: int) -> int:
                     succeeded += good
                 case Verdict.PASS:
                     records += [item.record for item in items]
+                    succeeded += items
                 case Verdict.DROP:
                     ignored += len(items)
                     succeeded += items
@@ -342,12 +387,14 @@ def _proceeding(step: Step, failed: Iterable[Failed]) -> list[Record]:
 
 
 def _import(job: _Job, work: ImportAction) -> None:
-    connection, secrets = job.connection(work.connection_id)
+    connection, secrets = None, dict[str, str]()
+    if work.connection_id is not None:
+        connection, secrets = job.connection(work.connection_id)
 
     def key(origin: Origin, body: bytes) -> str:
         return idempotency_key(origin, job.step.id, body)
 
-    values = values_of_templates(job.context, job.run, templates_of(work.http), job.delta_before)
+    values = values_of_action(job.context, job.run, work.target, job.delta_before)
     importer = job.context.connectors.importer(work, connection, secrets, values, key)
     for page in job.pages(job.progress.checkpoint or 0):
         for items in _requests(page, importer.batch_size):
@@ -371,11 +418,15 @@ def _requests(page: Iterable[Item], size: int) -> Iterator[list[Item]]:
 def _write(job: _Job, importer: Importer, items: list[Item]) -> None:
     """Send one request and remember it; items the filter held back are counted along."""
     taken = [item for item in items if item.verdict is Verdict.TAKE]
-    refused: list[RecordFailure] = []
+    given = [item.record for item in taken]
+    told = Written()
     if taken:
-        refused = importer.write([item.record for item in taken], taken[0].origin_in(job.run))
-    failed, written = job.sorted_out(taken, refused, "import")
+        told = importer.write(given, Origins(taken, job.run))
+    failed, written = job.sorted_out(taken, told.failures, "import")
+    told_of = answered(job.step.response_mapping, given, told)
+    merged_ones = {taken[index].position: record for index, record in told_of.items()}
     dropped = [item for item in items if item.verdict is Verdict.DROP]
+    passed_by = [item for item in items if item.verdict is Verdict.PASS]
     failed += job.unjudged(items)
     held_back = {item.position for item in dropped}
     if not job.step.proceed_on_failure:
@@ -383,9 +434,13 @@ def _write(job: _Job, importer: Importer, items: list[Item]) -> None:
     job.progress.advance(
         items[-1].position + 1,
         taken=len(items),
-        records=[item.record for item in items if item.position not in held_back],
-        ignored=len(dropped),
+        records=[
+            merged_ones.get(item.position, item.record)
+            for item in items
+            if item.position not in held_back
+        ],
+        ignored=len(dropped) + len(told.ignored),
         failed=failed,
-        succeeded=[*written, *dropped],
+        succeeded=[*written, *dropped, *passed_by],
         durable=importer.batch_size > 1,
     )

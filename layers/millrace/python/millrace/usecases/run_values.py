@@ -14,10 +14,12 @@ from millrace.domain.run import Run, RunInputs
 from millrace.domain.run_values import (
     NO_VALUES,
     RunValues,
-    TemplateText,
+    Target,
+    import_expressions,
     names_beside_records,
     names_in_template,
     speaks_of_delta,
+    templates_of,
 )
 from millrace.domain.variable import Variable
 from millrace.usecases.context import Context
@@ -28,15 +30,21 @@ type DeltaValues = Callable[[], Mapping[str, Json]]
 """The two times of what an export of changes reads; asked for only if something names them."""
 
 
-def values_of_templates(
-    context: Context, run: Run, templates: Iterable[TemplateText], delta: DeltaValues = dict
+def values_of_action(
+    context: Context, run: Run, target: Target, delta: DeltaValues = dict
 ) -> RunValues:
-    """What the templates of an action name. Raises StepFailed if a secret is gone."""
-    texts = [template.text for template in templates if "{{" in template.text]
-    if not texts:
+    """What an action names in templates and expressions. Raises StepFailed if a secret is gone."""
+    texts = [template.text for template in templates_of(target) if "{{" in template.text]
+    beside = {
+        text: names
+        for _, text in import_expressions(target)
+        if (names := names_beside_records(text)) is not None
+    }
+    if not texts and not beside:
         return NO_VALUES
-    names = frozenset[str]().union(*map(names_in_template, texts))
-    return _values(context, run, names, delta() if any(map(speaks_of_delta, texts)) else {})
+    names = frozenset[str]().union(*map(names_in_template, texts), *beside.values())
+    read = delta() if any(map(speaks_of_delta, (*texts, *beside))) else {}
+    return _values(context, run, names, read)
 
 
 def values_beside_records(

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -10,7 +11,7 @@ from millrace import limits
 from millrace.domain.base import Json, Record
 from millrace.domain.errors import ConflictError, NotFoundError, UnavailableError
 from millrace.domain.flow import Flow, Version
-from millrace.domain.ports import Listing
+from millrace.domain.ports import DELIVERY_MEMORY, Listing
 from millrace.domain.run import (
     ANY_RUN,
     Attempt,
@@ -26,7 +27,7 @@ from millrace.domain.run import (
 from millrace.domain.token import Caller
 from millrace.domain.virtual_environment import VirtualEnvironment
 from millrace.usecases.context import Context
-from millrace.usecases.deploy import deployed_version
+from millrace.usecases.deployed import deployed_version
 from millrace.usecases.flows import get_flow, get_version
 from millrace.usecases.latest_runs import tell_flow
 from millrace.usecases.pages import read_records
@@ -70,6 +71,7 @@ def in_environment(environment: VirtualEnvironment) -> Manner:
     return Manner(
         virtual_environment_id=environment.id,
         connections=environment.replacements.connections,
+        data_pools=environment.replacements.data_pools,
         inputs=RunInputs(variables=environment.replacements.variables),
     )
 
@@ -90,15 +92,34 @@ def start_run(
     accepted: a start that Step Functions does not take is made up for by the sweeper.
     """
     version = deployed_version(context, flow) if version is None else version
+    run, is_new = record_run(context, version, trigger, payload, how=how, dedupe_key=dedupe_key)
+    if is_new:
+        begin_run(context, run)
+    return run, is_new
+
+
+def record_run(
+    context: Context,
+    version: Version,
+    trigger: Trigger,
+    payload: Json,
+    *,
+    how: Manner = _AS_USUAL,
+    dedupe_key: str | None = None,
+    dedupe_for: timedelta = DELIVERY_MEMORY,
+) -> tuple[Run, bool]:
+    """Record a run that is not started yet, or give the one that has the dedupe key already."""
     if version.machine_arn is None:
         raise ConflictError(f"version {version.number} was never deployed; deploy it first")
     run = new_run(context, version, version.machine_arn, trigger, payload, how)
-    run, is_new = context.runs.create(run, dedupe_key=dedupe_key)
-    if is_new:
-        with suppress(UnavailableError):
-            start_execution(context, run)
-        tell_flow(context, run)
-    return run, is_new
+    return context.runs.create(run, dedupe_key=dedupe_key, dedupe_for=dedupe_for)
+
+
+def begin_run(context: Context, run: Run) -> None:
+    """Start a run that was recorded, or leave it to the sweeper."""
+    with suppress(UnavailableError):
+        start_execution(context, run)
+    tell_flow(context, run)
 
 
 def new_run(
@@ -157,17 +178,17 @@ def _inputs(context: Context, key: RunKey, how: Manner) -> dict[str, Any]:
 
 def start_execution(context: Context, run: Run) -> None:
     """Start the run's machine; harmless to repeat, because the run's id names the execution."""
-    context.machines.start(
-        run.machine_arn,
-        run.id,
-        {"workspaceId": run.workspace_id, "runId": run.id, "attempt": run.attempt},
-    )
+    context.machines.start(run.machine_arn, run.id, execution_input(run))
+
+
+def execution_input(run: Run) -> dict[str, Json]:
+    """What a run's machine is started with."""
+    return {"workspaceId": run.workspace_id, "runId": run.id, "attempt": run.attempt}
 
 
 def get_run(context: Context, caller: Caller, run_id: str) -> RunDetail:
     """A run with the steps of its latest attempt."""
-    run = context.runs.get(RunKey(caller.workspace_id, run_id))
-    return RunDetail(run, context.runs.steps(run.key, run.attempt))
+    return RunDetail(*context.runs.detail(RunKey(caller.workspace_id, run_id)))
 
 
 def list_runs(

@@ -22,7 +22,7 @@ from millrace.domain.records import Origin, RecordError, RecordFailure
 from millrace.domain.run import Run
 from millrace.usecases.context import Context
 from millrace.usecases.pages import encode_page
-from millrace.usecases.step_input import Item
+from millrace.usecases.step_input import Item, Verdict
 
 _NOTE_AT_ONCE: Final = 250
 """Failures in memory: so many are written whether a checkpoint is due or not."""
@@ -79,12 +79,15 @@ class ErrorLog:
             self.write()
 
     def succeeded(self, items: Sequence[Item]) -> None:
-        """Remember that these records met no error: those that they had are over."""
+        """Remember that these records met no error: those that they had are over.
+
+        Those of others with the same trace key are over if the step did its work on the record.
+        """
         self._over |= {item.error_id: None for item in items if item.error_id is not None}
         if self._step.trace_key is None or not self._open_trace_keys:
             return
         for item in items:
-            key = self._trace_key(item.record)
+            key = self._trace_key(item.record) if item.verdict is Verdict.TAKE else None
             if key is not None:
                 self._over |= dict.fromkeys(self._open_trace_keys.get(key, ()))
 

@@ -85,6 +85,23 @@ def sources(version: Version, step: Step) -> tuple[str, ...]:
     return tuple(dict.fromkeys(chain.from_iterable(expand(id_) for id_ in step.depends_on)))
 
 
+def first_steps(version: Version) -> list[str]:
+    """The steps that read no other step's output."""
+    return [id_ for id_, read in _read_by(version).items() if not read]
+
+
+def last_steps(version: Version) -> list[str]:
+    """The steps whose outputs no other step reads: what they hand on is the flow's result."""
+    read_by = _read_by(version)
+    needed = set(chain.from_iterable(read_by.values()))
+    return [id_ for id_ in read_by if id_ not in needed]
+
+
+def _read_by(version: Version) -> dict[str, tuple[str, ...]]:
+    """The steps that run, and what each reads."""
+    return {step.id: sources(version, step) for step in version.steps if not step.is_skipped}
+
+
 def input_records(
     context: Context, run: Run, version: Version, step: Step
 ) -> Iterator[list[Record]]:

@@ -1,6 +1,7 @@
 """Connectors for one step of a test: the first page of an export, and no request of an import."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
@@ -10,7 +11,7 @@ from millrace.domain.action import ExportAction, ImportAction, ProcessAction
 from millrace.domain.base import Clock, Json, Record
 from millrace.domain.connection import Connection, PingMethod
 from millrace.domain.delta import DeltaWindow
-from millrace.domain.errors import StepThrottled
+from millrace.domain.errors import StepFailed, StepThrottled, StepTransient
 from millrace.domain.flow import Step
 from millrace.domain.operations import (
     DedupeOperation,
@@ -21,13 +22,22 @@ from millrace.domain.operations import (
 from millrace.domain.ports import (
     Connectors,
     Exporter,
+    Functions,
     Importer,
     Pong,
     Process,
     Surroundings,
     Unsent,
 )
-from millrace.domain.records import Batch, ExportPage, Origin, RecordError, RecordFailure, Rest
+from millrace.domain.records import (
+    Batch,
+    ExportPage,
+    Origin,
+    RecordError,
+    RecordFailure,
+    Rest,
+    Written,
+)
 from millrace.domain.run_values import RunValues, TemplateKind
 from millrace.domain.trial import PlannedRequest, RecordTrouble
 from millrace.usecases.step_progress import CONTINUES
@@ -112,22 +122,24 @@ class Rehearsal:
         """See Connectors."""
         self.deadline.check()
         self.hidden.update(secrets.values())
-        sampler = self.connectors.sampler(
-            work, connection, secrets, values, self.deadline.seconds, self.hidden.update
-        )
-        return _FirstPage(sampler, self)
+        record: Record | None = values.fixed.get("record")
+        with self.noting(record):
+            sampler = self.connectors.sampler(
+                work, connection, secrets, values, self.deadline.seconds, self.hidden.update
+            )
+        return _FirstPage(sampler, self, record)
 
     def reader(
         self, work: ExportAction, payload: Callable[[], Json], window: DeltaWindow | None
     ) -> Exporter:
         """See Connectors."""
         self.deadline.check()
-        return _FirstPage(self.connectors.reader(work, payload, window), self)
+        return _FirstPage(self.connectors.reader(work, payload, window), self, None)
 
     def importer(
         self,
         work: ImportAction,
-        connection: Connection,
+        connection: Connection | None,
         secrets: Mapping[str, str],
         values: RunValues,
         request_key: Callable[[Origin, bytes], str],
@@ -142,7 +154,7 @@ class Rehearsal:
                     method=request.method,
                     url=request.url,
                     headers=dict(request.headers),
-                    authentication=connection.auth.type,
+                    authentication="role" if connection is None else connection.auth.type,
                     body=request.body.decode("utf-8", "replace"),
                     body_bytes=len(request.body),
                 )
@@ -158,7 +170,12 @@ class Rehearsal:
 
     def process(self, work: ProcessAction, surroundings: Surroundings) -> Process:
         """See Connectors. Functions are called, data pools read; what is claimed is not kept."""
-        aside = replace(surroundings, entries=Overlay(surroundings.entries), is_test=True)
+        aside = replace(
+            surroundings,
+            entries=Overlay(surroundings.entries),
+            functions=_InTime(surroundings.functions, self.deadline),
+            is_test=True,
+        )
         asks_others = any(isinstance(each, _ASKING) for each in work.operations)
         process = self.connectors.process(work, aside)
         return _Watched(process, self, process.batch_size if asks_others else 1)
@@ -178,7 +195,7 @@ class Rehearsal:
     def preview(
         self,
         work: ImportAction,
-        connection: Connection,
+        connection: Connection | None,
         values: RunValues,
         request_key: Callable[[Origin, bytes], str],
         note: Callable[[Unsent], None],
@@ -192,6 +209,16 @@ class Rehearsal:
     ) -> Pong:
         """See Connectors."""
         return self.connectors.ping(connection, secrets, method, path)
+
+    @contextmanager
+    def noting(self, record: Record | None) -> Iterator[None]:
+        """Note what fails for the record of a lookup."""
+        try:
+            yield
+        except StepFailed as error:
+            if record is not None:
+                self.trouble(error.code, error.message, record)
+            raise
 
     def trouble(self, code: str, message: str, record: Record | None) -> None:
         """Note a record that failed."""
@@ -207,20 +234,39 @@ class Rehearsal:
 
 
 @dataclass(frozen=True, slots=True)
+class _InTime:
+    """Functions that are given what is left of the time."""
+
+    functions: Functions
+    deadline: Deadline
+
+    def invoke(self, arn: str, payload: bytes, seconds: float = limits.FUNCTION_SECONDS) -> bytes:
+        self.deadline.check()
+        try:
+            return self.functions.invoke(arn, payload, min(seconds, self.deadline.seconds))
+        except StepTransient:
+            self.deadline.check()
+            raise
+
+
+@dataclass(frozen=True, slots=True)
 class _FirstPage:
     """Ends after a page, and after as many records as other systems give at once."""
 
     exporter: Exporter
     rehearsal: Rehearsal
+    record: Record | None
 
     def pages(self, cursor: Json) -> Iterator[ExportPage]:
-        for page in self.exporter.pages(cursor):
+        pages = self.exporter.pages(cursor)
+        with self.rehearsal.noting(self.record):
+            page = next(pages, None)
+        if page is not None:
             records = page.records[: limits.PAGE_RECORDS]
             is_cut = len(records) < len(page.records)
             self.rehearsal.has_more = is_cut or page.next_cursor is not None
             self.rehearsal.failed(page.failures)
             yield ExportPage(records, page.failures, None)
-            return
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,11 +280,11 @@ class _Preview:
     def batch_size(self) -> int:
         return self.importer.batch_size
 
-    def write(self, records: Sequence[Record], origin: Origin) -> list[RecordFailure]:
+    def write(self, records: Sequence[Record], origins: Sequence[Origin]) -> Written:
         self.rehearsal.deadline.check()
-        failures = self.importer.write(records, origin)
-        self.rehearsal.failed(failures, records)
-        return failures
+        written = self.importer.write(records, origins)
+        self.rehearsal.failed(written.failures, records)
+        return written
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,11 @@
 from typing import Final
 
 from millrace.domain.base import Json
+from millrace.domain.delivery import Delivery, delivered, read_body
 from millrace.domain.errors import Violation
 from millrace.domain.flow import Flow
 from millrace.domain.flow_parts import TriggerKind
 from millrace.usecases.resources import refuse
-from millrace.usecases.webhooks import Delivery, delivered, read_body
 
 _JSON: Final = "application/json"
 _DELIVERED: Final = {TriggerKind.WEBHOOK, TriggerKind.CALLBACK}

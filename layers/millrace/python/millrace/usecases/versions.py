@@ -13,6 +13,7 @@ from millrace.usecases.deploy import deploy_version
 from millrace.usecases.flow_changes import with_new_version
 from millrace.usecases.flows import get_flow, get_version
 from millrace.usecases.resources import born, changed, check_revision
+from millrace.usecases.unfinished_runs import has_unfinished_runs
 
 
 def create_draft(
@@ -71,7 +72,7 @@ def delete_version(
     check_revision(version, revision)
     if version.deployed_at is not None:
         raise ConflictError("the version is deployed; undeploy it, or deploy another one first")
-    if any(map(context.machines.is_running, version.machine_arns)):
+    if has_unfinished_runs(context, flow, version.id):
         raise ConflictError("runs of the version are not over; wait for them")
     others = _others(context, flow, version)
     update: dict[str, Any] = {

@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Final
+from typing import Any, Final
 
 from millrace.domain.connection import Connection
 from millrace.domain.data_pool import DataPool
 from millrace.domain.errors import Violation
+from millrace.domain.ports import Ref
 from millrace.domain.token import Caller
 from millrace.domain.virtual_environment import (
     Replacements,
@@ -14,7 +15,7 @@ from millrace.domain.virtual_environment import (
     VirtualEnvironmentInput,
 )
 from millrace.usecases.api_keys import API_KEYS, key_texts
-from millrace.usecases.checks import lookup, pointer_token, unknown_connection, unknown_data_pool
+from millrace.usecases.checks import pointer_token, unknown_connection, unknown_data_pool
 from millrace.usecases.context import Context
 from millrace.usecases.crud import Crud
 
@@ -25,24 +26,25 @@ def _check(
     given: VirtualEnvironmentInput,
     before: VirtualEnvironment | None,
 ) -> Iterator[Violation]:
-    old = Replacements() if before is None else before.replacements
-    known = {id_ for id_, _ in _named("connections", old.connections)}
-    find_connection = lookup(context, Connection, caller.workspace_id)
-    for id_, pointer in _named("connections", given.replacements.connections):
-        if id_ not in known and find_connection(id_) is None:
-            yield unknown_connection(id_, pointer)
-    known = {id_ for id_, _ in _named("dataPools", old.data_pools)}
-    find_data_pool = lookup(context, DataPool, caller.workspace_id)
-    for id_, pointer in _named("dataPools", given.replacements.data_pools):
-        if id_ not in known and find_data_pool(id_) is None:
-            yield unknown_data_pool(id_, pointer)
+    known = set() if before is None else {ref for _, ref in _named(before.replacements)}
+    wanted = [(place, ref) for place, ref in _named(given.replacements) if ref not in known]
+    found = context.resources.get_many(caller.workspace_id, {ref for _, ref in wanted})
+    for pointer, ref in wanted:
+        if found.get(ref) is None:
+            unknown = unknown_data_pool if ref.kind is DataPool else unknown_connection
+            yield unknown(ref.id, pointer)
 
 
-def _named(field: str, replacements: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """The ids on both sides, and where they stand."""
-    for replaced, replacing in replacements.items():
-        pointer = f"/replacements/{field}/{pointer_token(replaced)}"
-        yield from ((replaced, pointer), (replacing, pointer))
+def _named(replacements: Replacements) -> Iterator[tuple[str, Ref[Any]]]:
+    """What is replaced and what replaces it, with the places."""
+    kinds: tuple[tuple[str, type[Any], Mapping[str, str]], ...] = (
+        ("connections", Connection, replacements.connections),
+        ("dataPools", DataPool, replacements.data_pools),
+    )
+    for field, kind, ids in kinds:
+        for replaced, replacing in ids.items():
+            pointer = f"/replacements/{field}/{pointer_token(replaced)}"
+            yield from ((pointer, Ref(kind, replaced)), (pointer, Ref(kind, replacing)))
 
 
 def _take_keys(given: VirtualEnvironmentInput) -> tuple[VirtualEnvironmentInput, dict[str, str]]:

@@ -1,19 +1,23 @@
 """/v1/flows/{flowId}/audit."""
 
 from http import HTTPStatus
-from typing import Self
+from typing import Annotated, Self
 
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.openapi.params import Query
 from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 from pydantic import Field
 
 from millrace.domain.audit import AuditChange, AuditEntry, AuditEvent
 from millrace.domain.base import Model, Moment
 from millrace.domain.errors import NotFoundError
-from millrace.domain.ports import Listing
 from millrace.http.documented import answers
-from millrace.http.requests import Cursor, Limit, Page, caller_of, page
+from millrace.http.pages import page_answer
+from millrace.http.queries import PagedQuery
+from millrace.http.requests import Page, caller_of
 from millrace.usecases import audit
 from millrace.usecases.context import Context
+from millrace.usecases.lists import Part
 from millrace.usecases.resources import fields_of
 
 
@@ -43,10 +47,12 @@ def audit_router(context: Context) -> APIGatewayHttpRouter:
         tags=["flows"],
         responses=answers(HTTPStatus.OK, NotFoundError),
     )
-    def list_audit(flow_id: str, per_page: Limit = 25, cursor: Cursor = None) -> Page[AuditView]:
-        caller = caller_of(router.current_event)
-        listing = audit.list_audit(context, caller, flow_id, per_page, cursor)
-        views = tuple(AuditView.of(entry) for entry in listing.items)
-        return page(f"/v1/flows/{flow_id}/audit", Listing(views, listing.cursor), per_page)
+    def list_audit(
+        flow_id: str, query: Annotated[PagedQuery, Query()]
+    ) -> Response[Page[AuditView]]:
+        event = router.current_event.raw_event
+        found = audit.list_audit(context, caller_of(event), flow_id, query.per_page, query.cursor)
+        views = tuple(map(AuditView.of, found.items))
+        return page_answer(event, query, Part(views, found.cursor))
 
     return router

@@ -12,12 +12,11 @@ from millrace.domain.errors import (
     ConflictError,
     NotFoundError,
     RevisionMismatchError,
-    UnavailableError,
 )
 from millrace.http.body import JSON
 from millrace.http.documented import WITH_BODY, WITH_IF_MATCH, answers
 from millrace.http.error_views import Changed, RecordErrorView, RetriedView
-from millrace.http.pages import link_header, links_of
+from millrace.http.pages import page_answer
 from millrace.http.queries import ErrorsQuery, FlowErrorsQuery
 from millrace.http.requests import IfMatch, Page, answer, caller_of, etag_of, revision_of
 from millrace.usecases import record_errors
@@ -31,9 +30,7 @@ from millrace.usecases.record_errors import (
 )
 from millrace.usecases.retry_errors import ErrorRetryRequest, retry_errors
 
-_CHANGED: Final = answers(
-    HTTPStatus.OK, *WITH_BODY, NotFoundError, RevisionMismatchError, UnavailableError
-)
+_CHANGED: Final = answers(HTTPStatus.OK, *WITH_BODY, NotFoundError, RevisionMismatchError)
 
 
 def errors_router(context: Context) -> APIGatewayHttpRouter:
@@ -60,14 +57,8 @@ def _add_lists(router: APIGatewayHttpRouter, context: Context) -> None:
             limit=query.per_page,
             cursor=query.cursor,
         )
-        links, meta = links_of(event, query, Part(listing.items, listing.cursor))
-        views = tuple(RecordErrorView.of(entry) for entry in listing.items)
-        return Response(
-            HTTPStatus.OK.value,
-            JSON,
-            body=Page(data=views, meta=meta, links=links),
-            headers=link_header(links),
-        )
+        views = tuple(map(RecordErrorView.of, listing.items))
+        return page_answer(event, query, Part(views, listing.cursor))
 
     @router.get(
         "/v1/flows/<flow_id>/errors",

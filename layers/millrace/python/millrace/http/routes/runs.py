@@ -7,10 +7,9 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Query
 from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 
-from millrace.domain.errors import ConflictError, NotFoundError, UnavailableError
-from millrace.http.body import JSON
+from millrace.domain.errors import ConflictError, NotFoundError
 from millrace.http.documented import answers
-from millrace.http.pages import link_header, links_of
+from millrace.http.pages import page_answer
 from millrace.http.queries import FlowRunsQuery, RunsQuery
 from millrace.http.requests import Page, caller_of
 from millrace.http.run_views import RunDetailView, RunLog, StepOutput
@@ -30,9 +29,7 @@ def runs_router(context: Context) -> APIGatewayHttpRouter:
         event = router.current_event.raw_event
         caller = caller_of(event)
         found = runs.list_runs(context, caller, flow_id, query.per_page, query.cursor, query.where)
-        links, meta = links_of(event, query, Part(found.items, found.cursor))
-        page = Page(data=tuple(map(RunView.of, found.items)), meta=meta, links=links)
-        return Response(HTTPStatus.OK.value, JSON, body=page, headers=link_header(links))
+        return page_answer(event, query, Part(tuple(map(RunView.of, found.items)), found.cursor))
 
     @router.get("/v1/runs", tags=["runs"], responses=answers(HTTPStatus.OK))
     def list_runs(query: Annotated[RunsQuery, Query()]) -> Response[Page[RunView]]:
@@ -60,7 +57,7 @@ def runs_router(context: Context) -> APIGatewayHttpRouter:
     @router.post(
         "/v1/runs/<run_id>/cancel",
         tags=["runs"],
-        responses=answers(HTTPStatus.OK, NotFoundError, ConflictError, UnavailableError),
+        responses=answers(HTTPStatus.OK, NotFoundError, ConflictError),
     )
     def cancel(run_id: str) -> RunDetailView:
         caller = caller_of(router.current_event)

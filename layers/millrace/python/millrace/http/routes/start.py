@@ -21,6 +21,7 @@ from millrace.usecases.context import Context
 from millrace.usecases.flows import get_version
 from millrace.usecases.retry_run import RetryRequest, retry_run
 from millrace.usecases.run_flow import RunRequest
+from millrace.usecases.waiting import wait_for
 
 Started = Response[StartedRun | RunDetailView]
 Payload = Annotated[Json, Body(description="The payload itself.")]
@@ -51,7 +52,7 @@ def start_router(context: Context) -> APIGatewayHttpRouter:
         if preferred is not None:
             wait = min(int(preferred[1]), limits.RUN_WAIT_SECONDS)
             headers["Preference-Applied"] = f"wait={wait}"
-        if run_flow.wait_for(context, run, wait).status.is_terminal:
+        if wait_for(context, run, wait).status.is_terminal:
             detail = RunDetailView.of_detail(runs.get_run(context, caller, run.id))
             return Response(HTTPStatus.OK.value, JSON, body=detail, headers=headers)
         told = StartedRun(run_id=run.id, status=run.status)

@@ -21,6 +21,7 @@ from millrace.usecases.export_flow import ExportRequest, export_flow
 from millrace.usecases.flow_template import TemplateAddress, template_of
 from millrace.usecases.import_request import ImportRequest, import_request
 from millrace.usecases.import_result import ImportResult
+from millrace.usecases.integration_template import template_of_integration
 
 
 def transfer_router(context: Context) -> APIGatewayHttpRouter:
@@ -44,7 +45,11 @@ def transfer_router(context: Context) -> APIGatewayHttpRouter:
         "/v1/flows/import",
         tags=["flows"],
         responses=answers(
-            HTTPStatus.OK, *WITH_BODY, ConflictError, RevisionMismatchError, located=True
+            HTTPStatus.OK,
+            *WITH_BODY,
+            ConflictError,
+            RevisionMismatchError,
+            located=True,
         ),
     )
     def import_document(given: ImportRequest) -> Response[ImportResult]:
@@ -69,6 +74,24 @@ def transfer_router(context: Context) -> APIGatewayHttpRouter:
     )
     def make_flow_template(flow_id: str) -> Response[TemplateAddress]:
         return _address(template_of(context, caller_of(router.current_event), flow_id))
+
+    @router.get(
+        "/v1/integrations/<integration_id>/template",
+        tags=["integrations"],
+        responses=answers(HTTPStatus.OK, NotFoundError, ConflictError, TooLargeError),
+    )
+    def get_integration_template(integration_id: str) -> Response[TemplateAddress]:
+        caller = caller_of(router.current_event)
+        return _address(template_of_integration(context, caller, integration_id))
+
+    @router.post(
+        "/v1/integrations/<integration_id>/template",
+        tags=["integrations"],
+        responses=answers(HTTPStatus.OK, *WITH_BODY, NotFoundError, ConflictError, TooLargeError),
+    )
+    def make_integration_template(integration_id: str) -> Response[TemplateAddress]:
+        caller = caller_of(router.current_event)
+        return _address(template_of_integration(context, caller, integration_id))
 
     return router
 

@@ -1,17 +1,21 @@
 """Tests of flows and steps, and their results: /v1/flows/{flow_id}/testExecutionResults."""
 
 from http import HTTPStatus
-from typing import Final
+from typing import Annotated, Final
 
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.openapi.params import Query
 from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 
 from millrace.domain.errors import ConflictError, NotFoundError
-from millrace.domain.ports import Listing
 from millrace.http.documented import WITH_BODY, answers
-from millrace.http.requests import Cursor, Limit, Page, caller_of, page
+from millrace.http.pages import page_answer
+from millrace.http.queries import PagedQuery
+from millrace.http.requests import Page, caller_of
 from millrace.http.trial_views import TrialSummary, TrialView
 from millrace.usecases import trial_results, trials
 from millrace.usecases.context import Context
+from millrace.usecases.lists import Part
 from millrace.usecases.trials import StepTrialRequest, TrialRequest
 
 _TESTED: Final = answers(HTTPStatus.OK, *WITH_BODY, NotFoundError, ConflictError)
@@ -35,13 +39,13 @@ def trials_router(context: Context) -> APIGatewayHttpRouter:
 
     @router.get("/v1/flows/<flow_id>/testExecutionResults", tags=["tests"], responses=_FOUND)
     def list_test_results(
-        flow_id: str, per_page: Limit = 25, cursor: Cursor = None
-    ) -> Page[TrialSummary]:
-        caller = caller_of(router.current_event)
-        listing = trial_results.list_trials(context, caller, flow_id, per_page, cursor)
-        told = tuple(TrialSummary.of(trial) for trial in listing.items)
-        path = f"/v1/flows/{flow_id}/testExecutionResults"
-        return page(path, Listing(told, listing.cursor), per_page)
+        flow_id: str, query: Annotated[PagedQuery, Query()]
+    ) -> Response[Page[TrialSummary]]:
+        event = router.current_event.raw_event
+        caller = caller_of(event)
+        found = trial_results.list_trials(context, caller, flow_id, query.per_page, query.cursor)
+        told = tuple(map(TrialSummary.of, found.items))
+        return page_answer(event, query, Part(told, found.cursor))
 
     @router.get(
         "/v1/flows/<flow_id>/testExecutionResults/<test_id>", tags=["tests"], responses=_FOUND

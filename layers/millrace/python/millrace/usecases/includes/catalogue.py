@@ -22,6 +22,7 @@ from millrace.usecases.includes.parts import (
     User,
 )
 from millrace.usecases.includes.relation import Loading, Node, Relation, RunOf, Scope, Value
+from millrace.usecases.schedules import schedules_of
 
 type _Load = Callable[[Scope, Node], Loading[Value]]
 
@@ -173,15 +174,11 @@ def _endpoints(_: Scope, node: Node) -> Loading[Value]:
 
 
 def _schedules(node: Node) -> list[ScheduleOf]:
-    """That of the flow, which holds for each version, and those of the version's steps."""
+    """Those that start the version, or would if it were deployed: the flow's, and its sources'."""
     flow = node.of(Flow)
-    told: list[tuple[str, str | None]] = []
-    if flow.schedule is not None:
-        told.append((flow.schedule, None))
-    told += [(step.schedule, step.id) for step in node.of(Version).steps if step.schedule]
     return [
         ScheduleOf(expression=expression, timezone=flow.timezone, step_id=step_id)
-        for expression, step_id in told
+        for step_id, expression in schedules_of(flow, node.of(Version).steps).items()
     ]
 
 

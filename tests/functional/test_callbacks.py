@@ -1,0 +1,329 @@
+"""Callbacks over the real handlers: what their callers get, and what it takes."""
+
+import base64
+import json
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from itertools import count
+from typing import Any, Final
+
+import boto3
+import pytest
+from tests.functional.conftest import Stack
+from tests.functional.test_api_resources import FLOW, deployed
+from tests.support.app import Answer, Client, LambdaContext, answer_of, http_event
+
+from millrace import limits
+from millrace.domain.base import Json
+from millrace.domain.flow import MachineKind
+from millrace.http.ingress import Ingress
+
+SYNCHRONOUS: Final = FLOW | {"isSynchronous": True}
+
+
+@dataclass
+class Machines:
+    """Step Functions that runs EXPRESS machines in this process, and only accepts others."""
+
+    stack: Stack
+    runs: list[str] = field(default_factory=list)
+    fails: bool = False
+    is_slow: bool = False
+
+    def run(self, machine_arn: str, name: str, data: dict[str, Json]) -> str | None:
+        """Have the real functions do what the compiled machine has them do."""
+        assert machine_arn.endswith("-sync")
+        self.runs.append(name)
+        if self.is_slow:
+            return None
+        event = "attemptFailed" if self.fails else "attemptSucceeded"
+        if not self.fails:
+            self.stack.functions["run_step"]({"stepId": "map", **data}, LambdaContext())
+        self.stack.functions["lifecycle"]({"event": event, **data}, LambdaContext())
+        return "SUCCEEDED"
+
+    def start(self, machine_arn: str, name: str, data: dict[str, Json]) -> None:
+        """Only remember it."""
+        assert not machine_arn.endswith("-sync"), data
+        self.runs.append(name)
+
+    def deploy(self, name: str, asl: str, kind: MachineKind) -> str:
+        """Not what a public address may do."""
+        raise AssertionError(name, asl, kind)
+
+    def outcome(self, machine_arn: str, name: str) -> str | None:
+        """Nor this."""
+        raise AssertionError(machine_arn, name)
+
+    def stop(self, machine_arn: str, name: str) -> None:
+        """Nor this."""
+        raise AssertionError(machine_arn, name)
+
+    def delete(self, machine_arn: str) -> None:
+        """Nor this."""
+        raise AssertionError(machine_arn)
+
+
+@dataclass
+class Line:
+    """A callback of a deployed flow, and who calls it."""
+
+    machines: Machines
+    ingress: Ingress
+    callback_id: str
+    flow: dict[str, Any]
+
+    def call(self, body: Json = None, method: str = "POST", **headers: str) -> Answer:
+        """Call with JSON; header names are written with underscores."""
+        given = {"Content-Type": "application/json"}
+        given |= {name.replace("_", "-"): value for name, value in headers.items()}
+        raw = None if body is None else json.dumps(body).encode()
+        path = f"/callbacks/{self.callback_id}"
+        sent = http_event("ingress", method, path, raw, given, {"page": "2"})
+        sent["pathParameters"] = {"callbackId": self.callback_id}
+        return answer_of(self.ingress(sent, LambdaContext()))
+
+
+@pytest.fixture
+def line(stack: Stack, alice: Client) -> Callable[..., Line]:
+    """Makes a callback with these settings, of a new flow."""
+    numbers = count()
+
+    def make(
+        callback: dict[str, Json] | None = None,
+        expression: str = "body",
+        settings: dict[str, Json] = SYNCHRONOUS,
+    ) -> Line:
+        operations = [{"type": "map", "expression": expression}]
+        step = {
+            "id": "map",
+            "type": "Process",
+            "action": {"type": "Process", "operations": operations},
+        }
+        key = f"orders-{next(numbers)}"
+        flow = deployed(alice, settings | {"stableKey": key, "steps": [step]})
+        path = f"/v1/flows/{flow['id']}/callbacks"
+        made = alice("POST", path, callback or {})
+        assert made.status == 201, made.body
+        machines = Machines(stack)
+        ingress = Ingress(replace(stack.context, machines=machines), sleep=lambda _: None)
+        return Line(machines, ingress, made.body["id"], flow)
+
+    return make
+
+
+def test_a_caller_gets_what_the_flow_hands_on(line: Callable[..., Line], alice: Client) -> None:
+    """As an array of records, with the run's id in a header."""
+    answer = line().call({"n": 1})
+    assert (answer.status, answer.body) == (200, [{"n": 1}])
+    assert answer.headers["content-type"] == "application/json"
+    run = alice("GET", f"/v1/runs/{answer.headers['millrace-run-id']}").body
+    assert (run["status"], run["trigger"]["source"]) == ("succeeded", "callback")
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE"])
+def test_any_method_calls(line: Callable[..., Line], method: str) -> None:
+    """What it was and the query are the flow's to look at."""
+    made = line(expression="{'method': method, 'page': query.page, 'body': body}")
+    assert made.call(method=method).body == [{"method": method, "page": "2", "body": None}]
+
+
+@pytest.mark.parametrize(
+    ("form", "content_type", "text"),
+    [
+        ("csv", "text/csv; charset=utf-8", 'a,b c,d\r\nx,"[1, ""é""]",\r\n'),
+        (
+            "xml",
+            "application/xml",
+            (
+                "<?xml version='1.0' encoding='utf-8'?>\n"
+                '<records><record><a>x</a><field name="b c">1</field><field name="b c">é</field>'
+                "<d></d></record></records>"
+            ),
+        ),
+        ("txt", "text/plain; charset=utf-8", '{"a": "x", "b c": [1, "é"], "d": null}\n'),
+    ],
+)
+def test_the_result_has_the_format_of_the_callback(
+    line: Callable[..., Line], form: str, content_type: str, text: str
+) -> None:
+    """And its status."""
+    answer = line({"format": form, "status": 201}).call({"a": "x", "b c": [1, "é"], "d": None})
+    assert (answer.status, answer.headers["content-type"]) == (201, content_type)
+    assert answer.body == text
+
+
+@pytest.mark.parametrize(
+    ("said", "status", "headers", "body"),
+    [
+        (
+            {"status": 404, "body": {"why": "gone"}},
+            404,
+            {"content-type": "application/json"},
+            {"why": "gone"},
+        ),
+        ({"body": "<a/>"}, 200, {"content-type": "application/xml"}, "<a/>"),
+        (
+            {"headers": {"content-type": "text/html", "X-Made": "by hand"}, "body": "<p>"},
+            200,
+            {"content-type": "text/html", "x-made": "by hand"},
+            "<p>",
+        ),
+        ({"status": 303, "headers": {"Location": "/x"}}, 303, {"location": "/x"}, None),
+        ({"status": 204, "body": "none may have one"}, 204, {}, None),
+        ({"headers": {"Millrace-Run-Id": "run_9"}, "body": 1}, 200, {}, 1),
+    ],
+)
+def test_a_step_may_word_the_answer(
+    line: Callable[..., Line], said: Json, status: int, headers: dict[str, str], body: Json
+) -> None:
+    """Status, headers and body; the run's id is ours to tell."""
+    made = line({"format": "xml"}, "{'$response': body}")
+    answer = made.call(said)
+    assert (answer.status, answer.body) == (status, body)
+    assert headers.items() <= answer.headers.items()
+    assert answer.headers["millrace-run-id"] == made.machines.runs[0]
+
+
+def test_bytes_are_answered_as_they_are(line: Callable[..., Line]) -> None:
+    """What came as base64 can be sent back."""
+    made = line(
+        expression="{'$response': {'body': body, 'headers': {'Content-Type': 'image/png'}}}"
+    )
+    path = f"/callbacks/{made.callback_id}"
+    sent = http_event("ingress", "POST", path, b"\x89PNG\0", {"Content-Type": "image/png"})
+    sent["pathParameters"] = {"callbackId": made.callback_id}
+    told = made.ingress(sent, LambdaContext())
+    assert told["isBase64Encoded"]
+    assert base64.b64decode(told["body"]) == b"\x89PNG\0"
+    assert told["headers"]["Content-Type"] == "image/png"
+
+
+@pytest.mark.parametrize(
+    ("form", "record", "expression", "fits"),
+    [
+        ("json", {"n": "é" * 360}, "body", True),
+        ("json", {"n": "é" * 360}, "{'$response': {'body': body}}", True),
+        ("json", {"n": '"' * 300}, "body", False),
+        ("xml", {"a" * 40: [1] * 40}, "body", False),
+        ("csv", {f"c{n}": '"' * 10 for n in range(30)}, "body", False),
+        ("json", {"n": '"' * 300}, "{'$response': {'body': body}}", False),
+    ],
+)
+def test_an_answer_that_lambda_would_not_take_is_a_problem(
+    line: Callable[..., Line],
+    monkeypatch: pytest.MonkeyPatch,
+    form: str,
+    record: Json,
+    expression: str,
+    *,
+    fits: bool,
+) -> None:
+    """What counts is the finished answer: as XML, or once it is JSON within JSON."""
+    made = line({"format": form}, expression)
+    monkeypatch.setattr(limits, "ANSWER_BYTES", 1_000)
+    answer = made.call(record)
+    if fits:
+        assert (answer.status, "é" * 360 in str(answer.body)) == (200, True)
+    else:
+        assert (answer.status, answer.body["code"]) == (502, "resultTooLarge")
+        assert answer.body["runId"] == answer.headers["millrace-run-id"]
+
+
+def test_a_failed_run_is_a_problem_with_its_id(line: Callable[..., Line]) -> None:
+    """Why it failed is its owner's to read."""
+    made = line()
+    made.machines.fails = True
+    answer = made.call({})
+    assert (answer.status, answer.body["code"]) == (502, "runFailed")
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.body["runId"] == answer.headers["millrace-run-id"] == made.machines.runs[0]
+
+
+def test_a_badly_worded_answer_is_a_problem(line: Callable[..., Line]) -> None:
+    """No part of it gets out."""
+    answer = line(expression="{'$response': {'status': 99}}").call({})
+    assert (answer.status, answer.body["code"]) == (502, "badResponse")
+    assert "status" in answer.body["detail"]
+    assert answer.body["runId"]
+
+
+def test_at_the_deadline_the_caller_learns_where_to_look(
+    line: Callable[..., Line], alice: Client
+) -> None:
+    """202, and the run goes on."""
+    for made in (line(settings=FLOW), line()):
+        made.machines.is_slow = True
+        answer = made.call({})
+        run_id = answer.body["runId"]
+        assert (answer.status, answer.body) == (202, {"runId": run_id, "deduplicated": False})
+        assert answer.headers["location"] == f"/v1/runs/{run_id}"
+        assert alice("GET", answer.headers["location"]).body["status"] == "running"
+
+
+def test_s4_a_repeated_call_gets_the_first_answer(line: Callable[..., Line]) -> None:
+    """An EXPRESS machine would run for each start: it is started for one."""
+    made = line({"deliveryIdHeader": "X-Id"})
+    first, second = made.call({"n": 1}, x_id="1"), made.call({"n": 2}, x_id="1")
+    assert first.body == second.body == [{"n": 1}]
+    assert second.headers["millrace-run-id"] == first.headers["millrace-run-id"]
+    assert ("millrace-deduplicated" in first.headers, second.headers["millrace-deduplicated"]) == (
+        False,
+        "true",
+    )
+    assert len(made.machines.runs) == 1
+
+
+def test_callers_sign_and_have_keys_as_senders_of_webhooks_do(
+    line: Callable[..., Line], alice: Client
+) -> None:
+    """The same rules, and nothing runs for others."""
+    signed = line({"hmacPreset": "github", "hmacSecretKey": "s3cret"})
+    assert signed.call({}, x_hub_signature_256="sha256=0").status == 401
+    key = "k3y-of-sixteen-or-more"
+    environment = alice("POST", "/v1/virtualEnvironments", {"name": "Acme", "apiKeys": [key]}).body
+    made = line({"virtualEnvironmentId": environment["id"]})
+    assert made.call({}).status == 401
+    answer = made.call({}, api_key=key)
+    assert answer.status == 200
+    run = alice("GET", f"/v1/runs/{answer.headers['millrace-run-id']}").body
+    assert run["virtualEnvironmentId"] == environment["id"]
+    assert (len(signed.machines.runs), len(made.machines.runs)) == (0, 1)
+
+
+def test_nobodys_callback_is_404(line: Callable[..., Line]) -> None:
+    """As is a flow's id, or a webhook's."""
+    made = line()
+    for id_ in ("cb_9", "hook_9", made.flow["id"], "x" * 3_000, "é"):
+        made.callback_id = id_
+        assert made.call({}).status == 404
+
+
+def test_a_call_takes_few_requests(
+    line: Callable[..., Line], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the ingress function itself asks of DynamoDB for a synchronous flow, and writes."""
+    made = line()
+    made.call({})
+    counted: Counter[str] = Counter()
+    run = made.machines.run
+
+    def apart(machine_arn: str, name: str, data: dict[str, Json]) -> str | None:
+        before = counted.copy()
+        outcome = run(machine_arn, name, data)
+        counted.clear()
+        counted.update(before)
+        return outcome
+
+    made.machines.run = apart  # type: ignore[method-assign] # what the machine does is not counted
+    client = boto3.client("dynamodb")
+    make = type(client)._make_api_call  # type: ignore[attr-defined] # botocore's own
+
+    def counting(self: object, name: str, arguments: dict[str, Any]) -> Any:  # noqa: ANN401 - botocore's
+        counted[name] += 1
+        return make(self, name, arguments)
+
+    monkeypatch.setattr("botocore.client.BaseClient._make_api_call", counting)
+    assert made.call({}).status == 200
+    assert counted == {"Query": 2, "GetItem": 2, "TransactWriteItems": 1}
