@@ -1,9 +1,8 @@
 """Rules that a flow's steps keep before they are stored: all findings at once, with pointers."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic.alias_generators import to_camel
 
@@ -18,7 +17,7 @@ from millrace.domain.action import (
 from millrace.domain.base import Json
 from millrace.domain.connection import Connection
 from millrace.domain.data_pool import DataPool
-from millrace.domain.errors import NotFoundError, Violation
+from millrace.domain.errors import Violation
 from millrace.domain.flow import Flow, FlowInput, FlowSettings, Step
 from millrace.domain.flow_parts import Concurrency
 from millrace.domain.operations import (
@@ -37,7 +36,6 @@ from millrace.domain.operations import (
     data_pools_of,
 )
 from millrace.domain.ports import Found, Ref
-from millrace.domain.resource import Resource
 from millrace.domain.run_values import (
     Target,
     import_expressions,
@@ -48,7 +46,11 @@ from millrace.domain.run_values import (
 )
 from millrace.usecases.context import Context
 from millrace.usecases.definitions import to_definition
+from millrace.usecases.finders import Lookup, lookup, work_of
 from millrace.usecases.references import references_of_work
+
+if TYPE_CHECKING:
+    from millrace.domain.resource import Resource
 
 _RETRY_SETTINGS: Final = (
     "retry_max_attempts",
@@ -56,18 +58,6 @@ _RETRY_SETTINGS: Final = (
     "retry_uses_exponential_backoff",
     "retry_unique_request_id_field",
 )
-
-_NOTHING: Final[Mapping[Ref[Any], Resource | None]] = MappingProxyType({})
-
-type Lookup[R] = Callable[[str], R | None]
-
-
-def work_of(step: Step, find_action: Lookup[Action]) -> ActionWork | None:
-    """What a step does: its inline action, or the work of the action it refers to."""
-    if step.action is not None:
-        return step.action
-    action = find_action(step.referrer) if step.referrer is not None else None
-    return None if action is None else action.work
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,30 +98,6 @@ def stored(
         connection=lookup(context, Connection, workspace_id, read),
         data_pool=lookup(context, DataPool, workspace_id, read),
     )
-
-
-def lookup[R: Resource](
-    context: Context,
-    kind: type[R],
-    workspace_id: str,
-    read: Mapping[Ref[Any], Resource | None] = _NOTHING,
-) -> Lookup[R]:
-    """Finds stored resources of a workspace by id, each read once, if it is not `read` already."""
-    known = {
-        ref.id: resource if isinstance(resource, kind) else None
-        for ref, resource in read.items()
-        if ref.kind is kind
-    }
-
-    def find(id_: str) -> R | None:
-        if id_ not in known:
-            try:
-                known[id_] = context.resources.get(kind, workspace_id, id_)
-            except NotFoundError:
-                known[id_] = None
-        return known[id_]
-
-    return find
 
 
 def check_graph(settings: FlowSettings, steps: Sequence[Step]) -> list[Violation]:

@@ -9,9 +9,9 @@ from millrace.domain.delta import EPOCH, Delta, DeltaMark, DeltaWindow
 from millrace.domain.errors import NotFoundError, StepFailed
 from millrace.domain.flow import Flow, Step, Version
 from millrace.domain.run import Run
-from millrace.usecases.checks import lookup, work_of
 from millrace.usecases.context import Context
 from millrace.usecases.delta_marks import read_marks
+from millrace.usecases.finders import lookup, work_of
 
 
 def window_of(

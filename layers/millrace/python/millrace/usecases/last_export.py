@@ -13,9 +13,9 @@ from millrace.domain.ports import Change, Create, Replace
 from millrace.domain.token import Caller
 from millrace.domain.virtual_environment import VirtualEnvironment
 from millrace.usecases.audit import audited
-from millrace.usecases.checks import lookup, work_of
 from millrace.usecases.context import Context
 from millrace.usecases.delta_marks import stored_marks
+from millrace.usecases.finders import lookup, work_of
 from millrace.usecases.flows import get_flow, get_version
 from millrace.usecases.resources import born, changed, check_revision, refuse
 

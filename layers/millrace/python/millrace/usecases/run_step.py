@@ -34,9 +34,9 @@ from millrace.domain.response_mapping import merged
 from millrace.domain.run import Run, RunError, RunKey, StepRecord, StepStatus
 from millrace.domain.run_states import check_attempt
 from millrace.domain.run_values import speak_of_record
-from millrace.usecases.checks import lookup, work_of
 from millrace.usecases.context import Context
 from millrace.usecases.delta_windows import delta_before, window_of
+from millrace.usecases.finders import lookup, work_of
 from millrace.usecases.import_answers import answered, errors
 from millrace.usecases.lookups import look_up
 from millrace.usecases.run_values import values_of_action
