@@ -15,6 +15,7 @@ from millrace.connectors.rendering import check_template, rendered
 from millrace.connectors.schemas import check_schema
 from millrace.domain.action import ExportAction, HttpExport, ImportAction, ProcessAction
 from millrace.domain.base import Json, Record
+from millrace.domain.batch_lookup import Key
 from millrace.domain.connection import Connection, PingMethod
 from millrace.domain.delta import DeltaWindow
 from millrace.domain.errors import StepError
@@ -81,6 +82,10 @@ class ScriptedConnectors:
     def check_schema(self, schema: Json) -> list[tuple[str, str]]:
         """See Connectors."""
         return check_schema(schema)
+
+    def lookup_key(self, record: Record, pointer: str) -> Key:
+        """See Connectors."""
+        return HttpConnectors().lookup_key(record, pointer)
 
     def process(self, work: ProcessAction, surroundings: Surroundings) -> Pipeline:
         """See Connectors."""

@@ -130,6 +130,8 @@ SECRETS_BYTES: Final = 4_096
 """Parameter Store: one standard parameter, which holds all secrets of a resource as JSON."""
 
 PAGE_RECORDS: Final = 1_000
+LOOKUP_RECORDS: Final = 10_000
+"""What a lookup finds for one batch."""
 PAGE_BYTES: Final = 4_000_000
 
 INLINE_PAYLOAD_BYTES: Final = 16_000

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from millrace.connectors.http_export import HttpExporter
     from millrace.connectors.oauth2 import AccessTokens
     from millrace.connectors.process import Pipeline
+    from millrace.domain.batch_lookup import Key
     from millrace.domain.connection import Connection, PingMethod
     from millrace.domain.delta import DeltaWindow
     from millrace.domain.records import Origin
@@ -83,6 +84,17 @@ class HttpConnectors:
         from millrace.connectors.expressions import compile_expression
 
         return compile_expression(expression).evaluate(record)
+
+    def lookup_key(self, record: Record, pointer: str) -> "Key":
+        """What a record is looked up by. Raises RecordError if there is nothing of the kind."""
+        from millrace.domain.batch_lookup import key_at
+        from millrace.domain.records import RecordError
+
+        key = key_at(record, pointer)
+        if key is None:
+            message = f"at recordKeyPath '{pointer}' is neither a text nor a number"
+            raise RecordError("keyMissing", message)
+        return key
 
     def exporter(
         self,

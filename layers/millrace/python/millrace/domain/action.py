@@ -14,6 +14,7 @@ from millrace.domain.base import (
     Settings,
     StableKey,
 )
+from millrace.domain.batch_lookup import BatchLookup
 from millrace.domain.delta import Delta
 from millrace.domain.formats import Formatted
 from millrace.domain.imports import HttpImport
@@ -33,6 +34,11 @@ class HttpExport(Formatted):
     headers: dict[str, str] = Field(default_factory=dict)
     body: Json | None = Field(default=None, description="Sent as JSON; POST only.")
     pagination: Pagination | None = None
+    lookup: BatchLookup | None = Field(
+        default=None,
+        description="Ask for several records at once, whose `records` and `keys` the request "
+        "speaks of. A request that speaks of a `record` is made for each, without this.",
+    )
 
     @model_validator(mode="after")
     def _next_page_can_be_told(self) -> Self:

@@ -26,6 +26,7 @@ from millrace.domain.run import (
 
 if TYPE_CHECKING:
     # Everything imports the ports, and few requests need these.
+    from millrace.domain.batch_lookup import Key
     from millrace.domain.connection import Connection, PingMethod
     from millrace.domain.data_pool import DataPool
     from millrace.domain.delta import DeltaWindow
@@ -628,6 +629,10 @@ class Connectors(Protocol):
 
     def evaluate(self, expression: str, record: Record) -> Json:
         """An expression's value on a record. Raises RecordError if it has none."""
+        ...
+
+    def lookup_key(self, record: Record, pointer: str) -> "Key":
+        """What a record is looked up by. Raises RecordError if there is nothing of the kind."""
         ...
 
     def exporter(

@@ -20,6 +20,7 @@ from millrace.domain.spoken_of import speaking_of
 _NAMED: Final = re.compile(r"\bvariables\s*\.\s*`?([A-Za-z_][A-Za-z0-9_]*)")
 _NAMED_BESIDE: Final = re.compile(r"\$variables\s*\.\s*`?([A-Za-z_][A-Za-z0-9_]*)")
 _RECORD: Final = speaking_of("record")
+_BATCH: Final = speaking_of("(?:records|keys)")
 _SPOKEN_OF: Final = re.compile(
     r"\$(variables|parameters|startDate|endDate|run|lastExportDateTime|currentExportDateTime)\b"
 )
@@ -117,10 +118,21 @@ def speak_of_record(target: HttpExport | HttpImport) -> bool:
     return any(speaks_of_record(template.text) for template in templates_of(target))
 
 
+def is_lookup(http: HttpExport) -> bool:
+    """Whether an export is asked for the records of its step's input."""
+    return http.lookup is not None or speak_of_record(http)
+
+
 @lru_cache(maxsize=1_024)
 def speaks_of_record(template: str) -> bool:
     """Whether a template has an expression over the record that is sent."""
     return _RECORD.search(template) is not None
+
+
+@lru_cache(maxsize=1_024)
+def speaks_of_batch(template: str) -> bool:
+    """Whether a template has an expression over several records that are asked for at once."""
+    return _BATCH.search(template) is not None
 
 
 def _templates_of_request(http: HttpExport | HttpImport) -> list[TemplateText]:

@@ -47,6 +47,7 @@ from millrace.domain.run_values import (
 from millrace.usecases.context import Context
 from millrace.usecases.definitions import to_definition
 from millrace.usecases.finders import Lookup, lookup, work_of
+from millrace.usecases.lookup_rules import check_lookup
 from millrace.usecases.references import references_of_work
 
 if TYPE_CHECKING:
@@ -310,6 +311,8 @@ def _check_transfer(
 ) -> Iterator[Violation]:
     if work.http is not None:
         yield from _check_templates(context, work.http, f"{pointer}/http")
+    if isinstance(work, ExportAction) and work.http is not None:
+        yield from check_lookup(work, work.http, pointer)
     if isinstance(work, ImportAction):
         if work.s3 is not None:
             yield from _check_templates(context, work.s3, f"{pointer}/s3")

@@ -8,7 +8,7 @@ so a receiver that honours it sees no request twice even when a try dies between
 remembering.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import batched, chain, groupby
@@ -33,13 +33,13 @@ from millrace.domain.records import Origin, RecordError, RecordFailure, Written,
 from millrace.domain.response_mapping import merged
 from millrace.domain.run import Run, RunError, RunKey, StepRecord, StepStatus
 from millrace.domain.run_states import check_attempt
-from millrace.domain.run_values import speak_of_record
+from millrace.domain.run_values import is_lookup
 from millrace.usecases.context import Context
 from millrace.usecases.delta_windows import delta_before, window_of
 from millrace.usecases.finders import lookup, work_of
 from millrace.usecases.import_answers import answered, errors
-from millrace.usecases.lookups import look_up
-from millrace.usecases.run_values import values_of_action
+from millrace.usecases.lookups import Ask, Lookup
+from millrace.usecases.run_values import DeltaValues, values_of_action
 from millrace.usecases.runs import load_payload, run_version
 from millrace.usecases.step_errors import Failed
 from millrace.usecases.step_input import Item, Origins, Verdict, input_pages
@@ -221,7 +221,7 @@ def _work(job: _Job) -> ActionWork:
 
 
 def _export(job: _Job, work: ExportAction) -> None:
-    if work.http is not None and speak_of_record(work.http):
+    if work.http is not None and is_lookup(work.http):
         _look_up(job, work)
         return
     if job.run.replay is not None and job.run.replay.step_id == job.step.id:
@@ -244,17 +244,24 @@ def _export(job: _Job, work: ExportAction) -> None:
 
 
 def _exporter(job: _Job, work: ExportAction, window: DeltaWindow | None) -> Exporter:
-    connectors = job.context.connectors
-    if work.connection_id is None:
+    if work.http is None:
+        connectors = job.context.connectors
         return connectors.reader(work, lambda: load_payload(job.context, job.run), window)
+    return _asking(job, work, job.delta_before if window is None else lambda: window.values)()
+
+
+def _asking(job: _Job, work: ExportAction, delta: DeltaValues) -> Ask:
+    """Makes exporters over HTTP, each for values of its own."""
+    if work.connection_id is None:
+        raise AssertionError  # http has one
     connection, secrets = job.connection(work.connection_id)
-    values = values_of_action(
-        job.context,
-        job.run,
-        work.request,
-        job.delta_before if window is None else lambda: window.values,
-    )
-    return connectors.exporter(work, connection, secrets, values)
+    values = values_of_action(job.context, job.run, work.request, delta)
+
+    def ask(**asked: Json) -> Exporter:
+        connectors = job.context.connectors
+        return connectors.exporter(work, connection, secrets, values.beside(**asked))
+
+    return ask
 
 
 def _window(job: _Job, delta: Delta | None) -> DeltaWindow | None:
@@ -267,40 +274,37 @@ def _window(job: _Job, delta: Delta | None) -> DeltaWindow | None:
 
 
 def _look_up(job: _Job, work: ExportAction) -> None:
-    """One export for each record, which goes on with what was found."""
-    connection, secrets = job.connection(work.connection_id or "")
-    values = values_of_action(job.context, job.run, work.request, job.delta_before)
-
-    def exporter_of(record: Record) -> Exporter:
-        connectors = job.context.connectors
-        return connectors.exporter(work, connection, secrets, values.beside(record=record))
-
-    mapping = job.step.response_mapping or ResponseMapping()
+    """One export for each record or batch of them, which go on with what was found."""
+    ask = _asking(job, work, job.delta_before)
+    lookup = Lookup(ask, job.context.connectors.lookup_key, work.request.lookup)
     for page in job.pages(job.progress.checkpoint or 0):
-        for item in page:
-            records: list[Record] = []
-            failed: list[Failed] = job.unjudged([item])
-            if item.verdict is Verdict.PASS or (failed and job.step.proceed_on_failure):
-                records.append(item.record)
-            elif item.verdict is Verdict.TAKE:
-                try:
-                    found = look_up(exporter_of, item.record)
-                    answer: Record = {"data": found, "errors": []}
-                    records.append(merged(item.record, mapping, answer))
-                except RecordError as error:
-                    failure = RecordFailure.of(0, error)
-                    failed.append(Failed.of(job.run, item, failure, "export"))
-                    if job.step.proceed_on_failure:
-                        answer = {"errors": errors(failure)}
-                        records.append(merged(item.record, mapping, answer))
-            job.progress.advance(
-                item.position + 1,
-                taken=1,
-                records=records,
-                ignored=int(item.verdict is Verdict.DROP),
-                failed=failed,
-                succeeded=[] if failed else [item],
-            )
+        for items in _requests(page, lookup.size):
+            _find(job, lookup, items)
+
+
+def _find(job: _Job, lookup: Lookup, items: Sequence[Item]) -> None:
+    """Ask once and remember it; of what cannot be had together, for each half by itself."""
+    taken = [item for item in items if item.verdict is Verdict.TAKE]
+    try:
+        found = lookup.find([item.record for item in taken])
+    except RecordError as error:
+        if len(taken) > 1:
+            middle = items.index(taken[len(taken) // 2])
+            _find(job, lookup, items[:middle])
+            _find(job, lookup, items[middle:])
+            return
+        found = [error]
+    mapping = job.step.response_mapping or ResponseMapping()
+    failed: list[Failed] = []
+    answered_ones: dict[int, Record] = {}
+    for item, each in zip(taken, found, strict=True):
+        answer: Record = {"data": each, "errors": []}
+        if isinstance(each, RecordError):
+            failure = RecordFailure.of(0, each)
+            failed.append(Failed.of(job.run, item, failure, "export"))
+            answer = {"errors": errors(failure)}
+        answered_ones[item.position] = merged(item.record, mapping, answer)
+    _dealt_with(job, items, failed, answered_ones)
 
 
 def _hand_on(job: _Job) -> None:
@@ -422,25 +426,45 @@ def _write(job: _Job, importer: Importer, items: list[Item]) -> None:
     told = Written()
     if taken:
         told = importer.write(given, Origins(taken, job.run))
-    failed, written = job.sorted_out(taken, told.failures, "import")
+    failed, _ = job.sorted_out(taken, told.failures, "import")
     told_of = answered(job.step.response_mapping, given, told)
-    merged_ones = {taken[index].position: record for index, record in told_of.items()}
-    dropped = [item for item in items if item.verdict is Verdict.DROP]
-    passed_by = [item for item in items if item.verdict is Verdict.PASS]
-    failed += job.unjudged(items)
-    held_back = {item.position for item in dropped}
-    if not job.step.proceed_on_failure:
-        held_back |= {each.item.position for each in failed if each.item is not None}
+    _dealt_with(
+        job,
+        items,
+        failed,
+        {taken[index].position: record for index, record in told_of.items()},
+        ignored=len(told.ignored),
+        durable=importer.batch_size > 1,
+    )
+
+
+def _dealt_with(
+    job: _Job,
+    items: Sequence[Item],
+    failed: Sequence[Failed],
+    answered_ones: Mapping[int, Record],
+    *,
+    ignored: int = 0,
+    durable: bool = False,
+) -> None:
+    """Remember what became of items; those that the filter held back are counted along.
+
+    Records of which something was answered go on as `answered_ones` has them, by position.
+    """
+    failed = [*failed, *job.unjudged(items)]
+    bad = {each.item.position for each in failed if each.item is not None}
+    dropped = {item.position for item in items if item.verdict is Verdict.DROP}
+    held_back = dropped if job.step.proceed_on_failure else dropped | bad
     job.progress.advance(
         items[-1].position + 1,
         taken=len(items),
         records=[
-            merged_ones.get(item.position, item.record)
+            answered_ones.get(item.position, item.record)
             for item in items
             if item.position not in held_back
         ],
-        ignored=len(dropped) + len(told.ignored),
+        ignored=len(dropped) + ignored,
         failed=failed,
-        succeeded=[*written, *dropped, *passed_by],
-        durable=importer.batch_size > 1,
+        succeeded=[item for item in items if item.position not in bad],
+        durable=durable,
     )
