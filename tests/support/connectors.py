@@ -58,6 +58,8 @@ class ScriptedConnectors:
     pong: Pong = field(default_factory=lambda: Pong(200))
     pings: list[tuple[str, str]] = field(default_factory=list)
     secrets_seen: list[Mapping[str, str]] = field(default_factory=list)
+    finds: Callable[[HttpExport], list[Record]] | None = None
+    """What is read instead of the pages, by what is asked for; it may raise."""
     asked: list[HttpExport] = field(default_factory=list)
     """What exports asked for, their templates filled in."""
     seconds_given: list[float] = field(default_factory=list)
@@ -106,7 +108,7 @@ class ScriptedConnectors:
         del connection
         self.secrets_seen.append(secrets)
         self.asked.append(rendered(work.request, values).http)
-        return _ScriptedExporter(self)
+        return _ScriptedExporter(self, self.asked[-1])
 
     def reader(
         self, work: ExportAction, payload: Callable[[], Json], window: DeltaWindow | None
@@ -174,9 +176,13 @@ class ScriptedConnectors:
 @dataclass(frozen=True)
 class _ScriptedExporter:
     script: ScriptedConnectors
+    asked: HttpExport
 
     def pages(self, cursor: Json) -> Iterator[ExportPage]:
         """See Exporter; a cursor is a page number."""
+        if self.script.finds is not None:
+            yield ExportPage(self.script.finds(self.asked), [], None)
+            return
         for number in range(cursor or 0, len(self.script.pages)):
             _meet(self.script.read_trouble, number)
             is_last = number == len(self.script.pages) - 1

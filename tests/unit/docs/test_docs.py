@@ -12,6 +12,7 @@ from millrace import limits
 from millrace.domain.action import ActionWork, ExportAction, HttpExport
 from millrace.domain.authentication import Auth
 from millrace.domain.aws_imports import DynamoDbImport, S3Import, SqsImport
+from millrace.domain.batch_lookup import BatchLookup
 from millrace.domain.connection import ConnectionInput, RateLimit
 from millrace.domain.delta import Delta
 from millrace.domain.flow import Step
@@ -88,6 +89,7 @@ def test_the_limits_in_the_api_page_are_those_in_the_code() -> None:
     test_days, test_bytes = limits.TEST_RESULT_DAYS, limits.TEST_RESULT_BYTES
     shown, body = limits.TEST_ITEMS_SHOWN, limits.TEST_BODY_LENGTH
     key_length = limits.IDEMPOTENCY_KEY_LENGTH
+    found = f"{limits.PAGE_RECORDS:,}, {limits.LOOKUP_RECORDS:,}"
     sort_keys = f"{limits.SORT_KEYS} keys of a `sort`"
     schema = f"{limits.SCHEMA_BYTES:,} bytes of a schema"
     held, group = limits.HELD_BYTES // 1_000_000, limits.GROUP_BYTES // 1_000_000
@@ -122,7 +124,7 @@ def test_the_limits_in_the_api_page_are_those_in_the_code() -> None:
         f"| call of a function | {limits.PAGE_RECORDS:,} records, {called} MB; {call_seconds} s |",
         f"| outbound request | {seconds:.0f} s; answer {answer} MB |",
         f"| answer of `ndjson`, `csv` or `xml` | {long_answers} |",
-        f"| records that a lookup finds for one | {limits.PAGE_RECORDS:,} |",
+        f"| records that a lookup finds for one, for a batch | {found} |",
         f"| message to SQS | {limits.MESSAGE_BYTES:,} bytes; ",
         f"| columns of CSV, `arrays` of XML | {limits.COLUMNS:,} |",
         f"| elements within elements of XML | {limits.NESTED_ELEMENTS} |",
@@ -170,7 +172,7 @@ def test_every_field_of_a_file_is_described() -> None:
     auths = get_args(get_args(Auth.__value__)[0])
     paginations = get_args(get_args(Pagination.__value__)[0])
     imports = (HttpImport, Results, Upsert, S3Import, DynamoDbImport, SqsImport)
-    sources = (HttpExport, S3Export, PayloadExport, Delta)
+    sources = (HttpExport, BatchLookup, S3Export, PayloadExport, Delta)
     exports = (*sources, CsvFormat, XmlFormat, *paginations, *imports)
     for model in (ConnectionInput, RateLimit, *auths, *exports):
         names |= wire_names(model)
@@ -225,7 +227,7 @@ def test_the_examples_in_the_flows_page_are_valid() -> None:
     found = [EXAMPLES[kind].model_validate(given) for kind, given in examples()]
     assert {type(each) for each in found} == set(EXAMPLES.values())
     exports = [each.format for each in found if isinstance(each, HttpExport)]
-    assert exports == ["json", "json", "csv", "xml", "json"]
+    assert exports == ["json", "json", "json", "csv", "xml", "json"]
     actions = [each for each in found if isinstance(each, ExportAction)]
     sources = [each.http or each.s3 or each.payload for each in actions]
     assert [source and source.format for source in sources] == ["json", "ndjson", "csv"]

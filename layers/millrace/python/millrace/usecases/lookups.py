@@ -48,28 +48,42 @@ class Lookup:
     def find(self, records: Sequence[Record]) -> list[list[Record] | RecordError]:
         """What was found for each of so many records, or why that cannot be had.
 
-        Raises RecordError if it cannot be had for all of them together, else as an Exporter does.
+        Raises RecordError if it cannot be had for several together, else as an Exporter does.
         """
         if self.batch is None:
-            return [self._read(limits.PAGE_RECORDS, record=record) for record in records]
+            return [self._found(record) for record in records]
         keys = [key_at(record, self.batch.record_key_path) for record in records]
         known = [record for record, key in zip(records, keys, strict=True) if key is not None]
         wanted = list({str(key): key for key in keys if key is not None}.values())
-        found: list[Record] = []
-        if wanted:
-            found = self._read(limits.LOOKUP_RECORDS, records=known, keys=wanted)
-        by_key = _by_key(found, self.batch.key_path)
-        return [self._of(record, self.batch, by_key) for record in records]
-
-    def _of(
-        self, record: Record, batch: BatchLookup, by_key: Mapping[str, list[Record]]
-    ) -> list[Record] | RecordError:
+        by_key: dict[str, list[Record]] = {}
+        failure: RecordError | None = None
         try:
-            found = by_key.get(str(self.key_of(record, batch.record_key_path)), [])
+            if known:
+                found = self._read(limits.LOOKUP_RECORDS, records=known, keys=wanted)
+                by_key = _by_key(found, self.batch.key_path)
+        except RecordError as error:
+            if len(known) > 1:
+                raise
+            failure = error
+        return [self._its_own(record, self.batch, failure or by_key) for record in records]
+
+    def _found(self, record: Record) -> list[Record] | RecordError:
+        try:
+            return self._read(limits.PAGE_RECORDS, record=record)
         except RecordError as error:
             return error
-        too_many = len(found) > limits.PAGE_RECORDS
-        return _too_many(limits.PAGE_RECORDS) if too_many else found
+
+    def _its_own(
+        self, record: Record, batch: BatchLookup, found: Mapping[str, list[Record]] | RecordError
+    ) -> list[Record] | RecordError:
+        try:
+            key = str(self.key_of(record, batch.record_key_path))
+        except RecordError as error:
+            return error
+        if isinstance(found, RecordError):
+            return found
+        too_many = len(found.get(key, ())) > limits.PAGE_RECORDS
+        return _too_many(limits.PAGE_RECORDS) if too_many else found.get(key, [])
 
     def _read(self, most: int, **asked: Json) -> list[Record]:
         """The records of all pages."""

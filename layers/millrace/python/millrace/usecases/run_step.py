@@ -287,13 +287,11 @@ def _find(job: _Job, lookup: Lookup, items: Sequence[Item]) -> None:
     taken = [item for item in items if item.verdict is Verdict.TAKE]
     try:
         found = lookup.find([item.record for item in taken])
-    except RecordError as error:
-        if len(taken) > 1:
-            middle = items.index(taken[len(taken) // 2])
-            _find(job, lookup, items[:middle])
-            _find(job, lookup, items[middle:])
-            return
-        found = [error]
+    except RecordError:
+        middle = items.index(taken[len(taken) // 2])
+        _find(job, lookup, items[:middle])
+        _find(job, lookup, items[middle:])
+        return
     mapping = job.step.response_mapping or ResponseMapping()
     failed: list[Failed] = []
     answered_ones: dict[int, Record] = {}
