@@ -110,7 +110,7 @@ def carry_out(stack: Stack, alice: Client, flow: dict[str, str], sent: list[str]
 
 
 def test_a_flow_reads_a_bucket_and_a_delivery(stack: Stack, alice: Client) -> None:
-    """Both by the deployed worker: objects of a bucket that flows may read, CSV that was sent."""
+    """By the deployed worker: objects of a bucket, one that the run names, CSV that was sent."""
     boto3.client("s3").create_bucket(
         Bucket=f"{TARGET_PREFIX}orders",
         CreateBucketConfiguration={"LocationConstraint": REGION},
@@ -119,8 +119,10 @@ def test_a_flow_reads_a_bucket_and_a_delivery(stack: Stack, alice: Client) -> No
         Bucket=f"{TARGET_PREFIX}orders", Key="in/a.csv", Body=b"id\n1\n2\n"
     )
     objects = {"bucket": f"{TARGET_PREFIX}orders", "prefix": "in/", "format": "csv"}
+    named = {"bucket": f"{TARGET_PREFIX}orders", "key": "in/{{ parameters.file }}", "format": "csv"}
     sources = {
         "objects": {"type": "Export", "s3": objects},
+        "named": {"type": "Export", "s3": named},
         "sent": {"type": "Export", "payload": {"path": "/body", "format": "csv"}},
         "theirs": {"type": "Export", "s3": {**objects, "bucket": BUCKET}},
     }
@@ -129,15 +131,16 @@ def test_a_flow_reads_a_bucket_and_a_delivery(stack: Stack, alice: Client) -> No
     flow = alice("POST", "/v1/apply", document).body["flows"][0]
     assert alice("GET", f"/v1/flows/{flow['id']}/dependencies").body["connections"] == []
     payload = {"body": "id\n3\n"}
-    run = alice("POST", f"/v1/flows/{flow['id']}/run", {"payload": payload}).body["runId"]
+    asked = {"payload": payload, "parameters": {"file": "a.csv"}}
+    run = alice("POST", f"/v1/flows/{flow['id']}/run", asked).body["runId"]
     workspace = alice("GET", f"/v1/runs/{run}").body["workspaceId"]
     task = {"workspaceId": workspace, "runId": run, "attempt": 1}
-    for step, ids in (("objects", ["1", "2"]), ("sent", ["3"])):
+    for step, ids in (("objects", ["1", "2"]), ("named", ["1", "2"]), ("sent", ["3"])):
         stack.functions["run_step"]({"stepId": step, **task}, LambdaContext())
         output = alice("GET", f"/v1/runs/{run}/steps/{step}/output").body["data"]
         assert [record["id"] for record in output] == ids
     with pytest.raises(StepFailed, match="do not read from"):
         stack.functions["run_step"]({"stepId": "theirs", **task}, LambdaContext())
-    tried = alice("POST", f"/v1/flows/{flow['id']}/test", {"payload": payload}).body
+    tried = alice("POST", f"/v1/flows/{flow['id']}/test", asked).body
     outputs = {step["stepId"]: step["output"]["count"] for step in tried["steps"]}
-    assert outputs == {"objects": 2, "sent": 1, "theirs": 0}
+    assert outputs == {"objects": 2, "named": 2, "sent": 1, "theirs": 0}

@@ -111,10 +111,14 @@ class ScriptedConnectors:
         return _ScriptedExporter(self, self.asked[-1])
 
     def reader(
-        self, work: ExportAction, payload: Callable[[], Json], window: DeltaWindow | None
+        self,
+        work: ExportAction,
+        payload: Callable[[], Json],
+        window: DeltaWindow | None,
+        values: RunValues,
     ) -> Exporter:
         """See Connectors."""
-        return HttpConnectors().reader(work, payload, window)
+        return HttpConnectors().reader(work, payload, window, values)
 
     def importer(
         self,

@@ -69,9 +69,14 @@ def put(s3: "S3Client", **objects: bytes) -> None:
             b"<a><b><id>1</id></b><b><id>2</id></b></a>",
             {"format": "xml", "xml": {"recordPath": "/a/b"}},
         ),
+        (gzip.compress(b'[{"id": "1"}, {"id": "2"}]'), {}),
         (gzip.compress(b'{"id": "1"}\n{"id": "2"}\n'), {"format": "ndjson"}),
+        (gzip.compress(b"id\n1\n2\n"), {"format": "csv"}),
     ],
-    ids=["json", "json at a path", "ndjson", "csv with a mark", "xml", "compressed"],
+    ids=[
+        *("json", "json at a path", "ndjson", "csv with a mark", "xml"),
+        *("json in gzip", "ndjson in gzip", "csv in gzip"),
+    ],
 )
 def test_an_object_is_read_in_each_format(s3: "S3Client", body: bytes, work: Json) -> None:
     """Compressed or not, which shows in its first bytes."""

@@ -112,19 +112,24 @@ class HttpConnectors:
         return HttpExporter(work.model_copy(update={"http": filled.http}), client)
 
     def reader(
-        self, work: ExportAction, payload: Callable[[], Json], window: "DeltaWindow | None"
+        self,
+        work: ExportAction,
+        payload: Callable[[], Json],
+        window: "DeltaWindow | None",
+        values: "RunValues",
     ) -> Exporter:
         """The reader of an export that needs no connection."""
         if work.payload is not None:
             from millrace.connectors.payload_export import PayloadExporter
 
             return PayloadExporter(work.payload, payload())
+        from millrace.connectors.rendering import objects
         from millrace.connectors.s3_export import S3Exporter
         from millrace.domain.errors import StepFailed
 
         if work.s3 is None or self._aws is None:
             raise StepFailed("targetNotAllowed", "flows do not read from AWS here")
-        return S3Exporter(work.s3, self._aws(), window)
+        return S3Exporter(objects(work.s3, values), self._aws(), window)
 
     def importer(
         self,

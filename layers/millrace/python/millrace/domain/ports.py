@@ -646,7 +646,11 @@ class Connectors(Protocol):
         ...
 
     def reader(
-        self, work: ExportAction, payload: Callable[[], Json], window: "DeltaWindow | None"
+        self,
+        work: ExportAction,
+        payload: Callable[[], Json],
+        window: "DeltaWindow | None",
+        values: "RunValues",
     ) -> Exporter:
         """The reader of an export that needs no connection: of objects, or of the run's payload.
 

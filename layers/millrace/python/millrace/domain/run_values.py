@@ -15,6 +15,7 @@ from millrace.domain.action import HttpExport
 from millrace.domain.aws_imports import DynamoDbImport, S3Import, SqsImport
 from millrace.domain.base import Json
 from millrace.domain.imports import HttpImport, Results
+from millrace.domain.sources import S3Export
 from millrace.domain.spoken_of import speaking_of
 
 _NAMED: Final = re.compile(r"\bvariables\s*\.\s*`?([A-Za-z_][A-Za-z0-9_]*)")
@@ -25,7 +26,7 @@ _SPOKEN_OF: Final = re.compile(
     r"\$(variables|parameters|startDate|endDate|run|lastExportDateTime|currentExportDateTime)\b"
 )
 
-type Target = HttpExport | HttpImport | S3Import | DynamoDbImport | SqsImport
+type Target = HttpExport | S3Export | HttpImport | S3Import | DynamoDbImport | SqsImport
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,13 @@ def templates_of(target: Target) -> list[TemplateText]:
     match target:
         case S3Import():
             return [TemplateText(TemplateKind.KEY, ("key",), target.key)]
+        case S3Export():
+            texts = {"key": target.key, "prefix": target.prefix}
+            return [
+                TemplateText(TemplateKind.KEY, (name,), text)
+                for name, text in texts.items()
+                if text is not None
+            ]
         case DynamoDbImport() | SqsImport():
             return []
     return _templates_of_request(target)

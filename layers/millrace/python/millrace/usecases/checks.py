@@ -44,6 +44,7 @@ from millrace.domain.run_values import (
     speaks_of_record,
     templates_of,
 )
+from millrace.domain.sources import S3Export
 from millrace.usecases.context import Context
 from millrace.usecases.definitions import to_definition
 from millrace.usecases.finders import Lookup, lookup, work_of
@@ -311,11 +312,11 @@ def _check_transfer(
 ) -> Iterator[Violation]:
     if work.http is not None:
         yield from _check_templates(context, work.http, f"{pointer}/http")
+    if work.s3 is not None:
+        yield from _check_templates(context, work.s3, f"{pointer}/s3")
     if isinstance(work, ExportAction) and work.http is not None:
         yield from check_lookup(work, work.http, pointer)
     if isinstance(work, ImportAction):
-        if work.s3 is not None:
-            yield from _check_templates(context, work.s3, f"{pointer}/s3")
         for place, expression in import_expressions(work.target):
             yield from check_expression(context, expression, f"{pointer}/{place}")
 
@@ -330,7 +331,8 @@ def expressions_of(work: ProcessAction) -> Iterator[str]:
 def _check_templates(context: Context, target: Target, pointer: str) -> Iterator[Violation]:
     """The expressions in the texts of a request can be compiled, and do not name too much."""
     templates = templates_of(target)
-    knows_record = getattr(target, "batch_size", None) is None
+    is_of_objects = isinstance(target, S3Export)
+    knows_record = not is_of_objects and getattr(target, "batch_size", None) is None
     for template in templates:
         fault = context.connectors.check_template(template.kind, template.text)
         if fault is not None:
@@ -343,7 +345,8 @@ def _check_templates(context: Context, target: Target, pointer: str) -> Iterator
                 "recordUnknown",
                 f"{pointer}/{where}",
                 "It speaks of the record, which only a request for a single record has.",
-                "Use variables, parameters, startDate, endDate or run; or leave batchSize out.",
+                "Use variables, parameters, startDate, endDate or run; "
+                "or leave batchSize out, if it is a request.",
             )
     names = frozenset[str]().union(*(names_in_template(each.text) for each in templates))
     yield from _check_names(names, pointer)

@@ -33,7 +33,7 @@ from millrace.domain.records import Origin, RecordError, RecordFailure, Written,
 from millrace.domain.response_mapping import merged
 from millrace.domain.run import Run, RunError, RunKey, StepRecord, StepStatus
 from millrace.domain.run_states import check_attempt
-from millrace.domain.run_values import is_lookup
+from millrace.domain.run_values import NO_VALUES, is_lookup
 from millrace.usecases.context import Context
 from millrace.usecases.delta_windows import delta_before, window_of
 from millrace.usecases.finders import lookup, work_of
@@ -244,10 +244,14 @@ def _export(job: _Job, work: ExportAction) -> None:
 
 
 def _exporter(job: _Job, work: ExportAction, window: DeltaWindow | None) -> Exporter:
-    if work.http is None:
-        connectors = job.context.connectors
-        return connectors.reader(work, lambda: load_payload(job.context, job.run), window)
-    return _asking(job, work, job.delta_before if window is None else lambda: window.values)()
+    delta: DeltaValues = job.delta_before if window is None else lambda: window.values
+    if work.http is not None:
+        return _asking(job, work, delta)()
+    values = NO_VALUES
+    if work.s3 is not None:
+        values = values_of_action(job.context, job.run, work.s3, delta)
+    connectors = job.context.connectors
+    return connectors.reader(work, lambda: load_payload(job.context, job.run), window, values)
 
 
 def _asking(job: _Job, work: ExportAction, delta: DeltaValues) -> Ask:

@@ -139,11 +139,15 @@ class Rehearsal:
         return _FirstPage(sampler, self, asked)
 
     def reader(
-        self, work: ExportAction, payload: Callable[[], Json], window: DeltaWindow | None
+        self,
+        work: ExportAction,
+        payload: Callable[[], Json],
+        window: DeltaWindow | None,
+        values: RunValues,
     ) -> Exporter:
         """See Connectors."""
         self.deadline.check()
-        return _FirstPage(self.connectors.reader(work, payload, window), self, ())
+        return _FirstPage(self.connectors.reader(work, payload, window, values), self, ())
 
     def importer(
         self,
