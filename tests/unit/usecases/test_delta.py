@@ -290,6 +290,26 @@ def test_a_runs_own_dates_count_for_it_alone(world: World) -> None:
     assert shown(world, flow).last_export_date_time == NOON
 
 
+def test_a_run_that_fetches_a_few_ids_leaves_the_rest_to_be_read(world: World) -> None:
+    """Its parameters count once; the same flow reads on from where it was."""
+    asks = '{{ lastExportDateTime & ($exists(parameters.ids) ? "&" & $join(parameters.ids, ",")) }}'
+    flow = world.deployed(export(asks=asks))
+    whole(world, flow)
+    world.clock.forward(hours=1)
+    assert whole(world, flow, parameters={"ids": ["a", "b"]}) == f"{NOON_TEXT}&a,b"
+    assert shown(world, flow).last_export_date_time == NOON
+    assert whole(world, flow) == NOON_TEXT
+    later = NOON + timedelta(hours=1, minutes=2)
+    assert shown(world, flow).last_export_date_time == later
+
+
+def test_parameters_that_the_export_does_not_name_do_not_hold_up_the_mark(world: World) -> None:
+    """It reads all that is new, whatever they are for."""
+    flow = world.deployed(export())
+    whole(world, flow, parameters={"dryRun": True})
+    assert shown(world, flow).last_export_date_time == NOON
+
+
 def test_a_run_of_some_steps_moves_the_mark_only_if_all_take_what_was_read(world: World) -> None:
     """A run of the export alone reads for nobody."""
     write = import_step("write", "con_000001", depends_on=("read",))

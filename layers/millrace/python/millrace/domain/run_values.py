@@ -22,6 +22,7 @@ _NAMED: Final = re.compile(r"\bvariables\s*\.\s*`?([A-Za-z_][A-Za-z0-9_]*)")
 _NAMED_BESIDE: Final = re.compile(r"\$variables\s*\.\s*`?([A-Za-z_][A-Za-z0-9_]*)")
 _RECORD: Final = speaking_of("record")
 _BATCH: Final = speaking_of("(?:records|keys)")
+_PARAMETERS: Final = speaking_of("parameters")
 _SPOKEN_OF: Final = re.compile(
     r"\$(variables|parameters|startDate|endDate|run|lastExportDateTime|currentExportDateTime)\b"
 )
@@ -124,6 +125,11 @@ def import_expressions(target: Target) -> list[tuple[str, str]]:
 def speak_of_record(target: HttpExport | HttpImport) -> bool:
     """Whether any request depends on the record that it is made for."""
     return any(speaks_of_record(template.text) for template in templates_of(target))
+
+
+def speak_of_parameters(target: Target) -> bool:
+    """Whether what is read depends on what a run is asked for once."""
+    return any(_PARAMETERS.search(each.text) is not None for each in templates_of(target))
 
 
 def is_lookup(http: HttpExport) -> bool:

@@ -9,18 +9,23 @@ from millrace.domain.delta import EPOCH, Delta, DeltaMark, DeltaWindow
 from millrace.domain.errors import NotFoundError, StepFailed
 from millrace.domain.flow import Flow, Step, Version
 from millrace.domain.run import Run
+from millrace.domain.run_values import speak_of_parameters
 from millrace.usecases.context import Context
 from millrace.usecases.delta_marks import read_marks
 from millrace.usecases.finders import lookup, work_of
+from millrace.usecases.run_values import inputs_of
 
 
 def window_of(
-    context: Context, run: Run, version: Version, step: Step, delta: Delta, began_at: datetime
+    context: Context, run: Run, version: Version, step: Step, work: ExportAction, began_at: datetime
 ) -> DeltaWindow:
     """What a step reads that began now. A run's own startDate and endDate count for it alone.
 
+    So does what it reads if it was asked for it once, by parameters: the rest is still to be read.
+
     Raises StepFailed if the flow is gone that it is to be kept behind.
     """
+    delta = work.delta or Delta()
     mark = read_marks(context, run.workspace_id, run.flow_id, run.virtual_environment_id)
     start, end = _since(delta, mark.get(step.id)), began_at
     has_dates = (run.start_date, run.end_date) != (None, None)
@@ -32,7 +37,10 @@ def window_of(
         end=end if run.end_date is None else run.end_date,
         format=delta.format,
         began_at=began_at,
-        advances=start < end and not has_dates and _takes_all(run, version, step),
+        advances=start < end
+        and not has_dates
+        and _takes_all(run, version, step)
+        and not _is_narrowed(context, run, work),
     )
 
 
@@ -77,6 +85,14 @@ def _takes_all(run: Run, version: Version, step: Step) -> bool:
         for other in version.steps
         if step.id in {before.id for before in _before(version, other)}
     )
+
+
+def _is_narrowed(context: Context, run: Run, work: ExportAction) -> bool:
+    """Whether the export reads what the run's parameters name, such as single ids."""
+    source = work.http or work.s3
+    if source is None or not speak_of_parameters(source):
+        return False
+    return bool(inputs_of(context, run).parameters)
 
 
 def _before(version: Version, step: Step) -> list[Step]:

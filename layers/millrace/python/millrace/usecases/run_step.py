@@ -17,7 +17,7 @@ from typing import Final
 from millrace.domain.action import Action, ActionWork, ExportAction, ImportAction, ProcessAction
 from millrace.domain.base import Json, Model, Record
 from millrace.domain.connection import Connection
-from millrace.domain.delta import Delta, DeltaWindow
+from millrace.domain.delta import DeltaWindow
 from millrace.domain.errors import (
     ConflictError,
     NotFoundError,
@@ -227,7 +227,7 @@ def _export(job: _Job, work: ExportAction) -> None:
     if job.run.replay is not None and job.run.replay.step_id == job.step.id:
         _hand_on(job)
         return
-    window = _window(job, work.delta)
+    window = _window(job, work)
     if window is not None and window.is_empty:
         return
     exporter = _exporter(job, work, window)
@@ -268,11 +268,11 @@ def _asking(job: _Job, work: ExportAction, delta: DeltaValues) -> Ask:
     return ask
 
 
-def _window(job: _Job, delta: Delta | None) -> DeltaWindow | None:
+def _window(job: _Job, work: ExportAction) -> DeltaWindow | None:
     """What an export of changes reads, remembered before it asks for anything."""
-    if delta is None or job.progress.delta is not None:
+    if work.delta is None or job.progress.delta is not None:
         return job.progress.delta
-    window = window_of(job.context, job.run, job.version, job.step, delta, job.progress.began_at)
+    window = window_of(job.context, job.run, job.version, job.step, work, job.progress.began_at)
     job.progress.begin_delta(window)
     return window
 

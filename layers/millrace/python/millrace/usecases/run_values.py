@@ -70,10 +70,15 @@ def values_beside_records(
     return values
 
 
+def inputs_of(context: Context, run: Run) -> RunInputs:
+    """What a run was asked for beside its payload."""
+    return RunInputs.model_validate(load_json(context, run.inputs) or {})
+
+
 def _values(
     context: Context, run: Run, names: frozenset[str], delta: Mapping[str, Json]
 ) -> RunValues:
-    inputs = RunInputs.model_validate(load_json(context, run.inputs) or {})
+    inputs = inputs_of(context, run)
     fixed: dict[str, Json] = {
         "parameters": inputs.parameters,
         "run": {
