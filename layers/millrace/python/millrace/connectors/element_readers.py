@@ -1,6 +1,7 @@
 """What reads the records of an answer one after the other, whatever its format."""
 
 from collections.abc import Iterator, Sequence
+from typing import cast
 
 from millrace import limits
 from millrace.connectors import json_documents
@@ -35,12 +36,11 @@ def records_at(document: Json, path: str) -> list[Json]:
 
 def page_of(elements: Sequence[Record | RecordError]) -> ExportPage:
     """A page of what was read, after which nothing follows."""
-    records = [element for element in elements if isinstance(element, dict)]
-    failures: list[RecordFailure] = []
-    if len(records) < len(elements):
-        failures = [
-            RecordFailure.of(index, element)
-            for index, element in enumerate(elements)
-            if isinstance(element, RecordError)
-        ]
-    return ExportPage(records, failures, None)
+    failures = [
+        RecordFailure.of(index, element)
+        for index, element in enumerate(elements)
+        if isinstance(element, RecordError)
+    ]
+    if not failures:
+        return ExportPage(cast("Sequence[Record]", elements), failures, None)
+    return ExportPage([each for each in elements if isinstance(each, dict)], failures, None)

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 from millrace import limits
 from millrace.domain.action import ExportAction, ImportAction, ProcessAction
 from millrace.domain.base import Json, Record
-from millrace.domain.ports import Exporter, Importer, Pong, Surroundings, Unsent
+from millrace.domain.ports import Exporter, Importer, Paces, Pong, Surroundings, Unsent
 
 if TYPE_CHECKING:
     from millrace.connectors.aws_targets import AwsTargets
     from millrace.connectors.connection_client import ConnectionClient
+    from millrace.connectors.gate import Gate
     from millrace.connectors.http_client import HttpClient
     from millrace.connectors.http_export import HttpExporter
     from millrace.connectors.oauth2 import AccessTokens
@@ -29,13 +30,21 @@ if TYPE_CHECKING:
 
 
 class HttpConnectors:
-    """The `Connectors` port: HTTP, the account's own AWS services, and JSONata."""
+    """The `Connectors` port: HTTP, the account's own AWS services, and JSONata.
+
+    Without `paces` no request waits for those of other workers.
+    """
 
     def __init__(
-        self, http: "HttpClient | None" = None, aws: "Callable[[], AwsTargets] | None" = None
+        self,
+        http: "HttpClient | None" = None,
+        paces: Callable[[], Paces] | None = None,
+        aws: "Callable[[], AwsTargets] | None" = None,
     ) -> None:
         self._given = http
+        self._paces = paces
         self._aws = aws
+        self._gates: dict[tuple[str, str], Gate] = {}
 
     @cached_property
     def _http(self) -> "HttpClient":
@@ -55,7 +64,28 @@ class HttpConnectors:
     ) -> "ConnectionClient":
         from millrace.connectors.connection_client import ConnectionClient
 
-        return ConnectionClient(connection, secrets, self._http, self._tokens, private)
+        gate = self._gate(connection, self._http, limits.WAIT_INSIDE_SECONDS_MAX)
+        return ConnectionClient(connection, secrets, self._http, self._tokens, private, gate=gate)
+
+    def _gate(
+        self, connection: "Connection", http: "HttpClient", patience_seconds: float
+    ) -> "Gate | None":
+        """The one way to a connection until `let_go`: each record of a lookup has a reader."""
+        from millrace.connectors.gate import Gate
+
+        if self._paces is None:
+            return None
+        key = (connection.workspace_id, connection.id)
+        if key not in self._gates:
+            self._gates[key] = Gate(
+                self._paces(), connection, http.clock, http.sleep, patience_seconds=patience_seconds
+            )
+        return self._gates[key]
+
+    def let_go(self) -> None:
+        """Give back what readers and writers made so far hold of their connections."""
+        while self._gates:
+            self._gates.popitem()[1].let_go()
 
     def check_expression(self, expression: str) -> str | None:
         """What is wrong with an expression, if anything."""
@@ -182,9 +212,10 @@ class HttpConnectors:
 
         filled = rendered(work.request, values)
         hide(filled.private)
-        http = HttpClient(HidingTransport(Urllib3Transport(seconds), hide), tries=1)
+        http = self._given or HttpClient(HidingTransport(Urllib3Transport(seconds), hide), tries=1)
+        gate = self._gate(connection, http, limits.WAIT_IN_TESTS_SECONDS)
         client = ConnectionClient(
-            connection, secrets, self._given or http, self._tokens, filled.private
+            connection, secrets, http, self._tokens, filled.private, gate=gate
         )
         exporter = HttpExporter(work.model_copy(update={"http": filled.http}), client)
         return Sampler(exporter, seconds)
@@ -228,4 +259,8 @@ class HttpConnectors:
         from millrace.connectors.transport import Urllib3Transport
 
         http = self._given or HttpClient(Urllib3Transport(limits.PING_SECONDS), tries=1)
-        return ping(connection, secrets, method, path, http, limits.PING_SECONDS)
+        gate = self._gate(connection, http, limits.WAIT_IN_TESTS_SECONDS)
+        try:
+            return ping(connection, secrets, method, path, http, limits.PING_SECONDS, gate)
+        finally:
+            self.let_go()

@@ -1,9 +1,9 @@
 """How far the exports of a flow have read, moved by runs that succeed."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from millrace.domain.delta import NO_ENVIRONMENT, DeltaMark, DeltaMarks
+from millrace.domain.delta import NO_ENVIRONMENT, DeltaMark, DeltaMarks, DeltaWindow
 from millrace.domain.errors import (
     ConflictError,
     NotFoundError,
@@ -11,7 +11,7 @@ from millrace.domain.errors import (
     UnavailableError,
 )
 from millrace.domain.ports import Change, Create, Replace
-from millrace.domain.run import Run
+from millrace.domain.run import Run, RunStatus, StepRecord, StepStatus
 from millrace.usecases.context import Context
 
 _TRIES: Final = 10
@@ -35,6 +35,23 @@ def read_marks(
     """How far a flow's exports have read, by step."""
     stored = stored_marks(context, workspace_id, flow_id, environment_id)
     return {} if stored is None else stored.marks
+
+
+def windows_read(
+    run: Run, status: RunStatus, records: Iterable[StepRecord]
+) -> dict[str, DeltaWindow]:
+    """What the run's exports of changes read, unless it is to be read again.
+
+    Records that failed are kept as record errors; those that a failed step did not take are not.
+    """
+    ends = {record.status for record in records}
+    if status is RunStatus.FAILED or run.replay is not None or StepStatus.FAILED in ends:
+        return {}
+    return {
+        record.step_id: record.delta
+        for record in records
+        if record.delta is not None and record.delta.advances
+    }
 
 
 def move_marks(context: Context, run: Run) -> None:

@@ -223,6 +223,10 @@ class Rehearsal:
         """See Connectors."""
         return self.connectors.ping(connection, secrets, method, path)
 
+    def let_go(self) -> None:
+        """See Connectors."""
+        self.connectors.let_go()
+
     @contextmanager
     def noting(self, asked: Sequence[Record]) -> Iterator[None]:
         """Note what fails for the record of a lookup; of a batch, each is asked for again."""
