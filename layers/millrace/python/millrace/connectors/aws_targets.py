@@ -1,4 +1,4 @@
-"""The AWS services that imports write to, what of them they may reach, and what errors mean."""
+"""The AWS services that flows read and write, what of them they may reach, and what errors mean."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -59,7 +59,7 @@ class AwsRefused(Exception):  # noqa: N818 - named for the answer, not for a fau
 
 @dataclass(frozen=True, slots=True)
 class AwsTargets:
-    """Clients, each made when it is first used, and the names that flows may write to.
+    """Clients, each made when it is first used, and the names that flows may reach.
 
     The worker's role reaches the bundle's own table and bucket too, which hold all workspaces. So
     the names are compared here as well as in the role's policy.
@@ -87,7 +87,7 @@ def reaching(target: str, how: str = "write to") -> Iterator[None]:
 
     Raises:
         StepTransient: the service is in trouble, or there are too many requests.
-        StepFailed: the target is not there, or the worker's role may not write to it.
+        StepFailed: the target is not there, or the worker's role may not reach it.
         AwsRefused: it does not take what it was given.
     """
     try:
