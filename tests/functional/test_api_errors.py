@@ -338,6 +338,7 @@ BODIES: dict[tuple[str, str], object] = {
     ("PATCH", "/v1/tokens/{token_id}"): PATCH,
     ("PUT", "/v1/flows/{flow_id}"): {"name": "mine"},
     ("PATCH", "/v1/flows/{flow_id}"): PATCH,
+    ("PUT", "/v1/flows/{flow_id}/lastExportDateTime"): {"lastExportDateTime": None},
     ("PUT", "/v1/flows/{flow_id}/versions/{version_id}"): {"deployedAt": None},
     ("POST", "/v1/flows/{flow_id}/webhooks"): {},
     ("PUT", "/v1/flows/{flow_id}/webhooks/{webhook_id}"): {},
