@@ -316,11 +316,11 @@ class Runs(Protocol):
         """A flow's runs that are not over; one that began this moment may be left out."""
         ...
 
-    def claim_step(self, key: RunKey, attempt: int, step_id: str, now: datetime) -> StepRecord:
-        """Begin a step, or take up one that was interrupted.
+    def claim_step(self, run: "Run", step_id: str, now: datetime) -> StepRecord:
+        """Begin a step of a run as it was read just now, or take up one that was interrupted.
 
         A step that is over is returned as it is; otherwise its tries go up by one and its status
-        becomes running. Raises ConflictError if the run is over or on another attempt.
+        becomes running. Raises ConflictError if the run is over.
         """
         ...
 
@@ -332,9 +332,12 @@ class Runs(Protocol):
         """
         ...
 
-    def finish(self, key: RunKey, outcome: RunOutcome, now: datetime) -> Run:
+    def finish(
+        self, key: RunKey, outcome: RunOutcome, now: datetime, *, seen: "Run | None" = None
+    ) -> Run:
         """Write the run's terminal status and count the run, both exactly once.
 
+        The run as it was seen a moment ago saves a read.
         A run that is over already stays and is returned. Raises UnavailableError if so many runs
         of the flow end that this one cannot be counted now; it can be told again.
         """

@@ -217,9 +217,10 @@ class DynamoRuns:
         runs = map(_run, read_items(self._client, self._table, places))
         return tuple(run for run in runs if not run.status.is_terminal)
 
-    def claim_step(self, key: RunKey, attempt: int, step_id: str, now: datetime) -> StepRecord:
+    def claim_step(self, run: Run, step_id: str, now: datetime) -> StepRecord:
         """Begin a step, or take up one that was interrupted."""
-        run_states.check_attempt(self.get(key), attempt)
+        key, attempt = run.key, run.attempt
+        run_states.check_attempt(run, attempt)
         fresh = StepRecord(
             step_id=step_id, attempt=attempt, status=StepStatus.RUNNING, started_at=now
         )
@@ -271,9 +272,11 @@ class DynamoRuns:
             raise ConflictError(f"another try of step {record.step_id!r} took over") from error
         return record
 
-    def finish(self, key: RunKey, outcome: RunOutcome, now: datetime) -> Run:
+    def finish(
+        self, key: RunKey, outcome: RunOutcome, now: datetime, *, seen: Run | None = None
+    ) -> Run:
         """Write the run's terminal status and count the run, both exactly once."""
-        return self._end(key, lambda run: run_states.finished(run, outcome, now))
+        return self._end(key, lambda run: run_states.finished(run, outcome, now), seen=seen)
 
     def supersede(self, key: RunKey, by: str, outcome: RunOutcome, now: datetime) -> Run:
         """End a run that waits for its next attempt in favour of a newer one; both say so."""
@@ -281,11 +284,16 @@ class DynamoRuns:
         return self._end(key, lambda run: run_states.superseded(run, by, outcome, now), newer)
 
     def _end(
-        self, key: RunKey, change: "run_states.Transition", *beside: "TransactWriteItemTypeDef"
+        self,
+        key: RunKey,
+        change: "run_states.Transition",
+        *beside: "TransactWriteItemTypeDef",
+        seen: Run | None = None,
     ) -> Run:
         """Write the end that `change` makes of the stored run, and what is told beside it."""
         for pause in (*_COUNT_PAUSES, None):
-            before = self.get(key)
+            # What was seen may be of some time ago; the write is refused then.
+            before, seen = seen or self.get(key), None
             after = change(before)
             if after == before:
                 return before

@@ -350,9 +350,10 @@ class MemoryRuns:
             and not run.status.is_terminal
         )
 
-    def claim_step(self, key: RunKey, attempt: int, step_id: str, now: datetime) -> StepRecord:
+    def claim_step(self, run: Run, step_id: str, now: datetime) -> StepRecord:
         """Begin a step, or take up one that was interrupted."""
-        run_states.check_attempt(self.get(key), attempt)
+        key, attempt = run.key, run.attempt
+        run_states.check_attempt(run, attempt)
         record = self.step(key, attempt, step_id)
         if record is None:
             record = StepRecord(
@@ -375,7 +376,14 @@ class MemoryRuns:
         self._steps[key, record.attempt, record.step_id] = unpack(StepRecord, pack(record))
         return record
 
-    def finish(self, key: RunKey, outcome: RunOutcome, now: datetime) -> Run:
+    def finish(
+        self,
+        key: RunKey,
+        outcome: RunOutcome,
+        now: datetime,
+        *,
+        seen: Run | None = None,  # noqa: ARG002 - a read costs nothing here
+    ) -> Run:
         """Write the run's terminal status and count the run, both exactly once."""
         return self._end(key, lambda run: run_states.finished(run, outcome, now))
 

@@ -143,7 +143,7 @@ def finish_run(
             health.failed_run_id if health is not None and status is RunStatus.SUCCEEDED else None
         ),
     )
-    ended = context.runs.finish(run.key, outcome, context.clock())
+    ended = context.runs.finish(run.key, outcome, context.clock(), seen=run)
     move_marks(context, ended)
     tell_flow(context, ended)
     return follow(context, ended) if follows else ended

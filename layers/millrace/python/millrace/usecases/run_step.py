@@ -77,7 +77,7 @@ def carry_out(
     """
     if step.is_skipped:
         return _not_run(context, run, step)
-    record = context.runs.claim_step(run.key, run.attempt, step.id, context.clock())
+    record = context.runs.claim_step(run, step.id, context.clock())
     if not record.status.is_terminal:
         progress = Progress(context, run, step, record, must_stop)
         earlier = _earlier(context, run, step)
