@@ -7,7 +7,7 @@ import time
 from datetime import UTC, datetime
 
 import pytest
-from tests.functional.loopback_server import Reply, answer, raw, reset, serving
+from tests.functional.loopback_server import REACH, Reply, answer, raw, reset, serving
 from tests.support.samples import origins
 
 from millrace.connectors.connection_client import ConnectionClient
@@ -36,7 +36,9 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 def transport() -> Urllib3Transport:
     """A transport of little patience."""
-    return Urllib3Transport(timeout_seconds=DEADLINE_SECONDS, body_bytes_max=BODY_BYTES_MAX)
+    return Urllib3Transport(
+        timeout_seconds=DEADLINE_SECONDS, body_bytes_max=BODY_BYTES_MAX, reach=REACH
+    )
 
 
 def client(base_url: str) -> ConnectionClient:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
 
     from millrace.connectors.aws_targets import AwsTargets
+    from millrace.domain.networks import AllowedNetworks
 
 _CLIENT = ClientConfig(
     retries={"mode": "standard", "max_attempts": 5}, connect_timeout=3, read_timeout=20
@@ -102,6 +103,11 @@ def aws_context(config: Config) -> Context:
         own = frozenset({config.table, config.bucket})
         return AwsTargets(s3, dynamodb, sqs, config.target_prefix, own)
 
+    def networks() -> "AllowedNetworks":
+        from millrace.domain.networks import AllowedNetworks  # noqa: PLC0415 - as above
+
+        return AllowedNetworks.from_text(config.allowed_networks, config.runtime_api)
+
     return Context(
         resources=DynamoResources(dynamodb, config.table),
         runs=DynamoRuns(dynamodb, config.table),
@@ -109,7 +115,7 @@ def aws_context(config: Config) -> Context:
         pool_entries=DynamoPoolEntries(dynamodb, config.table),
         blobs=S3Blobs(s3, config.bucket),
         secrets=SsmSecrets(ssm, config.secrets_prefix),
-        connectors=HttpConnectors(aws=targets),
+        connectors=HttpConnectors(aws=targets, networks=networks),
         machines=StepFunctions(
             step_functions, config.machine_role_arn, config.machine_arn_prefix, synchronous
         ),
