@@ -15,15 +15,15 @@ def refused(url: str, reach: Reach) -> str | None:
 
     What a name stands for is not asked: it may be something else by the time of a request.
     """
-    try:
-        url_of_request = parse_url(url)
-    except LocationParseError:
-        return "its host cannot be read"
-    host, port = url_of_request.host or "", url_of_request.port
     # Of an international name only the form that DNS has can be sent.
     if not url.partition("://")[2].partition("/")[0].isascii():
         return "its host is not ASCII; DNS has such names in a form that begins with xn--"
-    port = port or _PORTS.get(url_of_request.scheme or "", 0)
+    try:
+        parts = parse_url(url)
+    except LocationParseError:
+        return "its host cannot be read"
+    host = parts.host or ""
+    port = parts.port or _PORTS.get(parts.scheme or "", 0)
     kinds = [reach.refusal(address, port) for address in spelled_out(host)]
     if not kinds or None in kinds:
         return None
