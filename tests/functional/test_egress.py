@@ -6,17 +6,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from ipaddress import ip_address, ip_network
-from socket import SHUT_RDWR, create_server, gaierror, socket
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from socket import AF_INET, AF_INET6, SHUT_RDWR, create_connection, create_server, gaierror, socket
 from threading import Thread
 from time import monotonic, sleep
 
 import pytest
 from tests.functional.conftest import Stack
-from tests.functional.loopback_server import REACH, answer, serving
+from tests.functional.loopback_server import LOOPBACK, REACH, answer, serving
 from tests.support.app import Client
+from urllib3.connection import HTTPConnection
 
-from millrace import limits
+from millrace.connectors.dialing import Dialer
 from millrace.connectors.http_messages import HttpRequest, TransportError
 from millrace.connectors.registry import HttpConnectors
 from millrace.connectors.transport import Urllib3Transport
@@ -25,13 +26,28 @@ from millrace.domain.authentication import Auth, BearerAuth, NoAuth, OAuth2Clien
 from millrace.domain.base import Json
 from millrace.domain.connection import Connection
 from millrace.domain.errors import StepFailed
-from millrace.domain.networks import Address, AllowedNetworks, Reach
+from millrace.domain.networks import Address, AllowedNetworks
 from millrace.domain.ports import Connectors
 from millrace.domain.run_values import RunValues
 
 NOW = datetime(2026, 1, 31, 9, tzinfo=UTC)
-INSIDE = ip_address("127.0.0.2")
-"""A server that is not to be reached: only 127.0.0.1 is allowed here."""
+
+
+def server_at(address: Address, port: int = 0) -> socket:
+    """A socket that listens there."""
+    family = AF_INET if isinstance(address, IPv4Address) else AF_INET6
+    return create_server((str(address), port), family=family)
+
+
+def another_loopback() -> Address:
+    """MacOS has but one address of IPv4 there, and some containers have no IPv6."""
+    with suppress(OSError), server_at(ip_address("127.0.0.2")):
+        return ip_address("127.0.0.2")
+    return ip_address("::1")
+
+
+INSIDE = another_loopback()
+"""Where a server is not to be reached: only 127.0.0.1 is allowed here."""
 ALLOWED = ip_address("127.0.0.1")
 """Stands for a public address, and cannot be told from one by who resolves and connects."""
 WHOLE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]"
@@ -97,7 +113,7 @@ class Counter:
 @contextmanager
 def listening(address: Address, port: int = 0, replies: int = 1) -> Iterator[Counter]:
     """A server at an address, which ends each connection after some replies."""
-    with create_server((str(address), port)) as listener:
+    with server_at(address, port) as listener:
         counter = Counter(listener, replies)
         thread = Thread(target=counter.serve)
         thread.start()
@@ -228,7 +244,7 @@ def test_s6_a_link_to_the_next_page_is_refused_at_call() -> None:
     """What a system answers is checked as what a user writes."""
     page = b'{"items": [{"id": 1}], "next": "http://127.0.0.2:9/latest/meta-data"}'
     linked = {"recordsPath": "/items", "pagination": {"type": "nextLink"}}
-    connectors = HttpConnectors(networks=loopback)
+    connectors = HttpConnectors(networks=lambda: LOOPBACK)
     with serving(answer(body=page)) as server, pytest.raises(StepFailed) as raised:
         exported(connectors, stored(server.url), **linked)
     assert raised.value.code == "addressRefused"
@@ -237,12 +253,13 @@ def test_s6_a_link_to_the_next_page_is_refused_at_call() -> None:
 def test_a_redirect_to_the_inside_is_not_followed() -> None:
     """Nor any other: so nothing has to be stripped of credentials."""
     with listening(INSIDE) as inside:
-        location = f"Location: http://127.0.0.2:{port_of(inside)}/\r\n"
+        host = f"[{INSIDE}]" if isinstance(INSIDE, IPv6Address) else INSIDE
+        location = f"Location: http://{host}:{port_of(inside)}/\r\n"
         for status in (301, 302, 303, 307, 308):
             with serving(answer(status, headers=location)) as server:
                 connection = stored(server.url, BearerAuth(type="bearer"))
                 with pytest.raises(StepFailed, match="redirects are not followed") as raised:
-                    exported(HttpConnectors(networks=loopback), connection)
+                    exported(HttpConnectors(networks=lambda: LOOPBACK), connection)
             assert raised.value.code == "redirected"
     assert inside.heads == []
 
@@ -319,14 +336,35 @@ def test_s7_the_name_stays_in_the_host_header_and_in_tls() -> None:
     assert struct.pack("!BH", 0, len(name)) + name in hello
 
 
+def test_s7_a_socket_that_comes_by_another_way_is_not_used() -> None:
+    """Whatever another urllib3 may do to connect: who is at the other end is looked at again."""
+    with listening(INSIDE) as inside:
+        connection = HTTPConnection("shop.example", port_of(inside))
+        connection.sock = create_connection((str(INSIDE), port_of(inside)))
+        with pytest.raises(TransportError) as raised:
+            Dialer(REACH).confirm(connection)
+    assert raised.value.code == "addressRefused"
+    assert connection.is_closed
+    assert inside.heads == []
+
+
+def test_s7_the_other_end_is_confirmed_before_anything_is_sent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of each connection that the transport makes."""
+
+    def astray(self: Dialer, connection: HTTPConnection) -> socket:
+        del self
+        return create_connection((str(INSIDE), connection.port))
+
+    monkeypatch.setattr(Dialer, "dial", astray)
+    with listening(INSIDE) as inside:
+        url = f"http://shop.example:{port_of(inside)}/"
+        assert refusal(Urllib3Transport(reach=REACH), url).code == "addressRefused"
+    assert inside.heads == []
+
+
 # ---------------------------------------------------------------- who may reach what
-
-
-def loopback() -> AllowedNetworks:
-    """As the functions of the tests have it."""
-    return AllowedNetworks.from_text(
-        '{"loopback": {"cidrs": ["127.0.0.1/32"], "workspaces": ["*"]}}'
-    )
 
 
 def test_a_workspace_does_not_reach_what_another_may() -> None:
@@ -391,13 +429,13 @@ def test_r11_looking_a_name_up_takes_its_time_from_the_whole() -> None:
 
 def test_r11_an_address_that_does_not_answer_leaves_time_for_the_next() -> None:
     """The time of a request is shared by the addresses of its host."""
-    with create_server(("127.0.0.1", 0), backlog=0) as full:
+    with create_server((str(ALLOWED), 0), backlog=0) as full:
         port: int = full.getsockname()[1]
         waiting = [socket() for _ in range(3)]
         for each in waiting:  # a queue that is full answers nobody
             each.settimeout(0)
-            each.connect_ex(("127.0.0.1", port))
-        both = replace(REACH, allowed=frozenset({ip_network("127.0.0.0/8")}))
+            each.connect_ex((str(ALLOWED), port))
+        both = replace(REACH, allowed=frozenset(map(ip_network, (ALLOWED, INSIDE))))
         with listening(INSIDE, port) as other:
             transport = Urllib3Transport(1, reach=both, resolve=Resolver([(ALLOWED, INSIDE)]))
             assert asked(transport, f"http://shop.example:{port}/") == b"[]"
@@ -418,8 +456,6 @@ def test_r12_a_name_that_does_not_exist_is_final() -> None:
 
 def test_a_transport_of_no_special_reach_goes_to_public_addresses_only() -> None:
     """Who forgets to say what is allowed has allowed nothing."""
-    assert Reach().allowed == frozenset()
-    assert limits.OUTBOUND_TIMEOUT_SECONDS == 30
     with listening(ALLOWED) as inside:
         found = refusal(Urllib3Transport(), f"http://127.0.0.1:{port_of(inside)}/")
     assert (found.code, inside.heads) == ("addressRefused", [])

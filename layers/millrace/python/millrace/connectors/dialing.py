@@ -57,6 +57,17 @@ class Dialer:
             raise ConnectTimeoutError(connection, "no connection in time") from error
         raise NewConnectionError(connection, "no connection") from error
 
+    def confirm(self, connection: HTTPConnection) -> None:
+        """Raise TransportError if a connection leads out of reach, before anything is sent.
+
+        It does not, as long as urllib3 asks `dial` for its sockets. How it comes by them is its
+        own affair, and on Lambda its version is that of the runtime.
+        """
+        peer, port = connection.sock.getpeername()[:2]
+        if self._reach.refusal(ip_address(peer), port) is not None:
+            connection.close()
+            raise _refused()
+
     def _addresses(self, connection: HTTPConnection, seconds: float) -> tuple[Address, ...]:
         """Those of its host that may be connected to, at least one."""
         # `host` has no dot at its end, which keeps the resolver from trying domains of its own.
@@ -70,14 +81,18 @@ class Dialer:
             raise ConnectTimeoutError(connection, "its name was not looked up in time")
         within_reach = tuple(each for each in found if self._reach.refusal(each, port) is None)
         if not within_reach:
-            # Nothing is told of what the name stands for: it may be a name of the inside.
-            raise TransportError(
-                "addressRefused",
-                "it leads to an address that is not public, and in no network that this workspace "
-                "may reach",
-                is_transient=False,
-            )
+            raise _refused()
         return within_reach
+
+
+def _refused() -> TransportError:
+    """Nothing is told of what the name stands for: it may be a name of the inside."""
+    return TransportError(
+        "addressRefused",
+        "it leads to an address that is not public, and in no network that this workspace may "
+        "reach",
+        is_transient=False,
+    )
 
 
 def _connected(

@@ -233,11 +233,19 @@ def _pool_classes(dialer: Dialer) -> dict[str, type[urllib3.HTTPConnectionPool]]
         def _new_conn(self) -> socket.socket:
             return dialer.dial(self)
 
+        def connect(self) -> None:
+            super().connect()
+            dialer.confirm(self)
+
     class HttpsConnection(HTTPSConnection):
         response_class = _BoundedResponse
 
         def _new_conn(self) -> socket.socket:
             return dialer.dial(self)
+
+        def connect(self) -> None:
+            super().connect()
+            dialer.confirm(self)
 
     class HttpPool(urllib3.HTTPConnectionPool):
         ConnectionCls = HttpConnection
