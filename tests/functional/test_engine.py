@@ -7,9 +7,10 @@ instead of waited. Outbound HTTP ends at a scripted transport.
 import json
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from queue import Empty, Queue
 from types import SimpleNamespace
 from typing import Any, cast
@@ -22,12 +23,14 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_task import lambda
 from moto.stepfunctions.parser.asl.component.state.wait.wait_function import wait_function
 from tests.functional.conftest import deployed_stack
 from tests.support.app import Client, Handler, LambdaContext
-from tests.support.aws import ENVIRONMENT, simulated_aws
+from tests.support.aws import ENVIRONMENT, TABLE, simulated_aws
 
 from millrace.connectors.http_client import TRIES, HttpClient
 from millrace.connectors.http_messages import HttpRequest, HttpResponse
 from millrace.connectors.registry import HttpConnectors
+from millrace.storage.dynamodb_paces import DynamoPaces
 from millrace.tasks import StepWorker
+from millrace.wiring import now
 
 type Json = Any
 type Call = tuple[Handler, dict[str, Json], Future[dict[str, Json]]]
@@ -53,6 +56,8 @@ class Shop:
     keys_seen: set[str] = field(default_factory=set)
     dies_after_receiving: int = 0
     """How many requests are taken in, and then the worker dies before it hears of it."""
+    looked_at: Callable[[], None] = field(default=lambda: None)
+    """What somebody does meanwhile, before each request is taken in."""
     fails_after: int | None = None
     """After how many requests one is answered with an error that stays, once."""
 
@@ -72,6 +77,7 @@ class Shop:
         return self._receive(address.path, request)
 
     def _receive(self, path: str, request: HttpRequest) -> HttpResponse:
+        self.looked_at()
         records = json.loads(request.body or b"null")
         batch = records if isinstance(records, list) else [records]
         if any(record.get("id") in self.refused_ids for record in batch):
@@ -101,6 +107,7 @@ class Engine:
     retry_delays: list[float] = field(default_factory=list)
     waits: list[float] = field(default_factory=list)
     calls: "Queue[Call]" = field(default_factory=Queue)
+    lambda_context: LambdaContext = field(default_factory=LambdaContext)
 
     def invoke(self, *, parameters: dict[str, Json], **_: object) -> dict[str, Json]:
         """Stands in for Lambda: has the handler behind the ARN called, and waits for its answer."""
@@ -121,7 +128,7 @@ class Engine:
             return
         try:
             # What does not survive JSON would not survive Lambda.
-            told = json.loads(json.dumps(handler(given, LambdaContext())))
+            told = json.loads(json.dumps(handler(given, self.lambda_context)))
         except Exception as error:  # noqa: BLE001 - Lambda reports every exception by its name
             details = {"errorType": type(error).__name__, "errorMessage": str(error)}
             told = {"StatusCode": 200, "FunctionError": "Unhandled", "Payload": details}
@@ -168,15 +175,21 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
     with simulated_aws(machines_run=True):
         stack = deployed_stack()
         shop = Shop(orders=[{"id": number, "total": number * 10} for number in range(5)])
-        # The worker's own short waits take no time.
-        http = HttpClient(shop, sleep=lambda _: None)
-        context = replace(stack.context, connectors=HttpConnectors(http))
+        # Waits take no time, but the worker's clock goes on by them.
+        waits: list[float] = []
+        slept: list[float] = []
+        http = HttpClient(
+            shop, sleep=slept.append, clock=lambda: now() + timedelta(seconds=sum(waits + slept))
+        )
+        client = boto3.client("dynamodb")
+        paces = DynamoPaces(lambda: client, TABLE, now)
+        context = replace(stack.context, connectors=HttpConnectors(http, lambda: paces))
         worker = cast("Handler", StepWorker(context))
         handlers: dict[str, Handler] = {
             ENVIRONMENT["MILLRACE_RUN_STEP_ARN"]: worker,
             ENVIRONMENT["MILLRACE_LIFECYCLE_ARN"]: stack.functions["lifecycle"],
         }
-        engine = Engine(stack.client("Alice"), shop, handlers)
+        engine = Engine(stack.client("Alice"), shop, handlers, waits=waits)
         monkeypatch.setattr(lambda_eval_utils, "_invoke_lambda_function", engine.invoke)
         monkeypatch.setattr(retrier_decl, "time", SimpleNamespace(sleep=engine.retry_delays.append))
         monkeypatch.setattr(
@@ -295,6 +308,21 @@ def test_a_receiver_that_names_a_time_is_waited_for_without_compute(engine: Engi
     assert ids(engine.shop.received["/write"]) == ONCE
 
 
+def test_r8_what_one_run_is_told_of_a_limit_holds_for_the_next(engine: Engine) -> None:
+    """A success that was the last one for two minutes: the next run waits before it sends any."""
+    used_up = {"ratelimit-remaining": "0", "ratelimit-reset": "120"}
+    engine.shop.trouble["/write"] = [HttpResponse(201, used_up, b"")]
+    flow = engine.flow(read(), write(batch_size=10))
+    assert engine.run(flow)["status"] == "succeeded"
+    assert engine.waits == []
+    run = engine.run(flow)
+    assert run["status"] == "succeeded"
+    (wait,) = engine.waits
+    assert 115 <= wait <= 120
+    assert steps_of(run)["read"]["tries"] == 2
+    assert steps_of(run)["read"]["error"] is None
+
+
 def test_a_worker_that_dies_is_followed_by_one_that_goes_on(engine: Engine) -> None:
     """Whether it died before or after the receiver took the batch, each record arrives once."""
     engine.shop.trouble["/orders"] = [MemoryError("the worker died")]
@@ -305,6 +333,43 @@ def test_a_worker_that_dies_is_followed_by_one_that_goes_on(engine: Engine) -> N
     assert ids(engine.shop.received["/write"]) == ONCE
     assert engine.shop.requests.count("/write") == 3 + 2
     assert run["counts"]["recordsOut"] == 5
+
+
+def test_a_step_longer_than_an_invocation_goes_on_in_the_next(engine: Engine) -> None:
+    """At once, as often as it takes, and without a retry: here for each page and each batch."""
+    engine.shop.orders = [{"id": number} for number in range(19)]
+    engine.lambda_context = LambdaContext(milliseconds_left=59_000)
+    never = {"maxAttempts": 0}
+    run = engine.run(engine.flow(read(retry=never), write(batch_size=2, retry=never)))
+    assert run["status"] == "succeeded"
+    assert {name: step["tries"] for name, step in steps_of(run).items()} == {
+        "read": 11,
+        "write": 11,
+    }
+    assert len(engine.waits) == 10 + 10
+    assert max(engine.waits) <= 0
+    assert engine.retry_delays == []
+    assert ids(engine.shop.received["/write"]) == Counter(range(19))
+    assert engine.shop.requests.count("/write") == 10
+
+
+def test_a_steps_progress_is_seen_while_it_runs(engine: Engine) -> None:
+    """What it took, handed on, ignored and what failed, up to the request before."""
+    seen: list[tuple[str, dict[str, int]]] = []
+
+    def look() -> None:
+        (run,) = engine.client("GET", "/v1/runs").body["data"]
+        step = steps_of(engine.client("GET", f"/v1/runs/{run['id']}").body)["write"]
+        seen.append((step["status"], step["counts"]))
+
+    engine.shop.looked_at = look
+    engine.shop.refused_ids = {3}
+    engine.run(engine.flow(read(), write(batch_size=2, filter="id != 1")))
+    names = ("recordsIn", "recordsOut", "recordsIgnored", "recordsFailed")
+    assert [(status, *map(counts.get, names)) for status, counts in seen] == [
+        ("running", 0, 0, 0, 0),
+        ("running", 3, 2, 1, 0),
+    ]
 
 
 def test_a_failure_stops_what_depends_on_it(engine: Engine) -> None:

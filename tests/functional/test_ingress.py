@@ -89,6 +89,8 @@ def test_a_delivery_is_accepted_and_its_run_started(
         "scheduledFor": None,
         "stepId": None,
         "triggeredBy": None,
+        "runId": None,
+        "flowsBefore": 0,
     }
     assert executions(run) == ["RUNNING"]
     second = deliver(stack, webhook_id)

@@ -189,16 +189,33 @@ def test_one_step_is_tested_with_what_comes_before_it_or_with_given_records(
     assert len(server.requests) == 1
 
 
+def test_who_wants_no_requests_gets_none_from_tests_and_pings(alice: Client) -> None:
+    """What one was told holds for the whole connection; nobody waits, the time is named."""
+    with serving(answer(429, headers="Retry-After: 3600\r\n")) as server:
+        shop = created(alice, server.url, {"type": "none"})
+        test_url = flow(alice, read(shop))["testUrl"]
+        alice("POST", test_url)
+        again = steps_of(alice("POST", test_url))["read"]["error"]
+        pong = alice("POST", f"/v1/connections/{shop}/ping").body
+    assert len(server.requests) == 1
+    assert (again["code"], again["transient"]) == ("throttled", True)
+    told = "connection 'Shop': the system asked for no requests until then"
+    assert again["message"].startswith(told)
+    assert "a run would come back at 20" in again["message"]
+    assert (pong["ok"], pong["status"], pong["error"]["code"]) == (False, None, "throttled")
+    assert pong["error"]["message"].startswith(f"{told}: 20")
+
+
 def test_trouble_is_told_and_not_waited_for(alice: Client) -> None:
     """Each step is tried once; what depends on it is not reached, the rest is."""
     replies = [answer(503, b"later", "Retry-After: 3600\r\n"), answer(404)]
     with serving(*replies) as server:
-        shop = created(alice, server.url, {"type": "none"})
+        shop, other = (created(alice, server.url, {"type": "none"}) for _ in range(2))
         steps = [
             read(shop, id="busy"),
-            read(shop, id="gone", exceptionBehavior=[{"type": "failure", "strategy": "continue"}]),
+            read(other, id="gone", exceptionBehavior=[{"type": "failure", "strategy": "continue"}]),
             shape("busy"),
-            write(shop, "gone"),
+            write(other, "gone"),
         ]
         began = time.monotonic()
         told = alice("POST", flow(alice, *steps)["testUrl"])

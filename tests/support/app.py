@@ -18,13 +18,16 @@ from millrace.http.openapi import document
 
 type Event = dict[str, Any]
 type Handler = Callable[[Event, object], dict[str, Any]]
-type FunctionName = Literal["api", "authorizer", "ingress", "lifecycle", "run_step", "trigger"]
+type FunctionName = Literal[
+    "api", "authorizer", "ingress", "lifecycle", "notify", "run_step", "trigger"
+]
 
 FUNCTIONS: Final[tuple[FunctionName, ...]] = (
     "api",
     "authorizer",
     "ingress",
     "lifecycle",
+    "notify",
     "run_step",
     "trigger",
 )

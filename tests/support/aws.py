@@ -39,6 +39,9 @@ ENVIRONMENT: Mapping[str, str] = {
     "MILLRACE_MACHINE_ROLE_ARN": f"arn:aws:iam::{ACCOUNT}:role/{STACK}-machines",
     "MILLRACE_RUN_STEP_ARN": function_arn("run-step"),
     "MILLRACE_LIFECYCLE_ARN": function_arn("lifecycle"),
+    "MILLRACE_NOTIFY_MACHINE_ARN": (
+        f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:notifications-{STACK}"
+    ),
     "MILLRACE_TRIGGER_ARN": function_arn("trigger"),
     "MILLRACE_SCHEDULE_GROUP": f"{STACK}-flows",
     "MILLRACE_TARGET_PREFIX": TARGET_PREFIX,
@@ -121,3 +124,13 @@ def create_stack() -> None:
         Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION}
     )
     boto3.client("scheduler").create_schedule_group(Name=f"{STACK}-flows")
+
+
+def create_notify_machine() -> str:
+    """The hand-written machine of notifications; its ARN."""
+    made = boto3.client("stepfunctions").create_state_machine(
+        name=f"notifications-{STACK}",
+        definition=(ROOT / "statemachines/notify.asl.json").read_text(),
+        roleArn=f"arn:aws:iam::{ACCOUNT}:role/{STACK}-notifications",
+    )
+    return made["stateMachineArn"]

@@ -157,6 +157,9 @@ class ScriptedConnectors:
         self.pings.append((method, path))
         return self.pong
 
+    def let_go(self) -> None:
+        """See Connectors; nothing is held."""
+
     @property
     def records_written(self) -> list[Record]:
         """Every record that arrived, in order."""

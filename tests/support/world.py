@@ -16,6 +16,7 @@ from millrace.domain.run import Run, RunKey, StepRecord, Trigger
 from millrace.storage.memory import (
     MemoryBlobs,
     MemoryMachines,
+    MemoryNotifications,
     MemoryResources,
     MemoryRuns,
     MemorySchedules,
@@ -29,7 +30,8 @@ from millrace.usecases.context import Context
 from millrace.usecases.deploy import deploy_version
 from millrace.usecases.flow_changes import create_flow, replace_flow
 from millrace.usecases.flows import get_flow, latest_version
-from millrace.usecases.lifecycle import AttemptEvent, Failure, on_attempt
+from millrace.usecases.lifecycle import AttemptEvent, on_attempt
+from millrace.usecases.run_ends import Failure
 from millrace.usecases.run_step import StepTask, run_step
 from millrace.usecases.runs import start_run
 
@@ -48,6 +50,7 @@ class World:
     secrets: MemorySecrets = field(default_factory=MemorySecrets)
     machines: MemoryMachines = field(default_factory=MemoryMachines)
     functions: ScriptedFunctions = field(default_factory=ScriptedFunctions)
+    notifications: MemoryNotifications = field(default_factory=MemoryNotifications)
     schedules: MemorySchedules = field(default_factory=MemorySchedules)
     connectors: ScriptedConnectors = field(default_factory=ScriptedConnectors)
     clock: FakeClock = field(default_factory=FakeClock)
@@ -67,6 +70,7 @@ class World:
             machines=self.machines,
             functions=self.functions,
             schedules=self.schedules,
+            notifications=self.notifications,
             targets=Targets("arn:run-step", "arn:lifecycle"),
             clock=self.clock,
             new_id=self.new_id,

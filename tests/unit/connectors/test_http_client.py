@@ -20,9 +20,9 @@ from millrace.connectors.http_client import (
     BrokenAnswerError,
     HttpClient,
     ResponseRejected,
-    retry_after_seconds,
 )
 from millrace.connectors.http_messages import HttpRequest, HttpResponse, TransportError
+from millrace.connectors.rate_headers import retry_after_seconds
 from millrace.domain.base import rfc3339
 from millrace.domain.errors import StepFailed, StepThrottled, StepTransient
 

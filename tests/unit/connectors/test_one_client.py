@@ -59,10 +59,11 @@ def test_only_the_wiring_makes_clients_of_aws() -> None:
     assert importing(lambda name: name in MAKES_CLIENTS_OF_AWS) == {"wiring.py"}
 
 
-def test_only_the_registry_makes_transports() -> None:
-    """It knows the workspace, and so what is within reach."""
+def test_only_who_knows_the_workspace_makes_transports() -> None:
+    """It says what is within reach."""
     named = "millrace.connectors.transport.Urllib3Transport"
-    assert importing(lambda name: name == named) == {"connectors/registry.py"}
+    makers = {"connectors/registry.py", "connectors/messenger.py"}
+    assert importing(lambda name: name == named) == makers
 
 
 @pytest.mark.parametrize("name", ["urllib3.PoolManager", "socket", "urllib.request.urlopen"])

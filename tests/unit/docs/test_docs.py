@@ -72,6 +72,8 @@ def test_the_limits_in_the_api_page_are_those_in_the_code() -> None:
     pools = limits.REPLACED_DATA_POOLS
     replaced = f"{connections} connections, {variables} variables, {pools} data pools"
     rate, under_way = limits.REQUESTS_PER_SECOND_MAX, limits.CONCURRENT_REQUESTS_MAX
+    hours, patience = limits.RETRY_AFTER_SECONDS_MAX // 3_600, limits.WAIT_IN_TESTS_SECONDS
+    honoured = f"{hours} h; a test or ping waits {patience} s"
     longest, usual = limits.DATA_POOL_TTL_SECONDS_MAX, limits.DATA_POOL_TTL_SECONDS
     intervals, rows, hourly = (
         limits.METRIC_INTERVALS,
@@ -86,6 +88,8 @@ def test_the_limits_in_the_api_page_are_those_in_the_code() -> None:
     test_days, test_bytes = limits.TEST_RESULT_DAYS, limits.TEST_RESULT_BYTES
     shown, body = limits.TEST_ITEMS_SHOWN, limits.TEST_BODY_LENGTH
     key_length = limits.IDEMPOTENCY_KEY_LENGTH
+    in_a_row = limits.FLOWS_IN_A_ROW
+    id_length, id_days = limits.REQUEST_ID_LENGTH, limits.REQUEST_MEMORY_DAYS
     sort_keys = f"{limits.SORT_KEYS} keys of a `sort`"
     schema = f"{limits.SCHEMA_BYTES:,} bytes of a schema"
     held, group = limits.HELD_BYTES // 1_000_000, limits.GROUP_BYTES // 1_000_000
@@ -127,15 +131,19 @@ def test_the_limits_in_the_api_page_are_those_in_the_code() -> None:
         f"| `maxPages` of an export | {limits.EXPORT_PAGES:,} |",
         f"| ping | {limits.PING_SECONDS:.0f} s |",
         f"| rate limit of a connection | {rate:,} requests a second, {under_way:,} under way |",
-        f"| `Retry-After` honoured | {limits.RETRY_AFTER_SECONDS_MAX // 3_600} h |",
+        f"| permits that a worker takes ahead | those of {limits.PERMITS_AHEAD_SECONDS} s |",
+        f"| `Retry-After` and resets of rate limits honoured | {honoured} |",
         f"| delivery id remembered | {limits.DELIVERY_MEMORY_DAYS} days, or {named} or its hash |",
         f"| time of a signature | {limits.SIGNATURE_SECONDS} s off at most |",
         f"| fields of a form | {limits.FORM_FIELDS:,} |",
         f"| headers of a `$response` | {limits.REPLY_HEADERS} |",
+        f"| runs kept | {limits.RUN_DAYS} days; those that failed, as a whole or in part, ",
+        f"| steps, outputs and large payloads of runs kept | {limits.RUN_DETAIL_DAYS} days |",
         f"| `settings` of a flow | {limits.SETTINGS_BYTES:,} bytes as JSON |",
         f"| `testPayload` | {limits.TEST_PAYLOAD_LENGTH:,} characters; {limits.TEST_HEADERS} ",
         f"| {limits.REFERENCES_OF_A_FLOW} of each; {limits.ALIASES} aliases; {api_keys} API keys |",
-        f"| circles are found within {limits.FLOWS_IN_A_ROW} in a row |",
+        f"| circles are found within {in_a_row} in a row; no more than {in_a_row} run in one |",
+        f"| unique request id | {id_length:,} characters; its latest run is remembered {id_days} ",
         f"| `concurrency.limit` | {limits.CONCURRENCY_MAX:,} |",
         f"| {limits.MAPPED_FIELDS} fields, {limits.MAPPED_LISTS} lists |",
         f"| configured answer of a webhook | {limits.ANSWER_BODY_LENGTH:,} characters |",

@@ -8,15 +8,18 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 from tests.support.aws import BUCKET, TABLE, create_stack, simulated_aws
+from tests.support.time_and_ids import FakeClock
 
-from millrace.domain.ports import Blobs, FailedRecords, PoolEntries, Resources, Runs, Secrets
+from millrace.domain.ports import Blobs, FailedRecords, Paces, PoolEntries, Resources, Runs, Secrets
 from millrace.storage import keys
 from millrace.storage.dynamodb_failed_records import DynamoFailedRecords
+from millrace.storage.dynamodb_paces import DynamoPaces
 from millrace.storage.dynamodb_pool_entries import DynamoPoolEntries
 from millrace.storage.dynamodb_resources import DynamoResources
 from millrace.storage.dynamodb_runs import DynamoRuns
 from millrace.storage.memory import MemoryBlobs, MemoryResources, MemoryRuns, MemorySecrets
 from millrace.storage.memory_failed_records import MemoryFailedRecords
+from millrace.storage.memory_paces import MemoryPaces
 from millrace.storage.memory_pool_entries import MemoryPoolEntries
 from millrace.storage.s3_blobs import S3Blobs
 from millrace.storage.ssm_secrets import SsmSecrets
@@ -81,6 +84,15 @@ def failed_records(substrate: str) -> FailedRecords:
         return MemoryFailedRecords()
     client = _dynamodb()
     return DynamoFailedRecords(lambda: client, TABLE)
+
+
+@pytest.fixture
+def paces(substrate: str) -> Paces:
+    """An empty store of paces."""
+    if substrate == IN_MEMORY:
+        return MemoryPaces()
+    client = boto3.client("dynamodb")
+    return DynamoPaces(lambda: client, TABLE, FakeClock())
 
 
 @pytest.fixture

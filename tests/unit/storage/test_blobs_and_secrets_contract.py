@@ -27,6 +27,17 @@ def test_a_blob_that_is_gone_is_not_found(blobs: Blobs) -> None:
         blobs.get("ws_1/nothing")
 
 
+def test_a_blob_can_be_forgotten(blobs: Blobs) -> None:
+    """Deleting it twice is harmless, and others stay."""
+    blobs.put("runs/ws_1/a", b"a")
+    blobs.put("runs/ws_1/b", b"b")
+    for _ in range(2):
+        blobs.delete("runs/ws_1/a")
+    with pytest.raises(NotFoundError):
+        blobs.get("runs/ws_1/a")
+    assert blobs.get("runs/ws_1/b") == b"b"
+
+
 def test_a_blob_has_an_address_that_expires(blobs: Blobs) -> None:
     """It names the blob, how long it holds, and what to call the file."""
     blobs.put("ws_1/templates/flow_1/a.zip", b"zip")

@@ -13,6 +13,8 @@ from millrace.domain.metrics import Counted, Grain
 from millrace.domain.ports import Runs
 from millrace.domain.run import (
     Counts,
+    Followed,
+    NextRun,
     OutputPage,
     PayloadRef,
     RunError,
@@ -469,6 +471,75 @@ def test_a_run_and_the_run_it_repeats_name_each_other(runs: Runs) -> None:
     assert runs.get(KEY) == expected
     assert expected in runs.page(ALICE.workspace_id, "flow_1").items
     assert runs.get(RunKey(ALICE.workspace_id, "run_2")).retry_of == KEY.run_id
+
+
+def test_the_newest_run_is_the_latest_for_its_request(runs: Runs) -> None:
+    """Whichever is noted first; told again, or too late, nothing changes."""
+    older, newer = (
+        run(id_, unique_request_id="order-7", created_at=at)
+        for id_, at in (("run_1", NOON), ("run_2", LATER))
+    )
+    other = run("run_3", unique_request_id="order-8")
+    elsewhere = run("run_4", unique_request_id="order-7", flow_id="flow_2")
+    assert runs.latest_for_request(older) is None
+    assert [runs.take_place(each) for each in (older, other, elsewhere)] == [None, None, None]
+    assert runs.take_place(newer) == "run_1"
+    assert [runs.take_place(each) for each in (newer, older)] == [None, None]
+    assert runs.latest_for_request(older) == runs.latest_for_request(newer) == "run_2"
+    assert runs.take_place(run("run_5")) is None
+    assert runs.latest_for_request(run("run_5")) is None
+
+
+def test_a_repeated_run_hands_its_place_on(runs: Runs) -> None:
+    """A run by hand takes the place of the run that it repeats, and of no other."""
+    first = run("run_1", unique_request_id="order-7")
+    again = run("run_2", unique_request_id="order-7", retry_of="run_1", created_at=LATER)
+    late = run("run_3", unique_request_id="order-7", retry_of="run_1", created_at=LATER)
+    assert runs.take_place(again) is None
+    runs.take_place(first)
+    assert runs.take_place(again) == "run_1"
+    assert runs.take_place(late) is None
+    assert runs.latest_for_request(first) == "run_2"
+
+
+def test_a_run_that_waits_makes_way(runs: Runs) -> None:
+    """Both runs name each other, whatever is written of the newer one; one at work goes on."""
+    superseded = RunOutcome(status=RunStatus.SUPERSEDED, error=ERROR)
+    for id_ in ("run_1", "run_2", "run_3"):
+        runs.create(run(id_))
+    newer = RunKey(KEY.workspace_id, "run_3")
+    assert runs.supersede(KEY, "run_3", superseded, NOON).status is RunStatus.RUNNING
+    assert runs.get(newer).supersedes == ()
+    for id_ in ("run_1", "run_2"):
+        key = RunKey(KEY.workspace_id, id_)
+        runs.plan_retry(key, 1, ERROR, NOON)
+        for _ in range(2):
+            made_way = runs.supersede(key, "run_3", superseded, LATER)
+            assert (made_way.status, made_way.superseded_by) == (RunStatus.SUPERSEDED, "run_3")
+        assert runs.get(key) == made_way
+        assert runs.begin_attempt(key, 2, LATER).status is RunStatus.SUPERSEDED
+        assert id_ in runs.plan_retry(newer, 1, ERROR, NOON).supersedes
+    assert runs.finish(newer, DONE, LATER).supersedes == ("run_1", "run_2")
+    assert runs.get(newer).supersedes == ("run_1", "run_2")
+    hours = runs.counted(KEY.workspace_id, "flow_1", "hour", NOON, LATER + timedelta(hours=1))
+    assert sum(each.counters.get("superseded", 0) for each in hours) == 2
+
+
+def test_an_end_that_is_followed_is_found_until_it_was(runs: Runs) -> None:
+    """Over, but with those that are not; what was started is noted once."""
+    runs.create(run())
+    followed = DONE.model_copy(update={"is_followed": True})
+    assert runs.finish(KEY, followed, NOON).is_followed
+    assert [found.id for found in runs.unfinished(LATER)] == ["run_1"]
+    assert runs.unfinished_of(KEY.workspace_id, "flow_1") == ()
+    runs.create(run("run_2", retry_of="run_1"))
+    noted = (NextRun(flow_id="flow_2", run_id="run_9"), NextRun(flow_id="flow_3", reason="gone"))
+    for what in (Followed(noted), Followed()):
+        settled = runs.note_followed(KEY, what)
+        assert (settled.next_runs, settled.is_followed) == (noted, False)
+        assert runs.get(KEY) == settled
+        assert settled.retries == ("run_2",)
+    assert [found.id for found in runs.unfinished(LATER)] == ["run_2"]
 
 
 def test_several_runs_are_read_at_once(runs: Runs) -> None:

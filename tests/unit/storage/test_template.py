@@ -39,9 +39,9 @@ def test_runs_and_tests_may_call_functions_of_the_prefix_and_no_others(caller: s
     assert template()["Parameters"]["FunctionPrefix"]["Default"] == "millrace-fn-"
 
 
-@pytest.mark.parametrize("sender", ["RunStepFunction", "ApiFunction"])
+@pytest.mark.parametrize("sender", ["RunStepFunction", "ApiFunction", "NotifyFunction"])
 def test_no_network_is_open_unless_the_operator_says_so(sender: str) -> None:
-    """Both functions that send requests of flows are told the same."""
+    """All functions that send requests are told the same."""
     variables = template()["Resources"][sender]["Properties"]["Environment"]["Variables"]
     assert variables["MILLRACE_ALLOWED_NETWORKS"] == "AllowedNetworks"
     assert not AllowedNetworks.from_text(

@@ -1,5 +1,6 @@
 """Runs end once and truly, whichever way the end comes: told, overheard, or found out."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
@@ -23,7 +24,8 @@ from millrace.storage.memory import MemoryMachines, MemoryRuns
 from millrace.usecases.deploy import undeploy_version
 from millrace.usecases.flow_changes import delete_flow
 from millrace.usecases.flows import get_flow, latest_version
-from millrace.usecases.lifecycle import Failure, cancel_run, on_execution_end, sweep
+from millrace.usecases.lifecycle import cancel_run, on_execution_end, sweep
+from millrace.usecases.run_ends import Failure
 
 MAP = process_step("map")
 CONTINUES = ({"type": "failure", "strategy": "continue"},)
@@ -423,13 +425,69 @@ def test_a_cancelled_run_does_nothing_any_more(world: World) -> None:
     assert world.now(run).status is RunStatus.CANCELLED
 
 
-def test_a_run_that_waits_for_its_next_attempt_can_be_cancelled(world: World) -> None:
-    """From every state that is not the end."""
-    flow = world.deployed(MAP, retry_max_attempts=1, retry_delay_minutes=1)
-    run = world.start(flow)
+def queued(world: World, run: Run) -> None:
+    """It was recorded and not started."""
+    waiting = run.model_copy(update={"id": run.id, "status": RunStatus.QUEUED, "started_at": None})
+    world.runs = MemoryRuns()
+    world.machines.outcomes.clear()
+    world.runs.create(waiting)
+
+
+def at_work(world: World, run: Run) -> None:
+    """A step has begun."""
+    world.runs.claim_step(run.key, 1, "map", NOON)
+
+
+def between_steps(world: World, run: Run) -> None:
+    """A step is over, and the machine has not told of it."""
+    world.step(run, "map")
+
+
+def waits_in_a_step(world: World, run: Run) -> None:
+    """The other system asked for patience: the machine waits, no function does."""
+    record = world.runs.claim_step(run.key, 1, "map", NOON)
+    world.runs.save_step(run.key, record.model_copy(update={"status": StepStatus.RETRYING}))
+
+
+def waits_for_a_retry(world: World, run: Run) -> None:
+    """The attempt failed, the next one is planned."""
     assert world.tell(run, "attemptFailed", failure=CRASHED)["retry"]
-    assert world.now(run).status is RunStatus.RETRYING
-    assert cancel_run(world.context, world.now(run)).status is RunStatus.CANCELLED
+
+
+def on_its_second_attempt(world: World, run: Run) -> None:
+    """Which is at work."""
+    waits_for_a_retry(world, run)
+    world.tell(run, "attemptStarted", attempt=2)
+    world.runs.claim_step(run.key, 2, "map", NOON)
+
+
+@pytest.mark.parametrize(
+    "state",
+    [queued, at_work, between_steps, waits_in_a_step, waits_for_a_retry, on_its_second_attempt],
+    ids=lambda state: state.__name__,
+)
+def test_r14_a_run_is_cancelled_from_every_state_once_and_for_all(
+    world: World, state: Callable[[World, Run], None]
+) -> None:
+    """Twice is as once; no later step starts, and whatever is told later is ignored."""
+    run = world.start(world.deployed(MAP, retry_max_attempts=3, retry_delay_minutes=1))
+    state(world, run)
+    attempt = world.now(run).attempt
+    ended = [cancel_run(world.context, world.now(run)) for _ in range(2)]
+    assert ended[0] == ended[1] == world.now(run)
+    assert (ended[0].status, ended[0].ended_at) == (RunStatus.CANCELLED, NOON)
+    assert all(record.status.is_terminal for record in world.runs.steps(run.key, None))
+    assert world.machines.outcome(run.machine_arn, run.id) in {"ABORTED", None}
+    for told in ("attemptStarted", "attemptSucceeded", "attemptFailed"):
+        later = attempt + (told == "attemptStarted")
+        answer = world.tell(run, told, attempt=later, failure=CRASHED)
+        assert not answer.get("retry")
+        with pytest.raises(StepFailed, match="over"):
+            world.step(run, "map")
+    on_execution_end(world.context, run.key, "ABORTED")
+    world.clock.forward(hours=1)
+    assert sweep(world.context) == 0
+    assert world.now(run) == ended[0]
 
 
 def test_a_run_that_is_over_stays_as_it_ended(world: World) -> None:

@@ -19,10 +19,10 @@ from millrace.domain.virtual_environment import Replacements, VirtualEnvironment
 from millrace.domain.webhook import WebhookInput
 from millrace.usecases.deliveries import receive_delivery
 from millrace.usecases.pages import read_records
+from millrace.usecases.payloads import load_payload
 from millrace.usecases.plain import DATA_POOLS
 from millrace.usecases.retry_run import RetryRequest, retry_run
 from millrace.usecases.run_flow import RunRequest, run_flow
-from millrace.usecases.runs import load_payload
 from millrace.usecases.trials import StepTrialRequest, try_step
 from millrace.usecases.variables import VARIABLES
 from millrace.usecases.virtual_environments import VIRTUAL_ENVIRONMENTS

@@ -5,6 +5,7 @@ from tests.support.connectors import ScriptedConnectors
 from tests.support.samples import ALICE, export_step, import_step, process_step
 from tests.support.world import World
 
+from millrace import limits
 from millrace.domain.action import ImportAction
 from millrace.domain.base import Record
 from millrace.domain.errors import StepFailed
@@ -102,6 +103,20 @@ def test_what_is_written_in_batches_is_tried_in_batches(world: World) -> None:
     again = tried_again(world, run)
     world.step(again, "write")
     assert [request.records for request in world.connectors.written] == [(ORDERS[1], ORDERS[4])]
+
+
+def test_many_pages_of_records_are_tried_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their list is in the bucket where it is long."""
+    run = failed_run(world)
+    monkeypatch.setattr(limits, "OUTPUT_PAGES_LISTED", 1)
+    monkeypatch.setattr(limits, "PAGE_RECORDS", 1)
+    world.connectors.written = []
+    world.connectors.refused = []
+    again = tried_again(world, run)
+    world.step(again, "write")
+    assert world.connectors.records_written == [ORDERS[1], ORDERS[4]]
 
 
 def test_a_retry_that_dies_goes_on(world: World) -> None:

@@ -394,6 +394,18 @@ def test_large_outputs_go_to_the_bucket_in_bounded_pages(world: World) -> None:
     assert output(world, world.step(run, "map")) == many
 
 
+def test_an_import_hands_on_its_inputs_pages(world: World) -> None:
+    """What it wrote as it came is in the bucket already."""
+    world.connectors.pages = [[{"id": n, "text": f"{n * 7_919}" * 20} for n in range(2_500)]]
+    run = started(world, export(), write(batch_size=400, depends_on=("read",)))
+    read = world.step(run, "read")
+    stored = dict(world.blobs.objects)
+    record = world.step(run, "write")
+    assert world.blobs.objects == stored
+    assert record.output[:2] == read.output[:2]
+    assert output(world, record) == world.connectors.records_written == world.connectors.pages[0]
+
+
 def test_a_long_step_remembers_once_in_a_while(world: World) -> None:
     """A crash in a long export costs a second's worth of work, not all of it."""
     run = started(world, export())

@@ -17,9 +17,10 @@ from millrace.domain.token import Caller
 from millrace.domain.variable import VariableInput
 from millrace.domain.virtual_environment import Replacements, VirtualEnvironmentInput
 from millrace.usecases.pages import read_records
+from millrace.usecases.payloads import load_payload
 from millrace.usecases.retry_run import RetryRequest, retry_run
 from millrace.usecases.run_flow import RunRequest, run_flow
-from millrace.usecases.runs import in_environment, load_payload, start_run
+from millrace.usecases.runs import in_environment, start_run
 from millrace.usecases.trials import TrialRequest, try_flow
 from millrace.usecases.variables import VARIABLES
 from millrace.usecases.virtual_environments import VIRTUAL_ENVIRONMENTS

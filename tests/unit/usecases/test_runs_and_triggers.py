@@ -12,11 +12,11 @@ from millrace.domain.errors import ConflictError, NotFoundError
 from millrace.domain.flow import Flow
 from millrace.domain.run import Run, Trigger
 from millrace.usecases.flows import get_version, latest_version
+from millrace.usecases.payloads import load_payload
 from millrace.usecases.run_flow import RunRequest, run_flow
 from millrace.usecases.runs import (
     get_run,
     list_runs,
-    load_payload,
     start_run,
     step_output,
 )

@@ -32,7 +32,8 @@ from millrace.storage.memory import MemoryMachines
 from millrace.usecases.deliveries import receive_delivery
 from millrace.usecases.deploy import undeploy_version
 from millrace.usecases.flows import latest_version
-from millrace.usecases.runs import list_runs, load_payload
+from millrace.usecases.payloads import load_payload
+from millrace.usecases.runs import list_runs
 from millrace.usecases.webhooks import WEBHOOKS
 
 SECRET = "s3cret é"

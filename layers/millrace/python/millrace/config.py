@@ -21,6 +21,8 @@ class Config:
     schedule_role_arn: str
     schedule_dead_letters_arn: str
     trigger_arn: str
+    notify_machine_arn: str
+    mail_sender: str
     target_prefix: str
     """Flows write to buckets, tables and queues whose names begin with it."""
     endpoint_url: str

@@ -132,6 +132,9 @@ PAGE_BYTES: Final = 4_000_000
 INLINE_PAYLOAD_BYTES: Final = 16_000
 """A trigger payload up to this size lives in the run's item; a larger one in the bucket."""
 
+OUTPUT_PAGES_LISTED: Final = 100
+"""Pages that a step's item lists itself; of so many each that came before, it lists an index."""
+
 INLINE_OUTPUT_BYTES: Final = 16_000
 """A step's output up to this compressed size lives in its item; a larger one in the bucket."""
 
@@ -146,6 +149,9 @@ RETRY_AFTER_SECONDS_MAX: Final = 86_400
 
 WAIT_INSIDE_SECONDS_MAX: Final = 5
 """A wait up to this long happens inside the worker; a longer one in the machine, for nothing."""
+
+WAIT_IN_TESTS_SECONDS: Final = 1
+"""The same for tests and pings, for which somebody waits."""
 
 OUTBOUND_TIMEOUT_SECONDS: Final = 30.0
 """One outbound HTTP request, from connect to the last byte."""
@@ -180,11 +186,24 @@ REQUESTS_PER_SECOND_MAX: Final = 10_000
 CONCURRENT_REQUESTS_MAX: Final = 1_000
 """What a connection's rate limit may say."""
 
+PERMITS_AHEAD_SECONDS: Final = 1
+"""A worker takes permits for so long ahead, in one write to the table."""
+
+SEAT_SECONDS: Final = 4
+"""A worker keeps a place among those with a request under way this long before it asks again; less
+than WAIT_INSIDE_SECONDS_MAX, so that those who wait inside get their turn."""
+
 PING_SECONDS: Final = 10.0
 """All of a ping, so that API Gateway's 30 seconds are never met."""
 
 OUTPUT_PAGE_BYTES: Final = 4_000_000
 """An output page of a step holds at most this much before compression, so memory stays bounded."""
+
+RUN_DAYS: Final = 30
+"""How long a run is kept that did not fail; one that failed, as a whole or in part, stays."""
+
+RUN_DETAIL_DAYS: Final = 90
+"""How long any run's steps, outputs and large payload are kept; template.yaml says so too."""
 
 RECORD_ERROR_DAYS: Final = 30
 """How long a record error is kept, whatever becomes of it."""
@@ -200,6 +219,10 @@ INLINE_RECORD_BYTES: Final = 4_000
 
 TRACE_KEY_LENGTH: Final = 256
 TAGS_OF_AN_ERROR: Final = 20
+
+REQUEST_ID_LENGTH: Final = 1_024
+REQUEST_MEMORY_DAYS: Final = 30
+"""How long the latest run for a unique request id is remembered; retries wait 10 days at most."""
 
 OCCURRENCES: Final = 100
 """Planned instants in one answer."""

@@ -9,6 +9,8 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from millrace.domain.base import Json
 from millrace.domain.errors import StepError
+from millrace.domain.notification import Notification
+from millrace.domain.ports import Messenger
 from millrace.domain.run import RunKey
 from millrace.usecases.context import Context
 from millrace.usecases.lifecycle import (
@@ -18,6 +20,7 @@ from millrace.usecases.lifecycle import (
     on_execution_end,
     sweep,
 )
+from millrace.usecases.notify import deliver
 from millrace.usecases.run_step import StepTask, run_step
 from millrace.usecases.triggers import ScheduleEvent, on_schedule
 
@@ -91,3 +94,19 @@ class ScheduleTrigger:
             return {}
         logger.info("schedule fired", flow=run.flow_id, run=run.id)
         return {"runId": run.id}
+
+
+class NotificationTry:
+    """Tries to deliver a notification."""
+
+    def __init__(self, context: Context, messenger: Messenger) -> None:
+        self._context = context
+        self._messenger = messenger
+
+    def __call__(self, event: Mapping[str, Any], _: object) -> dict[str, Json]:
+        """How long the machine is to wait before the next try; 0 if there is none."""
+        note = Notification.model_validate(event["note"])
+        answer = deliver(self._context, self._messenger, note)
+        told = {"outcome": answer.get("outcome"), "wait": answer["waitSeconds"]}
+        logger.info("notification", id=note.id, run=note.run_id, group=note.group_id, **told)
+        return answer

@@ -1,7 +1,9 @@
 """The context over real AWS services, for the entry points in functions/."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
+from threading import Lock
 from typing import TYPE_CHECKING, Literal
 
 import boto3
@@ -10,8 +12,9 @@ from botocore.config import Config as ClientConfig
 from millrace import limits
 from millrace.config import Config
 from millrace.connectors.registry import HttpConnectors
-from millrace.domain.ports import Scratch
+from millrace.domain.ports import Messenger, Paces, Scratch
 from millrace.orchestration.lambda_functions import LambdaFunctions
+from millrace.orchestration.notifier import NotificationMachine
 from millrace.orchestration.scheduler import EventBridgeSchedules, ScheduleTarget
 from millrace.orchestration.step_functions import StepFunctions
 from millrace.storage.dynamodb_failed_records import DynamoFailedRecords
@@ -53,26 +56,47 @@ def scratch() -> Scratch:
     return stores()
 
 
+def _made_once[**P, T](lock: Lock, make: Callable[P, T]) -> Callable[P, T]:
+    made: dict[object, T] = {}
+
+    def get(*args: P.args, **kwargs: P.kwargs) -> T:
+        key = (args, *kwargs.items())
+        with lock:
+            if key not in made:
+                made[key] = make(*args, **kwargs)
+            return made[key]
+
+    return get
+
+
+def _networks(config: Config) -> "AllowedNetworks":
+    """What requests may reach beside public addresses; read by the first request that is sent."""
+    from millrace.domain.networks import AllowedNetworks  # noqa: PLC0415 - see above
+
+    return AllowedNetworks.from_text(config.allowed_networks, config.runtime_api)
+
+
 def aws_context(config: Config) -> Context:
     """Every adapter over AWS.
 
     A client is made when it is first used: each costs a cold start some 20 ms, and no function
-    uses them all.
+    uses them all. They may be used by several threads at once, but made by one only.
     """
     endpoint = config.endpoint_url or None
-    dynamodb = cache(lambda: boto3.client("dynamodb", config=_CLIENT, endpoint_url=endpoint))
+    once = partial(_made_once, Lock())
+    dynamodb = once(lambda: boto3.client("dynamodb", config=_CLIENT, endpoint_url=endpoint))
     # Addresses are signed by version 4 everywhere; some regions take no other.
     # They name the bucket's region: a global name is redirected, and the signature is of one host.
     style: Literal["auto", "virtual"] = "virtual" if endpoint is None else "auto"
     signed = _CLIENT.merge(ClientConfig(signature_version="s3v4", s3={"addressing_style": style}))
-    s3 = cache(lambda: boto3.client("s3", config=signed, endpoint_url=endpoint))
-    ssm = cache(lambda: boto3.client("ssm", config=_CLIENT, endpoint_url=endpoint))
-    step_functions = cache(
+    s3 = once(lambda: boto3.client("s3", config=signed, endpoint_url=endpoint))
+    ssm = once(lambda: boto3.client("ssm", config=_CLIENT, endpoint_url=endpoint))
+    step_functions = once(
         lambda: boto3.client("stepfunctions", config=_CLIENT, endpoint_url=endpoint)
     )
-    sqs = cache(lambda: boto3.client("sqs", config=_CLIENT, endpoint_url=endpoint))
+    sqs = once(lambda: boto3.client("sqs", config=_CLIENT, endpoint_url=endpoint))
     # An EXPRESS execution is not named: asked for twice, it runs twice.
-    once = _CLIENT.merge(
+    impatient = _CLIENT.merge(
         ClientConfig(
             retries={"mode": "standard", "total_max_attempts": 1},
             read_timeout=limits.RUN_WAIT_SECONDS,
@@ -80,10 +104,12 @@ def aws_context(config: Config) -> Context:
     )
     if endpoint is not None:
         # AWS has another host for these calls, which no stand-in has.
-        once = once.merge(ClientConfig(inject_host_prefix=False))
-    synchronous = cache(lambda: boto3.client("stepfunctions", config=once, endpoint_url=endpoint))
+        impatient = impatient.merge(ClientConfig(inject_host_prefix=False))
+    synchronous = once(
+        lambda: boto3.client("stepfunctions", config=impatient, endpoint_url=endpoint)
+    )
 
-    @cache
+    @once
     def lambda_(seconds: int) -> "LambdaClient":
         # A function that gave no answer may have done its work.
         patient = _CLIENT.merge(
@@ -95,18 +121,21 @@ def aws_context(config: Config) -> Context:
         )
         return boto3.client("lambda", config=patient, endpoint_url=endpoint)
 
-    scheduler = cache(lambda: boto3.client("scheduler", config=_CLIENT, endpoint_url=endpoint))
+    scheduler = once(lambda: boto3.client("scheduler", config=_CLIENT, endpoint_url=endpoint))
+    machines = StepFunctions(
+        step_functions, config.machine_role_arn, config.machine_arn_prefix, synchronous
+    )
+
+    def paces() -> Paces:
+        from millrace.storage.dynamodb_paces import DynamoPaces  # noqa: PLC0415 - see above
+
+        return DynamoPaces(dynamodb, config.table, now)
 
     def targets() -> "AwsTargets":
         from millrace.connectors.aws_targets import AwsTargets  # noqa: PLC0415 - as above
 
         own = frozenset({config.table, config.bucket})
         return AwsTargets(s3, dynamodb, sqs, config.target_prefix, own)
-
-    def networks() -> "AllowedNetworks":
-        from millrace.domain.networks import AllowedNetworks  # noqa: PLC0415 - as above
-
-        return AllowedNetworks.from_text(config.allowed_networks, config.runtime_api)
 
     return Context(
         resources=DynamoResources(dynamodb, config.table),
@@ -115,10 +144,8 @@ def aws_context(config: Config) -> Context:
         pool_entries=DynamoPoolEntries(dynamodb, config.table),
         blobs=S3Blobs(s3, config.bucket),
         secrets=SsmSecrets(ssm, config.secrets_prefix),
-        connectors=HttpConnectors(aws=targets, networks=networks),
-        machines=StepFunctions(
-            step_functions, config.machine_role_arn, config.machine_arn_prefix, synchronous
-        ),
+        connectors=HttpConnectors(paces=paces, aws=targets, networks=partial(_networks, config)),
+        machines=machines,
         functions=LambdaFunctions(lambda_),
         schedules=EventBridgeSchedules(
             scheduler,
@@ -128,7 +155,18 @@ def aws_context(config: Config) -> Context:
             ),
         ),
         targets=Targets(config.run_step_arn, config.lifecycle_arn),
+        notifications=NotificationMachine(machines, config.notify_machine_arn),
         clock=now,
         new_id=new_id,
         scratch=scratch,
     )
+
+
+def aws_messenger(config: Config) -> Messenger:
+    """What carries notifications; only the function that delivers them needs it."""
+    from millrace.connectors.messenger import AwsMessenger  # noqa: PLC0415 - see above
+
+    endpoint = config.endpoint_url or None
+    sns = cache(lambda region: boto3.client("sns", region, config=_CLIENT, endpoint_url=endpoint))
+    ses = cache(lambda: boto3.client("sesv2", config=_CLIENT, endpoint_url=endpoint))
+    return AwsMessenger(sns, ses, config.mail_sender, partial(_networks, config))

@@ -10,6 +10,7 @@ from urllib3.exceptions import LocationParseError
 from urllib3.util import Url, parse_url
 
 from millrace.connectors.credentials import credentials_of
+from millrace.connectors.gate import Gate, PacedTransport
 from millrace.connectors.http_client import HttpClient, ResponseRejected, quotable
 from millrace.connectors.http_messages import HttpRequest, HttpResponse, merged_headers
 from millrace.connectors.masks import PrivateTexts
@@ -25,7 +26,8 @@ class ConnectionClient:
     """Sends requests as a connection says.
 
     An answer may name the address of the next page, on any host. What the connection and the
-    action add to a request, credentials above all, goes to the connection's own origin only.
+    action add to a request, credentials above all, goes to the connection's own origin only. Only
+    requests to that origin go through the gate, if there is one: the pace is that system's.
     """
 
     def __init__(
@@ -35,10 +37,14 @@ class ConnectionClient:
         http: HttpClient,
         tokens: AccessTokens,
         private: Iterable[str] = (),
+        *,
+        gate: Gate | None = None,
     ) -> None:
         self._connection = connection
         self._credentials = credentials_of(connection, secrets, http, tokens, http.clock)
-        self._http = http
+        self._foreign_http = self._own_http = http
+        if gate is not None:
+            self._own_http = http.through(lambda transport: PacedTransport(transport, gate))
         self._private = PrivateTexts(private)
         """What actions send that nobody may be told."""
         self._defaults: Mapping[str, str] = _DEFAULT_HEADERS
@@ -78,13 +84,14 @@ class ConnectionClient:
         StepFailed for an address that is not plain HTTP, or where a body would leave the origin.
         """
         request = HttpRequest(method, url, body=body, is_stream=is_stream)
+        http = self._own_http if self._is_own(url) else self._foreign_http
         try:
-            return self._http.fetch(self._prepared(request, headers), decode)
+            return http.fetch(self._prepared(request, headers), decode)
         except ResponseRejected as error:
             is_worth_it = error.status == HTTPStatus.UNAUTHORIZED and self._is_own(url)
             if not is_worth_it or not self._credentials.renewed():
                 raise
-        return self._http.fetch(self._prepared(request, headers), decode)
+        return http.fetch(self._prepared(request, headers), decode)
 
     def bare(self, url: str) -> str:
         """An address without credentials and private texts, to be kept and asked for later."""
@@ -92,7 +99,7 @@ class ConnectionClient:
 
     def once(self, method: str, url: str) -> HttpResponse:
         """The answer to a single try, whatever its status; see HttpClient.once."""
-        return self._http.once(self._prepared(HttpRequest(method, url), {}))
+        return self._own_http.once(self._prepared(HttpRequest(method, url), {}))
 
     def send(
         self,

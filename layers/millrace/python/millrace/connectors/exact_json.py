@@ -18,6 +18,7 @@ from millrace.connectors.json_documents import Doubled, Unfit, describe, short
 from millrace.connectors.texts import RAW_BYTE, decoded_json
 from millrace.domain.base import Json, Record
 from millrace.domain.errors import StepFailed
+from millrace.domain.quick_json import Dumped
 from millrace.domain.records import PARSE, RecordError
 
 _LONGEST_TOKEN = len("\\u00e9")
@@ -169,12 +170,28 @@ def _quickly(body: bytes) -> Json:
     colon for each key, and those within texts are the same in what was read and in what comes out
     when it is written again. So the same number of colons means that no key was lost, unless an
     escape hides one. Raises ValueError if that is so, or for what this parser does not take.
+
+    What was written is not thrown away: the array of records, where it is not far down, keeps it.
     """
-    document = from_json(body, allow_inf_nan=False)
-    written = to_json(document, inf_nan_mode="constants")
-    is_whole = body.count(_COLON) == written.count(_COLON) and _ESCAPED_COLON not in body
+    document = from_json(body, allow_inf_nan=False, cache_strings="keys")
+    texts: list[bytes] = []
+
+    def written(value: Json) -> bytes:
+        texts.append(to_json(value, inf_nan_mode="constants"))
+        return texts[-1]
+
+    match document:
+        case list():
+            document = Dumped(document, written(document))
+        case dict():
+            lists = {key: value for key, value in document.items() if isinstance(value, list)}
+            written({key: None if key in lists else value for key, value in document.items()})
+            document |= {key: Dumped(value, written(value)) for key, value in lists.items()}
+        case _:
+            written(document)
+    is_whole = body.count(_COLON) == sum(text.count(_COLON) for text in texts)
     # A number that no double holds is read as infinite.
-    if not is_whole or _INFINITE in written:
+    if not is_whole or _ESCAPED_COLON in body or any(_INFINITE in text for text in texts):
         raise ValueError
     return document
 

@@ -7,9 +7,9 @@ state machine, which waits without compute.
 import random
 import time
 from collections.abc import Callable, Iterable
+from copy import copy
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Final
 
@@ -20,6 +20,7 @@ from millrace.connectors.http_messages import (
     Transport,
     TransportError,
 )
+from millrace.connectors.rate_headers import THROTTLING_STATUSES, seconds_to_wait
 from millrace.domain.base import Clock
 from millrace.domain.errors import StepFailed, StepThrottled, StepTransient
 
@@ -35,9 +36,6 @@ SNIPPET_BYTES: Final = 16_384
 
 _TRANSIENT_STATUSES: Final = frozenset(
     {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
-)
-_THROTTLING_STATUSES: Final = frozenset(
-    {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
 )
 
 
@@ -84,10 +82,16 @@ class HttpClient:
         tries: int = TRIES,
     ) -> None:
         self._transport = transport
-        self._sleep = sleep
+        self.sleep = sleep
         self.clock = clock
         self._rng = rng
         self._tries = tries
+
+    def through(self, wrapped: Callable[[Transport], Transport]) -> "HttpClient":
+        """A client like this one, whose requests go through a transport around its own."""
+        other = copy(self)
+        other._transport = wrapped(self._transport)  # noqa: SLF001 - its own
+        return other
 
     def once(self, request: HttpRequest) -> HttpResponse:
         """The answer to a single try, whatever its status.
@@ -118,7 +122,8 @@ class HttpClient:
         """
         last_start = self.clock() + timedelta(seconds=RETRYING_SECONDS_MAX)
         tries = 0
-        while isinstance(outcome := self._try(request, decode), _Trouble):
+        outcome = self._try(request, decode)
+        while isinstance(outcome, _Trouble):
             wait = self._backoff_seconds(tries)
             tries += 1
             if outcome.retry_after_seconds is not None:
@@ -126,8 +131,20 @@ class HttpClient:
             is_too_long = wait > limits.WAIT_INSIDE_SECONDS_MAX
             if is_too_long or tries >= self._tries or self.clock() >= last_start:
                 raise self._final(outcome)
-            self._sleep(wait)
+            self.sleep(wait)
+            outcome = self._try_again(outcome, request, decode)
         return outcome
+
+    def _try_again[T](
+        self, trouble: _Trouble, request: HttpRequest, decode: Callable[[HttpResponse], T]
+    ) -> T | _Trouble:
+        try:
+            return self._try(request, decode)
+        except StepThrottled as error:
+            if trouble.retry_after_seconds is not None:
+                raise
+            # The receiver named no time. If it does not stop, the machine's retries have to.
+            raise trouble.error from error
 
     def _try[T](self, request: HttpRequest, decode: Callable[[HttpResponse], T]) -> T | _Trouble:
         try:
@@ -152,11 +169,12 @@ class HttpClient:
         is_server_trouble = (
             status >= HTTPStatus.INTERNAL_SERVER_ERROR and status != HTTPStatus.NOT_IMPLEMENTED
         )
-        if not is_server_trouble and status not in _TRANSIENT_STATUSES:
-            raise ResponseRejected(message, response)
         retry_after = None
-        if status in _THROTTLING_STATUSES and (value := response.headers.get("retry-after")):
-            retry_after = retry_after_seconds(value, self.clock())
+        if is_server_trouble or status in THROTTLING_STATUSES:
+            retry_after = seconds_to_wait(status, response.headers, self.clock())
+        is_throttled = status in THROTTLING_STATUSES and retry_after is not None
+        if not (is_server_trouble or is_throttled or status in _TRANSIENT_STATUSES):
+            raise ResponseRejected(message, response)
         return _Trouble(StepTransient(f"http{status}", message), retry_after)
 
     def _backoff_seconds(self, retries: int) -> float:
@@ -167,25 +185,6 @@ class HttpClient:
             return trouble.error
         until = self.clock() + timedelta(seconds=trouble.retry_after_seconds)
         return StepThrottled("throttled", str(trouble.error), until)
-
-
-def retry_after_seconds(value: str, now: datetime) -> float | None:
-    """The wait that a Retry-After header asks for (RFC 9110, 10.2.3), clamped; None if it is bad.
-
-    A date gone by asks for no wait.
-    """
-    text = value.strip()
-    if text.isascii() and text.isdigit():
-        seconds = float(text)
-    else:
-        try:
-            moment = parsedate_to_datetime(text)
-        except ValueError:
-            return None
-        # "-0000" and no zone at all give a naive time; HTTP dates are in UTC.
-        zoned = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        seconds = max(0.0, (zoned - now).total_seconds())
-    return min(seconds, limits.RETRY_AFTER_SECONDS_MAX)
 
 
 def _snippet(request: HttpRequest, response: HttpResponse) -> str:

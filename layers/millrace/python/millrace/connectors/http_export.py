@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from http import HTTPStatus
+from typing import cast
 
 from millrace import limits
 from millrace.connectors import json_documents
@@ -159,12 +160,11 @@ def _of_size(element: Record | RecordError) -> Record | RecordError:
 
 
 def _page(elements: Sequence[Record | RecordError]) -> ExportPage:
-    records = [element for element in elements if isinstance(element, dict)]
-    failures: list[RecordFailure] = []
-    if len(records) < len(elements):
-        failures = [
-            RecordFailure.of(index, element)
-            for index, element in enumerate(elements)
-            if isinstance(element, RecordError)
-        ]
-    return ExportPage(records, failures, None)
+    failures = [
+        RecordFailure.of(index, element)
+        for index, element in enumerate(elements)
+        if isinstance(element, RecordError)
+    ]
+    if not failures:
+        return ExportPage(cast("Sequence[Record]", elements), failures, None)
+    return ExportPage([each for each in elements if isinstance(each, dict)], failures, None)

@@ -20,6 +20,8 @@ class HttpRequest:
     """Texts that no message about the exchange may repeat."""
     is_quotable: bool = True
     """Whether messages may show the beginning of what came back."""
+    wants_body: bool = True
+    """Whether the answer's body is read; a receiver may send what it likes."""
     is_stream: bool = False
     """Whether a success may be larger than memory: it is then kept in a file."""
 

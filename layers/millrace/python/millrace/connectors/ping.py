@@ -5,11 +5,12 @@ from http import HTTPStatus
 from typing import Final
 
 from millrace.connectors.connection_client import ConnectionClient
+from millrace.connectors.gate import Gate
 from millrace.connectors.http_client import HttpClient
 from millrace.connectors.oauth2 import AccessTokens
 from millrace.connectors.patience import within
 from millrace.domain.connection import Connection, PingMethod
-from millrace.domain.errors import StepError
+from millrace.domain.errors import StepError, StepThrottled
 from millrace.domain.ports import Pong
 
 _HINTS: Final = {
@@ -27,6 +28,7 @@ def ping(
     path: str,
     http: HttpClient,
     seconds: float,
+    gate: Gate | None = None,
 ) -> Pong:
     """What became of one request within a time; never raises what the other system is to blame for.
 
@@ -36,8 +38,11 @@ def ping(
 
     def carry_out() -> Pong:
         try:
-            client = ConnectionClient(connection, secrets, http, AccessTokens(http.clock))
+            tokens = AccessTokens(http.clock)
+            client = ConnectionClient(connection, secrets, http, tokens, gate=gate)
             response = client.once(method, client.url(path))
+        except StepThrottled as error:
+            return Pong(None, error.code, f"{error.message}: {error}")
         except StepError as error:
             return Pong(None, error.code, error.message)
         return _told(method, connection.base_url.split("/")[2], response.status)

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 from millrace import limits
 from millrace.domain.action import ExportAction, ImportAction, ProcessAction
 from millrace.domain.base import Json, Record
-from millrace.domain.ports import Exporter, Importer, Pong, Surroundings, Unsent
+from millrace.domain.ports import Exporter, Importer, Paces, Pong, Surroundings, Unsent
 
 if TYPE_CHECKING:
     from millrace.connectors.aws_targets import AwsTargets
     from millrace.connectors.connection_client import ConnectionClient
+    from millrace.connectors.gate import Gate
     from millrace.connectors.http_client import HttpClient
     from millrace.connectors.http_export import HttpExporter
     from millrace.connectors.oauth2 import AccessTokens
@@ -28,18 +29,24 @@ if TYPE_CHECKING:
 
 
 class HttpConnectors:
-    """The `Connectors` port: HTTP, the account's own AWS services, and JSONata."""
+    """The `Connectors` port: HTTP, the account's own AWS services, and JSONata.
+
+    Without `paces` no request waits for those of other workers.
+    """
 
     def __init__(
         self,
         http: "HttpClient | None" = None,
+        paces: Callable[[], Paces] | None = None,
         aws: "Callable[[], AwsTargets] | None" = None,
         networks: "Callable[[], AllowedNetworks] | None" = None,
     ) -> None:
         self._given = http
+        self._paces = paces
         self._aws = aws
         self._networks = networks
         self._clients: dict[Reach, HttpClient] = {}
+        self._gates: dict[tuple[str, str], Gate] = {}
 
     @cached_property
     def _allowed(self) -> "AllowedNetworks":
@@ -72,13 +79,34 @@ class HttpConnectors:
         from millrace.connectors.connection_client import ConnectionClient
 
         http = self._http(connection.workspace_id)
-        return ConnectionClient(connection, secrets, http, self._tokens, private)
+        gate = self._gate(connection, http, limits.WAIT_INSIDE_SECONDS_MAX)
+        return ConnectionClient(connection, secrets, http, self._tokens, private, gate=gate)
 
     def check_address(self, workspace_id: str, url: str) -> str | None:
         """Why requests of a workspace may not be sent to an address, if that shows already."""
         from millrace.connectors.plain_addresses import refused
 
         return refused(url, self._allowed.of(workspace_id))
+
+    def _gate(
+        self, connection: "Connection", http: "HttpClient", patience_seconds: float
+    ) -> "Gate | None":
+        """The one way to a connection until `let_go`: each record of a lookup has a reader."""
+        from millrace.connectors.gate import Gate
+
+        if self._paces is None:
+            return None
+        key = (connection.workspace_id, connection.id)
+        if key not in self._gates:
+            self._gates[key] = Gate(
+                self._paces(), connection, http.clock, http.sleep, patience_seconds=patience_seconds
+            )
+        return self._gates[key]
+
+    def let_go(self) -> None:
+        """Give back what readers and writers made so far hold of their connections."""
+        while self._gates:
+            self._gates.popitem()[1].let_go()
 
     def check_expression(self, expression: str) -> str | None:
         """What is wrong with an expression, if anything."""
@@ -176,9 +204,10 @@ class HttpConnectors:
         hide(filled.private)
         reach = self._allowed.of(connection.workspace_id)
         transport = HidingTransport(Urllib3Transport(seconds, reach=reach), hide)
-        http = HttpClient(transport, tries=1)
+        http = self._given or HttpClient(transport, tries=1)
+        gate = self._gate(connection, http, limits.WAIT_IN_TESTS_SECONDS)
         client = ConnectionClient(
-            connection, secrets, self._given or http, self._tokens, filled.private
+            connection, secrets, http, self._tokens, filled.private, gate=gate
         )
         exporter = HttpExporter(work.model_copy(update={"http": filled.http}), client)
         return Sampler(exporter, seconds)
@@ -224,4 +253,8 @@ class HttpConnectors:
         reach = self._allowed.of(connection.workspace_id)
         transport = Urllib3Transport(limits.PING_SECONDS, reach=reach)
         http = self._given or HttpClient(transport, tries=1)
-        return ping(connection, secrets, method, path, http, limits.PING_SECONDS)
+        gate = self._gate(connection, http, limits.WAIT_IN_TESTS_SECONDS)
+        try:
+            return ping(connection, secrets, method, path, http, limits.PING_SECONDS, gate)
+        finally:
+            self.let_go()

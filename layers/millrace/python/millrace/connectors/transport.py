@@ -78,6 +78,9 @@ class Urllib3Transport:
                 decode_content=False,
             )
             try:
+                if not request.wants_body:
+                    response.close()
+                    return HttpResponse(response.status, {}, b"")
                 answer = self._answer(response, is_stream=request.is_stream)
             except BaseException:
                 # What is left of the answer must not be taken for the next one.

@@ -36,7 +36,7 @@ class System(Model):
 
 
 class RateLimit(Model):
-    """How much the system takes. It is kept with the connection; requests do not heed it yet."""
+    """How much the system takes, of all workers and tests together."""
 
     requests_per_second: StrictFloat | None = Field(
         default=None, gt=0, le=limits.REQUESTS_PER_SECOND_MAX, allow_inf_nan=False
@@ -86,7 +86,7 @@ class ConnectionInput(Model):
     auth: Auth = NoAuth()
     system: System | None = None
     rate_limit: RateLimit | None = Field(
-        default=None, description="Kept with the connection; requests do not heed it yet."
+        default=None, description="Shared by all flows; absent: as the system's answers say."
     )
     ping: PingSettings = PingSettings()
 

@@ -47,6 +47,7 @@ class MetricKey(StrEnum):
     MANUAL = "manual"
     SCHEDULE = "schedule"
     WEBHOOK = "webhook"
+    FLOW = "flow"
     CALLBACK = "callback"
     RETRIES = "retries"
     ERRORS = "errors"

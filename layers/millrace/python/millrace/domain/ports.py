@@ -4,7 +4,7 @@ Each port has an adapter for AWS and one in memory; both pass the same contract 
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
@@ -15,6 +15,7 @@ from millrace.domain.flow import MachineKind
 from millrace.domain.resource import Resource
 from millrace.domain.run import (
     ANY_RUN,
+    Followed,
     LatestRun,
     Run,
     RunError,
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from millrace.domain.data_pool import DataPool
     from millrace.domain.failed_record import FailedRecord
     from millrace.domain.metrics import Counted, Grain
+    from millrace.domain.notification import Notification
+    from millrace.domain.notification_group import NotificationTarget
+    from millrace.domain.pace import Pace
     from millrace.domain.pool_entries import Claim, PoolEntry
     from millrace.domain.records import Batch, ExportPage, Origin, Rest, Written
     from millrace.domain.run_values import RunValues, TemplateKind
@@ -293,7 +297,10 @@ class Runs(Protocol):
         ...
 
     def unfinished(self, created_before: datetime) -> tuple[Run, ...]:
-        """Runs of all workspaces that were created before then and are not over."""
+        """Runs of all workspaces that were created before then and are not over.
+
+        So are those whose end something is still to follow.
+        """
         ...
 
     def unfinished_of(self, workspace_id: str, flow_id: str) -> tuple[Run, ...]:
@@ -336,6 +343,29 @@ class Runs(Protocol):
 
     def begin_attempt(self, key: RunKey, attempt: int, now: datetime) -> Run:
         """The next attempt starts running, once."""
+        ...
+
+    def note_followed(self, key: RunKey, what: Followed) -> Run:
+        """Note once what followed the end of a run; nothing is to follow it any more."""
+        ...
+
+    def take_place(self, run: Run) -> str | None:
+        """Note a run as the latest for its unique request id, unless a newer one is.
+
+        A run that repeats another takes no place but that one's. Gives the id of the run whose
+        place it took, if it took one.
+        """
+        ...
+
+    def latest_for_request(self, run: Run) -> str | None:
+        """The id of the latest run for the same unique request id, if any is noted."""
+        ...
+
+    def supersede(self, key: RunKey, by: str, outcome: RunOutcome, now: datetime) -> Run:
+        """End a run that waits for its next attempt, as `finish` does, in favour of a newer run.
+
+        Each names the other from then on. A run that does not wait stays and is returned.
+        """
         ...
 
 
@@ -393,6 +423,24 @@ class FailedRecords(Protocol):
         ...
 
 
+class Paces(Protocol):
+    """How fast the workers of each connection may go. Reads are strongly consistent."""
+
+    def read(self, workspace_id: str, connection_id: str) -> "Pace | None":
+        """What its workers told each other, if they did of late. Raises UnavailableError."""
+        ...
+
+    def swap(
+        self, workspace_id: str, connection_id: str, before: "Pace | None", after: "Pace"
+    ) -> "Pace | None":
+        """Put `after` in the place of `before`, if that is what is there.
+
+        Returns what is there then: `after`, or what another worker wrote or nobody. Raises
+        UnavailableError, after which it may have been put there or not.
+        """
+        ...
+
+
 class Blobs(Protocol):
     """Payloads and output pages too large for the table."""
 
@@ -402,6 +450,10 @@ class Blobs(Protocol):
 
     def get(self, key: str) -> bytes:
         """The bytes under a key. Raises NotFoundError."""
+        ...
+
+    def delete(self, key: str) -> None:
+        """Forget the bytes if they are there."""
         ...
 
     def url(self, key: str, expires_seconds: int, file_name: str) -> str:
@@ -701,6 +753,51 @@ class Connectors(Protocol):
         self, connection: "Connection", secrets: Mapping[str, str], method: "PingMethod", path: str
     ) -> Pong:
         """Send one request with the connection's credentials, within `limits.PING_SECONDS`."""
+        ...
+
+    def let_go(self) -> None:
+        """Give back what readers and writers made so far hold of their connections."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What a target is told."""
+
+    id: str
+    workspace_id: str
+    at: datetime
+    title: str
+    body: Mapping[str, Json]
+    secret: str | None = field(default=None, repr=False)
+    """What it is signed with, if it is posted."""
+
+
+class Undelivered(Exception):  # noqa: N818 - named for the message, not for a fault of ours
+    """A target was not reached; it may be later, unless it is `gone`."""
+
+    def __init__(self, message: str, *, gone: bool = False) -> None:
+        super().__init__(message)
+        self.message = message
+        self.gone = gone
+
+
+class Messenger(Protocol):
+    """Carries messages to targets."""
+
+    def send(self, target: "NotificationTarget", message: Message) -> None:
+        """Tell a target, with one try. Raises Undelivered."""
+        ...
+
+
+class Notifications(Protocol):
+    """Notifications on their way, each waiting between its tries for nothing."""
+
+    def start(self, note: "Notification") -> None:
+        """Begin to deliver; one of that id that was begun already is left alone.
+
+        Raises UnavailableError if it cannot be begun now.
+        """
         ...
 
 

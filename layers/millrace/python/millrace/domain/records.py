@@ -1,7 +1,7 @@
 """Records in transit: pages, batches, and what can go wrong with a single one."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Final, NamedTuple
@@ -74,7 +74,7 @@ class Written:
 class ExportPage:
     """One page that an export read, and where to go on."""
 
-    records: list[Record]
+    records: Sequence[Record]
     failures: list[RecordFailure]
     """Elements that are no records; the index counts all elements of the page."""
     next_cursor: Json | None

@@ -1,12 +1,13 @@
 """Runs: one execution of a version, its attempts, and what each step did."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import ClassVar, Final, Literal, NamedTuple
 
 from pydantic import ConfigDict, Field
 
+from millrace import limits
 from millrace.domain.base import Json, Model, Moment, rfc3339
 
 
@@ -67,7 +68,7 @@ class Counts(Model):
     records_failed: int = 0
 
 
-type TriggerSource = Literal["manual", "schedule", "webhook", "callback"]
+type TriggerSource = Literal["manual", "schedule", "webhook", "callback", "flow"]
 
 
 class Trigger(Model):
@@ -80,6 +81,10 @@ class Trigger(Model):
     scheduled_for: Moment | None = None
     step_id: str | None = Field(default=None, description="The source whose own schedule it was.")
     triggered_by: str | None = Field(default=None, description="Token id of the caller, if one.")
+    run_id: str | None = Field(
+        default=None, description="The run of another flow, at whose end this one was started."
+    )
+    flows_before: int = Field(default=0, description="Flows that ended before it in that row.")
 
     @property
     def caller(self) -> str | None:
@@ -113,6 +118,12 @@ class OutputPage(Model):
     records: int
     data: bytes | None = None
     key: str | None = None
+    skip: int | None = Field(
+        default=None, description="Records under the key before the first of the page."
+    )
+    is_index: bool | None = Field(
+        default=None, description="Under the key are the pages, and these have the records."
+    )
 
 
 class StepRecord(Model):
@@ -132,12 +143,30 @@ class StepRecord(Model):
     )
 
 
+class NextRun(Model):
+    """A flow that was to start when a run ended."""
+
+    flow_id: str
+    run_id: str | None = Field(default=None, description="Absent if it could not be started.")
+    reason: str | None = Field(default=None, description="Why it could not.")
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """What was done about the end of a run."""
+
+    next_runs: tuple[NextRun, ...] = ()
+    payload_removed: bool = False
+
+
 class RunOutcome(Model):
     """How a run ended."""
 
     status: RunStatus
     counts: Counts = Counts()
     error: RunError | None = None
+    is_followed: bool = Field(default=False, description="Whether something follows the end.")
+    recovered_from: str | None = None
 
 
 class LatestRun(Model):
@@ -179,6 +208,9 @@ class Attempt(Model):
     error: RunError | None = None
 
 
+_KEPT: Final = frozenset({RunStatus.FAILED, RunStatus.PARTIALLY_SUCCEEDED})
+
+
 class Run(Model):
     """One execution of a version."""
 
@@ -214,6 +246,15 @@ class Run(Model):
         "its outbound requests are named.",
     )
     retries: tuple[str, ...] = Field(default=(), description="The runs that repeat this one.")
+    unique_request_id: str | None = Field(
+        default=None, description="What the flow's retryUniqueRequestIdField says of the payload."
+    )
+    superseded_by: str | None = Field(
+        default=None, description="The newer run for the same request, for which it made way."
+    )
+    supersedes: tuple[str, ...] = Field(
+        default=(), description="The older runs that made way for this one."
+    )
     replay: Replay | None = Field(
         default=None, description="What its first step takes in place of its input, if anything."
     )
@@ -230,6 +271,28 @@ class Run(Model):
     counts: Counts = Counts()
     error: RunError | None = None
     attempts: tuple[Attempt, ...] = ()
+    is_followed: bool = Field(
+        default=False, description="From its end until what follows that was started, once."
+    )
+    next_runs: tuple[NextRun, ...] = ()
+    recovered_from: str | None = Field(
+        default=None, description="The failed run after which this one is the first success."
+    )
+    payload_removed: bool = Field(
+        default=False, description="Its flow keeps no payloads of runs that failed."
+    )
+
+    @property
+    def forgotten_at(self) -> datetime | None:
+        """When the run itself is forgotten; one that failed, as a whole or in part, never is."""
+        if self.ended_at is None or self.status in _KEPT:
+            return None
+        return self.ended_at + timedelta(days=limits.RUN_DAYS)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether it is over, and nothing is left to do about that."""
+        return self.status.is_terminal and not self.is_followed
 
     @property
     def latest(self) -> LatestRun:

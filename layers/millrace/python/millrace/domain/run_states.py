@@ -7,7 +7,15 @@ from collections.abc import Callable
 from datetime import datetime
 
 from millrace.domain.errors import ConflictError
-from millrace.domain.run import Attempt, Run, RunError, RunOutcome, RunStatus
+from millrace.domain.run import (
+    Attempt,
+    Followed,
+    PayloadRef,
+    Run,
+    RunError,
+    RunOutcome,
+    RunStatus,
+)
 
 type Transition = Callable[[Run], Run]
 
@@ -29,6 +37,8 @@ def finished(run: Run, outcome: RunOutcome, now: datetime) -> Run:
             "status": outcome.status,
             "counts": outcome.counts,
             "error": outcome.error,
+            "is_followed": outcome.is_followed,
+            "recovered_from": outcome.recovered_from,
             "ended_at": now,
             "attempts": _ended(run.attempts, outcome.status, outcome.error, now),
         }
@@ -60,6 +70,21 @@ def attempt_begun(run: Run, attempt: int, now: datetime) -> Run:
             "attempts": (*run.attempts, begun),
         }
     )
+
+
+def followed(run: Run, what: Followed) -> Run:
+    """What follows the end of the run was done."""
+    if not run.is_followed:
+        return run
+    removed = {"payload": PayloadRef(), "payload_removed": True} if what.payload_removed else {}
+    return run.model_copy(update={"is_followed": False, "next_runs": what.next_runs, **removed})
+
+
+def superseded(run: Run, by: str, outcome: RunOutcome, now: datetime) -> Run:
+    """The run makes way for a newer one instead of its next attempt; one at work goes on."""
+    if run.status is not RunStatus.RETRYING:
+        return run
+    return finished(run, outcome, now).model_copy(update={"superseded_by": by})
 
 
 def _ended(

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from millrace.domain.base import Model, Moment
 from millrace.domain.flow import Flow, Step, Version
-from millrace.domain.run import Attempt, Counts, Run, RunError, RunStatus, Trigger
+from millrace.domain.run import Attempt, Counts, NextRun, Run, RunError, RunStatus, Trigger
 from millrace.domain.token import Caller
 from millrace.usecases.resources import fields_of
 
@@ -80,6 +80,9 @@ class RunView(Model):
     retry_of: str | None
     carried_over: tuple[str, ...]
     retries: tuple[str, ...]
+    unique_request_id: str | None
+    superseded_by: str | None
+    supersedes: tuple[str, ...]
     trigger: Trigger
     attempt: int
     created_at: Moment
@@ -88,6 +91,9 @@ class RunView(Model):
     counts: Counts
     error: RunError | None
     attempts: tuple[Attempt, ...]
+    next_runs: tuple[NextRun, ...]
+    payload_removed: bool
+    recovered_from: str | None
 
     @classmethod
     def of(cls, run: Run) -> Self:

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from millrace import limits
 from millrace.domain import run_states
 from millrace.domain.base import rfc3339
 from millrace.domain.errors import ConflictError, NotFoundError, UnavailableError
@@ -22,6 +23,7 @@ from millrace.domain.metrics import Counted, Grain, grain_of
 from millrace.domain.ports import DELIVERY_MEMORY, Listing
 from millrace.domain.run import (
     ANY_RUN,
+    Followed,
     Run,
     RunError,
     RunFilter,
@@ -41,12 +43,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mypy_boto3_dynamodb import DynamoDBClient
-    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
+    from mypy_boto3_dynamodb.type_defs import PutTypeDef, TransactWriteItemTypeDef
 
     from millrace.storage.run_lists import RunIndex
 
 _STEP_IS_OPEN = "(attribute_not_exists(pk) OR #status IN (:running, :retrying))"
-_RUN_IS_UNCHANGED = "#status = :status AND attempt = :attempt"
+_BESIDE: Final = ("retries", "supersedes")
+"""Lists of runs that others add to, so they are kept as sets beside the packed run."""
+
 _CREATE_TRIES: Final = 5
 _OPEN = {":running": StepStatus.RUNNING.value, ":retrying": StepStatus.RETRYING.value}
 
@@ -87,7 +91,8 @@ class DynamoRuns:
         if dedupe_key is not None:
             puts.append(self._delivery(run, dedupe_key, dedupe_for))
         if run.retry_of is not None:
-            puts.append(self._retried(run, run.retry_of))
+            repeated = RunKey(run.workspace_id, run.retry_of)
+            puts.append(self._named_beside("retries", repeated, run.id))
         for tries_left in reversed(range(_CREATE_TRIES)):
             try:
                 self._client.transact_write_items(TransactItems=puts)
@@ -185,7 +190,7 @@ class DynamoRuns:
         return find_runs(self._client, self._table, index, partition, where, limit, cursor)
 
     def unfinished(self, created_before: datetime) -> tuple[Run, ...]:
-        """Runs of all workspaces that were created before then and are not over."""
+        """Runs of all workspaces that were created before then and are not settled."""
         found: list[Run] = []
         for partition in keys.unfinished_partitions():
             pages = self._client.get_paginator("query").paginate(
@@ -224,12 +229,14 @@ class DynamoRuns:
                 Key=attributes(**keys.step(key, attempt, step_id)),
                 UpdateExpression=(
                     "SET tries = if_not_exists(tries, :none) + :one, #status = :running, "
-                    "#data = if_not_exists(#data, :data)"
+                    "#data = if_not_exists(#data, :data), expiresAt = :expires"
                 ),
                 ConditionExpression=_STEP_IS_OPEN,
                 ExpressionAttributeNames={"#status": "status", "#data": "data"},
                 ExpressionAttributeValues=attributes(
-                    **_OPEN, **{":none": 0, ":one": 1, ":data": pack(fresh)}
+                    **_OPEN,
+                    **{":none": 0, ":one": 1, ":data": pack(fresh)},
+                    **{":expires": _expires(fresh)},
                 ),
                 ReturnValues="ALL_NEW",
             )
@@ -247,6 +254,7 @@ class DynamoRuns:
             data=pack(record),
             tries=record.tries,
             status=record.status.value,
+            expiresAt=_expires(record),
         )
         try:
             self._client.put_item(
@@ -265,22 +273,26 @@ class DynamoRuns:
 
     def finish(self, key: RunKey, outcome: RunOutcome, now: datetime) -> Run:
         """Write the run's terminal status and count the run, both exactly once."""
+        return self._end(key, lambda run: run_states.finished(run, outcome, now))
+
+    def supersede(self, key: RunKey, by: str, outcome: RunOutcome, now: datetime) -> Run:
+        """End a run that waits for its next attempt in favour of a newer one; both say so."""
+        newer = self._named_beside("supersedes", RunKey(key.workspace_id, by), key.run_id)
+        return self._end(key, lambda run: run_states.superseded(run, by, outcome, now), newer)
+
+    def _end(
+        self, key: RunKey, change: "run_states.Transition", *beside: "TransactWriteItemTypeDef"
+    ) -> Run:
+        """Write the end that `change` makes of the stored run, and what is told beside it."""
         for pause in (*_COUNT_PAUSES, None):
             before = self.get(key)
-            after = run_states.finished(before, outcome, now)
+            after = change(before)
             if after == before:
                 return before
             writes: list[TransactWriteItemTypeDef] = [
-                {
-                    "Put": {
-                        "TableName": self._table,
-                        "Item": _run_item(after),
-                        "ConditionExpression": _RUN_IS_UNCHANGED,
-                        "ExpressionAttributeNames": {"#status": "status"},
-                        "ExpressionAttributeValues": _as_read(before),
-                    }
-                },
+                {"Put": self._replacement(before, after)},
                 *additions(self._table, after),
+                *beside,
             ]
             try:
                 self._client.transact_write_items(TransactItems=writes)
@@ -320,6 +332,10 @@ class DynamoRuns:
         """The next attempt starts running, once."""
         return self._change(key, lambda run: run_states.attempt_begun(run, attempt, now))
 
+    def note_followed(self, key: RunKey, what: Followed) -> Run:
+        """Note once what followed the end of a run; nothing is to follow it any more."""
+        return self._change(key, lambda run: run_states.followed(run, what))
+
     def _change(self, key: RunKey, change: "run_states.Transition") -> Run:
         """Write the run that `change` makes of the stored one, again if it changed meanwhile."""
         while True:
@@ -328,26 +344,51 @@ class DynamoRuns:
             if after == before:
                 return before
             try:
-                self._client.put_item(
-                    TableName=self._table,
-                    Item=_run_item(after),
-                    ConditionExpression=_RUN_IS_UNCHANGED,
-                    ExpressionAttributeNames={"#status": "status"},
-                    ExpressionAttributeValues=_as_read(before),
-                )
+                self._client.put_item(**self._replacement(before, after))
             except self._client.exceptions.ConditionalCheckFailedException:
                 continue
             return after
 
-    def _retried(self, run: Run, retry_of: str) -> "TransactWriteItemTypeDef":
-        """Names a new run beside the one that it repeats, which is over and never put again."""
+    def take_place(self, run: Run) -> str | None:
+        """Note a run as the latest for its request; the run whose place it took."""
+        # Few runs have an id of that kind, and a cold start pays for what it imports.
+        from millrace.storage.latest_requests import take_place  # noqa: PLC0415
+
+        return take_place(self._client, self._table, run)
+
+    def latest_for_request(self, run: Run) -> str | None:
+        """The id of the latest run for the same request."""
+        from millrace.storage.latest_requests import latest_for_request  # noqa: PLC0415 - see above
+
+        return latest_for_request(self._client, self._table, run)
+
+    def _replacement(self, before: Run, after: Run) -> "PutTypeDef":
+        """Puts a run if it is as it was read: what came beside it since would be lost."""
+        values = attributes(**{":status": before.status.value, ":attempt": before.attempt})
+        there = _beside(before)
+        conditions = ["#status = :status", "attempt = :attempt"]
+        conditions += [
+            f"{name} = :{name}" if name in there else f"attribute_not_exists({name})"
+            for name in _BESIDE
+        ]
+        values |= {f":{name}": ids for name, ids in there.items()}
+        return {
+            "TableName": self._table,
+            "Item": _run_item(after),
+            "ConditionExpression": " AND ".join(conditions),
+            "ExpressionAttributeNames": {"#status": "status"},
+            "ExpressionAttributeValues": values,
+        }
+
+    def _named_beside(self, name: str, key: RunKey, id_: str) -> "TransactWriteItemTypeDef":
+        """Adds a run to those that stand beside another one."""
         return {
             "Update": {
                 "TableName": self._table,
-                "Key": attributes(**keys.run(RunKey(run.workspace_id, retry_of))),
-                "UpdateExpression": "ADD retries :ids",
+                "Key": attributes(**keys.run(key)),
+                "UpdateExpression": f"ADD {name} :ids",
                 "ConditionExpression": "attribute_exists(pk)",
-                "ExpressionAttributeValues": {":ids": {"SS": [run.id]}},
+                "ExpressionAttributeValues": {":ids": {"SS": [id_]}},
             }
         }
 
@@ -388,22 +429,18 @@ class DynamoRuns:
 
 
 def _run(item: Mapping[str, Any]) -> Run:
-    """The run of an item, with the runs that repeat it, which are kept beside it."""
-    retries = item.get("retries", {}).get("SS")
-    beside = {} if retries is None else {"retries": json.dumps(sorted(retries))}
+    """The run of an item, with the runs that are kept beside it."""
+    beside = {
+        name: json.dumps(sorted(item[name]["SS"])) for name in _BESIDE if item.get(name) is not None
+    }
     return unpack(Run, data({**item}), beside)
-
-
-def _as_read(run: Run) -> Attributes:
-    """The values of the condition that the run is as it was read."""
-    return attributes(**{":status": run.status.value, ":attempt": run.attempt})
 
 
 def _run_item(run: Run) -> Attributes:
     created = time_key(run.created_at, run.id)
     item = attributes(
         **keys.run(run.key),
-        data=pack(run.model_copy(update={"retries": ()})),
+        data=pack(run.model_copy(update=dict.fromkeys(_BESIDE, ()))),
         status=run.status.value,
         attempt=run.attempt,
         flowId=run.flow_id,
@@ -413,13 +450,22 @@ def _run_item(run: Run) -> Attributes:
         gsi4pk=keys.runs_of_workspace(run.workspace_id),
         gsi4sk=created,
     )
+    if not run.is_settled:
+        item |= attributes(gsi2pk=keys.unfinished(run.id), gsi2sk=rfc3339(run.created_at))
+    elif run.forgotten_at is not None:
+        item |= attributes(expiresAt=int(run.forgotten_at.timestamp()))
     if not run.status.is_terminal:
-        item |= attributes(
-            gsi2pk=keys.unfinished(run.id),
-            gsi2sk=rfc3339(run.created_at),
-            gsi3pk=keys.unfinished_of(run.workspace_id, run.flow_id),
-        )
-    return item
+        item |= attributes(gsi3pk=keys.unfinished_of(run.workspace_id, run.flow_id))
+    return item | _beside(run)
+
+
+def _beside(run: Run) -> Attributes:
+    """The runs that are kept beside a run, by name; DynamoDB has no empty sets."""
+    return {name: {"SS": [*ids]} for name in _BESIDE if (ids := getattr(run, name))}
+
+
+def _expires(record: StepRecord) -> int:
+    return int((record.started_at + timedelta(days=limits.RUN_DETAIL_DAYS)).timestamp())
 
 
 def _step_record(item: dict[str, Any]) -> StepRecord:

@@ -13,14 +13,16 @@
 | latest run of a version | `ws#flow_1#latest` | version id | | | | |
 | counters | `ws#flow_1#met` | `hour#2026-01-31T09#ver_1`, `day#2026-01-31#ver_1` | | | | |
 | record error | `ws#flow_1#err` | `open#step#run#place`, `resolved#step#run#place` | | | | |
+| latest run for a request | `ws#flow_1#req` | SHA-256 of its id | | | | |
 | key in a data pool | `ws#pool_1#key#hash` | `key` | | | | |
 | delivery | `ws#delivery#hash` | `delivery` | | | | |
+| pace of a connection | `ws#con_1#pace` | `pace` | | | | |
 
 `gsi1` lists a flow's runs and finds what a public address names; `gsi2` is sparse and holds only
-unfinished runs, spread over a few partitions; `gsi3`, sparse and of keys only, finds a version
-without its flow by `ws#ver_1`, and a flow's unfinished runs by `ws#flow_1#unfinished`; `gsi4` lists
-all runs of a workspace, `ws#runs`, in the order of `gsi1`, and holds only what filters look at:
-`RUN_FILTERED`.
+unfinished runs, and those whose end something is still to follow, spread over a few partitions;
+`gsi3`, sparse and of keys only, finds a version without its flow by `ws#ver_1`, and a flow's
+unfinished runs by `ws#flow_1#unfinished`; `gsi4` lists all runs of a workspace, `ws#runs`, in the
+order of `gsi1`, and holds only what filters look at: `RUN_FILTERED`.
 
 Four local indexes of keys only list a collection in other orders than that of ids (`INDEXES`), or
 skip in that one; what is sorted by ends in the id, so no two keys are alike. With local indexes a
@@ -40,6 +42,7 @@ from millrace.domain.run import RunKey
 RUN: Final = "run"
 STEP_PREFIX: Final = "step#"
 DELIVERY: Final = "delivery"
+PACE: Final = "pace"
 POOL_ENTRY: Final = "key"
 PUBLIC: Final = "public"
 UNFINISHED_PARTITIONS: Final = 4
@@ -163,10 +166,21 @@ def error(workspace_id: str, flow_id: str, place: ErrorPlace, *, is_open: bool) 
     return {"pk": errors(workspace_id, flow_id), "sk": f"{prefix}{place.sort_key}"}
 
 
+def request(workspace_id: str, flow_id: str, request_id: str) -> Key:
+    """The key of the item that names the latest run for a unique request id."""
+    digest = hashlib.sha256(request_id.encode("utf-8", "surrogatepass")).hexdigest()
+    return {"pk": f"{workspace_id}#{flow_id}#req", "sk": digest}
+
+
 def delivery(workspace_id: str, dedupe_key: str) -> Key:
     """The key of the item that remembers which run a delivery started."""
     digest = hashlib.sha256(dedupe_key.encode("utf-8", "surrogatepass")).hexdigest()
     return {"pk": f"{workspace_id}#{DELIVERY}#{digest}", "sk": DELIVERY}
+
+
+def pace(workspace_id: str, connection_id: str) -> Key:
+    """The key of the item by which a connection's workers keep its pace."""
+    return {"pk": f"{workspace_id}#{connection_id}#{PACE}", "sk": PACE}
 
 
 def pool_entry(workspace_id: str, pool_id: str, key: str) -> Key:

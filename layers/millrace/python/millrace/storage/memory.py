@@ -16,6 +16,7 @@ from millrace.domain.cursor import decode_cursor, encode_cursor
 from millrace.domain.errors import ConflictError, NotFoundError, RevisionMismatchError
 from millrace.domain.flow import Flow, MachineKind
 from millrace.domain.metrics import Counted, Grain, counters_of, grain_of
+from millrace.domain.notification import Notification
 from millrace.domain.ports import (
     DELIVERY_MEMORY,
     Browsed,
@@ -34,6 +35,7 @@ from millrace.domain.ports import (
 from millrace.domain.resource import Resource
 from millrace.domain.run import (
     ANY_RUN,
+    Followed,
     LatestRun,
     Run,
     RunError,
@@ -240,6 +242,7 @@ class MemoryRuns:
         self._deliveries: dict[tuple[str, str], tuple[RunKey, datetime]] = {}
         self._steps: dict[tuple[RunKey, int, str], StepRecord] = {}
         self._ended: list[Run] = []
+        self._requests: dict[tuple[str, str, str], Run] = {}
 
     def create(
         self,
@@ -325,7 +328,7 @@ class MemoryRuns:
         return tuple(
             run
             for run in self._runs.values()
-            if not run.status.is_terminal and run.created_at < created_before
+            if not run.is_settled and run.created_at < created_before
         )
 
     def unfinished_of(self, workspace_id: str, flow_id: str) -> tuple[Run, ...]:
@@ -364,9 +367,44 @@ class MemoryRuns:
 
     def finish(self, key: RunKey, outcome: RunOutcome, now: datetime) -> Run:
         """Write the run's terminal status and count the run, both exactly once."""
+        return self._end(key, lambda run: run_states.finished(run, outcome, now))
+
+    def supersede(self, key: RunKey, by: str, outcome: RunOutcome, now: datetime) -> Run:
+        """End a run that waits for its next attempt in favour of a newer one; both say so."""
+        run = self._end(key, lambda run: run_states.superseded(run, by, outcome, now))
+        if run.superseded_by == by:
+            newer = self.get(RunKey(key.workspace_id, by))
+            named = tuple(sorted({*newer.supersedes, run.id}))
+            self._runs[newer.key] = newer.model_copy(update={"supersedes": named})
+        return run
+
+    def note_followed(self, key: RunKey, what: Followed) -> Run:
+        """Note once what followed the end of a run; nothing is to follow it any more."""
+        return self._change(key, lambda run: run_states.followed(run, what))
+
+    def take_place(self, run: Run) -> str | None:
+        """Note a run as the latest for its request; the run whose place it took."""
+        if run.unique_request_id is None:
+            return None
+        place = (run.workspace_id, run.flow_id, run.unique_request_id)
+        there = self._requests.get(place)
+        if run.retry_of is not None:
+            is_next = there is not None and there.id == run.retry_of
+        else:
+            is_next = there is None or (there.created_at, there.id) < (run.created_at, run.id)
+        if is_next:
+            self._requests[place] = run
+        return there.id if is_next and there is not None else None
+
+    def latest_for_request(self, run: Run) -> str | None:
+        """The id of the latest run for the same request."""
+        place = (run.workspace_id, run.flow_id, run.unique_request_id or "")
+        return self._requests[place].id if place in self._requests else None
+
+    def _end(self, key: RunKey, change: run_states.Transition) -> Run:
         was_over = self.get(key).status.is_terminal
-        run = self._change(key, lambda run: run_states.finished(run, outcome, now))
-        if not was_over:
+        run = self._change(key, change)
+        if run.status.is_terminal and not was_over:
             self._ended.append(run)
         return run
 
@@ -410,6 +448,10 @@ class MemoryBlobs:
         if key not in self.objects:
             raise NotFoundError(f"there is nothing stored under {key!r}")
         return self.objects[key]
+
+    def delete(self, key: str) -> None:
+        """Forget the bytes if they are there."""
+        self.objects.pop(key, None)
 
     def url(self, key: str, expires_seconds: int, file_name: str) -> str:
         """An address of the form of S3's; nothing answers there."""
@@ -481,6 +523,17 @@ class MemoryMachines:
     def delete(self, machine_arn: str) -> None:
         """Forget the machine."""
         self.deployed.pop(machine_arn, None)
+
+
+class MemoryNotifications:
+    """The `Notifications` port in a dictionary; nothing is delivered."""
+
+    def __init__(self) -> None:
+        self.started: dict[str, Notification] = {}
+
+    def start(self, note: Notification) -> None:
+        """Remember the notification; one of that id is left alone."""
+        self.started.setdefault(note.id, note)
 
 
 class MemorySchedules:

@@ -32,6 +32,10 @@ class S3Blobs:
         except self._client.exceptions.NoSuchKey as error:
             raise NotFoundError(f"there is nothing stored under {key!r}") from error
 
+    def delete(self, key: str) -> None:
+        """Forget the bytes if they are there."""
+        self._client.delete_object(Bucket=self._bucket, Key=key)
+
     def url(self, key: str, expires_seconds: int, file_name: str) -> str:
         """An address that gives whoever has it the bytes as a file, until it expires.
 

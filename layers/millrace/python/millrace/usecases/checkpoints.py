@@ -9,7 +9,7 @@ from millrace import limits
 from millrace.domain.base import Json
 from millrace.domain.ports import Blobs
 from millrace.domain.run import OutputPage
-from millrace.usecases.pages import PageWriter, read_page
+from millrace.usecases.pages import PageWriter, read_records
 
 _PLACES: Final = 2
 
@@ -41,8 +41,8 @@ class Checkpoints:
 
     def kept(self) -> Iterator[Json]:
         """What was kept by then, in order."""
-        for page in self._pages:
-            yield from read_page(self._blobs, page)
+        for rows in read_records(self._blobs, self._pages):
+            yield from rows
 
     def keep(self, rows: Sequence[Json]) -> None:
         """Keep more."""

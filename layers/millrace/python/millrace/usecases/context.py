@@ -10,6 +10,7 @@ from millrace.domain.ports import (
     FailedRecords,
     Functions,
     Machines,
+    Notifications,
     PoolEntries,
     Resources,
     Runs,
@@ -34,6 +35,7 @@ class Context:
     machines: Machines
     functions: Functions
     schedules: Schedules
+    notifications: Notifications
     targets: Targets
     clock: Clock
     new_id: IdFactory

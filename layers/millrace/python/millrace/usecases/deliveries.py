@@ -29,7 +29,7 @@ from millrace.domain.webhook import Webhook
 from millrace.usecases.api_keys import check_api_key
 from millrace.usecases.context import Context
 from millrace.usecases.deployed import deployed_version
-from millrace.usecases.runs import Manner, begin_run, in_environment, record_run
+from millrace.usecases.runs import Manner, begin_run, for_request, in_environment, record_run
 from millrace.usecases.write_only import secrets_of
 
 logger = logging.getLogger(__name__)
@@ -93,7 +93,7 @@ def record(
         version,
         trigger,
         admitted.payload,
-        how=admitted.how,
+        how=for_request(context, admitted.flow, admitted.payload, admitted.how),
         dedupe_key=admitted.dedupe_key,
         dedupe_for=admitted.dedupe_for,
     )

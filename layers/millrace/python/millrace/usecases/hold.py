@@ -24,7 +24,8 @@ from millrace.usecases.deliveries import admit, record
 from millrace.usecases.deployed import deployed_version, is_synchronous
 from millrace.usecases.latest_runs import tell_flow
 from millrace.usecases.pages import read_records
-from millrace.usecases.runs import begin_run, execution_input, run_version
+from millrace.usecases.pinned import run_version
+from millrace.usecases.runs import begin_run, execution_input
 from millrace.usecases.step_input import last_steps
 from millrace.usecases.waiting import wait_for
 
@@ -113,7 +114,8 @@ def _run(
     # Of an EXPRESS execution that could not tell how it ended, nobody else will.
     from millrace.usecases.lifecycle import on_execution_end  # noqa: PLC0415 - it is rare, and large
 
-    on_execution_end(context, run.key, outcome)
+    # What follows is the sweeper's: a public function may not start flows and notifications.
+    on_execution_end(context, run.key, outcome, follows=False)
     return context.runs.detail(run.key)
 
 

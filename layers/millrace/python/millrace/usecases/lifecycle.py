@@ -5,44 +5,27 @@ execution ended; the sweeper asks about runs of which neither was heard. All thr
 same run, in any order and more than once: the terminal status is written once.
 """
 
-from collections.abc import Iterable
 from contextlib import suppress
 from datetime import timedelta
 from typing import Final, Literal
 
-from pydantic import Field
-
 from millrace.compiler.rules import EXPRESS_SECONDS
 from millrace.domain.base import Json, Model
 from millrace.domain.errors import ConflictError, NotFoundError, UnavailableError
-from millrace.domain.flow import Flow, Version
-from millrace.domain.run import (
-    Counts,
-    Run,
-    RunError,
-    RunKey,
-    RunOutcome,
-    RunStatus,
-    StepRecord,
-    StepStatus,
-)
+from millrace.domain.flow import Flow
+from millrace.domain.run import Run, RunError, RunKey, RunOutcome, RunStatus, StepStatus
 from millrace.usecases.context import Context
 from millrace.usecases.deployed import is_synchronous
+from millrace.usecases.followers import follow, is_followed
 from millrace.usecases.latest_runs import tell_flow
-from millrace.usecases.runs import run_version, start_execution
-from millrace.usecases.step_input import first_steps, last_steps
+from millrace.usecases.run_ends import Failure, crash, owners_of, settle, total, version_of
+from millrace.usecases.runs import start_execution
+from millrace.usecases.unique_requests import make_way
 
 _RETRY_WAIT_MAX: Final = timedelta(hours=24)
 _EXPRESS_TIME: Final = timedelta(seconds=EXPRESS_SECONDS)
 _START_WITHIN: Final = timedelta(hours=1)
 _SWEEP_AFTER: Final = timedelta(minutes=2)
-
-
-class Failure(Model):
-    """The error by which a machine left its graph, as the Catch hands it over."""
-
-    error: str = Field(default="", alias="Error")
-    cause: str = Field(default="", alias="Cause")
 
 
 class ExecutionInput(Model):
@@ -75,6 +58,9 @@ def on_attempt(context: Context, event: AttemptEvent) -> dict[str, Json]:
 
 def _begin_attempt(context: Context, key: RunKey, attempt: int) -> None:
     """Start the next attempt, which takes every record again: the errors so far are no more."""
+    run = context.runs.get(key)
+    if run.status is RunStatus.RETRYING and make_way(context, run).status.is_terminal:
+        return
     run = context.runs.begin_attempt(key, attempt, context.clock())
     for record in context.runs.steps(key, attempt - 1):
         if record.counts.records_failed:
@@ -88,6 +74,7 @@ def _on_failed_attempt(context: Context, key: RunKey, event: AttemptEvent) -> di
     """
     run = context.runs.get(key)
     if run.status.is_terminal:
+        follow(context, run)
         return {"retry": False}
     wait = _wait_after(context, run, event.attempt)
     if run.attempt == event.attempt:
@@ -95,7 +82,9 @@ def _on_failed_attempt(context: Context, key: RunKey, event: AttemptEvent) -> di
         if wait is None:
             finish_run(context, run, failure=error)
             return {"retry": False}
-        context.runs.plan_retry(key, event.attempt, error, context.clock())
+        run = context.runs.plan_retry(key, event.attempt, error, context.clock())
+        if make_way(context, run).status.is_terminal:
+            return {"retry": False}
     seconds = 0 if wait is None else int(wait.total_seconds())
     return {"retry": True, "waitSeconds": seconds, "attempt": event.attempt + 1}
 
@@ -126,33 +115,35 @@ def _why(context: Context, run: Run, failure: Failure | None) -> RunError:
             return record.error.model_copy(update={"step_id": record.step_id})
     for record in context.runs.steps(run.key, run.attempt):
         if not record.status.is_terminal:
-            error = record.error or _crash(failure)
+            error = record.error or crash(failure)
             return error.model_copy(update={"step_id": record.step_id})
-    return _crash(failure)
+    return crash(failure)
 
 
-def _crash(failure: Failure | None) -> RunError:
-    name = failure.error if failure is not None and failure.error else "unknown"
-    return RunError(code="crashed", message=f"the worker ended without a result ({name})")
-
-
-def finish_run(context: Context, run: Run, *, failure: RunError | None = None) -> Run:
-    """Write the run's terminal status from what its steps did."""
-    records = _settle(context, run)
+def finish_run(
+    context: Context, run: Run, *, failure: RunError | None = None, follows: bool = True
+) -> Run:
+    """Write the run's terminal status from what its steps did, and do what follows it."""
+    records = settle(context, run)
     if failure is not None:
         status = RunStatus.FAILED
     elif all(record.status is StepStatus.SUCCEEDED for record in records):
         status = RunStatus.SUCCEEDED
     else:
         status = RunStatus.PARTIALLY_SUCCEEDED
+    flow, version, health = owners_of(context, run)
     outcome = RunOutcome(
         status=status,
-        counts=_total(_version(context, run), records),
+        counts=total(version, records),
         error=failure,
+        is_followed=flow is not None and is_followed(flow, status),
+        recovered_from=(
+            health.failed_run_id if health is not None and status is RunStatus.SUCCEEDED else None
+        ),
     )
     ended = context.runs.finish(run.key, outcome, context.clock())
     tell_flow(context, ended)
-    return ended
+    return follow(context, ended) if follows else ended
 
 
 def cancel_run(context: Context, run: Run) -> Run:
@@ -163,13 +154,13 @@ def cancel_run(context: Context, run: Run) -> Run:
     """
     if not run.status.is_terminal:
         error = RunError(code="cancelled", message="the run was cancelled")
-        records = _settle(context, run, StepStatus.CANCELLED, error)
+        records = settle(context, run, StepStatus.CANCELLED, error)
         outcome = RunOutcome(
-            status=RunStatus.CANCELLED, counts=_total(_version(context, run), records), error=error
+            status=RunStatus.CANCELLED, counts=total(version_of(context, run), records), error=error
         )
         run = context.runs.finish(run.key, outcome, context.clock())
         # A step may have begun while its neighbours were ended.
-        _settle(context, run, StepStatus.CANCELLED, error)
+        settle(context, run, StepStatus.CANCELLED, error)
         tell_flow(context, run)
     if run.status is RunStatus.CANCELLED and not is_synchronous(run.machine_arn):
         # Step Functions stops no EXPRESS execution; one is over after five minutes anyway.
@@ -177,71 +168,32 @@ def cancel_run(context: Context, run: Run) -> Run:
     return run
 
 
-def _settle(
-    context: Context,
-    run: Run,
-    status: StepStatus = StepStatus.FAILED,
-    error: RunError | None = None,
-) -> list[StepRecord]:
-    """The step records, with those that can no longer get a result ended, by default as failed."""
-    settled = []
-    for record in context.runs.steps(run.key, run.attempt):
-        if record.status.is_terminal:
-            settled.append(record)
-            continue
-        ended = record.model_copy(
-            update={
-                "status": status,
-                "error": error or record.error or _crash(None),
-                "ended_at": context.clock(),
-            }
-        )
-        settled.append(context.runs.save_step(run.key, ended))
-    return settled
-
-
-def _version(context: Context, run: Run) -> Version | None:
-    """The run's version; None if its flow was deleted meanwhile."""
-    try:
-        return run_version(context, run)
-    except NotFoundError:
-        return None
-
-
-def _total(version: Version | None, records: Iterable[StepRecord]) -> Counts:
-    """The counts of a run: what came into its first steps and went out of its last ones."""
-    counts = {record.step_id: record.counts for record in records}
-    first = [] if version is None else first_steps(version)
-    last = [] if version is None else last_steps(version)
-    return Counts(
-        records_in=sum(counts[id_].records_in for id_ in first if id_ in counts),
-        records_out=sum(counts[id_].records_out for id_ in last if id_ in counts),
-        records_ignored=sum(each.records_ignored for each in counts.values()),
-        records_failed=sum(each.records_failed for each in counts.values()),
-    )
-
-
-def on_execution_end(context: Context, key: RunKey, outcome: str) -> Run | None:
+def on_execution_end(
+    context: Context, key: RunKey, outcome: str, *, follows: bool = True
+) -> Run | None:
     """Make sure a run is over whose execution is: the machine may have had no chance to tell.
 
-    `outcome` is Step Functions' status. Gives None for an execution that is no run's.
+    `outcome` is Step Functions' status. Gives None for an execution that is no run's. What follows
+    the end may be left to the sweeper.
     """
     try:
         run = context.runs.get(key)
     except NotFoundError:
         return None
     if run.status.is_terminal:
-        return run
+        return follow(context, run) if follows else run
     if outcome == "SUCCEEDED":
-        return finish_run(context, run)
+        return finish_run(context, run, follows=follows)
     words = {"TIMED_OUT": "took longer than its limit", "ABORTED": "was stopped"}
     message = f"the run's state machine {words.get(outcome, 'failed')}"
     error = RunError(code=f"machine{outcome.title().replace('_', '')}", message=message)
-    return finish_run(context, run, failure=error)
+    return finish_run(context, run, failure=error, follows=follows)
 
 
 def sweep(context: Context) -> int:
     """Repair runs that lost their machine: start what never started, end what has ended.
+
+    What was to follow an end and was lost is started too.
 
     Returns the number of runs repaired.
     """
@@ -265,6 +217,9 @@ def _synchronous_outcome(context: Context, run: Run) -> str | None:
 
 def _repair(context: Context, run: Run) -> bool:
     """Whether there was something to repair."""
+    if run.status.is_terminal:
+        follow(context, run)
+        return True
     outcome: str | None
     if is_synchronous(run.machine_arn):
         outcome = _synchronous_outcome(context, run)

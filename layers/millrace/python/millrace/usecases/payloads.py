@@ -1,11 +1,17 @@
 """JSON that belongs to a run: in its item while it is small, else in the bucket."""
 
 import json
+from collections.abc import Iterator
 
 from millrace import limits
-from millrace.domain.base import Json
-from millrace.domain.run import PayloadRef, RunKey
+from millrace.domain.base import Json, Record
+from millrace.domain.run import PayloadRef, Run, RunKey
 from millrace.usecases.context import Context
+
+
+def object_prefix(key: RunKey) -> str:
+    """How the keys of a run's objects begin: the bucket's lifecycle rule knows them by `runs/`."""
+    return f"runs/{key.workspace_id}/{key.run_id}"
 
 
 def keep_json(context: Context, key: RunKey, name: str, value: Json) -> PayloadRef:
@@ -15,7 +21,7 @@ def keep_json(context: Context, key: RunKey, name: str, value: Json) -> PayloadR
     text = json.dumps(value, separators=(",", ":"))
     if len(text) <= limits.INLINE_PAYLOAD_BYTES:
         return PayloadRef(inline=text)
-    place = f"{key.workspace_id}/runs/{key.run_id}/{name}.json"
+    place = f"{object_prefix(key)}/{name}.json"
     context.blobs.put(place, text.encode())
     return PayloadRef(key=place)
 
@@ -27,3 +33,17 @@ def load_json(context: Context, ref: PayloadRef) -> Json:
     if ref.key is not None:
         return json.loads(context.blobs.get(ref.key))
     return None
+
+
+def load_payload(context: Context, run: Run) -> Json:
+    """What the trigger handed to the run."""
+    return load_json(context, run.payload)
+
+
+def payload_records(context: Context, run: Run) -> Iterator[list[Record]]:
+    """The trigger's payload as records: an array gives one for each object, an object itself."""
+    payload = load_payload(context, run)
+    items = payload if isinstance(payload, list) else [] if payload is None else [payload]
+    records = [item if isinstance(item, dict) else {"value": item} for item in items]
+    for start in range(0, len(records), limits.PAGE_RECORDS):
+        yield records[start : start + limits.PAGE_RECORDS]

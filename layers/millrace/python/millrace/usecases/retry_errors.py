@@ -151,7 +151,7 @@ def _start(
     entries: list[FailedRecord],
 ) -> tuple[Run | None, set[str]]:
     """The run that tries these again, and the ids of those whose records are gone."""
-    place = f"{caller.workspace_id}/replays/{context.new_id('replay')}"
+    place = f"runs/{caller.workspace_id}/{context.new_id('replay')}"
     writer = PageWriter(context.blobs, place)
     kept = KeptRecords(context.blobs)
     lost: set[str] = set()

@@ -1,10 +1,12 @@
 """Running again what a run did, with its payload, as a run of its own."""
 
+from datetime import timedelta
 from functools import cache
 from typing import Literal
 
 from pydantic import Field
 
+from millrace import limits
 from millrace.domain.base import Model
 from millrace.domain.errors import ConflictError, Violation
 from millrace.domain.run import Run, RunKey, RunStatus, StepStatus, Trigger
@@ -12,8 +14,9 @@ from millrace.domain.token import Caller
 from millrace.usecases.context import Context
 from millrace.usecases.deployed import deployed_version
 from millrace.usecases.flows import get_flow, get_version
+from millrace.usecases.pinned import run_version
 from millrace.usecases.resources import refuse
-from millrace.usecases.runs import Manner, run_version, start_run
+from millrace.usecases.runs import Manner, start_run
 from millrace.usecases.step_input import sources
 
 
@@ -41,6 +44,7 @@ def retry_run(
     first = context.runs.get(RunKey(caller.workspace_id, run_id))
     if not first.status.is_terminal:
         raise ConflictError(f"run {run_id!r} is not over; wait for its end")
+    _check_payload(context, first)
     carried_over = _carried_over(context, first, asked) if asked.from_ == "failedStep" else ()
     flow = get_flow(context, caller, first.flow_id)
     if asked.version == "original":
@@ -61,6 +65,17 @@ def retry_run(
         context, flow, trigger, None, version=version, how=how, dedupe_key=dedupe_key
     )
     return run
+
+
+def _check_payload(context: Context, first: Run) -> None:
+    """What the run was started with must still be there."""
+    if first.payload_removed:
+        message = "its flow removes the payloads of runs that fail (removeFailedPayloads)"
+        raise ConflictError(f"run {first.id!r} cannot be repeated: {message}")
+    kept_until = first.created_at + timedelta(days=limits.RUN_DETAIL_DAYS)
+    if first.payload.key is not None and context.clock() >= kept_until:
+        message = f"payloads in the bucket are kept {limits.RUN_DETAIL_DAYS} days"
+        raise ConflictError(f"run {first.id!r} cannot be repeated: {message}")
 
 
 def _carried_over(context: Context, first: Run, asked: RetryRequest) -> tuple[str, ...]:

@@ -8,10 +8,10 @@ so a receiver that honours it sees no request twice even when a try dies between
 remembering.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from itertools import batched, chain, groupby
+from itertools import chain, groupby
 from typing import Final
 
 from millrace.domain.action import Action, ActionWork, ExportAction, ImportAction, ProcessAction
@@ -33,14 +33,15 @@ from millrace.domain.response_mapping import merged
 from millrace.domain.run import Run, RunError, RunKey, StepRecord, StepStatus
 from millrace.domain.run_states import check_attempt
 from millrace.domain.run_values import speak_of_record
+from millrace.usecases.ahead import one_ahead
 from millrace.usecases.checks import lookup, work_of
 from millrace.usecases.context import Context
 from millrace.usecases.import_answers import answered, errors
 from millrace.usecases.lookups import look_up
+from millrace.usecases.pinned import run_version
 from millrace.usecases.run_values import values_of_action
-from millrace.usecases.runs import run_version
 from millrace.usecases.step_errors import Failed
-from millrace.usecases.step_input import Item, Origins, Verdict, input_pages
+from millrace.usecases.step_input import AllTaken, Item, Origins, Verdict, input_pages, records_of
 from millrace.usecases.step_progress import Progress
 from millrace.usecases.surroundings import surroundings_of
 from millrace.usecases.write_only import secrets_of
@@ -67,20 +68,24 @@ class _Job:
     step: Step
     progress: Progress
 
-    def pages(self, start: int) -> Iterator[list[Item]]:
+    def pages(self, start: int) -> Iterator[Sequence[Item]]:
         """The step's input from a position on."""
         return input_pages(self.context, self.run, self.version, self.step, start)
 
     def sorted_out(
-        self, items: list[Item], failures: Iterable[RecordFailure], source: ErrorSource
-    ) -> tuple[list[Failed], list[Item]]:
+        self, items: Sequence[Item], failures: Sequence[RecordFailure], source: ErrorSource
+    ) -> tuple[list[Failed], Sequence[Item]]:
         """Those of a batch that failed, and the others."""
+        if not failures:
+            return [], items
         by_index = {failure.index: failure for failure in failures}
         failed = [Failed.of(self.run, items[index], by_index[index], source) for index in by_index]
         return failed, [item for index, item in enumerate(items) if index not in by_index]
 
     def unjudged(self, items: Iterable[Item]) -> list[Failed]:
         """Those on which the step's filter failed."""
+        if isinstance(items, AllTaken):
+            return []
         return [
             Failed.of(self.run, item, item.failure, "filter")
             for item in items
@@ -183,6 +188,8 @@ def _try(job: _Job) -> StepRecord:
     except StepError as error:
         job.progress.interrupt(error)
         raise
+    finally:
+        job.context.connectors.let_go()
 
 
 def _raise_for(record: StepRecord, step: Step) -> None:
@@ -227,7 +234,7 @@ def _export(job: _Job, work: ExportAction) -> None:
     checkpoint = job.progress.checkpoint
     if checkpoint is not None and checkpoint["cursor"] is None:
         return
-    for page in exporter.pages(None if checkpoint is None else checkpoint["cursor"]):
+    for page in one_ahead(exporter.pages(None if checkpoint is None else checkpoint["cursor"])):
         job.progress.advance(
             {"cursor": page.next_cursor},
             taken=len(page.records) + len(page.failures),
@@ -279,7 +286,7 @@ def _hand_on(job: _Job) -> None:
         job.progress.advance(
             items[-1].position + 1,
             taken=len(items),
-            records=[item.record for item in items],
+            records=records_of(items),
             succeeded=items,
         )
 
@@ -310,43 +317,60 @@ def _process(job: _Job, work: ProcessAction) -> None:
 
 def _feed(job: _Job, process: Process, position: int) -> int:
     """Give a process all its input from a position on; how many records that are in all."""
-    pages = (batched(page, process.batch_size, strict=False) for page in job.pages(position))
-    for page in chain.from_iterable(pages):
-        records: list[Record] = []
+    for page in _in_parts(job.pages(position), process.batch_size):
+        going_on: list[Sequence[Record]] = []
         failed: list[Failed] = []
-        succeeded: list[Item] = []
+        succeeded: list[Sequence[Item]] = []
         kept: list[Json] = []
         ignored = 0
-        for verdict, group in groupby(page, key=lambda item: item.verdict):
-            items = list(group)
+        for verdict, items in _by_verdict(page):
             match verdict:
                 case Verdict.TAKE:
-                    batch = process.feed([item.record for item in items], Origins(items, job.run))
-                    records += batch.records
+                    batch = process.feed(records_of(items), Origins(items, job.run))
+                    going_on.append(batch.records)
                     kept += batch.kept
                     ignored += batch.ignored
                     bad, good = job.sorted_out(items, batch.failures, "process")
                     failed += bad
-                    succeeded += good
+                    succeeded.append(good)
                 case Verdict.PASS:
-                    records += [item.record for item in items]
-                    succeeded += items
+                    going_on.append(records_of(items))
+                    succeeded.append(items)
                 case Verdict.DROP:
                     ignored += len(items)
-                    succeeded += items
+                    succeeded.append(items)
                 case Verdict.FAIL:
                     failed += job.unjudged(items)
         position += len(page)
+        if proceeding := _proceeding(job.step, failed):
+            going_on.append(proceeding)
         job.progress.advance(
             {"position": position, "state": process.state(), "done": None},
             taken=len(page),
-            records=records + _proceeding(job.step, failed),
+            # One list alone is handed on itself: it may stand beside its JSON.
+            records=going_on[0] if len(going_on) == 1 else [*chain.from_iterable(going_on)],
             ignored=ignored,
             failed=failed,
-            succeeded=succeeded,
+            succeeded=chain.from_iterable(succeeded),
             kept=kept,
         )
     return position
+
+
+def _in_parts(pages: Iterable[Sequence[Item]], size: int) -> Iterator[Sequence[Item]]:
+    """Pages, and of larger ones parts of this size."""
+    for page in pages:
+        for start in range(0, len(page), size):
+            yield page[start : start + size]
+
+
+def _by_verdict(page: Sequence[Item]) -> Iterator[tuple[Verdict, Sequence[Item]]]:
+    """Items that follow each other and are judged alike."""
+    if isinstance(page, AllTaken):
+        yield Verdict.TAKE, page
+        return
+    for verdict, group in groupby(page, key=lambda item: item.verdict):
+        yield verdict, list(group)
 
 
 def _proceeding(step: Step, failed: Iterable[Failed]) -> list[Record]:
@@ -371,8 +395,11 @@ def _import(job: _Job, work: ImportAction) -> None:
             _write(job, importer, items)
 
 
-def _requests(page: Iterable[Item], size: int) -> Iterator[list[Item]]:
+def _requests(page: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
     """The items of a page in groups that hold at most `size` records to write."""
+    if isinstance(page, AllTaken):
+        yield from _in_parts([page], size)
+        return
     group: list[Item] = []
     to_write = 0
     for item in page:
@@ -385,32 +412,37 @@ def _requests(page: Iterable[Item], size: int) -> Iterator[list[Item]]:
         yield group
 
 
-def _write(job: _Job, importer: Importer, items: list[Item]) -> None:
+def _write(job: _Job, importer: Importer, items: Sequence[Item]) -> None:
     """Send one request and remember it; items the filter held back are counted along."""
-    taken = [item for item in items if item.verdict is Verdict.TAKE]
-    given = [item.record for item in taken]
+    taken, dropped, passed_by = items, list[Item](), list[Item]()
+    if not isinstance(items, AllTaken):
+        taken = [item for item in items if item.verdict is Verdict.TAKE]
+        dropped = [item for item in items if item.verdict is Verdict.DROP]
+        passed_by = [item for item in items if item.verdict is Verdict.PASS]
+    given = records_of(taken)
     told = Written()
     if taken:
         told = importer.write(given, Origins(taken, job.run))
     failed, written = job.sorted_out(taken, told.failures, "import")
     told_of = answered(job.step.response_mapping, given, told)
     merged_ones = {taken[index].position: record for index, record in told_of.items()}
-    dropped = [item for item in items if item.verdict is Verdict.DROP]
-    passed_by = [item for item in items if item.verdict is Verdict.PASS]
     failed += job.unjudged(items)
     held_back = {item.position for item in dropped}
     if not job.step.proceed_on_failure:
         held_back |= {each.item.position for each in failed if each.item is not None}
+    handed_on = items
+    if held_back:
+        handed_on = [item for item in items if item.position not in held_back]
+    records = records_of(handed_on)
+    if merged_ones:
+        records = [merged_ones.get(item.position, item.record) for item in handed_on]
     job.progress.advance(
         items[-1].position + 1,
         taken=len(items),
-        records=[
-            merged_ones.get(item.position, item.record)
-            for item in items
-            if item.position not in held_back
-        ],
+        records=records,
+        there=handed_on.page if isinstance(handed_on, AllTaken) and not merged_ones else None,
         ignored=len(dropped) + len(told.ignored),
         failed=failed,
-        succeeded=[*written, *dropped, *passed_by],
+        succeeded=chain(written, dropped, passed_by),
         durable=importer.batch_size > 1,
     )

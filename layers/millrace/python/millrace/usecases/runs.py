@@ -1,13 +1,12 @@
 """Starting runs and looking at them."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from types import MappingProxyType
 from typing import Any, Final
 
-from millrace import limits
 from millrace.domain.base import Json, Record
 from millrace.domain.errors import ConflictError, NotFoundError, UnavailableError
 from millrace.domain.flow import Flow, Version
@@ -31,7 +30,8 @@ from millrace.usecases.deployed import deployed_version
 from millrace.usecases.flows import get_flow, get_version
 from millrace.usecases.latest_runs import tell_flow
 from millrace.usecases.pages import read_records
-from millrace.usecases.payloads import keep_json, load_json
+from millrace.usecases.payloads import keep_json
+from millrace.usecases.unique_requests import take_place, unique_request_id
 
 _NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 _NO_INPUTS: Final = RunInputs()
@@ -61,6 +61,7 @@ class Manner:
     """Another run, whose inputs it has instead."""
 
     replay: Replay | None = None
+    request_id: str | None = None
 
 
 _AS_USUAL: Final = Manner()
@@ -92,6 +93,7 @@ def start_run(
     accepted: a start that Step Functions does not take is made up for by the sweeper.
     """
     version = deployed_version(context, flow) if version is None else version
+    how = for_request(context, flow, payload, how)
     run, is_new = record_run(context, version, trigger, payload, how=how, dedupe_key=dedupe_key)
     if is_new:
         begin_run(context, run)
@@ -120,6 +122,18 @@ def begin_run(context: Context, run: Run) -> None:
     with suppress(UnavailableError):
         start_execution(context, run)
     tell_flow(context, run)
+
+
+def for_request(context: Context, flow: Flow, payload: Json, how: Manner) -> Manner:
+    """The manner with the unique id of the request that the run is for, if it has one.
+
+    A run that repeats another is for the same; one that tries single records again is for none.
+    """
+    if how.replay is not None:
+        return how
+    if how.retry_of is not None:
+        return replace(how, request_id=how.retry_of.unique_request_id)
+    return replace(how, request_id=unique_request_id(context, flow, payload))
 
 
 def new_run(
@@ -151,6 +165,7 @@ def new_run(
         retry_of=None if how.retry_of is None else how.retry_of.id,
         carried_over=how.carried_over,
         origin_id=how.origin_id,
+        unique_request_id=how.request_id,
         machine_arn=machine_arn,
         steps_to_run=how.steps_to_run,
         replay=how.replay,
@@ -177,7 +192,12 @@ def _inputs(context: Context, key: RunKey, how: Manner) -> dict[str, Any]:
 
 
 def start_execution(context: Context, run: Run) -> None:
-    """Start the run's machine; harmless to repeat, because the run's id names the execution."""
+    """Start the run's machine; harmless to repeat, because the run's id names the execution.
+
+    Older runs for the same request make way first, so a run that was recorded and never started
+    is no less the latest once the sweeper starts it.
+    """
+    take_place(context, run)
     context.machines.start(run.machine_arn, run.id, execution_input(run))
 
 
@@ -208,25 +228,6 @@ def list_runs(
     return context.runs.page(caller.workspace_id, flow_id, where=where, limit=limit, cursor=cursor)
 
 
-def run_version(context: Context, run: Run) -> Version:
-    """The version a run is pinned to; steps that the run leaves out are marked as skipped."""
-    version = context.resources.get(
-        Version, run.workspace_id, run.version_id, parent_id=run.flow_id
-    )
-    return limited(version, run.steps_to_run)
-
-
-def limited(version: Version, steps_to_run: Collection[str] | None) -> Version:
-    """The version with the other steps marked as skipped; None leaves out none."""
-    if steps_to_run is None:
-        return version
-    steps = (
-        step if step.id in steps_to_run else step.model_copy(update={"is_skipped": True})
-        for step in version.steps
-    )
-    return version.model_copy(update={"steps": tuple(steps)})
-
-
 def step_output(
     context: Context, caller: Caller, run_id: str, step_id: str, limit: int
 ) -> tuple[list[Record], bool]:
@@ -244,17 +245,3 @@ def step_output(
         if len(records) > limit:
             return records[:limit], True
     return records, False
-
-
-def load_payload(context: Context, run: Run) -> Json:
-    """What the trigger handed to the run."""
-    return load_json(context, run.payload)
-
-
-def payload_records(context: Context, run: Run) -> Iterator[list[Record]]:
-    """The trigger's payload as records: an array gives one for each object, an object itself."""
-    payload = load_payload(context, run)
-    items = payload if isinstance(payload, list) else [] if payload is None else [payload]
-    records = [item if isinstance(item, dict) else {"value": item} for item in items]
-    for start in range(0, len(records), limits.PAGE_RECORDS):
-        yield records[start : start + limits.PAGE_RECORDS]

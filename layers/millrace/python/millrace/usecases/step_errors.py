@@ -78,18 +78,21 @@ class ErrorLog:
         if len(self._new) >= _NOTE_AT_ONCE:
             self.write()
 
-    def succeeded(self, items: Sequence[Item]) -> None:
+    def succeeded(self, items: Iterable[Item]) -> None:
         """Remember that these records met no error: those that they had are over.
 
         Those of others with the same trace key are over if the step did its work on the record.
         """
-        self._over |= {item.error_id: None for item in items if item.error_id is not None}
-        if self._step.trace_key is None or not self._open_trace_keys:
-            return
+        by_key = {} if self._step.trace_key is None else self._open_trace_keys
+        if not by_key and self._run.replay is None:
+            return  # no record has an error
         for item in items:
-            key = self._trace_key(item.record) if item.verdict is Verdict.TAKE else None
-            if key is not None:
-                self._over |= dict.fromkeys(self._open_trace_keys.get(key, ()))
+            if item.error_id is not None:
+                self._over[item.error_id] = None
+            if not by_key or item.verdict is not Verdict.TAKE:
+                continue
+            if (key := self._trace_key(item.record)) is not None:
+                self._over |= dict.fromkeys(by_key.get(key, ()))
 
     def write(self) -> None:
         """Write what there is to note."""

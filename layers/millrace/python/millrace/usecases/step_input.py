@@ -13,10 +13,11 @@ from millrace.domain.ports import Connectors
 from millrace.domain.records import Origin, RecordError, RecordFailure
 from millrace.domain.run import OutputPage, Replay, Run
 from millrace.domain.run_values import RunValues
+from millrace.usecases.ahead import one_ahead
 from millrace.usecases.context import Context
-from millrace.usecases.pages import read_page
+from millrace.usecases.pages import listed, read_page
+from millrace.usecases.payloads import payload_records
 from millrace.usecases.run_values import values_beside_records
-from millrace.usecases.runs import payload_records
 
 
 class Verdict(Enum):
@@ -42,6 +43,44 @@ class Item(NamedTuple):
     def origin_in(self, run: Run) -> Origin:
         """Where the record came from, in this run unless in another one before."""
         return self.origin or Origin(run.origin_id or run.id, self.position)
+
+
+@dataclass(frozen=True, slots=True)
+class AllTaken(Sequence[Item]):
+    """Items that no filter judges, made when they are looked at: mostly none of them is."""
+
+    first: int
+    """The position of the first one."""
+    records: Sequence[Record]
+    page: OutputPage | None = None
+    """What holds just these records in the bucket, if anything does."""
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    @overload
+    def __getitem__(self, place: int) -> Item: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> "AllTaken": ...
+
+    def __getitem__(self, place: int | slice) -> "Item | AllTaken":
+        if isinstance(place, int):
+            index = range(len(self.records))[place]
+            return Item(self.first + index, self.records[index], Verdict.TAKE)
+        start, end, _ = place.indices(len(self.records))
+        if end - start == len(self.records):
+            return self
+        page = None
+        if self.page is not None:
+            skip = (self.page.skip or 0) + start
+            page = self.page.model_copy(update={"records": end - start, "skip": skip or None})
+        return AllTaken(self.first + start, self.records[start:end], page)
+
+
+def records_of(items: Sequence[Item]) -> Sequence[Record]:
+    """The records of items."""
+    return items.records if isinstance(items, AllTaken) else [item.record for item in items]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,15 +144,15 @@ def input_records(
     context: Context, run: Run, version: Version, step: Step
 ) -> Iterator[list[Record]]:
     """The step's input as it comes, before its filter, a list a page."""
-    for records in _batches(context, run, version, step, 0):
+    for records, _ in _batches(context, run, version, step, 0):
         if not isinstance(records, int):
             yield records
 
 
 def input_pages(
     context: Context, run: Run, version: Version, step: Step, start: int
-) -> Iterator[list[Item]]:
-    """The step's input from position `start` on, a list a page, judged by the step's filter.
+) -> Iterator[Sequence[Item]]:
+    """The step's input from position `start` on, page by page, judged by the step's filter.
 
     A step that failed, under the strategy to continue, hands on nothing.
     """
@@ -124,20 +163,16 @@ def input_pages(
         yield from _replayed(context, run.replay, matches, step, rivals, start)
         return
     position = 0
-    for records in _batches(context, run, version, step, start):
+    for records, page in one_ahead(_batches(context, run, version, step, start)):
         if isinstance(records, int):
             position += records
             continue
-        fresh = records[max(0, start - position) :]
-        first = position + len(records) - len(fresh)
+        fresh = AllTaken(position, records, page)[max(0, start - position) :]
         position += len(records)
         if step.filter is None and not rivals:
-            yield [Item(first + n, record, Verdict.TAKE) for n, record in enumerate(fresh)]
+            yield fresh
             continue
-        yield [
-            _judge(matches, step, rivals, first + offset, record)
-            for offset, record in enumerate(fresh)
-        ]
+        yield [_judge(matches, step, rivals, item.position, item.record) for item in fresh]
 
 
 def _replayed(
@@ -150,7 +185,7 @@ def _replayed(
 ) -> Iterator[list[Item]]:
     """Records that failed before, in place of the step's input."""
     position = 0
-    for page in replay.pages:
+    for page in listed(context.blobs, replay.pages, start):
         first, position = position, position + page.records
         if position <= start:
             continue
@@ -167,19 +202,21 @@ def _replayed(
 
 def _batches(
     context: Context, run: Run, version: Version, step: Step, start: int
-) -> Iterator[list[Record] | int]:
+) -> Iterator[tuple[list[Record] | int, OutputPage | None]]:
     """Pages of records; of a page wholly before `start` only its length, without reading it."""
     names = sources(version, step)
     if not names:
-        yield from payload_records(context, run)
+        for records in payload_records(context, run):
+            yield records, None
         return
     position = 0
-    for page in _pages(context, run, names):
+    for page in listed(context.blobs, _outputs(context, run, names), start):
         position += page.records
-        yield page.records if position <= start else read_page(context.blobs, page)
+        stored = page if page.data is None else None
+        yield page.records if position <= start else read_page(context.blobs, page), stored
 
 
-def _pages(context: Context, run: Run, names: tuple[str, ...]) -> Iterator[OutputPage]:
+def _outputs(context: Context, run: Run, names: tuple[str, ...]) -> Iterator[OutputPage]:
     for name in names:
         record = context.runs.step(run.key, run.attempt, name)
         if record is not None and record.status.has_output:

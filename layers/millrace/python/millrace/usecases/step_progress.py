@@ -1,16 +1,17 @@
 """How far a try of a step is: counts, output and checkpoint, remembered together or not at all."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
 from millrace.domain.base import Json, Record
 from millrace.domain.errors import ConflictError, StepError, StepFailed, StepThrottled
 from millrace.domain.flow import Step
-from millrace.domain.run import Counts, Run, RunError, StepRecord, StepStatus
+from millrace.domain.run import Counts, OutputPage, Run, RunError, StepRecord, StepStatus
 from millrace.usecases.checkpoints import Checkpoints
 from millrace.usecases.context import Context
 from millrace.usecases.pages import PageWriter
+from millrace.usecases.payloads import object_prefix
 from millrace.usecases.step_errors import ErrorLog, Failed, check_number
 from millrace.usecases.step_input import Item
 
@@ -37,7 +38,7 @@ class Progress:
         self._must_stop = must_stop
         # A try that lost its place may still be writing, so each writes under a name of its own.
         place = f"{record.attempt:02d}/{record.step_id}/{record.tries:03d}"
-        prefix = f"{run.workspace_id}/runs/{run.id}/{place}"
+        prefix = f"{object_prefix(run.key)}/{place}"
         self._writer = PageWriter(context.blobs, prefix, record.output)
         self._checkpoints = Checkpoints(context.blobs, prefix, record.checkpoint)
         self._checkpoint = self._checkpoints.read()
@@ -64,19 +65,21 @@ class Progress:
         *,
         taken: int,
         records: Sequence[Record] = (),
+        there: OutputPage | None = None,
         ignored: int = 0,
         failed: Sequence[Failed] = (),
-        succeeded: Sequence[Item] = (),
+        succeeded: Iterable[Item] = (),
         kept: Sequence[Json] = (),
         durable: bool = False,
     ) -> None:
         """Count records that were dealt with, hand some on, and note what became of single ones.
 
-        `kept` is what the next try has to know beside the checkpoint, and all that was kept before.
-        It is written at once if `durable`, else once in a while: what is forgotten is read again.
+        `there` is the page of another step that holds just these records, if one does. `kept` is
+        what the next try has to know beside the checkpoint, and all that was kept before. All is
+        written at once if `durable`, else once in a while: what is forgotten is read again.
         """
         before = self._record.counts
-        self._writer.write(records)
+        self._writer.write(records, there)
         self._checkpoints.keep(kept)
         self._checkpoint = checkpoint
         self._errors.failed(failed)

@@ -206,6 +206,10 @@ class Rehearsal:
         """See Connectors."""
         return self.connectors.ping(connection, secrets, method, path)
 
+    def let_go(self) -> None:
+        """See Connectors."""
+        self.connectors.let_go()
+
     @contextmanager
     def noting(self, record: Record | None) -> Iterator[None]:
         """Note what fails for the record of a lookup."""

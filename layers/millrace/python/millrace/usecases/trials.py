@@ -22,9 +22,10 @@ from millrace.domain.token import Caller
 from millrace.domain.trial import Trial
 from millrace.usecases.context import Context
 from millrace.usecases.flows import get_flow, get_version
+from millrace.usecases.pinned import limited
 from millrace.usecases.resources import born, refuse
 from millrace.usecases.run_flow import InputFields, RunRequest, chosen
-from millrace.usecases.runs import Manner, limited, new_run
+from millrace.usecases.runs import Manner, new_run
 from millrace.usecases.trial_connectors import Deadline
 from millrace.usecases.trial_payload import as_sent, saved
 from millrace.usecases.trial_steps import StepTrials, milliseconds

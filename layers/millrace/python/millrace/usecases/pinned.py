@@ -1,0 +1,26 @@
+"""The version that a run is pinned to, as the run takes it."""
+
+from collections.abc import Collection
+
+from millrace.domain.flow import Version
+from millrace.domain.run import Run
+from millrace.usecases.context import Context
+
+
+def run_version(context: Context, run: Run) -> Version:
+    """The version a run is pinned to; steps that the run leaves out are marked as skipped."""
+    version = context.resources.get(
+        Version, run.workspace_id, run.version_id, parent_id=run.flow_id
+    )
+    return limited(version, run.steps_to_run)
+
+
+def limited(version: Version, steps_to_run: Collection[str] | None) -> Version:
+    """The version with the other steps marked as skipped; None leaves out none."""
+    if steps_to_run is None:
+        return version
+    steps = (
+        step if step.id in steps_to_run else step.model_copy(update={"is_skipped": True})
+        for step in version.steps
+    )
+    return version.model_copy(update={"steps": tuple(steps)})
