@@ -677,6 +677,10 @@ class Pong:
 class Connectors(Protocol):
     """What actions do."""
 
+    def check_address(self, workspace_id: str, url: str) -> str | None:
+        """Why requests of a workspace may not be sent to an address, if that shows already."""
+        ...
+
     def check_expression(self, expression: str) -> str | None:
         """What is wrong with an expression, if anything."""
         ...
@@ -790,6 +794,7 @@ class Message:
     """What a target is told."""
 
     id: str
+    workspace_id: str
     at: datetime
     title: str
     body: Mapping[str, Json]
