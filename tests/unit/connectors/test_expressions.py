@@ -1,6 +1,7 @@
 """Expressions compute what JSONata says and never change data silently."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -53,6 +54,19 @@ def test_value_is_what_jsonata_says(text: str, value: object) -> None:
 def test_compiling_the_same_text_twice_gives_the_same_expression() -> None:
     """An expression is compiled once, however many records and steps use it."""
     assert compile_expression("a.b") is compile_expression("a.b")
+
+
+def test_an_expression_serves_many_threads() -> None:
+    """Requests that are under way together fill in their templates each in its own thread."""
+    expression = compile_expression('{"sum": $sum(items.(price * n)), "id": $string(id)}')
+
+    def value(number: int) -> Json:
+        items = [{"price": number, "n": 2}] * 3
+        return expression.evaluate({"id": number, "items": items})
+
+    with ThreadPoolExecutor(8) as pool:
+        values = list(pool.map(value, range(200)))
+    assert values == [{"sum": 6 * number, "id": str(number)} for number in range(200)]
 
 
 @pytest.mark.parametrize(

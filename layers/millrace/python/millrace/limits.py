@@ -79,6 +79,8 @@ TEST_RESULT_DAYS: Final = 30
 TEST_PAYLOAD_LENGTH: Final = 65_536
 TEST_HEADERS: Final = 50
 CONCURRENCY_MAX: Final = 1_000
+STEP_CONCURRENCY_MAX: Final = 50
+"""Requests of one step under way: each has a thread in the worker, and an answer in memory."""
 ALIASES: Final = 100
 REFERENCES_OF_A_FLOW: Final = 50
 """Labels, notification groups or flows to run next."""

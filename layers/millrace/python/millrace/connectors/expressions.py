@@ -9,6 +9,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
+from threading import local
 from typing import Final
 
 import jsonatapy
@@ -46,10 +47,9 @@ class ExpressionError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """A compiled expression, to be evaluated on any number of records."""
+    """A compiled expression, to be evaluated on any number of records, in any thread."""
 
     text: str
-    _engine: jsonatapy.JsonataExpression
     _bindings: dict[str, Json] | None = None
 
     def bound(self, values: RunValues) -> "Expression":
@@ -90,12 +90,12 @@ class Expression:
         `check_finite`.
         """
         if is_plain:
-            return partial(self._engine.evaluate, bindings=self._bindings)
+            return partial(_ENGINES.of(self.text).evaluate, bindings=self._bindings)
         return self.evaluate
 
     def _evaluate(self, record: Json) -> Json:
         try:
-            value = self._engine.evaluate(record, self._bindings)
+            value = _ENGINES.of(self.text).evaluate(record, self._bindings)
         except FAULTS as error:
             raise refused(error) from error
         if value is not True and value is not False:
@@ -125,15 +125,30 @@ def check_finite(value: Json) -> None:
 def compile_expression(text: str) -> Expression:
     """The compiled expression. Raises ExpressionError."""
     try:
-        engine = jsonatapy.compile(
-            text,
-            timeout=TIMEOUT_MILLISECONDS,
-            max_stack_depth=STACK_DEPTH_MAX,
-            max_sequence_length=SEQUENCE_LENGTH_MAX,
-        )
+        _ENGINES.of(text)
     except ValueError as error:
         raise _located(text, str(error)) from error
-    return Expression(text, engine)
+    return Expression(text)
+
+
+class _Engines(local):
+    """What the engine made of expressions: it panics where one is used in another thread."""
+
+    def __init__(self) -> None:
+        self.of = lru_cache(maxsize=_CACHED_EXPRESSIONS)(_engine)
+
+
+def _engine(text: str) -> jsonatapy.JsonataExpression:
+    """What evaluates an expression in this thread, under the guards. Raises ValueError."""
+    return jsonatapy.compile(
+        text,
+        timeout=TIMEOUT_MILLISECONDS,
+        max_stack_depth=STACK_DEPTH_MAX,
+        max_sequence_length=SEQUENCE_LENGTH_MAX,
+    )
+
+
+_ENGINES: Final = _Engines()
 
 
 def beside_records(text: str, values: RunValues) -> Expression:

@@ -7,6 +7,7 @@ would pay for all.
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from millrace import limits
@@ -43,6 +44,8 @@ class HttpConnectors:
         self._paces = paces
         self._aws = aws
         self._gates: dict[tuple[str, str], Gate] = {}
+        self._lock = Lock()
+        """Held where something is made that the requests of a step share."""
 
     @cached_property
     def _http(self) -> "HttpClient":
@@ -62,8 +65,10 @@ class HttpConnectors:
     ) -> "ConnectionClient":
         from millrace.connectors.connection_client import ConnectionClient
 
-        gate = self._gate(connection, self._http, limits.WAIT_INSIDE_SECONDS_MAX)
-        return ConnectionClient(connection, secrets, self._http, self._tokens, private, gate=gate)
+        with self._lock:
+            gate = self._gate(connection, self._http, limits.WAIT_INSIDE_SECONDS_MAX)
+            http, tokens = self._http, self._tokens
+        return ConnectionClient(connection, secrets, http, tokens, private, gate=gate)
 
     def _gate(
         self, connection: "Connection", http: "HttpClient", patience_seconds: float
