@@ -130,7 +130,11 @@ class Step(Model):
         default=None,
         description="A source's own, in the flow's time zone: the flow's leaves the source out.",
     )
-    concurrency: Concurrency | None = None
+    concurrency: Concurrency | None = Field(
+        default=None,
+        description="How many requests of an import or a lookup may be under way at a time, in "
+        f"its worker; at most {limits.STEP_CONCURRENCY_MAX}. One too many waits.",
+    )
     position: Position | None = None
     model_id: str | None = Field(
         default=None, description="That of the action's settings, if they have one."

@@ -8,13 +8,15 @@ so a receiver that honours it sees no request twice even when a try dies between
 remembering.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import chain, groupby
 from typing import Final
 
 from millrace.domain.action import Action, ActionWork, ExportAction, ImportAction, ProcessAction
+from millrace.domain.aws_imports import S3Import
 from millrace.domain.base import Json, Model, Record
 from millrace.domain.connection import Connection
 from millrace.domain.errors import (
@@ -27,7 +29,8 @@ from millrace.domain.errors import (
 from millrace.domain.failed_record import ErrorSource
 from millrace.domain.flow import Step, Version
 from millrace.domain.flow_parts import ResponseMapping
-from millrace.domain.ports import Exporter, Importer, Process
+from millrace.domain.imports import HttpImport
+from millrace.domain.ports import Exporter, Process
 from millrace.domain.records import Origin, RecordError, RecordFailure, Written, idempotency_key
 from millrace.domain.response_mapping import merged
 from millrace.domain.run import Run, RunError, RunKey, StepRecord, StepStatus
@@ -44,6 +47,7 @@ from millrace.usecases.step_errors import Failed
 from millrace.usecases.step_input import AllTaken, Item, Origins, Verdict, input_pages, records_of
 from millrace.usecases.step_progress import Progress
 from millrace.usecases.surroundings import surroundings_of
+from millrace.usecases.under_way import Answered, in_order
 from millrace.usecases.write_only import secrets_of
 
 _STOP_BEFORE_DEADLINE: Final = timedelta(seconds=60)
@@ -100,6 +104,14 @@ class _Job:
         return [
             Failed(failure, source, Origin(run_id, start + failure.index)) for failure in failures
         ]
+
+    def answers[T, R](
+        self, requests: Iterable[T], send: Callable[[T], R], *, one_by_one: bool = False
+    ) -> "closing[Generator[Answered[T, R]]]":
+        """What comes of requests, of which as many are under way at a time as the step says."""
+        concurrency = self.step.concurrency
+        limit = 1 if one_by_one or concurrency is None else concurrency.limit
+        return closing(in_order(requests, send, limit, self.progress.must_stop))
 
     def connection(self, connection_id: str) -> tuple[Connection, dict[str, str]]:
         """A connection of the run's workspace, or what takes its place, and its secrets."""
@@ -252,24 +264,30 @@ def _look_up(job: _Job, work: ExportAction) -> None:
         connectors = job.context.connectors
         return connectors.exporter(work, connection, secrets, values.beside(record=record))
 
+    def found_for(item: Item) -> list[Record] | RecordFailure | None:
+        if item.verdict is not Verdict.TAKE:
+            return None
+        try:
+            return look_up(exporter_of, item.record)
+        except RecordError as error:
+            return RecordFailure.of(0, error)
+
     mapping = job.step.response_mapping or ResponseMapping()
-    for page in job.pages(job.progress.checkpoint or 0):
-        for item in page:
+    items = chain.from_iterable(job.pages(job.progress.checkpoint or 0))
+    with job.answers(items, found_for) as answers:
+        for item, found, behind in answers:
             records: list[Record] = []
             failed: list[Failed] = job.unjudged([item])
             if item.verdict is Verdict.PASS or (failed and job.step.proceed_on_failure):
                 records.append(item.record)
-            elif item.verdict is Verdict.TAKE:
-                try:
-                    found = look_up(exporter_of, item.record)
-                    answer: Record = {"data": found, "errors": []}
+            elif isinstance(found, RecordFailure):
+                failed.append(Failed.of(job.run, item, found, "export"))
+                if job.step.proceed_on_failure:
+                    answer: Record = {"errors": errors(found)}
                     records.append(merged(item.record, mapping, answer))
-                except RecordError as error:
-                    failure = RecordFailure.of(0, error)
-                    failed.append(Failed.of(job.run, item, failure, "export"))
-                    if job.step.proceed_on_failure:
-                        answer = {"errors": errors(failure)}
-                        records.append(merged(item.record, mapping, answer))
+            elif found is not None:
+                answer = {"data": found, "errors": []}
+                records.append(merged(item.record, mapping, answer))
             job.progress.advance(
                 item.position + 1,
                 taken=1,
@@ -277,6 +295,7 @@ def _look_up(job: _Job, work: ExportAction) -> None:
                 ignored=int(item.verdict is Verdict.DROP),
                 failed=failed,
                 succeeded=[] if failed else [item],
+                behind=behind,
             )
 
 
@@ -390,9 +409,27 @@ def _import(job: _Job, work: ImportAction) -> None:
 
     values = values_of_action(job.context, job.run, work.target)
     importer = job.context.connectors.importer(work, connection, secrets, values, key)
-    for page in job.pages(job.progress.checkpoint or 0):
-        for items in _requests(page, importer.batch_size):
-            _write(job, importer, items)
+
+    def send(items: Sequence[Item]) -> Written:
+        taken = _taken(items)
+        if not taken:
+            return Written()
+        return importer.write(records_of(taken), Origins(taken, job.run))
+
+    pages = job.pages(job.progress.checkpoint or 0)
+    requests = (items for page in pages for items in _requests(page, importer.batch_size))
+    # Of items with the same key the last stays, and queues keep the order of messages.
+    in_any_order = isinstance(work.target, HttpImport | S3Import)
+    with job.answers(requests, send, one_by_one=not in_any_order) as answers:
+        for items, told, behind in answers:
+            _remember(job, items, told, durable=importer.batch_size > 1, behind=behind)
+
+
+def _taken(items: Sequence[Item]) -> Sequence[Item]:
+    """Those that are to be written."""
+    if isinstance(items, AllTaken):
+        return items
+    return [item for item in items if item.verdict is Verdict.TAKE]
 
 
 def _requests(page: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
@@ -412,19 +449,16 @@ def _requests(page: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
         yield group
 
 
-def _write(job: _Job, importer: Importer, items: Sequence[Item]) -> None:
-    """Send one request and remember it; items the filter held back are counted along."""
-    taken, dropped, passed_by = items, list[Item](), list[Item]()
+def _remember(
+    job: _Job, items: Sequence[Item], told: Written, *, durable: bool, behind: int
+) -> None:
+    """Remember what came of one request; items the filter held back are counted along."""
+    taken, dropped, passed_by = _taken(items), list[Item](), list[Item]()
     if not isinstance(items, AllTaken):
-        taken = [item for item in items if item.verdict is Verdict.TAKE]
         dropped = [item for item in items if item.verdict is Verdict.DROP]
         passed_by = [item for item in items if item.verdict is Verdict.PASS]
-    given = records_of(taken)
-    told = Written()
-    if taken:
-        told = importer.write(given, Origins(taken, job.run))
     failed, written = job.sorted_out(taken, told.failures, "import")
-    told_of = answered(job.step.response_mapping, given, told)
+    told_of = answered(job.step.response_mapping, records_of(taken), told)
     merged_ones = {taken[index].position: record for index, record in told_of.items()}
     failed += job.unjudged(items)
     held_back = {item.position for item in dropped}
@@ -444,5 +478,6 @@ def _write(job: _Job, importer: Importer, items: Sequence[Item]) -> None:
         ignored=len(dropped) + len(told.ignored),
         failed=failed,
         succeeded=chain(written, dropped, passed_by),
-        durable=importer.batch_size > 1,
+        durable=durable,
+        behind=behind,
     )
