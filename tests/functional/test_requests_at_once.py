@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from time import monotonic
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from tests.functional.busy_server import BusyServer, Heard, Reply, busy
@@ -91,8 +92,15 @@ def carry(stack: Stack, alice: Client) -> Carry:
         (IMPORT, {"path": "/orders/{{ $string(record.n) }}", "method": "POST"}),
         (IMPORT, {"path": "/orders", "batchSize": 2}),
         (LOOKUP, {"path": "/orders/{{ $string(record.n) }}"}),
+        (
+            LOOKUP,
+            {
+                "path": '/orders/{{ $join(keys.$string(), ",") }}',
+                "lookup": {"batchSize": 2, "recordKeyPath": "/n", "keyPath": "/price"},
+            },
+        ),
     ],
-    ids=["one by one", "to their own paths", "in batches", "lookups"],
+    ids=["one by one", "to their own paths", "in batches", "lookups", "lookups of batches"],
 )
 @pytest.mark.parametrize("limit", [None, 4])
 def test_as_many_are_under_way_as_the_step_says(
@@ -101,13 +109,14 @@ def test_as_many_are_under_way_as_the_step_says(
     """Never more; without a word about it one at a time. What goes on keeps its order."""
 
     def reply(heard: Heard) -> Reply:
-        return 200, [{"price": int(heard.path.rpartition("/")[2])}] if heard.body is None else {}
+        asked = unquote(heard.path.rpartition("/")[2]).split(",")
+        return 200, [{"price": int(each)} for each in asked] if heard.method == "GET" else {}
 
     with busy(reply) as shop:
         told = carry(shop, step, http, orders(40), limit)
     priced = [order | {"price": order["n"]} for order in orders(40)]
     assert told["records"] == (priced if step is LOOKUP else orders(40))
-    assert len(shop.heard) == (20 if "batchSize" in http else 40)
+    assert len(shop.heard) == (20 if {"batchSize", "lookup"} & http.keys() else 40)
     if limit is None:
         assert shop.most == 1
     else:

@@ -4,6 +4,7 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import jsonatapy
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -51,22 +52,26 @@ def test_value_is_what_jsonata_says(text: str, value: object) -> None:
     assert evaluate(text, record) == value
 
 
-def test_compiling_the_same_text_twice_gives_the_same_expression() -> None:
-    """An expression is compiled once, however many records and steps use it."""
-    assert compile_expression("a.b") is compile_expression("a.b")
+def test_an_expression_is_compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many records and steps use it."""
+    real = jsonatapy.compile
+    compiled = []
+
+    def compile_(text: str, **guards: int) -> jsonatapy.JsonataExpression:
+        compiled.append(text)
+        return real(text, **guards)
+
+    monkeypatch.setattr(jsonatapy, "compile", compile_)
+    values = [compile_expression("once.only").evaluate({"once": {"only": n}}) for n in range(3)]
+    assert (values, compiled) == ([0, 1, 2], ["once.only"])
 
 
-def test_an_expression_serves_many_threads() -> None:
-    """Requests that are under way together fill in their templates each in its own thread."""
-    expression = compile_expression('{"sum": $sum(items.(price * n)), "id": $string(id)}')
-
-    def value(number: int) -> Json:
-        items = [{"price": number, "n": 2}] * 3
-        return expression.evaluate({"id": number, "items": items})
-
-    with ThreadPoolExecutor(8) as pool:
-        values = list(pool.map(value, range(200)))
-    assert values == [{"sum": 6 * number, "id": str(number)} for number in range(200)]
+def test_an_expression_may_be_used_by_any_thread() -> None:
+    """Pages are fetched in a thread of their own, and the engine lends nothing to another."""
+    expression = compile_expression("shared.number + 1")
+    with ThreadPoolExecutor(1) as other:
+        there = other.submit(expression.evaluate, {"shared": {"number": 1}}).result()
+    assert (there, expression.evaluate({"shared": {"number": 2}})) == (2, 3)
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ class ExpressionError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """A compiled expression, to be evaluated on any number of records, in any thread."""
+    """An expression, to be evaluated on any number of records, in any thread."""
 
     text: str
     _bindings: dict[str, Json] | None = None
@@ -90,12 +90,12 @@ class Expression:
         `check_finite`.
         """
         if is_plain:
-            return partial(_ENGINES.of(self.text).evaluate, bindings=self._bindings)
+            return partial(_engines.of(self.text).evaluate, bindings=self._bindings)
         return self.evaluate
 
     def _evaluate(self, record: Json) -> Json:
         try:
-            value = _ENGINES.of(self.text).evaluate(record, self._bindings)
+            value = _engines.of(self.text).evaluate(record, self._bindings)
         except FAULTS as error:
             raise refused(error) from error
         if value is not True and value is not False:
@@ -121,25 +121,14 @@ def check_finite(value: Json) -> None:
         raise RecordError("notJson", "the expression's value holds an infinite number or NaN")
 
 
-@lru_cache(maxsize=_CACHED_EXPRESSIONS)
-def compile_expression(text: str) -> Expression:
-    """The compiled expression. Raises ExpressionError."""
-    try:
-        _ENGINES.of(text)
-    except ValueError as error:
-        raise _located(text, str(error)) from error
-    return Expression(text)
-
-
 class _Engines(local):
-    """What the engine made of expressions: it panics where one is used in another thread."""
+    """Compiled expressions, those of each thread its own: the engine lends none to another."""
 
     def __init__(self) -> None:
-        self.of = lru_cache(maxsize=_CACHED_EXPRESSIONS)(_engine)
+        self.of = lru_cache(maxsize=_CACHED_EXPRESSIONS)(_compile)
 
 
-def _engine(text: str) -> jsonatapy.JsonataExpression:
-    """What evaluates an expression in this thread, under the guards. Raises ValueError."""
+def _compile(text: str) -> jsonatapy.JsonataExpression:
     return jsonatapy.compile(
         text,
         timeout=TIMEOUT_MILLISECONDS,
@@ -148,7 +137,16 @@ def _engine(text: str) -> jsonatapy.JsonataExpression:
     )
 
 
-_ENGINES: Final = _Engines()
+_engines: Final = _Engines()
+
+
+def compile_expression(text: str) -> Expression:
+    """The expression, compiled. Raises ExpressionError."""
+    try:
+        _engines.of(text)
+    except ValueError as error:
+        raise _located(text, str(error)) from error
+    return Expression(text)
 
 
 def beside_records(text: str, values: RunValues) -> Expression:
