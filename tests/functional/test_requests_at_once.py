@@ -48,6 +48,26 @@ def written(context: Context, record: StepRecord) -> list[Record]:
     return [each for page in read_records(context.blobs, record.output) for each in page]
 
 
+def flow_of(
+    client: Client,
+    shop: BusyServer,
+    step: dict[str, Any],
+    http: dict[str, Any],
+    limit: int | None,
+    rate_limit: dict[str, Any] | None = None,
+) -> str:
+    """The id of a deployed flow of one step."""
+    whole = {"id": "it", **step, "action": {**step["action"], "http": http}}
+    if limit is not None:
+        whole["concurrency"] = {"limit": limit}
+    shop_of = {"name": "Shop", "stableKey": "shop", "baseUrl": shop.url, "rateLimit": rate_limit}
+    flow = {"name": "Orders", "stableKey": "orders", "steps": [whole]}
+    applied = client("POST", "/v1/apply", {"connections": [shop_of], "flows": [flow]})
+    assert applied.status == 200, applied.body
+    found: str = applied.body["flows"][0]["id"]
+    return found
+
+
 @pytest.fixture
 def carry(stack: Stack, alice: Client) -> Carry:
     """Runs a flow of one step over records; the step as the run shows it, and its records."""
@@ -60,19 +80,7 @@ def carry(stack: Stack, alice: Client) -> Carry:
         limit: int | None = None,
         rate_limit: dict[str, Any] | None = None,
     ) -> dict[str, Any]:
-        whole = {"id": "it", **step, "action": {**step["action"], "http": http}}
-        if limit is not None:
-            whole["concurrency"] = {"limit": limit}
-        connection = {
-            "name": "Shop",
-            "stableKey": "shop",
-            "baseUrl": shop.url,
-            "rateLimit": rate_limit,
-        }
-        flow = {"name": "Orders", "stableKey": "orders", "steps": [whole]}
-        applied = alice("POST", "/v1/apply", {"connections": [connection], "flows": [flow]})
-        assert applied.status == 200, applied.body
-        flow_id = applied.body["flows"][0]["id"]
+        flow_id = flow_of(alice, shop, step, http, limit, rate_limit)
         run_id = alice("POST", f"/v1/flows/{flow_id}/run", {"payload": records}).body["runId"]
         run = alice("GET", f"/v1/runs/{run_id}").body
         task = {"workspaceId": run["workspaceId"], "runId": run_id, "attempt": 1}
@@ -139,6 +147,15 @@ def test_one_poison_record_of_a_thousand_fails_alone(carry: Carry, alice: Client
     (flow,) = alice("GET", "/v1/flows").body["data"]
     (entry,) = alice("GET", f"/v1/flows/{flow['id']}/errors").body["data"]
     assert entry["code"] == "http422"
+
+
+def test_a_test_of_a_flow_asks_one_at_a_time(alice: Client) -> None:
+    """It shows what happens, in turn, and is no load for the system."""
+    with busy(lambda _: (200, [{"price": 5}])) as shop:
+        flow_id = flow_of(alice, shop, LOOKUP, {"path": "/{{ $string(record.n) }}"}, 4)
+        tried = alice("POST", f"/v1/flows/{flow_id}/test", {"payload": orders(8)}).body
+    assert tried["steps"][0]["counts"]["recordsOut"] == 8
+    assert (len(shop.heard), shop.most) == (8, 1)
 
 
 def test_what_a_connection_allows_holds_for_a_step_that_wants_more(carry: Carry) -> None:
