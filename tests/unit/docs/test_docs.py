@@ -149,7 +149,7 @@ def test_the_limits_in_the_api_page_are_those_in_the_code() -> None:
         f"| circles are found within {in_a_row} in a row; no more than {in_a_row} run in one |",
         f"| `lagMinutes` of a delta | {limits.DELTA_LAG_MINUTES:,} |",
         f"| unique request id | {id_length:,} characters; its latest run is remembered {id_days} ",
-        f"| `concurrency.limit` | {limits.CONCURRENCY_MAX:,} |",
+        f"| {limits.CONCURRENCY_MAX:,}; {limits.STEP_CONCURRENCY_MAX} of a step |",
         f"| {limits.MAPPED_FIELDS} fields, {limits.MAPPED_LISTS} lists |",
         f"| configured answer of a webhook | {limits.ANSWER_BODY_LENGTH:,} characters |",
         f"| resources of a kind in a document | {document} items |",

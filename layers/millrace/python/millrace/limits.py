@@ -82,6 +82,8 @@ DELTA_LAG_MINUTES: Final = 10_080
 """A week: what an export of changes may read again."""
 
 CONCURRENCY_MAX: Final = 1_000
+STEP_CONCURRENCY_MAX: Final = 50
+"""Requests of one step under way: each has a thread in the worker, and an answer in memory."""
 ALIASES: Final = 100
 REFERENCES_OF_A_FLOW: Final = 50
 """Labels, notification groups or flows to run next."""

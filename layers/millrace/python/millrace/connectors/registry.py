@@ -7,6 +7,7 @@ would pay for all.
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from millrace import limits
@@ -49,6 +50,8 @@ class HttpConnectors:
         self._networks = networks
         self._clients: dict[Reach, HttpClient] = {}
         self._gates: dict[tuple[str, str], Gate] = {}
+        self._lock = Lock()
+        """Held where something is made that the requests of a step share."""
 
     @cached_property
     def _allowed(self) -> "AllowedNetworks":
@@ -80,9 +83,10 @@ class HttpConnectors:
     ) -> "ConnectionClient":
         from millrace.connectors.connection_client import ConnectionClient
 
-        http = self._http(connection.workspace_id)
-        gate = self._gate(connection, http, limits.WAIT_INSIDE_SECONDS_MAX)
-        return ConnectionClient(connection, secrets, http, self._tokens, private, gate=gate)
+        with self._lock:
+            http, tokens = self._http(connection.workspace_id), self._tokens
+            gate = self._gate(connection, http, limits.WAIT_INSIDE_SECONDS_MAX)
+        return ConnectionClient(connection, secrets, http, tokens, private, gate=gate)
 
     def check_address(self, workspace_id: str, url: str) -> str | None:
         """Why requests of a workspace may not be sent to an address, if that shows already."""

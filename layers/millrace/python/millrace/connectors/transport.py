@@ -36,7 +36,7 @@ _IN_MEMORY_BYTES: Final = 1_000_000
 
 
 class Urllib3Transport:
-    """Connections that are kept open and used again, one at a time.
+    """Connections that are kept open and used again, each by one thread at a time.
 
     All outbound HTTP goes through here, to what is within `reach` and nowhere else. A connection
     that is open stays with its address, so workspaces of different reach share no transport.
@@ -57,7 +57,8 @@ class Urllib3Transport:
         self._body_bytes_max = body_bytes_max
         self._stream_seconds = stream_seconds
         self._stream_bytes_max = stream_bytes_max
-        self._pools = urllib3.PoolManager(retries=False)
+        # Of each host so many are kept as requests of one step may be under way.
+        self._pools = urllib3.PoolManager(retries=False, maxsize=limits.STEP_CONCURRENCY_MAX)
         _keep_addresses_out_of_logs()
         self._pools.pool_classes_by_scheme = _pool_classes(Dialer(reach, resolve))
 

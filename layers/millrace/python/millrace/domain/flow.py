@@ -137,7 +137,11 @@ class Step(Model):
     keep_delta_behind_export_id: str | None = Field(
         default=None, description="Of that flow's exports only this one: a step, or an action."
     )
-    concurrency: Concurrency | None = None
+    concurrency: Concurrency | None = Field(
+        default=None,
+        description="How many requests of an import or a lookup may be under way at a time, in "
+        f"its worker; at most {limits.STEP_CONCURRENCY_MAX}. One too many waits.",
+    )
     position: Position | None = None
     model_id: str | None = Field(
         default=None, description="That of the action's settings, if they have one."
