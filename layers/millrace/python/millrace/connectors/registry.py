@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from millrace.domain.connection import Connection, PingMethod
     from millrace.domain.records import Origin
     from millrace.domain.run_values import RunValues, TemplateKind
+    from millrace.domain.trace_context import Trace
 
 
 class HttpConnectors:
@@ -58,12 +59,20 @@ class HttpConnectors:
         return AccessTokens(self._http.clock)
 
     def _client(
-        self, connection: "Connection", secrets: Mapping[str, str], private: Iterable[str]
+        self,
+        connection: "Connection",
+        secrets: Mapping[str, str],
+        private: Iterable[str],
+        trace: "Trace | None",
     ) -> "ConnectionClient":
         from millrace.connectors.connection_client import ConnectionClient
+        from millrace.connectors.traced import TracedTransport
 
         gate = self._gate(connection, self._http, limits.WAIT_INSIDE_SECONDS_MAX)
-        return ConnectionClient(connection, secrets, self._http, self._tokens, private, gate=gate)
+        http = self._http
+        if trace is not None:
+            http = http.through(lambda transport: TracedTransport(transport, trace))
+        return ConnectionClient(connection, secrets, http, self._tokens, private, gate=gate)
 
     def _gate(
         self, connection: "Connection", http: "HttpClient", patience_seconds: float
@@ -125,7 +134,7 @@ class HttpConnectors:
         from millrace.connectors.rendering import rendered
 
         filled = rendered(work.http, values)
-        client = self._client(connection, secrets, filled.private)
+        client = self._client(connection, secrets, filled.private, values.trace)
         return HttpExporter(work.model_copy(update={"http": filled.http}), client)
 
     def importer(
@@ -145,7 +154,7 @@ class HttpConnectors:
         from millrace.connectors.rendering import import_requests
 
         http, fill, private = import_requests(work.http, values)
-        client = self._client(connection, secrets, private)
+        client = self._client(connection, secrets, private, values.trace)
         return HttpImporter(http, client, request_key, fill, values)
 
     def check_schema(self, schema: Json) -> list[tuple[str, str]]:

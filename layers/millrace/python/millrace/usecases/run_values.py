@@ -6,6 +6,7 @@ for it. Nothing is read that no expression names.
 
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 
 from millrace.domain.base import Json, rfc3339
 from millrace.domain.errors import NotFoundError, StepFailed
@@ -20,6 +21,7 @@ from millrace.domain.run_values import (
     names_in_template,
     templates_of,
 )
+from millrace.domain.trace_context import Trace
 from millrace.domain.variable import Variable
 from millrace.usecases.context import Context
 from millrace.usecases.payloads import load_json
@@ -34,9 +36,11 @@ def values_of_action(context: Context, run: Run, target: Target) -> RunValues:
         for _, text in import_expressions(target)
         if (names := names_beside_records(text)) is not None
     ]
+    trace = Trace.read(run.traceparent, run.tracestate)
     if not texts and not beside:
-        return NO_VALUES
-    return _values(context, run, frozenset[str]().union(*map(names_in_template, texts), *beside))
+        return RunValues(trace=trace)
+    names = frozenset[str]().union(*map(names_in_template, texts), *beside)
+    return replace(_values(context, run, names), trace=trace)
 
 
 def values_beside_records(context: Context, run: Run, expressions: Iterable[str]) -> RunValues:
