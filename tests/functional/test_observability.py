@@ -182,6 +182,7 @@ def test_a_run_is_measured_once(engine: Engine, capsys: pytest.CaptureFixture[st
     assert values(lines, "RunsStarted") == [1]
     assert values(lines, "RunsEnded") == [1]
     assert values(lines, "Throttles") == [1]
+    assert values(lines, "StepErrors") == [1]
     assert values(lines, "RecordsIn") == [5, 5]
     assert values(lines, "RecordsOut") == [5, 4]
     assert values(lines, "RecordsFailed") == [0, 1]

@@ -21,7 +21,7 @@ class MeasuredRuns(DynamoRuns):
         """See Runs."""
         stored, is_new = super().create(run, dedupe_key=dedupe_key, dedupe_for=dedupe_for)
         if is_new:
-            measure({Metric.RUNS_STARTED: 1}, **_names(run), source=run.trigger.source)
+            measure({Metric.RUNS_STARTED: 1}, _names(run) | {"source": run.trigger.source})
         return stored, is_new
 
     def finish(self, key: RunKey, outcome: RunOutcome, now: datetime) -> Run:
@@ -36,7 +36,7 @@ class MeasuredRuns(DynamoRuns):
         """See Runs."""
         run = super().plan_retry(key, attempt, error, now)
         if any(each.number == attempt and each.ended_at == now for each in run.attempts):
-            measure({Metric.RETRIES_PLANNED: 1}, **_names(run), code=error.code)
+            measure({Metric.RETRIES_PLANNED: 1}, _names(run) | {"code": error.code})
         return run
 
     def save_step(self, key: RunKey, record: StepRecord) -> StepRecord:
@@ -49,7 +49,8 @@ class MeasuredRuns(DynamoRuns):
                 Metric.RECORDS_OUT: record.counts.records_out,
                 Metric.RECORDS_FAILED: record.counts.records_failed,
             }
-            measure(values, runId=key.run_id, stepId=record.step_id, outcome=record.status.value)
+            names = {"runId": key.run_id, "stepId": record.step_id}
+            measure(values, names | {"outcome": record.status.value})
         return stored
 
 
@@ -58,7 +59,7 @@ def _ended(run: Run, now: datetime) -> Run:
     if run.status.is_terminal and run.ended_at == now:
         taken = _milliseconds(now - (run.started_at or run.created_at))
         values = {Metric.RUNS_ENDED: 1, Metric.RUN_DURATION: taken}
-        measure(values, run.status.value, **_names(run))
+        measure(values, _names(run), status=run.status.value)
     return run
 
 

@@ -33,6 +33,7 @@ class Metric(StrEnum):
     RUN_DURATION = "RunDuration"
     RETRIES_PLANNED = "RetriesPlanned"
     STEP_DURATION = "StepDuration"
+    STEP_ERRORS = "StepErrors"
     RECORDS_IN = "RecordsIn"
     RECORDS_OUT = "RecordsOut"
     RECORDS_FAILED = "RecordsFailed"
@@ -48,9 +49,13 @@ class Metric(StrEnum):
 
 
 def measure(
-    values: Mapping[Metric, float], status: str | None = None, **properties: str | None
+    values: Mapping[Metric, float],
+    properties: Mapping[str, str],
+    *,
+    status: str | None = None,
+    at: datetime | None = None,
 ) -> None:
-    """Write values, by stack and status where there is one.
+    """Write values, by stack and status where there is one; of the time `at`, or of now.
 
     Properties, such as ids, stand in the line for Logs Insights and make no metric of their own:
     each combination of dimensions is paid for.
@@ -60,6 +65,8 @@ def measure(
     )
     for metric, value in values.items():
         emf.add_metric(metric.value, metric.unit, value)
+    if at is not None:
+        emf.set_timestamp(at)
     if status is not None:
         emf.add_dimension("status", status)
     for name, text in properties.items():

@@ -1,7 +1,7 @@
 """The Lambda events that are not HTTP: steps, attempts, schedules, ends of executions."""
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -43,6 +43,8 @@ class StepWorker:
         task = StepTask.model_validate(event)
         key = RunKey(task.workspace_id, task.run_id)
         on_key(key, stepId=task.step_id, attempt=task.attempt)
+        # By the time that Lambda counts an error at, which an alarm sets off against these.
+        begun_at = datetime.now(UTC)
 
         def time_left() -> timedelta:
             return timedelta(milliseconds=lambda_context.get_remaining_time_in_millis())
@@ -51,9 +53,11 @@ class StepWorker:
             record = run_step(self._context, task, time_left, self._begin)
         except StepError as error:
             logger.warning("step not ended", error=type(error).__name__, code=error.code)
+            names = {"runId": key.run_id, "stepId": task.step_id, "code": error.code}
+            measure({Metric.STEP_ERRORS: 1}, names, at=begun_at)
             if isinstance(error, StepThrottled):
                 if error.code != CONTINUES:
-                    measure({Metric.THROTTLES: 1}, runId=key.run_id, stepId=task.step_id)
+                    measure({Metric.THROTTLES: 1}, names)
                 raise
             told = f"{error.code}; the run tells more: GET /v1/runs/{key.run_id}"
             raise type(error)(error.code, told) from None

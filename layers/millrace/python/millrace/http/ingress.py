@@ -56,7 +56,7 @@ class Ingress:
             problem = problems.from_error(error)
             logger.info("request refused", address=path, code=problem.code)
             if "webhookId" in path:
-                measure({Metric.WEBHOOK_REFUSED: 1}, code=problem.code)
+                measure({Metric.WEBHOOK_REFUSED: 1}, {"code": problem.code})
             return _answer(problem.status, problem.to_json(), problems.CONTENT_TYPE)
 
     def _deliver(self, webhook_id: str, delivery: Delivery) -> _Answer:
@@ -66,7 +66,7 @@ class Ingress:
         on_run(run, self._context.clock())
         logger.info("delivery accepted", webhook=webhook_id, is_new=accepted.is_new)
         metric = Metric.WEBHOOK_ACCEPTED if accepted.is_new else Metric.WEBHOOK_DUPLICATES
-        measure({metric: 1}, runId=run.id, flowId=run.flow_id)
+        measure({metric: 1}, {"runId": run.id, "flowId": run.flow_id})
         if webhook.body is not None:
             answered = _configured(webhook.status, webhook.body, CONTENT_TYPES[webhook.format])
         else:
