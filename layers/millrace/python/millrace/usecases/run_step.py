@@ -324,7 +324,7 @@ def _process(job: _Job, work: ProcessAction) -> None:
 def _feed(job: _Job, process: Process, position: int) -> int:
     """Give a process all its input from a position on; how many records that are in all."""
     for page in _in_parts(job.pages(position), process.batch_size):
-        records: list[Record] = []
+        going_on: list[Sequence[Record]] = []
         failed: list[Failed] = []
         succeeded: list[Sequence[Item]] = []
         kept: list[Json] = []
@@ -333,14 +333,14 @@ def _feed(job: _Job, process: Process, position: int) -> int:
             match verdict:
                 case Verdict.TAKE:
                     batch = process.feed(records_of(items), Origins(items, job.run))
-                    records += batch.records
+                    going_on.append(batch.records)
                     kept += batch.kept
                     ignored += batch.ignored
                     bad, good = job.sorted_out(items, batch.failures, "process")
                     failed += bad
                     succeeded.append(good)
                 case Verdict.PASS:
-                    records += records_of(items)
+                    going_on.append(records_of(items))
                     succeeded.append(items)
                 case Verdict.DROP:
                     ignored += len(items)
@@ -348,10 +348,13 @@ def _feed(job: _Job, process: Process, position: int) -> int:
                 case Verdict.FAIL:
                     failed += job.unjudged(items)
         position += len(page)
+        if proceeding := _proceeding(job.step, failed):
+            going_on.append(proceeding)
         job.progress.advance(
             {"position": position, "state": process.state(), "done": None},
             taken=len(page),
-            records=records + _proceeding(job.step, failed),
+            # One list alone is handed on itself: it may stand beside its JSON.
+            records=going_on[0] if len(going_on) == 1 else [*chain.from_iterable(going_on)],
             ignored=ignored,
             failed=failed,
             succeeded=chain.from_iterable(succeeded),
