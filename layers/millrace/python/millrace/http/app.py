@@ -12,6 +12,7 @@ from millrace.domain.errors import DomainError, Violation
 from millrace.http import problems
 from millrace.http.parameters import Parameters, strange_names
 from millrace.http.requests import caller_of
+from millrace.http.roles import RoleResolver
 from millrace.observability import logger
 from millrace.usecases.context import Context
 
@@ -19,9 +20,7 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.event_handler.middlewares import NextMiddleware
 
 
-def create_app(
-    context: Context, kind: type[APIGatewayHttpResolver] = APIGatewayHttpResolver
-) -> APIGatewayHttpResolver:
+def create_app(context: Context, kind: type[RoleResolver] = RoleResolver) -> RoleResolver:
     """An application that answers every error with a problem."""
     app = kind(enable_validation=True)
     app.use(middlewares=[_refuse_strange_names])
