@@ -11,6 +11,7 @@ from urllib.parse import unquote
 import pytest
 from tests.functional.busy_server import BusyServer, Heard, Reply, busy
 from tests.functional.conftest import Stack
+from tests.functional.loopback_server import REACH
 from tests.support.app import Client, LambdaContext
 from tests.support.samples import ALICE, import_step
 from tests.support.world import World
@@ -183,7 +184,7 @@ class Started:
     @property
     def context(self) -> Context:
         """That of a new worker, which has no patience with trouble."""
-        connectors = HttpConnectors(HttpClient(Urllib3Transport(), tries=1))
+        connectors = HttpConnectors(HttpClient(Urllib3Transport(reach=REACH), tries=1))
         return replace(self.world.context, connectors=connectors)
 
     def step(self, seconds_left: Callable[[], float] = lambda: 900.0) -> StepRecord:

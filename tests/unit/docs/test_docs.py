@@ -139,6 +139,7 @@ def test_the_limits_in_the_api_page_are_those_in_the_code() -> None:
         f"| `Retry-After` and resets of rate limits honoured | {honoured} |",
         f"| delivery id remembered | {limits.DELIVERY_MEMORY_DAYS} days, or {named} or its hash |",
         f"| time of a signature | {limits.SIGNATURE_SECONDS} s off at most |",
+        f"| `tracestate` of a request | {limits.TRACESTATE_LENGTH} characters;",
         f"| fields of a form | {limits.FORM_FIELDS:,} |",
         f"| headers of a `$response` | {limits.REPLY_HEADERS} |",
         f"| runs kept | {limits.RUN_DAYS} days; those that failed, as a whole or in part, ",

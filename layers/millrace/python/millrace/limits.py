@@ -247,6 +247,9 @@ DELIVERY_SECONDS_MAX: Final = 2_592_000
 DELIVERY_ID_LENGTH: Final = 256
 """A longer delivery id is known by its hash, as is one that cannot be printed."""
 
+TRACESTATE_LENGTH: Final = 512
+"""What is kept of a request's `tracestate`: as much as W3C Trace Context asks for."""
+
 SIGNATURE_SECONDS: Final = 300
 """A signature of a time is taken so long before and after it, as its senders' libraries do."""
 

@@ -13,6 +13,7 @@ from millrace import limits
 from millrace.config import Config
 from millrace.connectors.registry import HttpConnectors
 from millrace.domain.ports import Messenger, Paces, Scratch
+from millrace.measured_runs import MeasuredRuns
 from millrace.orchestration.lambda_functions import LambdaFunctions
 from millrace.orchestration.notifier import NotificationMachine
 from millrace.orchestration.scheduler import EventBridgeSchedules, ScheduleTarget
@@ -20,7 +21,6 @@ from millrace.orchestration.step_functions import StepFunctions
 from millrace.storage.dynamodb_failed_records import DynamoFailedRecords
 from millrace.storage.dynamodb_pool_entries import DynamoPoolEntries
 from millrace.storage.dynamodb_resources import DynamoResources
-from millrace.storage.dynamodb_runs import DynamoRuns
 from millrace.storage.s3_blobs import S3Blobs
 from millrace.storage.ssm_secrets import SsmSecrets
 from millrace.targets import Targets
@@ -146,7 +146,7 @@ def aws_context(config: Config, patience: ClientConfig = _CLIENT) -> Context:
 
     return Context(
         resources=DynamoResources(dynamodb, config.table),
-        runs=DynamoRuns(dynamodb, config.table),
+        runs=MeasuredRuns(dynamodb, config.table),
         failed_records=DynamoFailedRecords(dynamodb, config.table),
         pool_entries=DynamoPoolEntries(dynamodb, config.table),
         blobs=S3Blobs(s3, config.bucket),

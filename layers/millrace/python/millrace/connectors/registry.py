@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from millrace.domain.networks import AllowedNetworks, Reach
     from millrace.domain.records import Origin
     from millrace.domain.run_values import RunValues, TemplateKind
+    from millrace.domain.trace_context import Trace
 
 
 class HttpConnectors:
@@ -79,13 +80,20 @@ class HttpConnectors:
         return AccessTokens(utc_now if self._given is None else self._given.clock)
 
     def _client(
-        self, connection: "Connection", secrets: Mapping[str, str], private: Iterable[str]
+        self,
+        connection: "Connection",
+        secrets: Mapping[str, str],
+        private: Iterable[str],
+        trace: "Trace | None",
     ) -> "ConnectionClient":
         from millrace.connectors.connection_client import ConnectionClient
+        from millrace.connectors.traced import TracedTransport
 
         with self._lock:
             http, tokens = self._http(connection.workspace_id), self._tokens
             gate = self._gate(connection, http, limits.WAIT_INSIDE_SECONDS_MAX)
+        if trace is not None:
+            http = http.through(lambda transport: TracedTransport(transport, trace))
         return ConnectionClient(connection, secrets, http, tokens, private, gate=gate)
 
     def check_address(self, workspace_id: str, url: str) -> str | None:
@@ -165,7 +173,7 @@ class HttpConnectors:
         from millrace.connectors.rendering import rendered
 
         filled = rendered(work.request, values)
-        client = self._client(connection, secrets, filled.private)
+        client = self._client(connection, secrets, filled.private, values.trace)
         return HttpExporter(work.model_copy(update={"http": filled.http}), client)
 
     def reader(
@@ -205,7 +213,7 @@ class HttpConnectors:
         from millrace.connectors.rendering import import_requests
 
         http, fill, private = import_requests(work.http, values)
-        client = self._client(connection, secrets, private)
+        client = self._client(connection, secrets, private, values.trace)
         return HttpImporter(http, client, request_key, fill, values)
 
     def check_schema(self, schema: Json) -> list[tuple[str, str]]:

@@ -271,6 +271,13 @@ class Run(Model):
     data_pools: dict[str, str] = Field(
         default_factory=dict, description="Data pools, and those that take their place."
     )
+    traceparent: str | None = Field(
+        default=None, description="The place in a trace (W3C) from which it goes on."
+    )
+    tracestate: str | None = None
+    debug_until: Moment | None = Field(
+        default=None, description="As long as its flow would have it logged in detail."
+    )
     attempt: int = 1
     created_at: Moment
     started_at: Moment | None = None
@@ -298,6 +305,11 @@ class Run(Model):
         if self.ended_at is None or self.status in _KEPT:
             return None
         return self.ended_at + timedelta(days=limits.RUN_DAYS)
+
+    @property
+    def trace_id(self) -> str | None:
+        """What its log lines and outbound requests have in common with those of its caller."""
+        return None if self.traceparent is None else self.traceparent.split("-")[1]
 
     @property
     def is_settled(self) -> bool:

@@ -34,7 +34,8 @@ class RunDetailView(RunView):
     def of_detail(cls, detail: RunDetail) -> Self:
         """The view of a run and its steps."""
         steps = tuple(StepView(**fields_of(record, StepView)) for record in detail.steps)
-        return cls(**fields_of(detail.run, RunView), steps=steps)
+        run = detail.run
+        return cls(**fields_of(run, RunView), trace_id=run.trace_id, steps=steps)
 
 
 class RunLog(Model):

@@ -53,8 +53,13 @@ class StepTask(Model):
     step_id: str
 
 
-def run_step(context: Context, task: StepTask, time_left: Callable[[], timedelta]) -> StepRecord:
-    """Run a step to its result.
+def run_step(
+    context: Context,
+    task: StepTask,
+    time_left: Callable[[], timedelta],
+    on_run: Callable[[Run], None] = lambda _: None,
+) -> StepRecord:
+    """Run a step to its result; `on_run` is told which run it is of.
 
     Raises StepFailed, StepTransient, StepThrottled or StepPartialSuccess, by which the machine
     decides; each is remembered with the step before it is raised.
@@ -62,6 +67,7 @@ def run_step(context: Context, task: StepTask, time_left: Callable[[], timedelta
     key = RunKey(task.workspace_id, task.run_id)
     try:
         run = context.runs.get(key)
+        on_run(run)
         check_attempt(run, task.attempt)
         version = run_version(context, run)
     except (ConflictError, NotFoundError) as error:

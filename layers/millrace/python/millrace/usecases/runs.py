@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -24,6 +24,7 @@ from millrace.domain.run import (
     Trigger,
 )
 from millrace.domain.token import Caller
+from millrace.domain.trace_context import Trace
 from millrace.domain.virtual_environment import VirtualEnvironment
 from millrace.usecases.context import Context
 from millrace.usecases.deployed import deployed_version
@@ -62,6 +63,10 @@ class Manner:
 
     replay: Replay | None = None
     request_id: str | None = None
+    trace: Trace | None = None
+    """What the run is a part of; None: a trace begins with it."""
+
+    debug_until: datetime | None = None
 
 
 _AS_USUAL: Final = Manner()
@@ -127,8 +132,10 @@ def begin_run(context: Context, run: Run) -> None:
 def for_request(context: Context, flow: Flow, payload: Json, how: Manner) -> Manner:
     """The manner with the unique id of the request that the run is for, if it has one.
 
-    A run that repeats another is for the same; one that tries single records again is for none.
+    A run that repeats another is for the same; one that tries single records again is for none. How
+    long the flow wants its runs logged in detail is said there too.
     """
+    how = replace(how, debug_until=flow.logging.debug_until)
     if how.replay is not None:
         return how
     if how.retry_of is not None:
@@ -148,6 +155,7 @@ def new_run(
     now = context.clock()
     run_id = context.new_id(Run.prefix)
     key = RunKey(version.workspace_id, run_id)
+    trace = how.trace or Trace.new()
     return Run(
         id=run_id,
         workspace_id=version.workspace_id,
@@ -166,6 +174,9 @@ def new_run(
         carried_over=how.carried_over,
         origin_id=how.origin_id,
         unique_request_id=how.request_id,
+        traceparent=trace.parent,
+        tracestate=trace.state,
+        debug_until=how.debug_until,
         machine_arn=machine_arn,
         steps_to_run=how.steps_to_run,
         replay=how.replay,

@@ -57,6 +57,7 @@ _SHOWN: Final[dict[str, float]] = {
     "deliveryIdSeconds": limits.DELIVERY_SECONDS_MAX,
     "deliveryIdCharacters": limits.DELIVERY_ID_LENGTH,
     "signatureSeconds": limits.SIGNATURE_SECONDS,
+    "tracestateCharacters": limits.TRACESTATE_LENGTH,
     "formFields": limits.FORM_FIELDS,
     "responseHeaders": limits.REPLY_HEADERS,
     "documentResources": limits.DOCUMENT_RESOURCES,

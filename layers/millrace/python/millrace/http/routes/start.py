@@ -1,8 +1,9 @@
 """Starting runs of a flow: /run, /start and /manual, and again: /v1/runs/{run_id}/retry."""
 
 import re
+from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Body, Header
@@ -11,6 +12,7 @@ from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 from millrace import limits
 from millrace.domain.base import Json
 from millrace.domain.errors import ConflictError, NotFoundError
+from millrace.domain.trace_context import Trace
 from millrace.http.body import JSON
 from millrace.http.documented import WITH_BODY, answers
 from millrace.http.idempotency import dedupe_key
@@ -39,6 +41,10 @@ _PLACES: Final = ("run", "start", "manual")
 _PLACES_OF_A_VERSION: Final = ("start", "manual")
 
 
+def _trace(event: Mapping[str, Any]) -> Trace:
+    return Trace.received({name.lower(): text for name, text in event["headers"].items()})
+
+
 def start_router(context: Context) -> APIGatewayHttpRouter:
     """The routes over this context."""
     router = APIGatewayHttpRouter()
@@ -46,7 +52,7 @@ def start_router(context: Context) -> APIGatewayHttpRouter:
     def start(flow_id: str, asked: RunRequest, prefer: str | None) -> Started:
         event = router.current_event
         caller = caller_of(event)
-        run = run_flow.run_flow(context, caller, flow_id, asked, dedupe_key(event))
+        run = run_flow.run_flow(context, caller, flow_id, asked, dedupe_key(event), _trace(event))
         headers = {"Location": f"/v1/runs/{run.id}"}
         preferred = _WAIT.search(prefer or "")
         wait = asked.wait or 0
@@ -65,7 +71,8 @@ def start_router(context: Context) -> APIGatewayHttpRouter:
     def retry(run_id: str, given: RetryRequest | None = None) -> Response[StartedRun]:
         event = router.current_event
         asked = given or RetryRequest()
-        run = retry_run(context, caller_of(event), run_id, asked, dedupe_key(event))
+        caller = caller_of(event)
+        run = retry_run(context, caller, run_id, asked, dedupe_key(event), _trace(event))
         told = StartedRun(run_id=run.id, status=run.status)
         headers = {"Location": f"/v1/runs/{run.id}"}
         return Response(HTTPStatus.ACCEPTED.value, JSON, body=told, headers=headers)
