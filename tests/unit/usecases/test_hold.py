@@ -20,8 +20,9 @@ from millrace.usecases.callbacks import CALLBACKS
 from millrace.usecases.deploy import undeploy_version
 from millrace.usecases.flows import latest_version
 from millrace.usecases.hold import Held, UnansweredError, hold
-from millrace.usecases.lifecycle import cancel_run, sweep
+from millrace.usecases.lifecycle import cancel_run
 from millrace.usecases.runs import list_runs
+from millrace.usecases.sweeper import sweep
 
 JSON_TYPE: Final = {"content-type": "application/json"}
 ECHO: Final = process_step("echo", "body")

@@ -79,6 +79,22 @@ TEST_RESULT_DAYS: Final = 30
 TEST_PAYLOAD_LENGTH: Final = 65_536
 TEST_HEADERS: Final = 50
 CONCURRENCY_MAX: Final = 1_000
+QUEUE_DEPTH: Final = 1_000
+"""Runs that may wait for a slot of one flow, or of one key of it: they share an item."""
+
+QUEUE_WAIT_HOURS: Final = 24
+"""A run that has no slot by then fails."""
+
+SLOT_LEASE_MINUTES: Final = 15
+"""A slot is free again so long after the sweeper, which comes each 5 minutes, last saw its run."""
+
+LANE_KEY_LENGTH: Final = 256
+"""A longer key is shown as its hash."""
+
+LANES_SHOWN: Final = 100
+LANE_RUNS_SHOWN: Final = 20
+"""Of each kind, in what is told of the runs that wait."""
+
 ALIASES: Final = 100
 REFERENCES_OF_A_FLOW: Final = 50
 """Labels, notification groups or flows to run next."""

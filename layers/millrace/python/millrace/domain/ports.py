@@ -16,6 +16,7 @@ from millrace.domain.resource import Resource
 from millrace.domain.run import (
     ANY_RUN,
     Followed,
+    LaneKey,
     LatestRun,
     Run,
     RunError,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from millrace.domain.connection import Connection, PingMethod
     from millrace.domain.data_pool import DataPool
     from millrace.domain.failed_record import FailedRecord
+    from millrace.domain.lane import Lane, LaneChange
     from millrace.domain.metrics import Counted, Grain
     from millrace.domain.notification import Notification
     from millrace.domain.notification_group import NotificationTarget
@@ -252,12 +254,36 @@ class Runs(Protocol):
         *,
         dedupe_key: str | None = None,
         dedupe_for: timedelta = DELIVERY_MEMORY,
+        lane: "LaneChange | None" = None,
     ) -> tuple[Run, bool]:
         """Store a new run, or give the one that already has this dedupe key.
 
         The key is forgotten after a while. The run that it repeats, if it repeats one, must be
-        over, and names it from now on. Returns the run, and whether it is new.
+        over, and names it from now on. Its lane changes with it or not at all: raises
+        LaneChangedError if it is not as it was read. Returns the run, and whether it is new.
         """
+        ...
+
+    def delivered(self, run: Run, dedupe_key: str | None) -> Run | None:
+        """The run that `create` would give for this dedupe key instead of the new one."""
+        ...
+
+    def lane(self, key: LaneKey) -> "Lane | None":
+        """A lane, if any run came to it of late; strongly consistent."""
+        ...
+
+    def swap_lane(self, change: "LaneChange") -> bool:
+        """Change a lane; False if it is not as it was read."""
+        ...
+
+    def lanes(
+        self, workspace_id: str, flow_id: str | None = None, *, limit: int
+    ) -> "tuple[tuple[LaneKey, Lane], ...]":
+        """Some of the lanes that are not empty, of a workspace (a moment behind) or of a flow."""
+        ...
+
+    def dequeue(self, key: RunKey, now: datetime) -> tuple[Run, bool]:
+        """A run that waited for its slot begins; the run as it is, and whether this began it."""
         ...
 
     def get(self, key: RunKey) -> Run:
