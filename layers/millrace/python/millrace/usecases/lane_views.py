@@ -1,13 +1,17 @@
 """Which runs have slots, which wait, why, and until when."""
 
+from typing import TYPE_CHECKING
+
 from pydantic import Field
 
 from millrace import limits
 from millrace.domain.base import Model, Moment
-from millrace.domain.lane import Lane
 from millrace.domain.run import Run, RunStatus
 from millrace.domain.token import Caller
 from millrace.usecases.context import Context
+
+if TYPE_CHECKING:
+    from millrace.domain.lane import Lane
 
 
 class WaitingRun(Model):
@@ -49,7 +53,7 @@ def why_waiting(context: Context, run: Run) -> WaitingRun | None:
     return _waiting(context, lane, run.id, lane.line.index(run.id))
 
 
-def _view(context: Context, flow_id: str, lane: Lane) -> LaneView:
+def _view(context: Context, flow_id: str, lane: "Lane") -> LaneView:
     taken, line = lane.taken(context.clock()), lane.line
     return LaneView(
         flow_id=flow_id,
@@ -65,7 +69,7 @@ def _view(context: Context, flow_id: str, lane: Lane) -> LaneView:
     )
 
 
-def _waiting(context: Context, lane: Lane, run_id: str, before: int) -> WaitingRun:
+def _waiting(context: Context, lane: "Lane", run_id: str, before: int) -> WaitingRun:
     waiting, taken = lane.waiting[run_id], lane.taken(context.clock())
     counted = "the flow" if lane.key is None else f"the flow for the key {lane.key!r}"
     reason = f"{len(taken)} of {lane.limit} runs that {counted} may have at a time are at work"

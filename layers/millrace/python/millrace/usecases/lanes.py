@@ -7,6 +7,7 @@ sweeper begins what has a slot and has not begun.
 import logging
 from collections.abc import Callable, Collection
 from contextlib import suppress
+from typing import NamedTuple
 
 from millrace import limits
 from millrace.domain.errors import ConflictError, NotFoundError
@@ -34,25 +35,27 @@ def take_turns(
     change: Callable[[Lane], Lane],
     *,
     not_begun: Collection[str] = (),
+    is_drained: bool = False,
 ) -> int:
     """Change a lane and begin the runs whose turn it is then, and those that have a slot already.
 
-    Returns how many began. What cannot be done now is left to the sweeper.
+    Where the flow is disabled nobody's turn comes until the sweeper has drained the lane of what
+    may not begin any more. Returns how many began; what cannot be done now is the sweeper's.
     """
     started = 0
     gone: list[str] = []
     for _ in pauses():
         before = context.runs.lane(key)
-        lane = change(before or Lane()).left(gone)
-        limit = limit_of(context, key) if lane.waiting else lane.limit
-        turn = lane.advanced(limit, context.clock()) if limit is not None else None
-        after, run_ids = (lane, ()) if turn is None else turn
-        if after != (before or Lane()):
-            if not context.runs.swap_lane(LaneChange(key, before, after.revised())):
-                continue
-        elif before is None:
-            return started
-        begin = {*run_ids, *(id_ for id_ in not_begun if id_ in after.slots)} - {*gone}
+        there = before or Lane()
+        after = change(there).left(gone)
+        turn: tuple[str, ...] = ()
+        if after.waiting:
+            rule = rule_of(context, key)
+            if rule.is_enabled or is_drained:
+                after, turn = after.advanced(rule.limit, context.clock())
+        if after != there and not context.runs.swap_lane(LaneChange(key, before, after.revised())):
+            continue
+        begin = {*turn, *(id_ for id_ in not_begun if id_ in after.slots)} - {*gone}
         over = [id_ for id_ in sorted(begin) if not _begin(context, key, id_)]
         started += len(begin) - len(over)
         if not over:
@@ -63,17 +66,23 @@ def take_turns(
     return started
 
 
-def limit_of(context: Context, key: LaneKey) -> int | None:
-    """How many runs of a lane may be at work as the flow is now; None: none may begin."""
+class Rule(NamedTuple):
+    """What a flow says of a lane now."""
+
+    limit: int
+    is_enabled: bool
+
+
+def rule_of(context: Context, key: LaneKey) -> Rule:
+    """How many runs of a lane may be at work; without a flow they fail by themselves."""
     try:
         flow = context.resources.get(Flow, key.workspace_id, key.flow_id)
     except NotFoundError:
-        return limits.CONCURRENCY_MAX
-    if not flow.is_enabled:
-        return None
+        return Rule(limits.CONCURRENCY_MAX, is_enabled=True)
     if key.name == SCHEDULED:
-        return 1
-    return limits.CONCURRENCY_MAX if flow.concurrency is None else flow.concurrency.limit
+        return Rule(1, flow.is_enabled)
+    limit = limits.CONCURRENCY_MAX if flow.concurrency is None else flow.concurrency.limit
+    return Rule(limit, flow.is_enabled)
 
 
 def _begin(context: Context, key: LaneKey, run_id: str) -> bool:

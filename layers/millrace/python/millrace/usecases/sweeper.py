@@ -4,7 +4,6 @@ It comes every few minutes and looks at all runs that are not over.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -17,7 +16,7 @@ from millrace.domain.lane import Lane
 from millrace.domain.run import LaneKey, Run, RunError, RunStatus
 from millrace.usecases.context import Context
 from millrace.usecases.deployed import is_synchronous
-from millrace.usecases.lanes import limit_of, take_turns
+from millrace.usecases.lanes import rule_of, take_turns
 from millrace.usecases.lifecycle import cancel_run, conclude, finish_run, on_execution_end
 from millrace.usecases.runs import start_execution
 
@@ -71,37 +70,36 @@ def sweep(context: Context) -> int:
 
 def _tidy(context: Context, key: LaneKey, seen: _Seen) -> int:
     """Bring a lane in step with its runs; how many of them ended or began."""
-    lane = context.runs.lane(key) or Lane()
-    waiting = [run for run in seen.waiting if run.id not in lane.slots]
-    over = _end_hopeless(context, key, waiting)
-    left = [run for run in seen.waiting if run.id not in over]
-    entries = {run.id: (run.place, run.waits_until) for run in left if run.place is not None}
+    waiting = {run.id: run for run in seen.waiting}
+    entries = {
+        id_: (run.place, run.waits_until) for id_, run in waiting.items() if run.place is not None
+    }
     at_work = [run.id for run in seen.at_work]
     begun = take_turns(
         context,
         key,
         lambda lane: lane.renewed(at_work, context.clock()).rejoined(entries),
-        not_begun=[run.id for run in left],
+        not_begun=[*waiting],
     )
-    return len(over) + begun
-
-
-def _end_hopeless(context: Context, key: LaneKey, waiting: Sequence[Run]) -> set[str]:
-    """End what has waited too long, and what the triggers of a flow started that is disabled now.
-
-    What a caller started waits on: it runs whether the flow is enabled or not.
-    """
-    over = set[str]()
-    is_disabled = bool(waiting) and limit_of(context, key) is None
-    for run in waiting:
-        if run.waits_until <= context.clock():
-            finish_run(context, run, failure=_WAITED)
-        elif is_disabled and run.trigger.source != "manual":
-            cancel_run(context, run, _DISABLED)
+    lane = context.runs.lane(key) or Lane()
+    still = [waiting[id_] for id_ in lane.line if id_ in waiting]
+    if not still:
+        return begun
+    is_disabled = not rule_of(context, key).is_enabled
+    now = context.clock()
+    too_old = {run.id for run in still if run.waits_until <= now}
+    # What a caller started runs whether the flow is enabled or not.
+    unwanted = {run.id for run in still if is_disabled and run.trigger.source != "manual"}
+    over = too_old | unwanted
+    if over or is_disabled:
+        # At once, because each end by itself would write the lane.
+        begun += take_turns(context, key, lambda lane: lane.left(over), is_drained=True)
+    for id_ in sorted(over):
+        if id_ in too_old:
+            finish_run(context, waiting[id_], failure=_WAITED)
         else:
-            continue
-        over.add(run.id)
-    return over
+            cancel_run(context, waiting[id_], _DISABLED)
+    return begun + len(over)
 
 
 def _synchronous_outcome(context: Context, run: Run) -> str | None:
