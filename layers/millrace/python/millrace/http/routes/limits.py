@@ -5,11 +5,12 @@ from typing import Annotated, Final
 
 from aws_lambda_powertools.event_handler.openapi.params import Query
 from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from millrace import limits
 from millrace.domain.base import Model
 from millrace.http.documented import answers
+from millrace.http.queries import LimitsQuery
 from millrace.http.requests import caller_of
 from millrace.usecases.context import Context
 from millrace.usecases.lane_views import LaneView, lanes_of
@@ -82,16 +83,6 @@ _SHOWN: Final[dict[str, float]] = {
 }
 
 
-class LimitsQuery(BaseModel):
-    """Whose runs are told of."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    flow_id: str | None = Field(
-        default=None, alias="filter[flowId]", description="Only those of this flow."
-    )
-
-
 class Limits(Model):
     """The limits that a caller may meet, by name, each with its unit at the end; and who waits."""
 
@@ -109,6 +100,6 @@ def limits_router(context: Context) -> APIGatewayHttpRouter:
     @router.get("/v1/limits", tags=["limits"], responses=answers(HTTPStatus.OK))
     def get_limits(query: Annotated[LimitsQuery, Query()]) -> Limits:
         caller = caller_of(router.current_event)
-        return Limits(data=_SHOWN, lanes=lanes_of(context, caller, query.flow_id))
+        return Limits(data=_SHOWN, lanes=lanes_of(context, caller, query.filter_flow_id))
 
     return router
