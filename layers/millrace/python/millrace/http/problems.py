@@ -13,6 +13,7 @@ from millrace.domain.errors import (
     ConflictError,
     DomainError,
     FlowBusyError,
+    ForbiddenError,
     InvalidRequestError,
     NotFoundError,
     PreconditionRequiredError,
@@ -33,6 +34,7 @@ CONTENT_TYPE: Final = "application/problem+json"
 STATUS: Final[dict[type[DomainError], HTTPStatus]] = {
     InvalidRequestError: HTTPStatus.BAD_REQUEST,
     UnauthenticatedError: HTTPStatus.UNAUTHORIZED,
+    ForbiddenError: HTTPStatus.FORBIDDEN,
     NotFoundError: HTTPStatus.NOT_FOUND,
     ConflictError: HTTPStatus.CONFLICT,
     FlowBusyError: HTTPStatus.CONFLICT,

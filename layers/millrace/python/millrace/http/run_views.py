@@ -5,6 +5,7 @@ from typing import Self
 from pydantic import Field
 
 from millrace.domain.base import Model, Moment, Record
+from millrace.domain.delta import DeltaWindow
 from millrace.domain.run import Counts, Run, RunError, RunStatus, StepStatus
 from millrace.http.views import RunView
 from millrace.usecases.lane_views import WaitingRun
@@ -24,6 +25,7 @@ class StepView(Model):
     ended_at: Moment | None
     counts: Counts
     error: RunError | None
+    delta: DeltaWindow | None
 
 
 class RunDetailView(RunView):

@@ -13,6 +13,7 @@ from millrace.domain.errors import NotFoundError
 from millrace.domain.flow import Flow
 from millrace.domain.run import Run, RunError, RunKey, RunOutcome, RunStatus, StepStatus
 from millrace.usecases.context import Context
+from millrace.usecases.delta_marks import move_marks, windows_read
 from millrace.usecases.deployed import is_synchronous
 from millrace.usecases.followers import follow, is_followed
 from millrace.usecases.lanes import release
@@ -132,6 +133,7 @@ def finish_run(
         status=status,
         counts=total(version, records),
         error=failure,
+        delta=windows_read(run, status, records),
         is_followed=flow is not None and is_followed(flow, status),
         recovered_from=(
             health.failed_run_id if health is not None and status is RunStatus.SUCCEEDED else None
@@ -144,6 +146,7 @@ def finish_run(
 
 def conclude(context: Context, run: Run, *, follows: bool = True) -> Run:
     """Do what the end of a run brings about; what was done already is not done again."""
+    move_marks(context, run)
     release(context, run)
     return follow(context, run) if follows else run
 
@@ -184,6 +187,7 @@ def on_execution_end(
     except NotFoundError:
         return None
     if run.status.is_terminal:
+        # Whoever wrote that may not have come any further.
         return conclude(context, run, follows=follows)
     if outcome == "SUCCEEDED":
         return finish_run(context, run, follows=follows)

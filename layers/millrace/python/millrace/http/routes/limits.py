@@ -12,6 +12,7 @@ from millrace.domain.base import Model
 from millrace.http.documented import answers
 from millrace.http.queries import LimitsQuery
 from millrace.http.requests import caller_of
+from millrace.http.roles import needs
 from millrace.usecases.context import Context
 from millrace.usecases.lane_views import LaneView, lanes_of
 
@@ -77,6 +78,7 @@ _SHOWN: Final[dict[str, float]] = {
     "metricIntervals": limits.METRIC_INTERVALS,
     "metricRows": limits.METRIC_ROWS,
     "hourlyMetricsDays": limits.HOURLY_METRICS_DAYS,
+    "lastUsedSeconds": limits.LAST_USED_SECONDS,
     "idempotencyKeyCharacters": limits.IDEMPOTENCY_KEY_LENGTH,
     "idempotencyHours": limits.IDEMPOTENCY_HOURS,
     "auditValueBytes": limits.AUDIT_VALUE_BYTES,
@@ -97,7 +99,9 @@ def limits_router(context: Context) -> APIGatewayHttpRouter:
     """The one route."""
     router = APIGatewayHttpRouter()
 
-    @router.get("/v1/limits", tags=["limits"], responses=answers(HTTPStatus.OK))
+    @router.get(
+        "/v1/limits", tags=["limits"], security=needs("viewer"), responses=answers(HTTPStatus.OK)
+    )
     def get_limits(query: Annotated[LimitsQuery, Query()]) -> Limits:
         caller = caller_of(router.current_event)
         return Limits(data=_SHOWN, lanes=lanes_of(context, caller, query.filter_flow_id))

@@ -16,6 +16,7 @@ from millrace.http.body import JSON
 from millrace.http.documented import WITH_BODY, answers
 from millrace.http.idempotency import dedupe_key
 from millrace.http.requests import caller_of
+from millrace.http.roles import needs
 from millrace.http.run_views import RunDetailView, StartedRun
 from millrace.usecases import run_flow, runs
 from millrace.usecases.context import Context
@@ -46,7 +47,9 @@ def start_router(context: Context) -> APIGatewayHttpRouter:
     """The routes over this context."""
     router = APIGatewayHttpRouter()
 
-    @router.post("/v1/runs/<run_id>/retry", tags=["runs"], responses=_RETRIED)
+    @router.post(
+        "/v1/runs/<run_id>/retry", tags=["runs"], security=needs("operator"), responses=_RETRIED
+    )
     def retry(run_id: str, given: RetryRequest | None = None) -> Response[StartedRun]:
         event = router.current_event
         asked = given or RetryRequest()
@@ -56,7 +59,12 @@ def start_router(context: Context) -> APIGatewayHttpRouter:
         return Response(HTTPStatus.ACCEPTED.value, JSON, body=told, headers=headers)
 
     # Before the routes of a version, which would take "raw" for one.
-    @router.post("/v1/flows/<flow_id>/start/raw", tags=["runs"], responses=_STARTED)
+    @router.post(
+        "/v1/flows/<flow_id>/start/raw",
+        tags=["runs"],
+        security=needs("operator"),
+        responses=_STARTED,
+    )
     def start_raw(flow_id: str, payload: Payload = None, prefer: Prefer = None) -> Started:
         asked = RunRequest(payload=payload)
         return _start(context, router.current_event, flow_id, asked, prefer, goes_past=False)
@@ -72,6 +80,7 @@ def _add_routes(router: APIGatewayHttpRouter, context: Context, place: str) -> N
     @router.post(
         f"/v1/flows/<flow_id>/{place}",
         tags=["runs"],
+        security=needs("operator"),
         operation_id=f"{place}_flow",
         responses=_STARTED,
     )
@@ -87,6 +96,7 @@ def _add_routes(router: APIGatewayHttpRouter, context: Context, place: str) -> N
     @router.post(
         f"/v1/flows/<flow_id>/{place}/<version_id>",
         tags=["runs"],
+        security=needs("operator"),
         operation_id=f"{place}_version",
         responses=_STARTED,
     )
