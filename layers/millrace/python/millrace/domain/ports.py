@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 from millrace import limits
 from millrace.domain.action import ExportAction, ImportAction, ProcessAction
 from millrace.domain.base import Clock, Json, Record
-from millrace.domain.flow import MachineKind
+from millrace.domain.flow import Flow, MachineKind
 from millrace.domain.resource import Resource
 from millrace.domain.run import (
     ANY_RUN,
@@ -232,6 +232,17 @@ class Resources(Protocol):
 
     def record_run(self, workspace_id: str, flow_id: str, run: LatestRun) -> None:
         """Remember the latest run of a flow and of its version, unless a later one is known.
+
+        Raises UnavailableError if that cannot be written now.
+        """
+        ...
+
+    def unsettled(self, changed_before: datetime) -> tuple[Flow, ...]:
+        """Some flows of all workspaces of whose change nobody said since that it was followed."""
+        ...
+
+    def settle(self, flow: Flow) -> None:
+        """Note that what follows the change of a flow was done, unless it changed again.
 
         Raises UnavailableError if that cannot be written now.
         """

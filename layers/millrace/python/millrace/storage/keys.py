@@ -20,7 +20,8 @@
 | pace of a connection | `ws#con_1#pace` | `pace` | | | | |
 
 `gsi1` lists a flow's runs and finds what a public address names; `gsi2` is sparse and holds only
-unfinished runs, and those whose end something is still to follow, spread over a few partitions;
+unfinished runs, and those whose end something is still to follow, spread over a few partitions, and
+flows from each change of them until their schedules are in step with it (`UNSETTLED`);
 `gsi3`, sparse and of keys only, finds a version without its flow by `ws#ver_1`, a flow's
 unfinished runs by `ws#flow_1#unfinished`, and lanes that are not empty by `ws#lanes`; `gsi4` lists
 all runs of a workspace, `ws#runs`, in the order of `gsi1`, and holds only what filters look at:
@@ -48,6 +49,9 @@ PACE: Final = "pace"
 POOL_ENTRY: Final = "key"
 PUBLIC: Final = "public"
 UNFINISHED_PARTITIONS: Final = 4
+
+UNSETTLED: Final = "unsettled"
+"""The `gsi2` partition of flows whose schedules may not be in step with them yet."""
 
 COUNT: Final = "!count"
 """Sorts before every id, so that the first page of a list reads it too."""

@@ -72,6 +72,7 @@ class MemoryResources:
     def __init__(self) -> None:
         self._items: dict[tuple[str, str], Resource] = {}
         self._latest: dict[tuple[str, str, str], LatestRun] = {}
+        self._settled: dict[str, int] = {}
 
     def get[R: Resource](
         self, kind: type[R], workspace_id: str, id_: str, *, parent_id: str | None = None
@@ -102,6 +103,21 @@ class MemoryResources:
             self._latest[place] = run
         if flow.latest_run is None or flow.latest_run.start_date <= run.start_date:
             self._items[address] = flow.model_copy(update={"latest_run": run})
+
+    def unsettled(self, changed_before: datetime) -> tuple[Flow, ...]:
+        """Flows of whose change nobody said since that it was followed."""
+        return tuple(
+            flow
+            for flow in self._items.values()
+            if isinstance(flow, Flow)
+            and flow.unsettled_at is not None
+            and flow.unsettled_at < changed_before
+            and self._settled.get(flow.id) != flow.revision
+        )
+
+    def settle(self, flow: Flow) -> None:
+        """Note that what follows the change of a flow was done."""
+        self._settled[flow.id] = flow.revision
 
     def record_use(self, workspace_id: str, token_id: str, at: datetime, since: datetime) -> None:
         """Remember when a token was last used, unless a use after `since` is known."""

@@ -19,6 +19,7 @@ from millrace.usecases.deployed import is_synchronous
 from millrace.usecases.lanes import rule_of, take_turns
 from millrace.usecases.lifecycle import cancel_run, conclude, finish_run, on_execution_end
 from millrace.usecases.runs import start_execution
+from millrace.usecases.schedules import settle_flows
 
 _EXPRESS_TIME: Final = timedelta(seconds=EXPRESS_SECONDS)
 _START_WITHIN: Final = timedelta(hours=1)
@@ -46,10 +47,12 @@ def sweep(context: Context) -> int:
     """Repair runs that lost their machine: start what never started, end what has ended.
 
     What was to follow an end and was lost is started too. Slots of what is at work are renewed,
-    and what waits begins if there is a slot for it, or ends if it waited too long.
+    and what waits begins if there is a slot for it, or ends if it waited too long. Schedules are
+    brought in step with flows whose change nobody followed.
 
     Returns the number of runs repaired.
     """
+    settle_flows(context, context.clock() - _SWEEP_AFTER)
     repaired = 0
     lanes: defaultdict[LaneKey, _Seen] = defaultdict(_Seen)
     for run in context.runs.unfinished(context.clock() - _SWEEP_AFTER):
