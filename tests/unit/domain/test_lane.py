@@ -93,10 +93,17 @@ def test_a_lease_that_nobody_renews_runs_out() -> None:
 
 
 def test_a_lease_that_is_renewed_holds_on() -> None:
-    """Even one that had run out: the run is at work, whatever the lane says."""
+    """Even one that had run out, as long as nobody else has the slot."""
     lane = after(after(EMPTY, "run_1", place()), "run_2", place())
     lane = lane.renewed(["run_1"], NOON + LEASE)
     assert lane.advanced(1, NOON + LEASE).run_ids == ()
+
+
+def test_a_slot_that_was_given_back_is_not_renewed() -> None:
+    """The run ended while the sweeper thought that it was at work."""
+    lane = after(EMPTY, "run_1", place()).left(["run_1"])
+    assert lane.renewed(["run_1"], NOON) == lane
+    assert lane.readmitted(["run_1"], NOON).taken(NOON) == ["run_1"]
 
 
 def test_a_run_that_waited_too_long_gets_no_slot() -> None:

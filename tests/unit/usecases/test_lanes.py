@@ -1,6 +1,7 @@
 """Flows that limit how many of their runs are at work: who begins, who waits, who is refused."""
 
 import json
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -326,6 +327,28 @@ def test_a_run_that_lost_its_slot_though_it_works_has_it_again(world: World) -> 
     world.clock.forward(hours=1)
     assert sweep(world.context) == 0
     assert statuses(world, first, second) == ["running", "queued"]
+
+
+def test_a_run_that_ends_as_the_sweeper_looks_leaves_no_slot_behind(world: World) -> None:
+    """It was at work, or waited, when it was listed; it is over when its lane is looked at."""
+
+    class Late(MemoryRuns):
+        """Where all end right after the list was read."""
+
+        def unfinished(self, created_before: datetime) -> tuple[Run, ...]:
+            """What was there a moment ago."""
+            found = super().unfinished(created_before)
+            for run in sorted(found, key=lambda run: run.id):
+                cancel_run(replace(world.context, machines=MemoryMachines()), self.get(run.key))
+            return found
+
+    world.runs = Late()
+    flow = limited(world)
+    first, second = world.start(flow), world.start(flow)
+    world.clock.forward(minutes=3)
+    sweep(world.context)
+    assert statuses(world, first, second) == ["cancelled", "cancelled"]
+    assert world.runs.lanes(ALICE.workspace_id, limit=9) == ()
 
 
 def test_a_run_whose_turn_came_as_a_process_died_is_begun_by_the_sweeper(world: World) -> None:

@@ -119,12 +119,14 @@ class Lane(Model):
         )
 
     def renewed(self, run_ids: Iterable[str], now: datetime) -> "Lane":
-        """With fresh leases of runs that are at work, even if they had lost theirs."""
+        """With fresh leases of runs that are at work."""
+        fresh = {id_: _lease(now) for id_ in run_ids if id_ in self.slots}
+        return _changed(self, slots=self.slots | fresh) if fresh else self
+
+    def readmitted(self, run_ids: Iterable[str], now: datetime) -> "Lane":
+        """With leases of runs that are at work although the lane forgot them."""
         fresh = dict.fromkeys(run_ids, _lease(now))
-        if not fresh:
-            return self
-        waiting = {id_: each for id_, each in self.waiting.items() if id_ not in fresh}
-        return _changed(self, slots=self.slots | fresh, waiting=waiting)
+        return _changed(self, slots=self.slots | fresh) if fresh else self
 
     def rejoined(self, runs: Mapping[str, tuple[Place, datetime]]) -> "Lane":
         """With runs that wait although the lane forgot them."""

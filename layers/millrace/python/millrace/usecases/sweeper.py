@@ -74,16 +74,20 @@ def sweep(context: Context) -> int:
 def _tidy(context: Context, key: LaneKey, seen: _Seen) -> int:
     """Bring a lane in step with its runs; how many of them ended or began."""
     waiting = {run.id: run for run in seen.waiting}
-    entries = {
-        id_: (run.place, run.waits_until) for id_, run in waiting.items() if run.place is not None
-    }
     at_work = [run.id for run in seen.at_work]
-    begun = take_turns(
-        context,
-        key,
-        lambda lane: lane.renewed(at_work, context.clock()).rejoined(entries),
-        not_begun=[*waiting],
-    )
+    forgotten = _forgotten(context, key, [*waiting, *at_work])
+    readmitted = [run.id for run in forgotten if run.status is not RunStatus.QUEUED]
+    rejoined = {
+        run.id: (run.place, run.waits_until)
+        for run in forgotten
+        if run.status is RunStatus.QUEUED and run.place is not None
+    }
+
+    def change(lane: Lane) -> Lane:
+        now = context.clock()
+        return lane.renewed(at_work, now).readmitted(readmitted, now).rejoined(rejoined)
+
+    begun = take_turns(context, key, change, not_begun=[*waiting])
     lane = context.runs.lane(key) or Lane()
     still = [waiting[id_] for id_ in lane.line if id_ in waiting]
     if not still:
@@ -103,6 +107,16 @@ def _tidy(context: Context, key: LaneKey, seen: _Seen) -> int:
         else:
             cancel_run(context, waiting[id_], _DISABLED)
     return begun + len(over)
+
+
+def _forgotten(context: Context, key: LaneKey, run_ids: list[str]) -> list[Run]:
+    """Runs that are not over and not in their lane, looked at again: others ended meanwhile."""
+    lane = context.runs.lane(key) or Lane()
+    unknown = [id_ for id_ in run_ids if id_ not in lane.slots and id_ not in lane.waiting]
+    if not unknown:
+        return []
+    runs = context.runs.get_many(key.workspace_id, unknown)
+    return [run for run in runs if not run.status.is_terminal]
 
 
 def _synchronous_outcome(context: Context, run: Run) -> str | None:
