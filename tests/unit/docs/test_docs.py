@@ -93,6 +93,7 @@ def test_the_limits_in_the_api_page_are_those_in_the_code() -> None:
     key_length = limits.IDEMPOTENCY_KEY_LENGTH
     found = f"{limits.PAGE_RECORDS:,}, {limits.LOOKUP_RECORDS:,}"
     in_a_row = limits.FLOWS_IN_A_ROW
+    waits, of_limits = "runs that wait for a slot of a flow, or of a key", "of `GET /v1/limits`"
     id_length, id_days = limits.REQUEST_ID_LENGTH, limits.REQUEST_MEMORY_DAYS
     sort_keys = f"{limits.SORT_KEYS} keys of a `sort`"
     schema = f"{limits.SCHEMA_BYTES:,} bytes of a schema"
@@ -151,6 +152,9 @@ def test_the_limits_in_the_api_page_are_those_in_the_code() -> None:
         f"| `lagMinutes` of a delta | {limits.DELTA_LAG_MINUTES:,} |",
         f"| unique request id | {id_length:,} characters; its latest run is remembered {id_days} ",
         f"| {limits.CONCURRENCY_MAX:,}; {limits.STEP_CONCURRENCY_MAX} of a step |",
+        f"| {waits} | {limits.QUEUE_DEPTH:,}, each {limits.QUEUE_WAIT_HOURS} h |",
+        f"| slot of a run | {limits.SLOT_LEASE_MINUTES} min after",
+        f"| lanes in an answer {of_limits} | {limits.LANES_SHOWN}, with {limits.LANE_RUNS_SHOWN} ",
         f"| {limits.MAPPED_FIELDS} fields, {limits.MAPPED_LISTS} lists |",
         f"| configured answer of a webhook | {limits.ANSWER_BODY_LENGTH:,} characters |",
         f"| resources of a kind in a document | {document} items |",

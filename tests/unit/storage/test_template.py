@@ -2,6 +2,7 @@
 
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.support.aws import ROOT, template
@@ -73,3 +74,23 @@ def test_what_schedules_cannot_deliver_is_kept_and_raises_an_alarm() -> None:
     alarm = resources["LostOccurrences"]["Properties"]
     assert alarm["Dimensions"] == [{"Name": "QueueName", "Value": "ScheduleDeadLetters.QueueName"}]
     assert (alarm["Threshold"], alarm["ComparisonOperator"]) == (0, "GreaterThanThreshold")
+
+
+def test_the_sweeper_may_put_schedules_right_as_the_control_plane_does() -> None:
+    """The same calls on the same group, and no role to hand on but that of schedules."""
+    resources = template()["Resources"]
+    sweeper, api = (resources[name]["Properties"] for name in ("LifecycleFunction", "ApiFunction"))
+
+    def scheduling(function: dict[str, Any]) -> list[object]:
+        statements = function["Policies"][0]["Statement"]
+        return [each for each in statements if "scheduler:" in str(each["Action"])]
+
+    assert scheduling(sweeper) == scheduling(api)
+    (handing_on,) = (
+        each for each in sweeper["Policies"][0]["Statement"] if each["Action"] == "iam:PassRole"
+    )
+    assert handing_on["Resource"] == "ScheduleRole.Arn"
+    names = {"TRIGGER_ARN", "SCHEDULE_GROUP", "SCHEDULE_ROLE_ARN", "SCHEDULE_DEAD_LETTERS_ARN"}
+    given = sweeper["Environment"]["Variables"]
+    for name in (f"MILLRACE_{name}" for name in names):
+        assert given[name] == api["Environment"]["Variables"][name]

@@ -24,8 +24,9 @@ from millrace.storage.memory import MemoryMachines, MemoryRuns
 from millrace.usecases.deploy import undeploy_version
 from millrace.usecases.flow_changes import delete_flow
 from millrace.usecases.flows import get_flow, latest_version
-from millrace.usecases.lifecycle import cancel_run, on_execution_end, sweep
+from millrace.usecases.lifecycle import cancel_run, on_execution_end
 from millrace.usecases.run_ends import Failure
+from millrace.usecases.sweeper import sweep
 
 MAP = process_step("map")
 CONTINUES = ({"type": "failure", "strategy": "continue"},)

@@ -12,10 +12,11 @@ from millrace.domain.notification import Notification
 from millrace.domain.notification_group import NotificationGroup, NotificationGroupInput, UrlTarget
 from millrace.domain.ports import Message, Undelivered
 from millrace.domain.run import Run, RunStatus
-from millrace.usecases.lifecycle import cancel_run, on_execution_end, sweep
+from millrace.usecases.lifecycle import cancel_run, on_execution_end
 from millrace.usecases.notify import deliver
 from millrace.usecases.plain import NOTIFICATION_GROUPS
 from millrace.usecases.run_ends import Failure
+from millrace.usecases.sweeper import sweep
 
 MAP = process_step("map")
 CRASHED = Failure(error="Lambda.Unknown")

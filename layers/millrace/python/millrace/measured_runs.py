@@ -1,11 +1,15 @@
 """Runs whose beginnings and ends are measured where they are written, whoever writes them."""
 
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from millrace.domain.ports import DELIVERY_MEMORY
 from millrace.domain.run import Run, RunError, RunKey, RunOutcome, StepRecord
 from millrace.observability import Metric, measure
 from millrace.storage.dynamodb_runs import DynamoRuns
+
+if TYPE_CHECKING:
+    from millrace.domain.lane import LaneChange
 
 
 class MeasuredRuns(DynamoRuns):
@@ -17,10 +21,13 @@ class MeasuredRuns(DynamoRuns):
         *,
         dedupe_key: str | None = None,
         dedupe_for: timedelta = DELIVERY_MEMORY,
+        lane: "LaneChange | None" = None,
     ) -> tuple[Run, bool]:
         """See Runs."""
-        stored, is_new = super().create(run, dedupe_key=dedupe_key, dedupe_for=dedupe_for)
-        if is_new:
+        stored, is_new = super().create(
+            run, dedupe_key=dedupe_key, dedupe_for=dedupe_for, lane=lane
+        )
+        if is_new and not run.is_skipped:
             measure({Metric.RUNS_STARTED: 1}, _names(run) | {"source": run.trigger.source})
         return stored, is_new
 

@@ -18,11 +18,11 @@ from millrace.usecases.lifecycle import (
     ExecutionInput,
     on_attempt,
     on_execution_end,
-    sweep,
 )
 from millrace.usecases.notify import deliver
 from millrace.usecases.run_step import StepTask, run_step
 from millrace.usecases.step_progress import CONTINUES
+from millrace.usecases.sweeper import sweep
 from millrace.usecases.triggers import ScheduleEvent, on_schedule
 
 _EXECUTION_ENDED: Final = "Step Functions Execution Status Change"

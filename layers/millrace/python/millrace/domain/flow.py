@@ -354,6 +354,12 @@ class Flow(FlowSettings, SecretHolder):
         return self.enabled_at is not None
 
     @property
+    def unsettled_at(self) -> Moment | None:
+        """Its schedules follow each change; one that was never deployed has none."""
+        was_deployed = self.deployed_version_id or self.latest_deployed_version_id
+        return self.modified_at if was_deployed else None
+
+    @property
     def next_version_number(self) -> int:
         """A number that no version ever had, since machines are named after it."""
         return max(self.latest_version_number, self.highest_version_number) + 1

@@ -36,6 +36,8 @@ _UNHAPPY: Final[Mapping[RunStatus, tuple[HTTPStatus, str]]] = {
 }
 """How callers are told of runs that have no result."""
 
+_SKIPPED: Final = (HTTPStatus.CONFLICT, "runSkipped")
+
 
 class Ingress:
     """Answers requests to public addresses: Lambda events of an HTTP API, payload format 2.0."""
@@ -70,7 +72,7 @@ class Ingress:
         if webhook.body is not None:
             answered = _configured(webhook.status, webhook.body, CONTENT_TYPES[webhook.format])
         else:
-            told = Accepted(run_id=run.id, deduplicated=not accepted.is_new)
+            told = Accepted.of(run, is_new=accepted.is_new)
             answered = _answer(webhook.status, told.to_json(), _JSON)
         return _named(answered, run, is_new=accepted.is_new)
 
@@ -102,14 +104,14 @@ def _result(held: Held) -> _Answer:
 def _worded(held: Held) -> _Answer:
     run = held.run
     if not run.status.is_terminal:
-        told = Accepted(run_id=run.id, deduplicated=not held.is_new)
+        told = Accepted.of(run, is_new=held.is_new)
         answered = _answer(HTTPStatus.ACCEPTED, told.to_json(), _JSON)
         answered["headers"]["Location"] = f"/v1/runs/{run.id}"
         return answered
     if held.reply is not None:
         return _replied(held, held.reply)
     if run.status in _UNHAPPY:
-        status, code = _UNHAPPY[run.status]
+        status, code = _SKIPPED if run.is_skipped else _UNHAPPY[run.status]
         return _unhappy(run, status, code, f"GET /v1/runs/{run.id} tells why")
     form = held.callback.format
     return _configured(held.callback.status, body_of(held.records, form), CONTENT_TYPES[form])

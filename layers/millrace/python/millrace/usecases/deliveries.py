@@ -75,7 +75,8 @@ class Accepted:
 def receive_delivery(context: Context, webhook_id: str, delivery: Delivery) -> Accepted:
     """Check a delivery, record its run durably, and start it.
 
-    Raises what `admit` raises, and ConflictError if the flow has no deployed version.
+    Raises what `admit` and `record_run` raise, and ConflictError if the flow has no deployed
+    version.
     """
     admitted = admit(context, Webhook, webhook_id, delivery)
     trigger = Trigger(source="webhook", webhook_id=webhook_id, delivery_id=admitted.delivery_id)
@@ -94,7 +95,7 @@ def record(
         version,
         trigger,
         admitted.payload,
-        how=for_request(context, admitted.flow, admitted.payload, admitted.how),
+        how=for_request(context, admitted.flow, trigger, admitted.payload, admitted.how),
         dedupe_key=admitted.dedupe_key,
         dedupe_for=admitted.dedupe_for,
     )

@@ -8,7 +8,7 @@ in between; what was started already is found by its dedupe key.
 from typing import Final
 
 from millrace import limits
-from millrace.domain.errors import ConflictError, NotFoundError
+from millrace.domain.errors import ConflictError, NotFoundError, QueueFullError
 from millrace.domain.flow import Flow
 from millrace.domain.run import Followed, NextRun, Run, RunStatus, Trigger
 from millrace.domain.trace_context import Trace
@@ -64,6 +64,6 @@ def _next_run(context: Context, run: Run, flow_id: str) -> NextRun:
             how=Manner(trace=Trace.read(run.traceparent, run.tracestate)),
             dedupe_key=f"{run.id}\n{flow_id}",
         )
-    except (NotFoundError, ConflictError) as error:
+    except (NotFoundError, ConflictError, QueueFullError) as error:
         return NextRun(flow_id=flow_id, reason=error.message)
     return NextRun(flow_id=flow_id, run_id=started.id)

@@ -62,6 +62,7 @@ def retry_run(
         trace=trace,
         carried_over=carried_over,
         origin_id=(first.origin_id or first.id) if asked.from_ == "failedStep" else None,
+        goes_past=True,
     )
     trigger = Trigger(source="manual", triggered_by=caller.token_id)
     run, _ = start_run(

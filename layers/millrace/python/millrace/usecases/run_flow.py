@@ -77,11 +77,16 @@ def run_flow(
     asked: RunRequest,
     dedupe_key: str | None = None,
     trace: Trace | None = None,
+    *,
+    goes_past: bool = False,
 ) -> Run:
-    """Start a run on behalf of a caller; with a dedupe key, once for that key."""
+    """Start a run on behalf of a caller; with a dedupe key, once for that key.
+
+    Where runs wait for a slot of the flow, it may go past them.
+    """
     flow = get_flow(context, caller, flow_id)
     version, how = chosen(context, caller, flow, asked, deployed_version)
-    how = replace(how, trace=trace)
+    how = replace(how, trace=trace, goes_past=goes_past)
     trigger = Trigger(source="manual", triggered_by=caller.token_id)
     run, _ = start_run(
         context, flow, trigger, asked.payload, version=version, how=how, dedupe_key=dedupe_key

@@ -90,6 +90,7 @@ def _values(
             "versionId": run.version_id,
             "versionNumber": run.version_number,
             "createdAt": rfc3339(run.created_at),
+            "time": rfc3339(run.relative_to),
             "triggerSource": run.trigger.source,
         },
     }
