@@ -113,13 +113,16 @@ class World:
         run, _ = start_run(self.context, flow, Trigger(source="manual"), payload)
         return run
 
-    def step(self, run: Run, step_id: str, time_left: timedelta = AMPLE) -> StepRecord:
-        """Have the worker run a step of the run's present attempt."""
+    def step(
+        self, run: Run, step_id: str, time_left: timedelta = AMPLE, token: str | None = None
+    ) -> StepRecord:
+        """Have the worker run a step of the run's present attempt; the machine waits by a token."""
         task = StepTask(
             workspace_id=run.workspace_id,
             run_id=run.id,
             attempt=self.runs.get(run.key).attempt,
             step_id=step_id,
+            task_token=token,
         )
         return run_step(self.context, task, lambda: time_left)
 

@@ -83,6 +83,9 @@ ALIASES: Final = 100
 REFERENCES_OF_A_FLOW: Final = 50
 """Labels, notification groups or flows to run next."""
 
+SUBFLOW_DEPTH: Final = 10
+"""Runs that wait for each other: a step of type Flow in the innermost fails."""
+
 FLOWS_IN_A_ROW: Final = 20
 """How far runNextFlowIds and Flow steps are followed to find a circle."""
 

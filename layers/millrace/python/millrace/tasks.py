@@ -49,7 +49,8 @@ class StepWorker:
             kind = type(error).__name__
             logger.warning(error.message, error=kind, code=error.code, **names)
             raise
-        logger.info("step ended", status=record.status, counts=record.counts.to_json(), **names)
+        said = "step ended" if record.status.is_terminal else "step waits for another flow"
+        logger.info(said, status=record.status, counts=record.counts.to_json(), **names)
         return {"status": record.status, "counts": record.counts.to_json()}
 
 

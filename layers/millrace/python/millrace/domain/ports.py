@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     # Everything imports the ports, and few requests need these.
     from millrace.domain.connection import Connection, PingMethod
     from millrace.domain.data_pool import DataPool
+    from millrace.domain.errors import StepError
     from millrace.domain.failed_record import FailedRecord
     from millrace.domain.metrics import Counted, Grain
     from millrace.domain.notification import Notification
@@ -529,6 +530,14 @@ class Machines(Protocol):
 
     def delete(self, machine_arn: str) -> None:
         """Delete a machine; running executions end first."""
+        ...
+
+    def end_task(self, token: str, error: "StepError | None" = None) -> None:
+        """Tell the execution that waits with this token to go on, or with what its step failed.
+
+        A token that nobody waits with any more is left alone. Raises UnavailableError if Step
+        Functions cannot be told now.
+        """
         ...
 
 

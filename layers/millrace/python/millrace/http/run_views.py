@@ -2,6 +2,8 @@
 
 from typing import Self
 
+from pydantic import Field
+
 from millrace.domain.base import Model, Moment, Record
 from millrace.domain.run import Counts, RunError, RunStatus, StepStatus
 from millrace.http.views import RunView
@@ -21,6 +23,9 @@ class StepView(Model):
     ended_at: Moment | None
     counts: Counts
     error: RunError | None
+    child_run_id: str | None = Field(
+        description="The run of another flow that a step of type Flow waits for, or waited."
+    )
 
 
 class RunDetailView(RunView):

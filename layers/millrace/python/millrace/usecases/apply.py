@@ -302,7 +302,7 @@ class _Apply:
             to_come=to_come,
         )
         if flow.deploy and flow.steps:
-            yield from undeployable(flow.steps)
+            yield from undeployable(flow, flow.steps)
             yield from missing_customer_keys(
                 self._context, self._caller.workspace_id, flow, self._addresses_to_be(flow, before)
             )

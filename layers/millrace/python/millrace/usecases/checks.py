@@ -175,15 +175,15 @@ def _check_concurrency(
         yield from check_expression(context, concurrency.key_expression, f"{pointer}/keyExpression")
 
 
-def undeployable(steps: Sequence[Step]) -> Iterator[Violation]:
-    """What may be stored, but cannot run yet."""
+def undeployable(settings: FlowSettings, steps: Sequence[Step]) -> Iterator[Violation]:
+    """What may be stored, but cannot run: who waits for an answer cannot wait for another flow."""
     for number, step in enumerate(steps):
-        if step.type == "Flow" and not step.is_skipped:
+        if settings.is_synchronous and step.type == "Flow" and not step.is_skipped:
             yield Violation(
-                "flowStepNotRunnable",
+                "subflowOfSynchronousFlow",
                 f"/steps/{number}/type",
-                f"Step {step.id!r} runs another flow, which steps cannot do yet.",
-                "Skip the step, or start the other flow by runNextFlowIds once that is there.",
+                f"Step {step.id!r} waits for another flow, which a synchronous flow cannot do.",
+                "Set isSynchronous to false, start the other flow by runNextFlowIds, or skip it.",
             )
 
 

@@ -15,6 +15,7 @@ from millrace.usecases.context import Context
 from millrace.usecases.definitions import to_definition
 from millrace.usecases.deployed import SYNCHRONOUS
 from millrace.usecases.flows import get_flow, get_version
+from millrace.usecases.references import check_called_flows
 from millrace.usecases.resources import changed, check_revision, refuse
 from millrace.usecases.schedules import sync_schedules
 from millrace.usecases.step_durations import past_durations
@@ -98,7 +99,8 @@ def _check_deployable(context: Context, flow: Flow, version: Version) -> None:
     find = stored(context, flow.workspace_id, version.steps)
     found = check_steps(context, version.steps, find)
     keys = missing_customer_keys(context, flow.workspace_id, flow, addresses_of(context, flow))
-    refuse([*undeployable(version.steps), *keys, *found])
+    called = check_called_flows(context, flow, version.steps)
+    refuse([*undeployable(flow, version.steps), *called, *keys, *found])
 
 
 def _machines(version: Version, arn: str, kind: MachineKind) -> dict[str, Any]:

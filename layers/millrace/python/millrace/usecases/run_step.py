@@ -22,7 +22,6 @@ from millrace.domain.errors import (
     NotFoundError,
     StepError,
     StepFailed,
-    StepPartialSuccess,
 )
 from millrace.domain.failed_record import ErrorSource
 from millrace.domain.flow import Step, Version
@@ -30,10 +29,11 @@ from millrace.domain.flow_parts import ResponseMapping
 from millrace.domain.ports import Exporter, Importer, Process
 from millrace.domain.records import Origin, RecordError, RecordFailure, Written, idempotency_key
 from millrace.domain.response_mapping import merged
-from millrace.domain.run import Run, RunError, RunKey, StepRecord, StepStatus
+from millrace.domain.run import Run, RunKey, StepRecord, StepStatus
 from millrace.domain.run_states import check_attempt
 from millrace.domain.run_values import speak_of_record
 from millrace.usecases.ahead import one_ahead
+from millrace.usecases.call_ends import error_for_machine
 from millrace.usecases.checks import lookup, work_of
 from millrace.usecases.context import Context
 from millrace.usecases.import_answers import answered, errors
@@ -56,6 +56,8 @@ class StepTask(Model):
     run_id: str
     attempt: int
     step_id: str
+    task_token: str | None = None
+    """By which the machine is told, if it does not go on when the worker returns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,7 @@ class _Job:
     version: Version
     step: Step
     progress: Progress
+    task_token: str | None
 
     def pages(self, start: int) -> Iterator[Sequence[Item]]:
         """The step's input from a position on."""
@@ -127,14 +130,26 @@ def run_step(context: Context, task: StepTask, time_left: Callable[[], timedelta
     except (ConflictError, NotFoundError) as error:
         raise StepFailed("runOver", error.message) from error
     step = _find_step(version, task.step_id)
-    return carry_out(context, run, version, step, lambda: time_left() < _STOP_BEFORE_DEADLINE)
+    token = task.task_token
+    record = carry_out(
+        context, run, version, step, lambda: time_left() < _STOP_BEFORE_DEADLINE, token
+    )
+    if token is not None and (record.status.has_output or record.status is StepStatus.SKIPPED):
+        context.machines.end_task(token)
+    return record
 
 
 def carry_out(
-    context: Context, run: Run, version: Version, step: Step, must_stop: Callable[[], bool]
+    context: Context,
+    run: Run,
+    version: Version,
+    step: Step,
+    must_stop: Callable[[], bool],
+    task_token: str | None = None,
 ) -> StepRecord:
     """Run a step of a version in a run's present attempt; between two pages it may have to stop.
 
+    A step of type Flow is not over when it waits for the other run.
     Raises as `run_step` does; StepThrottled when it had to stop.
     """
     if step.is_skipped:
@@ -146,7 +161,7 @@ def carry_out(
         record = (
             progress.take_over(earlier)
             if earlier
-            else _try(_Job(context, run, version, step, progress))
+            else _try(_Job(context, run, version, step, progress, task_token))
         )
     _raise_for(record, step)
     return record
@@ -181,6 +196,8 @@ def _find_step(version: Version, step_id: str) -> Step:
 
 def _try(job: _Job) -> StepRecord:
     try:
+        if job.step.type == "Flow":
+            return _call(job)
         _perform(job)
         return job.progress.end()
     except StepFailed as error:
@@ -194,14 +211,9 @@ def _try(job: _Job) -> StepRecord:
 
 def _raise_for(record: StepRecord, step: Step) -> None:
     """Raise where the machine, not the worker, decides what a result means for the flow."""
-    error = record.error or RunError(code="unknown", message="the step failed")
-    if record.status is StepStatus.FAILED:
-        raise StepFailed(error.code, error.message)
-    if (
-        record.status is StepStatus.PARTIALLY_SUCCEEDED
-        and step.strategy("partial_success") == "stop"
-    ):
-        raise StepPartialSuccess(error.code, error.message)
+    error = error_for_machine(record, step)
+    if error is not None:
+        raise error
 
 
 def _perform(job: _Job) -> None:
@@ -212,6 +224,36 @@ def _perform(job: _Job) -> None:
             _process(job, work)
         case ImportAction() as work:
             _import(job, work)
+
+
+def _call(job: _Job) -> StepRecord:
+    """Gather what another flow is to be given, and have it run; what passes by goes on after."""
+    from millrace.usecases.calls import call  # noqa: PLC0415 - starts runs, which few steps do
+
+    if job.task_token is None:
+        message = "a synchronous flow cannot wait for another one; deploy it asynchronous"
+        raise StepFailed("subflowOfSynchronousFlow", message)
+    position: int = job.progress.checkpoint or 0
+    for page in job.pages(position):
+        failed = job.unjudged(page)
+        passed = [] if isinstance(page, AllTaken) else _with_verdict(page, Verdict.PASS)
+        taken = page if isinstance(page, AllTaken) else _with_verdict(page, Verdict.TAKE)
+        position += len(page)
+        job.progress.advance(
+            position,
+            taken=len(page),
+            records=records_of(taken),
+            there=page.page if isinstance(page, AllTaken) else None,
+            ignored=len(page) - len(taken) - len(passed) - len(failed),
+            failed=failed,
+            succeeded=[item for item in page if item.failure is None],
+            kept=[*records_of(passed), *_proceeding(job.step, failed)],
+        )
+    return call(job.context, job.run, job.version, job.step, job.progress, job.task_token)
+
+
+def _with_verdict(items: Iterable[Item], verdict: Verdict) -> list[Item]:
+    return [item for item in items if item.verdict is verdict]
 
 
 def _work(job: _Job) -> ActionWork:
