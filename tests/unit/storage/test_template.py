@@ -49,3 +49,27 @@ def test_what_schedules_cannot_deliver_is_kept_and_raises_an_alarm() -> None:
     alarm = resources["LostOccurrences"]["Properties"]
     assert alarm["Dimensions"] == [{"Name": "QueueName", "Value": "ScheduleDeadLetters.QueueName"}]
     assert (alarm["Threshold"], alarm["ComparisonOperator"]) == (0, "GreaterThanThreshold")
+
+
+def test_who_ends_a_run_may_tell_the_machine_that_waits_for_it() -> None:
+    """The lifecycle function of any end, the others of what they do themselves; a sender never."""
+    resources = template()["Resources"]
+    machines = (
+        "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:"
+        "stateMachine:${AWS::StackName}-*"
+    )
+    telling = {}
+    for name in ("ApiFunction", "IngressFunction", "RunStepFunction", "LifecycleFunction"):
+        policies = resources[name]["Properties"]["Policies"][0]["Statement"]
+        for statement in policies:
+            actions = statement["Action"]
+            actions = {actions} if isinstance(actions, str) else {*actions}
+            told = {each.removeprefix("states:SendTask") for each in actions if "SendTask" in each}
+            if told:
+                assert statement["Resource"] == machines
+                telling[name] = told
+    assert telling == {
+        "ApiFunction": {"Failure"},
+        "RunStepFunction": {"Success"},
+        "LifecycleFunction": {"Success", "Failure"},
+    }

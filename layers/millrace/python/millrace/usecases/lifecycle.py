@@ -169,7 +169,9 @@ def cancel_run(context: Context, run: Run) -> Run:
         records = settle(context, run, StepStatus.CANCELLED, error)
         tell_flow(context, run)
         _cancel_called(context, run, records)
-    if run.status is RunStatus.CANCELLED and not is_synchronous(run.machine_arn):
+    if run.status is not RunStatus.CANCELLED:
+        return run
+    if not is_synchronous(run.machine_arn):
         # Step Functions stops no EXPRESS execution; one is over after five minutes anyway.
         context.machines.stop(run.machine_arn, run.id)
     return follow(context, run)
