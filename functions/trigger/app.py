@@ -1,7 +1,7 @@
-"""Schedules that fire."""
+"""Schedules that fire, and messages of queues."""
 
 from millrace.config import Config
-from millrace.tasks import ScheduleTrigger
+from millrace.tasks import EventTrigger
 from millrace.wiring import aws_context
 
-handler = ScheduleTrigger(aws_context(Config.from_environment()))
+handler = EventTrigger(aws_context(Config.from_environment()))

@@ -17,6 +17,7 @@ from millrace.storage.memory import (
     MemoryBlobs,
     MemoryMachines,
     MemoryNotifications,
+    MemoryQueues,
     MemoryResources,
     MemoryRuns,
     MemorySchedules,
@@ -52,6 +53,7 @@ class World:
     functions: ScriptedFunctions = field(default_factory=ScriptedFunctions)
     notifications: MemoryNotifications = field(default_factory=MemoryNotifications)
     schedules: MemorySchedules = field(default_factory=MemorySchedules)
+    queues: MemoryQueues = field(default_factory=MemoryQueues)
     connectors: ScriptedConnectors = field(default_factory=ScriptedConnectors)
     clock: FakeClock = field(default_factory=FakeClock)
     new_id: CountingIds = field(default_factory=CountingIds)
@@ -70,6 +72,7 @@ class World:
             machines=self.machines,
             functions=self.functions,
             schedules=self.schedules,
+            queues=lambda: self.queues,
             notifications=self.notifications,
             targets=Targets("arn:run-step", "arn:lifecycle"),
             clock=self.clock,

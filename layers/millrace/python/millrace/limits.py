@@ -236,6 +236,12 @@ SCHEDULE_TRY_SECONDS: Final = 86_400
 SCHEDULE_TRIES: Final = 185
 """And so often; its most."""
 
+QUEUE_BATCH: Final = 10
+"""Messages of a queue that the trigger function is handed at a time."""
+
+MESSAGE_MEMORY_DAYS: Final = 15
+"""How long a message of a queue is remembered; SQS keeps none for more than 14 days."""
+
 DELIVERY_MEMORY_DAYS: Final = 7
 """How long a delivery id is remembered, unless its address says; GitHub redelivers for 3 days."""
 

@@ -817,6 +817,27 @@ class Schedule:
     end: datetime | None = None
 
 
+class Queues(Protocol):
+    """The queues of the account whose messages may start runs."""
+
+    @property
+    def prefix(self) -> str:
+        """What the names of those begin with that flows may name."""
+        ...
+
+    def connect(self, name: str) -> None:
+        """Have messages of the queue come to the trigger function; it may be so already.
+
+        Raises ConflictError, in words, if the queue is not there or cannot be read so, and
+        UnavailableError if it may work later.
+        """
+        ...
+
+    def disconnect(self, name: str) -> None:
+        """Have no more come; what is in the queue stays. Raises UnavailableError."""
+        ...
+
+
 class Schedules(Protocol):
     """The schedules that start runs. Each call raises UnavailableError if it may work later."""
 

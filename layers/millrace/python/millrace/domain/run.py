@@ -68,7 +68,7 @@ class Counts(Model):
     records_failed: int = 0
 
 
-type TriggerSource = Literal["manual", "schedule", "webhook", "callback", "flow"]
+type TriggerSource = Literal["manual", "schedule", "webhook", "callback", "queue", "flow"]
 
 
 class Trigger(Model):
@@ -77,7 +77,8 @@ class Trigger(Model):
     source: TriggerSource
     webhook_id: str | None = None
     callback_id: str | None = None
-    delivery_id: str | None = None
+    queue: str | None = Field(default=None, description="The SQS queue of the message.")
+    delivery_id: str | None = Field(default=None, description="Of a delivery, or of a message.")
     scheduled_for: Moment | None = None
     step_id: str | None = Field(
         default=None,
@@ -104,8 +105,8 @@ class Trigger(Model):
 
     @property
     def caller(self) -> str | None:
-        """Who or what started the run: a token, or a public address."""
-        return self.triggered_by or self.webhook_id or self.callback_id
+        """Who or what started the run: a token, a public address, or a queue."""
+        return self.triggered_by or self.webhook_id or self.callback_id or self.queue
 
 
 class RunInputs(Model):

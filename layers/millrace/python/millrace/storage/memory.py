@@ -530,6 +530,25 @@ class MemoryMachines:
         self.ended_tasks.setdefault(token, error)
 
 
+class MemoryQueues:
+    """The `Queues` port in a set; nothing is received."""
+
+    def __init__(self, prefix: str = "millrace-data-") -> None:
+        self.prefix = prefix
+        self.missing: set[str] = set()
+        self.connected: set[str] = set()
+
+    def connect(self, name: str) -> None:
+        """Remember the queue, unless a test says that it is missing."""
+        if name in self.missing:
+            raise ConflictError(f"queue {name!r} cannot be read: it does not exist")
+        self.connected.add(name)
+
+    def disconnect(self, name: str) -> None:
+        """Forget it."""
+        self.connected.discard(name)
+
+
 class MemoryNotifications:
     """The `Notifications` port in a dictionary; nothing is delivered."""
 

@@ -48,6 +48,7 @@ from millrace.domain.run_values import (
 )
 from millrace.usecases.context import Context
 from millrace.usecases.definitions import to_definition
+from millrace.usecases.queues import check_queue, check_queue_is_free
 from millrace.usecases.references import references_of_work
 
 _RETRY_SETTINGS: Final = (
@@ -166,6 +167,9 @@ def check_settings(context: Context, given: FlowInput, before: Flow | None) -> I
         where = "/retryUniqueRequestIdField"
         yield from check_expression(context, given.retry_unique_request_id_field, where)
     yield from _check_concurrency(context, given.concurrency, "/concurrency")
+    yield from check_queue(context, given, before)
+    if before is not None and before.deployed_version_id is not None and given.enabled:
+        yield from check_queue_is_free(context, given, before.id)
 
 
 def _check_concurrency(

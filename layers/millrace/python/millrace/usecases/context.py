@@ -12,6 +12,7 @@ from millrace.domain.ports import (
     Machines,
     Notifications,
     PoolEntries,
+    Queues,
     Resources,
     Runs,
     Schedules,
@@ -35,6 +36,7 @@ class Context:
     machines: Machines
     functions: Functions
     schedules: Schedules
+    queues: Callable[[], Queues]
     notifications: Notifications
     targets: Targets
     clock: Clock
