@@ -88,6 +88,7 @@ def test_the_limits_in_the_api_page_are_those_in_the_code() -> None:
     test_days, test_bytes = limits.TEST_RESULT_DAYS, limits.TEST_RESULT_BYTES
     shown, body = limits.TEST_ITEMS_SHOWN, limits.TEST_BODY_LENGTH
     key_length = limits.IDEMPOTENCY_KEY_LENGTH
+    batch, remembered = limits.QUEUE_BATCH, limits.MESSAGE_MEMORY_DAYS
     in_a_row, depth = limits.FLOWS_IN_A_ROW, limits.SUBFLOW_DEPTH
     id_length, id_days = limits.REQUEST_ID_LENGTH, limits.REQUEST_MEMORY_DAYS
     sort_keys = f"{limits.SORT_KEYS} keys of a `sort`"
@@ -100,6 +101,7 @@ def test_the_limits_in_the_api_page_are_those_in_the_code() -> None:
         f"| steps of a version | {limits.STEPS_PER_VERSION} |",
         f"| name | {limits.NAME_LENGTH} characters |",
         f"| runs that wait for each other | {depth} |",
+        f"| messages of a queue | handed over by {batch}; remembered {remembered} days |",
         f"| steps of a request | {limits.STEPS_READ:,};",
         f"| faults named in one answer | {limits.ERRORS_SHOWN:,};",
         f"| expression | {limits.EXPRESSION_LENGTH:,} characters |",

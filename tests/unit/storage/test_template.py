@@ -73,3 +73,24 @@ def test_who_ends_a_run_may_tell_the_machine_that_waits_for_it() -> None:
         "RunStepFunction": {"Success"},
         "LifecycleFunction": {"Success", "Failure"},
     }
+
+
+def test_queues_of_the_prefix_come_to_the_trigger_function_and_to_no_other() -> None:
+    """The API may connect them to that function alone, which may read them and no others."""
+    resources = template()["Resources"]
+    api = resources["ApiFunction"]["Properties"]["Policies"][0]["Statement"]
+    (connecting,) = (each for each in api if "lambda:CreateEventSourceMapping" in each["Action"])
+    assert connecting["Condition"] == {"ArnEquals": {"lambda:FunctionArn": "TriggerFunction.Arn"}}
+    trigger = resources["TriggerFunction"]["Properties"]
+    (reading,) = (
+        each
+        for each in trigger["Policies"][0]["Statement"]
+        if "sqs:ReceiveMessage" in each["Action"]
+    )
+    assert {*reading["Action"]} == {
+        "sqs:ReceiveMessage",
+        "sqs:DeleteMessage",
+        "sqs:GetQueueAttributes",
+    }
+    assert reading["Resource"].endswith(":${AWS::AccountId}:${TargetPrefix}*")
+    assert trigger["Timeout"] <= 30, "as long as a queue hides a message unless it says so"
