@@ -103,7 +103,7 @@ STEP_FIELDS: Final[list[tuple[str, Any, Any, str]]] = [
     ("name", "Read", "", "/name"),
     ("type", "Export", "Read", "/type"),
     ("referrer", None, "act_9", "/referrer"),
-    ("action", EXPORT["action"], {"type": "Export"}, "/action/connectionId"),
+    ("action", EXPORT["action"], {"type": "Export"}, "/action"),
     ("flowId", None, "flow_9", "/flowId"),
     ("dependsOn", [], ["nothing"], "/dependsOn/0"),
     ("isSkipped", False, None, "/isSkipped"),
@@ -142,6 +142,8 @@ STEP_FIELDS: Final[list[tuple[str, Any, Any, str]]] = [
         "/responseMapping/fields/0/generate",
     ),
     ("schedule", "rate(5 minutes)", "often", "/schedule"),
+    ("keepDeltaBehindFlowId", None, "flow_9", "/keepDeltaBehindFlowId"),
+    ("keepDeltaBehindExportId", None, "read", "/keepDeltaBehindExportId"),
     (
         "concurrency",
         {"limit": 2, "onConflict": "queue", "keyExpression": None},
@@ -354,7 +356,7 @@ def test_what_the_role_permits_is_told(alice: Client, role: Role, *, may: bool) 
 def test_a_synchronous_flow_waits_for_no_other(alice: Client, ids: dict[str, str]) -> None:
     """A machine that would wait for ever is not made."""
     steps = [{"id": "sub", "type": "Flow", "flowId": ids["@flow"]}]
-    made = alice("POST", "/v1/flows", {"name": "Outer", "steps": steps})
+    made = alice("POST", "/v1/flows", {"name": "Outer", "steps": steps, "isSynchronous": True})
     assert made.body["steps"][0]["flowId"] == ids["@flow"]
     path = f"/v1/flows/{made.body['id']}/versions/{made.body['latestVersionId']}"
     etag = alice("GET", path).etag

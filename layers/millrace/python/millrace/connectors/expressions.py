@@ -6,9 +6,10 @@ changed; here such an integer passes through untouched or the record is refused.
 
 import math
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
+from threading import local
 from typing import Final
 
 import jsonatapy
@@ -28,6 +29,9 @@ issues 478 and 540); mappings in earnest stay two orders of magnitude below them
 EXACT_INTEGER_MAX: Final = 2**53
 """Up to here every integer is a double (IEEE 754), as JSONata's numbers are."""
 
+FAULTS: Final = (RecordError, ValueError, TypeError)
+"""What an evaluation may raise."""
+
 _TIMED_OUT: Final = "D1012"
 _CACHED_EXPRESSIONS: Final = 1_024
 
@@ -43,10 +47,9 @@ class ExpressionError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """A compiled expression, to be evaluated on any number of records."""
+    """An expression, to be evaluated on any number of records, in any thread."""
 
     text: str
-    _engine: jsonatapy.JsonataExpression
     _bindings: dict[str, Json] | None = None
 
     def bound(self, values: RunValues) -> "Expression":
@@ -80,32 +83,70 @@ class Expression:
         except RecursionError as error:
             raise RecordError("nestedTooDeep", "the record is nested too deeply") from error
 
+    def evaluator(self, *, is_plain: bool) -> Callable[[Record], Json]:
+        """`evaluate` for many records, without what can be done for all of them at once.
+
+        It raises one of FAULTS, to be understood by `refused`, and leaves it to the caller to call
+        `check_finite`.
+        """
+        if is_plain:
+            return partial(_engines.of(self.text).evaluate, bindings=self._bindings)
+        return self.evaluate
+
     def _evaluate(self, record: Json) -> Json:
         try:
-            value = self._engine.evaluate(record, self._bindings)
-        except ValueError as error:
-            code = "expressionTimeout" if str(error).startswith(_TIMED_OUT) else "expressionFailed"
-            raise RecordError(code, str(error)) from error
-        except TypeError as error:
-            raise _not_exact(error) from error
-        if value is not True and value is not False and _holds_non_finite(value):
-            raise RecordError("notJson", "the expression's value holds an infinite number or NaN")
+            value = _engines.of(self.text).evaluate(record, self._bindings)
+        except FAULTS as error:
+            raise refused(error) from error
+        if value is not True and value is not False:
+            check_finite(value)
         return value
 
 
-@lru_cache(maxsize=_CACHED_EXPRESSIONS)
+def refused(fault: RecordError | ValueError | TypeError) -> RecordError:
+    """What a fault of an evaluation means for the record."""
+    match fault:
+        case RecordError():
+            return fault
+        case TypeError():
+            return _not_exact(fault)
+        case _:
+            code = "expressionTimeout" if str(fault).startswith(_TIMED_OUT) else "expressionFailed"
+            return RecordError(code, str(fault))
+
+
+def check_finite(value: Json) -> None:
+    """Raise RecordError if an expression's value holds a number that JSON has not."""
+    if _holds_non_finite(value):
+        raise RecordError("notJson", "the expression's value holds an infinite number or NaN")
+
+
+class _Engines(local):
+    """Compiled expressions, those of each thread its own: the engine lends none to another."""
+
+    def __init__(self) -> None:
+        self.of = lru_cache(maxsize=_CACHED_EXPRESSIONS)(_compile)
+
+
+def _compile(text: str) -> jsonatapy.JsonataExpression:
+    return jsonatapy.compile(
+        text,
+        timeout=TIMEOUT_MILLISECONDS,
+        max_stack_depth=STACK_DEPTH_MAX,
+        max_sequence_length=SEQUENCE_LENGTH_MAX,
+    )
+
+
+_engines: Final = _Engines()
+
+
 def compile_expression(text: str) -> Expression:
-    """The compiled expression. Raises ExpressionError."""
+    """The expression, compiled. Raises ExpressionError."""
     try:
-        engine = jsonatapy.compile(
-            text,
-            timeout=TIMEOUT_MILLISECONDS,
-            max_stack_depth=STACK_DEPTH_MAX,
-            max_sequence_length=SEQUENCE_LENGTH_MAX,
-        )
+        _engines.of(text)
     except ValueError as error:
         raise _located(text, str(error)) from error
-    return Expression(text, engine)
+    return Expression(text)
 
 
 def beside_records(text: str, values: RunValues) -> Expression:
@@ -219,6 +260,11 @@ def _not_exact(error: TypeError) -> RecordError:
         "textNotUnicode",
         f"the expression needs text that is not Unicode (a lone surrogate): {error}",
     )
+
+
+def may_be_infinite(text: bytes) -> bool:
+    """Whether JSON that was written of values may hold a number that JSON has not."""
+    return b"Infinity" in text or b"NaN" in text
 
 
 _DIGITS: Final = bytes.maketrans(b"123456789", b"000000000")

@@ -123,12 +123,18 @@ class Pipeline:
             if not rows:
                 break
             if is_plain is None:
-                is_plain = are_plain([record for _, record in rows])
+                is_plain = are_plain(_records(rows, passage))
+            passage.made = None
             rows = passage.sound(stage.apply(rows, passage, is_plain=is_plain))
             is_plain = None if stage.makes_records else is_plain
         failures = sorted(passage.failures.values(), key=lambda failure: failure.index)
-        out = [record for _, record in rows]
-        return Batch(out, passage.ignored, failures, passage.kept)
+        return Batch(_records(rows, passage), passage.ignored, failures, passage.kept)
+
+
+def _records(rows: list[Row], passage: Passage) -> list[Record]:
+    if passage.made is not None and len(passage.made) == len(rows):
+        return passage.made
+    return [record for _, record in rows]
 
 
 def _stage(  # noqa: PLR0911 - one for each operation

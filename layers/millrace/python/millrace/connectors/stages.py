@@ -9,13 +9,18 @@ from typing import Final, Protocol
 from millrace import limits
 from millrace.connectors.expressions import (
     EXACT_INTEGER_MAX,
+    FAULTS,
     Expression,
+    check_finite,
     compile_expression,
     is_truthy,
+    may_be_infinite,
+    refused,
 )
 from millrace.connectors.json_documents import describe
 from millrace.domain.base import Json, Record
 from millrace.domain.errors import StepFailed
+from millrace.domain.quick_json import Dumped, dump
 from millrace.domain.records import Origin, RecordError, RecordFailure
 from millrace.domain.run_values import RunValues
 
@@ -52,6 +57,8 @@ class Passage:
     failures: dict[int, RecordFailure] = field(default_factory=dict)
     kept: list[Json] = field(default_factory=list)
     """What operations keep in memory, so that a checkpoint has it too."""
+    made: Dumped | None = None
+    """The records of the rows that the last operation gave, beside their JSON, if it wrote that."""
 
     def fail(self, index: int, error: RecordError) -> None:
         """Note that an input record failed. Of one in several parts the first failure counts."""
@@ -127,15 +134,18 @@ class Filtering:
 
     def apply(self, rows: list[Row], passage: Passage, *, is_plain: bool) -> list[Row]:
         """See Stage."""
-        evaluate = self.expression.evaluate
+        evaluate = self.expression.evaluator(is_plain=is_plain)
         out: list[Row] = []
         for row in rows:
             try:
-                value = evaluate(row[1], is_plain=is_plain)
-            except RecordError as error:
-                passage.fail(row[0], error)
+                value = evaluate(row[1])
+                if value is not True and value is not False:
+                    check_finite(value)
+                    value = is_truthy(value)
+            except FAULTS as error:
+                passage.fail(row[0], refused(error))
                 continue
-            if value is True or is_truthy(value):
+            if value:
                 out.append(row)
             else:
                 passage.ignored += 1
@@ -151,18 +161,32 @@ class Mapping:
 
     def apply(self, rows: list[Row], passage: Passage, *, is_plain: bool) -> list[Row]:
         """See Stage."""
-        evaluate = self.expression.evaluate
+        evaluate = self.expression.evaluator(is_plain=is_plain)
         out: list[Row] = []
         for index, record in rows:
             try:
-                value = evaluate(record, is_plain=is_plain)
-                if not isinstance(value, dict):
-                    raise _not_an_object("a map", value)
-            except RecordError as error:
-                passage.fail(index, error)
+                value = evaluate(record)
+            except FAULTS as error:
+                passage.fail(index, refused(error))
                 continue
-            out.append((index, value))
-        return out
+            if type(value) is dict:
+                out.append((index, value))
+            else:
+                passage.fail(index, _not_an_object("a map", value))
+        return _finite(out, passage)
+
+
+def _finite(rows: list[Row], passage: Passage) -> list[Row]:
+    """The rows without those that hold what JSON has not: seen in the text of all of them."""
+    records = [record for _, record in rows]
+    try:
+        made = Dumped(records, dump(records))
+    except RecursionError:
+        made = None
+    if made is not None and not may_be_infinite(made.text):
+        passage.made = made
+        return rows
+    return [row for row, _ in evaluated(rows, passage, check_finite)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field
 
 from millrace import limits
 from millrace.domain.base import Json, Model, Moment, rfc3339
+from millrace.domain.delta import DeltaWindow
 
 
 class RunStatus(StrEnum):
@@ -167,6 +168,9 @@ class StepRecord(Model):
     checkpoint: Json = Field(
         default=None, description="Where to go on after an interruption; None: from the start."
     )
+    delta: DeltaWindow | None = Field(
+        default=None, description="What an export of changes reads, through all its tries."
+    )
     child_run_id: str | None = Field(
         default=None, description="The run of another flow that it waits for, or waited."
     )
@@ -197,6 +201,9 @@ class RunOutcome(Model):
     status: RunStatus
     counts: Counts = Counts()
     error: RunError | None = None
+    delta: dict[str, DeltaWindow] = Field(
+        default_factory=dict, description="By step, what counts as read from now on."
+    )
     is_followed: bool = Field(default=False, description="Whether something follows the end.")
     recovered_from: str | None = None
 
@@ -302,6 +309,9 @@ class Run(Model):
     ended_at: Moment | None = None
     counts: Counts = Counts()
     error: RunError | None = None
+    delta: dict[str, DeltaWindow] = Field(
+        default_factory=dict, description="By step, what counts as read since it succeeded."
+    )
     attempts: tuple[Attempt, ...] = ()
     is_followed: bool = Field(
         default=False, description="From its end until what follows that was started, once."

@@ -5,6 +5,7 @@ from typing import Self
 from pydantic import Field
 
 from millrace.domain.base import Model, Moment, Record
+from millrace.domain.delta import DeltaWindow
 from millrace.domain.run import Counts, RunError, RunStatus, StepStatus
 from millrace.http.views import RunView
 from millrace.usecases.resources import fields_of
@@ -26,6 +27,7 @@ class StepView(Model):
     child_run_id: str | None = Field(
         description="The run of another flow that a step of type Flow waits for, or waited."
     )
+    delta: DeltaWindow | None
 
 
 class RunDetailView(RunView):
