@@ -45,6 +45,7 @@ ENVIRONMENT: Mapping[str, str] = {
     "MILLRACE_TRIGGER_ARN": function_arn("trigger"),
     "MILLRACE_SCHEDULE_GROUP": f"{STACK}-flows",
     "MILLRACE_TARGET_PREFIX": TARGET_PREFIX,
+    "MILLRACE_QUEUE_ARN_PREFIX": f"arn:aws:sqs:{REGION}:{ACCOUNT}:",
     "MILLRACE_SCHEDULE_ROLE_ARN": f"arn:aws:iam::{ACCOUNT}:role/{STACK}-schedules",
     "MILLRACE_SCHEDULE_DEAD_LETTERS_ARN": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{STACK}-dead-letters",
     # The servers of tests listen there, as those of the local stack do.

@@ -92,8 +92,9 @@ def test_the_limits_in_the_api_page_are_those_in_the_code() -> None:
     shown, body = limits.TEST_ITEMS_SHOWN, limits.TEST_BODY_LENGTH
     key_length = limits.IDEMPOTENCY_KEY_LENGTH
     found = f"{limits.PAGE_RECORDS:,}, {limits.LOOKUP_RECORDS:,}"
-    in_a_row = limits.FLOWS_IN_A_ROW
     waits, of_limits = "runs that wait for a slot of a flow, or of a key", "of `GET /v1/limits`"
+    batch, remembered = limits.QUEUE_BATCH, limits.MESSAGE_MEMORY_DAYS
+    in_a_row, depth = limits.FLOWS_IN_A_ROW, limits.SUBFLOW_DEPTH
     id_length, id_days = limits.REQUEST_ID_LENGTH, limits.REQUEST_MEMORY_DAYS
     sort_keys = f"{limits.SORT_KEYS} keys of a `sort`"
     schema = f"{limits.SCHEMA_BYTES:,} bytes of a schema"
@@ -104,6 +105,8 @@ def test_the_limits_in_the_api_page_are_those_in_the_code() -> None:
     for row in (
         f"| steps of a version | {limits.STEPS_PER_VERSION} |",
         f"| name | {limits.NAME_LENGTH} characters |",
+        f"| runs that wait for each other | {depth} |",
+        f"| messages of a queue | handed over by {batch}; remembered {remembered} days |",
         f"| steps of a request | {limits.STEPS_READ:,};",
         f"| faults named in one answer | {limits.ERRORS_SHOWN:,};",
         f"| expression | {limits.EXPRESSION_LENGTH:,} characters |",

@@ -94,3 +94,48 @@ def test_the_sweeper_may_put_schedules_right_as_the_control_plane_does() -> None
     given = sweeper["Environment"]["Variables"]
     for name in (f"MILLRACE_{name}" for name in names):
         assert given[name] == api["Environment"]["Variables"][name]
+
+
+def test_who_ends_a_run_may_tell_the_machine_that_waits_for_it() -> None:
+    """The lifecycle function of any end, the others of what they do themselves; a sender never."""
+    resources = template()["Resources"]
+    machines = (
+        "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:"
+        "stateMachine:${AWS::StackName}-*"
+    )
+    telling = {}
+    for name in ("ApiFunction", "IngressFunction", "RunStepFunction", "LifecycleFunction"):
+        policies = resources[name]["Properties"]["Policies"][0]["Statement"]
+        for statement in policies:
+            actions = statement["Action"]
+            actions = {actions} if isinstance(actions, str) else {*actions}
+            told = {each.removeprefix("states:SendTask") for each in actions if "SendTask" in each}
+            if told:
+                assert statement["Resource"] == machines
+                telling[name] = told
+    assert telling == {
+        "ApiFunction": {"Failure"},
+        "RunStepFunction": {"Success"},
+        "LifecycleFunction": {"Success", "Failure"},
+    }
+
+
+def test_queues_of_the_prefix_come_to_the_trigger_function_and_to_no_other() -> None:
+    """The API may connect them to that function alone, which may read them and no others."""
+    resources = template()["Resources"]
+    api = resources["ApiFunction"]["Properties"]["Policies"][0]["Statement"]
+    (connecting,) = (each for each in api if "lambda:CreateEventSourceMapping" in each["Action"])
+    assert connecting["Condition"] == {"ArnEquals": {"lambda:FunctionArn": "TriggerFunction.Arn"}}
+    trigger = resources["TriggerFunction"]["Properties"]
+    (reading,) = (
+        each
+        for each in trigger["Policies"][0]["Statement"]
+        if "sqs:ReceiveMessage" in each["Action"]
+    )
+    assert {*reading["Action"]} == {
+        "sqs:ReceiveMessage",
+        "sqs:DeleteMessage",
+        "sqs:GetQueueAttributes",
+    }
+    assert reading["Resource"].endswith(":${AWS::AccountId}:${TargetPrefix}*")
+    assert trigger["Timeout"] <= 30, "as long as a queue hides a message unless it says so"

@@ -21,6 +21,8 @@ class Config:
     schedule_role_arn: str
     schedule_dead_letters_arn: str
     trigger_arn: str
+    queue_arn_prefix: str
+    """What the ARN of each queue of the account begins with."""
     notify_machine_arn: str
     mail_sender: str
     target_prefix: str

@@ -105,6 +105,9 @@ ALIASES: Final = 100
 REFERENCES_OF_A_FLOW: Final = 50
 """Labels, notification groups or flows to run next."""
 
+SUBFLOW_DEPTH: Final = 10
+"""Runs that wait for each other: a step of type Flow in the innermost fails."""
+
 FLOWS_IN_A_ROW: Final = 20
 """How far runNextFlowIds and Flow steps are followed to find a circle."""
 
@@ -256,6 +259,12 @@ SCHEDULE_TRY_SECONDS: Final = 86_400
 
 SCHEDULE_TRIES: Final = 185
 """And so often; its most."""
+
+QUEUE_BATCH: Final = 10
+"""Messages of a queue that the trigger function is handed at a time."""
+
+MESSAGE_MEMORY_DAYS: Final = 15
+"""How long a message of a queue is remembered; SQS keeps none for more than 14 days."""
 
 DELIVERY_MEMORY_DAYS: Final = 7
 """How long a delivery id is remembered, unless its address says; GitHub redelivers for 3 days."""

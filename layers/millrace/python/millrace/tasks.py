@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from millrace.domain.base import Json
-from millrace.domain.errors import StepError, StepThrottled
+from millrace.domain.errors import DomainError, StepError, StepThrottled
 from millrace.domain.notification import Notification
 from millrace.domain.ports import Messenger
 from millrace.domain.run import Run, RunKey
@@ -20,10 +20,14 @@ from millrace.usecases.lifecycle import (
     on_execution_end,
 )
 from millrace.usecases.notify import deliver
+from millrace.usecases.queue_messages import Message, on_message
 from millrace.usecases.run_step import StepTask, run_step
 from millrace.usecases.step_progress import CONTINUES
 from millrace.usecases.sweeper import sweep
 from millrace.usecases.triggers import ScheduleEvent, on_schedule
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 _EXECUTION_ENDED: Final = "Step Functions Execution Status Change"
 
@@ -61,7 +65,8 @@ class StepWorker:
                 raise
             told = f"{error.code}; the run tells more: GET /v1/runs/{key.run_id}"
             raise type(error)(error.code, told) from None
-        logger.info("step ended", status=record.status, counts=record.counts.to_json())
+        said = "step ended" if record.status.is_terminal else "step waits for another flow"
+        logger.info(said, status=record.status, counts=record.counts.to_json())
         return {"status": record.status, "counts": record.counts.to_json()}
 
     def _begin(self, run: Run) -> None:
@@ -100,14 +105,16 @@ class Lifecycle:
         return {} if run is None else {"status": run.status}
 
 
-class ScheduleTrigger:
-    """Starts the runs of schedules."""
+class EventTrigger:
+    """Starts the runs of schedules and of messages."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
 
-    def __call__(self, event: Mapping[str, Any], _: object) -> dict[str, Json]:
-        """The id of the run, if one was started."""
+    def __call__(self, event: dict[str, Any], lambda_context: LambdaContext) -> dict[str, Json]:
+        """The id of a schedule's run, if one was started; the messages that have to stay."""
+        if "Records" in event:
+            return self._on_messages(event, lambda_context)
         run = on_schedule(self._context, ScheduleEvent.model_validate(event))
         if run is None:
             named = {name: event[name] for name in ("workspaceId", "flowId")}
@@ -116,6 +123,58 @@ class ScheduleTrigger:
         on_run(run, self._context.clock())
         logger.info("schedule fired")
         return {"runId": run.id}
+
+    def _on_messages(self, event: dict[str, Any], lambda_context: LambdaContext) -> dict[str, Json]:
+        """Of a FIFO queue nothing overtakes a message that has to stay."""
+        # Most of what triggers is a schedule.
+        from aws_lambda_powertools.utilities.batch import (  # noqa: PLC0415 - see above
+            BatchProcessor,
+            EventType,
+            SqsFifoPartialProcessor,
+            process_partial_response,
+        )
+
+        is_fifo = event["Records"][0]["eventSourceARN"].endswith(".fifo")
+        processor = SqsFifoPartialProcessor() if is_fifo else BatchProcessor(EventType.SQS)
+        processor.raise_on_entire_batch_failure = False
+        answer: Any = process_partial_response(
+            event=event,
+            record_handler=self._on_message,
+            processor=processor,
+            context=lambda_context,
+        )
+        told: dict[str, Json] = answer
+        return told
+
+    def _on_message(self, record: "SQSRecord") -> str:
+        message = _message(record.raw_event)
+        names: dict[str, Any] = {"queue": message.queue, "messageId": message.id}
+        try:
+            run = on_message(self._context, message)
+        except DomainError as error:
+            logger.warning("message not taken", error=type(error).__name__, **names)
+            raise
+        except Exception:
+            logger.exception("message not taken", **names)
+            raise
+        on_run(run, self._context.clock())
+        logger.info("message taken", **names)
+        return run.id
+
+
+def _message(record: Mapping[str, Any]) -> Message:
+    """A message as Lambda hands it over; attributes that are bytes stay as base64."""
+    sent = int(record["attributes"]["SentTimestamp"])
+    return Message(
+        queue=record["eventSourceARN"].rpartition(":")[2],
+        id=record["messageId"],
+        body=record["body"],
+        sent_at=datetime.fromtimestamp(sent / 1_000, UTC),
+        attributes={
+            name: value.get("stringValue") or value.get("binaryValue") or ""
+            for name, value in record.get("messageAttributes", {}).items()
+        },
+    )
 
 
 class NotificationTry:

@@ -12,7 +12,7 @@ from botocore.config import Config as ClientConfig
 from millrace import limits
 from millrace.config import Config
 from millrace.connectors.registry import HttpConnectors
-from millrace.domain.ports import Messenger, Paces, Scratch
+from millrace.domain.ports import Messenger, Paces, Queues, Scratch
 from millrace.measured_runs import MeasuredRuns
 from millrace.orchestration.lambda_functions import LambdaFunctions
 from millrace.orchestration.notifier import NotificationMachine
@@ -138,6 +138,13 @@ def aws_context(config: Config, patience: ClientConfig = _CLIENT) -> Context:
 
         return DynamoPaces(dynamodb, config.table, now)
 
+    def queues() -> Queues:
+        from millrace.orchestration.queue_mappings import QueueMappings  # noqa: PLC0415 - see above
+
+        client = once(lambda: boto3.client("lambda", config=_CLIENT, endpoint_url=endpoint))
+        arns = (config.trigger_arn, config.queue_arn_prefix)
+        return QueueMappings(client, *arns, config.target_prefix)
+
     def targets() -> "AwsTargets":
         from millrace.connectors.aws_targets import AwsTargets  # noqa: PLC0415 - as above
 
@@ -161,6 +168,7 @@ def aws_context(config: Config, patience: ClientConfig = _CLIENT) -> Context:
                 config.trigger_arn, config.schedule_role_arn, config.schedule_dead_letters_arn
             ),
         ),
+        queues=queues,
         targets=Targets(config.run_step_arn, config.lifecycle_arn),
         notifications=NotificationMachine(machines, config.notify_machine_arn),
         clock=now,

@@ -47,10 +47,20 @@ FreeSettings = Annotated[
 ]
 
 
+QueueName = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,75}(\.fifo)?$"),
+    Field(description="Its name."),
+]
+
+
 class Trigger(Model):
     """How runs of the flow are meant to start."""
 
     kind: TriggerKind = TriggerKind.MANUAL
+    queue: QueueName | None = Field(
+        default=None, description="Of kind `queue`: the SQS queue whose messages start runs."
+    )
     settings: FreeSettings = Field(default_factory=dict)
 
     @model_validator(mode="before")

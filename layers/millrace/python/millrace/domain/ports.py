@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from millrace.domain.connection import Connection, PingMethod
     from millrace.domain.data_pool import DataPool
     from millrace.domain.delta import DeltaWindow
+    from millrace.domain.errors import StepError
     from millrace.domain.failed_record import FailedRecord
     from millrace.domain.lane import Lane, LaneChange
     from millrace.domain.metrics import Counted, Grain
@@ -580,6 +581,14 @@ class Machines(Protocol):
         """Delete a machine; running executions end first."""
         ...
 
+    def end_task(self, token: str, error: "StepError | None" = None) -> None:
+        """Tell the execution that waits with this token to go on, or with what its step failed.
+
+        A token that nobody waits with any more is left alone. Raises UnavailableError if Step
+        Functions cannot be told now.
+        """
+        ...
+
 
 class Exporter(Protocol):
     """Reads the records of one export."""
@@ -877,6 +886,27 @@ class Schedule:
     data: dict[str, Json]
     start: datetime | None = None
     end: datetime | None = None
+
+
+class Queues(Protocol):
+    """The queues of the account whose messages may start runs."""
+
+    @property
+    def prefix(self) -> str:
+        """What the names of those begin with that flows may name."""
+        ...
+
+    def connect(self, name: str) -> None:
+        """Have messages of the queue come to the trigger function; it may be so already.
+
+        Raises ConflictError, in words, if the queue is not there or cannot be read so, and
+        UnavailableError if it may work later.
+        """
+        ...
+
+    def disconnect(self, name: str) -> None:
+        """Have no more come; what is in the queue stays. Raises UnavailableError."""
+        ...
 
 
 class Schedules(Protocol):

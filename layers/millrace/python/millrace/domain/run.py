@@ -71,7 +71,7 @@ class Counts(Model):
 
 type OnConflict = Literal["queue", "reject", "skip", "cancelPrevious"]
 
-type TriggerSource = Literal["manual", "schedule", "webhook", "callback", "flow"]
+type TriggerSource = Literal["manual", "schedule", "webhook", "callback", "queue", "flow"]
 
 
 class Trigger(Model):
@@ -80,26 +80,36 @@ class Trigger(Model):
     source: TriggerSource
     webhook_id: str | None = None
     callback_id: str | None = None
-    delivery_id: str | None = None
+    queue: str | None = Field(default=None, description="The SQS queue of the message.")
+    delivery_id: str | None = Field(default=None, description="Of a delivery, or of a message.")
     scheduled_for: Moment | None = None
-    step_id: str | None = Field(default=None, description="The source whose own schedule it was.")
+    step_id: str | None = Field(
+        default=None,
+        description="The source whose own schedule it was, or the step that waits for the run.",
+    )
     triggered_by: str | None = Field(default=None, description="Token id of the caller, if one.")
     run_id: str | None = Field(
-        default=None, description="The run of another flow, at whose end this one was started."
+        default=None,
+        description="The run of another flow, at whose end this one was started, or whose step "
+        "waits for it.",
     )
-    flows_before: int = Field(default=0, description="Flows that ended before it in that row.")
+    attempt: int | None = Field(
+        default=None, description="Of that run: in this attempt a step of it waits."
+    )
+    flows_before: int = Field(default=0, description="Flows that came before it in that row.")
+    depth: int = Field(
+        default=0, description="Runs that wait for it: that run, the one that waits for it, and on."
+    )
+
+    @property
+    def is_call(self) -> bool:
+        """Whether a step of another run waits for the result."""
+        return self.attempt is not None
 
     @property
     def caller(self) -> str | None:
-        """Who or what started the run: a token, or a public address."""
-        return self.triggered_by or self.webhook_id or self.callback_id
-
-
-class PayloadRef(Model):
-    """Where a run's trigger payload is: inline as JSON text, or under a key in the bucket."""
-
-    inline: str | None = None
-    key: str | None = None
+        """Who or what started the run: a token, a public address, or a queue."""
+        return self.triggered_by or self.webhook_id or self.callback_id or self.queue
 
 
 class RunInputs(Model):
@@ -129,6 +139,22 @@ class OutputPage(Model):
     )
 
 
+class PayloadRef(Model):
+    """Where a run's trigger payload is: inline as JSON text, under a key in the bucket, or pages.
+
+    Pages are the records that a step of another run gathered for this one.
+    """
+
+    inline: str | None = None
+    key: str | None = None
+    pages: tuple[OutputPage, ...] = ()
+
+    @property
+    def is_in_bucket(self) -> bool:
+        """Whether it is kept no longer than what is in the bucket."""
+        return self.key is not None or any(page.key is not None for page in self.pages)
+
+
 class StepRecord(Model):
     """What one step did in one attempt: its result, or how far it is."""
 
@@ -146,6 +172,12 @@ class StepRecord(Model):
     )
     delta: DeltaWindow | None = Field(
         default=None, description="What an export of changes reads, through all its tries."
+    )
+    child_run_id: str | None = Field(
+        default=None, description="The run of another flow that it waits for, or waited."
+    )
+    task_token: str | None = Field(
+        default=None, description="By which the machine is told that the wait is over."
     )
 
 

@@ -25,6 +25,9 @@ class StepView(Model):
     ended_at: Moment | None
     counts: Counts
     error: RunError | None
+    child_run_id: str | None = Field(
+        description="The run of another flow that a step of type Flow waits for, or waited."
+    )
     delta: DeltaWindow | None
 
 

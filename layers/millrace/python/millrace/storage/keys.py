@@ -18,6 +18,7 @@
 | delivery | `ws#delivery#hash` | `delivery` | | | | |
 | lane of a flow | `ws#flow_1#lanes` | its name | | | | |
 | pace of a connection | `ws#con_1#pace` | `pace` | | | | |
+| owner of a queue, which no workspace has for itself | `account#queue` | name | | | | |
 
 `gsi1` lists a flow's runs and finds what a public address names; `gsi2` is sparse and holds only
 unfinished runs, and those whose end something is still to follow, spread over a few partitions, and

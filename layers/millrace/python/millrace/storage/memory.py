@@ -14,7 +14,7 @@ from urllib.parse import quote, urlencode
 from millrace import limits
 from millrace.domain import run_states
 from millrace.domain.cursor import decode_cursor, encode_cursor
-from millrace.domain.errors import ConflictError, NotFoundError, RevisionMismatchError
+from millrace.domain.errors import ConflictError, NotFoundError, RevisionMismatchError, StepError
 from millrace.domain.flow import Flow, MachineKind
 from millrace.domain.lane import Lane, LaneChange, LaneChangedError
 from millrace.domain.metrics import Counted, Grain, counters_of, grain_of
@@ -576,6 +576,7 @@ class MemoryMachines:
         self.deployed: dict[str, tuple[str, str]] = {}
         self.started: dict[tuple[str, str], dict[str, Any]] = {}
         self.outcomes: dict[tuple[str, str], str] = {}
+        self.ended_tasks: dict[str, StepError | None] = {}
         self.on_run: Callable[[dict[str, Any]], str | None] = lambda _: None
 
     def deploy(self, name: str, asl: str, kind: MachineKind) -> str:
@@ -607,6 +608,29 @@ class MemoryMachines:
     def delete(self, machine_arn: str) -> None:
         """Forget the machine."""
         self.deployed.pop(machine_arn, None)
+
+    def end_task(self, token: str, error: StepError | None = None) -> None:
+        """Remember what the first one says of a token; whatever comes later is too late."""
+        self.ended_tasks.setdefault(token, error)
+
+
+class MemoryQueues:
+    """The `Queues` port in a set; nothing is received."""
+
+    def __init__(self, prefix: str = "millrace-data-") -> None:
+        self.prefix = prefix
+        self.missing: set[str] = set()
+        self.connected: set[str] = set()
+
+    def connect(self, name: str) -> None:
+        """Remember the queue, unless a test says that it is missing."""
+        if name in self.missing:
+            raise ConflictError(f"queue {name!r} cannot be read: it does not exist")
+        self.connected.add(name)
+
+    def disconnect(self, name: str) -> None:
+        """Forget it."""
+        self.connected.discard(name)
 
 
 class MemoryNotifications:

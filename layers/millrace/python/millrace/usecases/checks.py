@@ -48,6 +48,7 @@ from millrace.usecases.context import Context
 from millrace.usecases.definitions import to_definition
 from millrace.usecases.finders import Lookup, lookup, work_of
 from millrace.usecases.lookup_rules import check_lookup
+from millrace.usecases.queues import check_queue, check_queue_is_free
 from millrace.usecases.references import references_of_work
 
 if TYPE_CHECKING:
@@ -132,6 +133,9 @@ def check_settings(context: Context, given: FlowInput, before: Flow | None) -> I
     if given.retry_unique_request_id_field is not None:
         where = "/retryUniqueRequestIdField"
         yield from check_expression(context, given.retry_unique_request_id_field, where)
+    yield from check_queue(context, given, before)
+    if before is not None and before.deployed_version_id is not None and given.enabled:
+        yield from check_queue_is_free(context, given, before.id)
     concurrency = given.concurrency
     if concurrency is not None and concurrency.key_expression is not None:
         where = "/concurrency/keyExpression"
@@ -166,15 +170,15 @@ def _check_requests_at_a_time(step: Step, pointer: str) -> Iterator[Violation]:
         )
 
 
-def undeployable(steps: Sequence[Step]) -> Iterator[Violation]:
-    """What may be stored, but cannot run yet."""
+def undeployable(settings: FlowSettings, steps: Sequence[Step]) -> Iterator[Violation]:
+    """What may be stored, but cannot run: who waits for an answer cannot wait for another flow."""
     for number, step in enumerate(steps):
-        if step.type == "Flow" and not step.is_skipped:
+        if settings.is_synchronous and step.type == "Flow" and not step.is_skipped:
             yield Violation(
-                "flowStepNotRunnable",
+                "subflowOfSynchronousFlow",
                 f"/steps/{number}/type",
-                f"Step {step.id!r} runs another flow, which steps cannot do yet.",
-                "Skip the step, or start the other flow by runNextFlowIds once that is there.",
+                f"Step {step.id!r} waits for another flow, which a synchronous flow cannot do.",
+                "Set isSynchronous to false, start the other flow by runNextFlowIds, or skip it.",
             )
 
 

@@ -13,6 +13,7 @@ from millrace.domain.ports import (
     Machines,
     Notifications,
     PoolEntries,
+    Queues,
     Resources,
     Runs,
     Schedules,
@@ -39,6 +40,7 @@ class Context:
     machines: Machines
     functions: Functions
     schedules: Schedules
+    queues: Callable[[], Queues]
     notifications: Notifications
     targets: Targets
     clock: Clock

@@ -1,4 +1,4 @@
-"""What follows the end of a run: notifications, the flows that run next, and less to keep.
+"""What follows the end of a run: who waits for it, notifications, next flows, and less to keep.
 
 The end itself says that something follows, in the same write, and the run stays with the unfinished
 ones until that was started. So whoever tells of the end again, or the sweeper, makes up for a crash
@@ -12,6 +12,7 @@ from millrace.domain.errors import ConflictError, NotFoundError, QueueFullError
 from millrace.domain.flow import Flow
 from millrace.domain.run import Followed, NextRun, Run, RunStatus, Trigger
 from millrace.domain.trace_context import Trace
+from millrace.usecases.call_ends import tell_caller
 from millrace.usecases.context import Context
 from millrace.usecases.notify import begin_notifications
 from millrace.usecases.runs import Manner, start_run
@@ -21,8 +22,12 @@ _TOO_MANY: Final = (
 )
 
 
-def is_followed(flow: Flow, status: RunStatus) -> bool:
+def is_followed(flow: Flow | None, run: Run, status: RunStatus) -> bool:
     """Whether anything follows such an end of a flow's run, which nobody cancelled."""
+    if run.trigger.is_call:
+        return True
+    if flow is None:
+        return False
     begins = bool(flow.run_next_flow_ids or flow.notification_groups)
     return begins or _forgets_payload(flow, status)
 
@@ -35,6 +40,10 @@ def follow(context: Context, run: Run) -> Run:
     """Do once what follows the end of a run; what cannot be started is noted, and no fault."""
     if not run.is_followed:
         return run
+    if run.trigger.is_call:
+        tell_caller(context, run)
+    if run.status in {RunStatus.CANCELLED, RunStatus.SUPERSEDED}:
+        return context.runs.note_followed(run.key, Followed())
     try:
         flow = context.resources.get(Flow, run.workspace_id, run.flow_id)
     except NotFoundError:

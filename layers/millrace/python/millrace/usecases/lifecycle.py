@@ -5,13 +5,15 @@ execution ended; the sweeper asks about runs of which neither was heard. All thr
 same run, in any order and more than once: the terminal status is written once.
 """
 
+from collections.abc import Iterable
+from contextlib import suppress
 from datetime import timedelta
 from typing import Final, Literal
 
 from millrace.domain.base import Json, Model
-from millrace.domain.errors import NotFoundError
+from millrace.domain.errors import NotFoundError, UnavailableError
 from millrace.domain.flow import Flow
-from millrace.domain.run import Run, RunError, RunKey, RunOutcome, RunStatus, StepStatus
+from millrace.domain.run import Run, RunError, RunKey, RunOutcome, RunStatus, StepRecord, StepStatus
 from millrace.usecases.context import Context
 from millrace.usecases.delta_marks import move_marks, windows_read
 from millrace.usecases.deployed import is_synchronous
@@ -80,6 +82,7 @@ def _on_failed_attempt(context: Context, key: RunKey, event: AttemptEvent) -> di
             finish_run(context, run, failure=error)
             return {"retry": False}
         run = context.runs.plan_retry(key, event.attempt, error, context.clock())
+        _cancel_called(context, run, context.runs.steps(key, event.attempt))
         if make_way(context, run).status.is_terminal:
             return {"retry": False}
     seconds = 0 if wait is None else int(wait.total_seconds())
@@ -134,13 +137,14 @@ def finish_run(
         counts=total(version, records),
         error=failure,
         delta=windows_read(run, status, records),
-        is_followed=flow is not None and is_followed(flow, status),
+        is_followed=is_followed(flow, run, status),
         recovered_from=(
             health.failed_run_id if health is not None and status is RunStatus.SUCCEEDED else None
         ),
     )
     ended = context.runs.finish(run.key, outcome, context.clock(), seen=run)
     tell_flow(context, ended)
+    _cancel_called(context, run, records)
     return conclude(context, ended, follows=follows)
 
 
@@ -161,17 +165,37 @@ def cancel_run(context: Context, run: Run, error: RunError = _CANCELLED) -> Run:
     if not run.status.is_terminal:
         records = settle(context, run, StepStatus.CANCELLED, error)
         outcome = RunOutcome(
-            status=RunStatus.CANCELLED, counts=total(version_of(context, run), records), error=error
+            status=RunStatus.CANCELLED,
+            counts=total(version_of(context, run), records),
+            error=error,
+            is_followed=run.trigger.is_call,
         )
         run = context.runs.finish(run.key, outcome, context.clock())
         # A step may have begun while its neighbours were ended.
-        settle(context, run, StepStatus.CANCELLED, error)
+        records = settle(context, run, StepStatus.CANCELLED, error)
         tell_flow(context, run)
+        _cancel_called(context, run, records)
     release(context, run)
-    if run.status is RunStatus.CANCELLED and not is_synchronous(run.machine_arn):
+    if run.status is not RunStatus.CANCELLED:
+        return run
+    if not is_synchronous(run.machine_arn):
         # Step Functions stops no EXPRESS execution; one is over after five minutes anyway.
         context.machines.stop(run.machine_arn, run.id)
-    return run
+    return follow(context, run)
+
+
+def _cancel_called(context: Context, run: Run, records: Iterable[StepRecord]) -> None:
+    """Cancel the runs that steps without a result waited for; what cannot be now, the sweeper does.
+
+    One that was taken over from another run is over.
+    """
+    for record in records:
+        if record.child_run_id is None or record.status.has_output:
+            continue
+        with suppress(NotFoundError, UnavailableError):
+            child = context.runs.get(RunKey(run.workspace_id, record.child_run_id))
+            if not child.status.is_terminal:
+                cancel_run(context, child)
 
 
 def on_execution_end(

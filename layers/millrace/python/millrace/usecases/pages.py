@@ -8,6 +8,7 @@ are, the list of them is short: where it grows long, its beginning becomes an in
 import gzip
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import groupby
 from typing import Final
 
 from pydantic import TypeAdapter
@@ -56,6 +57,37 @@ def read_records(blobs: Blobs, pages: Iterable[OutputPage]) -> Iterator[list[Rec
     """The records of pages, a list a page."""
     for page in listed(blobs, pages):
         yield read_page(blobs, page)
+
+
+def joined(blobs: Blobs, prefix: str, pages: Sequence[OutputPage]) -> tuple[OutputPage, ...]:
+    """The pages of several outputs as one: what is too much for a step's record is in the bucket.
+
+    What is there already is not written again.
+    """
+    if sum(len(page.data or b"") for page in pages) > limits.INLINE_OUTPUT_BYTES:
+        pages = [_put(blobs, f"{prefix}/{place:06d}", page) for place, page in enumerate(pages)]
+    if len(pages) <= limits.OUTPUT_PAGES_LISTED:
+        return tuple(pages)
+    listing: list[OutputPage] = []
+    for is_index, group in groupby(pages, key=lambda page: bool(page.is_index)):
+        if is_index:
+            listing += group
+        else:
+            listing.append(_indexed(blobs, f"{prefix}/{len(listing):06d}.index.gz", tuple(group)))
+    return tuple(listing)
+
+
+def _put(blobs: Blobs, name: str, page: OutputPage) -> OutputPage:
+    if page.data is None:
+        return page
+    key = f"{name}.ndjson.gz"
+    blobs.put(key, page.data)
+    return page.model_copy(update={"data": None, "key": key})
+
+
+def _indexed(blobs: Blobs, key: str, pages: tuple[OutputPage, ...]) -> OutputPage:
+    blobs.put(key, gzip.compress(_INDEX.dump_json(pages), _LEVEL))
+    return OutputPage(records=sum(page.records for page in pages), key=key, is_index=True)
 
 
 class PageWriter:
@@ -151,10 +183,8 @@ class PageWriter:
 
     def _list(self, page: OutputPage) -> None:
         if len(self._stored) == limits.OUTPUT_PAGES_LISTED:
-            key = self._key("index.gz")
-            self._blobs.put(key, gzip.compress(_INDEX.dump_json(tuple(self._stored)), _LEVEL))
-            records = sum(page.records for page in self._stored)
-            self._indexes.append(OutputPage(records=records, key=key, is_index=True))
+            index = _indexed(self._blobs, self._key("index.gz"), tuple(self._stored))
+            self._indexes.append(index)
             self._stored = []
         self._stored.append(page)
 

@@ -21,14 +21,14 @@ from millrace.domain.errors import (
     NotFoundError,
     StepError,
     StepFailed,
-    StepPartialSuccess,
 )
 from millrace.domain.flow import Step, Version
 from millrace.domain.imports import HttpImport
 from millrace.domain.ports import Process
 from millrace.domain.records import Origin, Written, idempotency_key
-from millrace.domain.run import Run, RunError, RunKey, StepRecord, StepStatus
+from millrace.domain.run import Run, RunKey, StepRecord, StepStatus
 from millrace.domain.run_states import check_attempt
+from millrace.usecases.call_ends import error_for_machine
 from millrace.usecases.context import Context
 from millrace.usecases.finders import lookup, work_of
 from millrace.usecases.import_answers import answered
@@ -51,6 +51,8 @@ class StepTask(Model):
     run_id: str
     attempt: int
     step_id: str
+    task_token: str | None = None
+    """By which the machine is told, if it does not go on when the worker returns."""
 
 
 def run_step(
@@ -73,14 +75,26 @@ def run_step(
     except (ConflictError, NotFoundError) as error:
         raise StepFailed("runOver", error.message) from error
     step = _find_step(version, task.step_id)
-    return carry_out(context, run, version, step, lambda: time_left() < _STOP_BEFORE_DEADLINE)
+    token = task.task_token
+    record = carry_out(
+        context, run, version, step, lambda: time_left() < _STOP_BEFORE_DEADLINE, token
+    )
+    if token is not None and (record.status.has_output or record.status is StepStatus.SKIPPED):
+        context.machines.end_task(token)
+    return record
 
 
 def carry_out(
-    context: Context, run: Run, version: Version, step: Step, must_stop: Callable[[], bool]
+    context: Context,
+    run: Run,
+    version: Version,
+    step: Step,
+    must_stop: Callable[[], bool],
+    task_token: str | None = None,
 ) -> StepRecord:
     """Run a step of a version in a run's present attempt; between two pages it may have to stop.
 
+    A step of type Flow is not over when it waits for the other run.
     Raises as `run_step` does; StepThrottled when it had to stop.
     """
     if step.is_skipped:
@@ -92,7 +106,7 @@ def carry_out(
         record = (
             progress.take_over(earlier)
             if earlier
-            else _try(Job(context, run, version, step, progress))
+            else _try(Job(context, run, version, step, progress), task_token)
         )
     _raise_for(record, step)
     return record
@@ -125,8 +139,10 @@ def _find_step(version: Version, step_id: str) -> Step:
     raise StepFailed("unknownStep", f"version {version.number} has no step {step_id!r}")
 
 
-def _try(job: Job) -> StepRecord:
+def _try(job: Job, task_token: str | None) -> StepRecord:
     try:
+        if job.step.type == "Flow":
+            return _call(job, task_token)
         _perform(job)
         return job.progress.end()
     except StepFailed as error:
@@ -140,14 +156,9 @@ def _try(job: Job) -> StepRecord:
 
 def _raise_for(record: StepRecord, step: Step) -> None:
     """Raise where the machine, not the worker, decides what a result means for the flow."""
-    error = record.error or RunError(code="unknown", message="the step failed")
-    if record.status is StepStatus.FAILED:
-        raise StepFailed(error.code, error.message)
-    if (
-        record.status is StepStatus.PARTIALLY_SUCCEEDED
-        and step.strategy("partial_success") == "stop"
-    ):
-        raise StepPartialSuccess(error.code, error.message)
+    error = error_for_machine(record, step)
+    if error is not None:
+        raise error
 
 
 def _perform(job: Job) -> None:
@@ -158,6 +169,36 @@ def _perform(job: Job) -> None:
             _process(job, work)
         case ImportAction() as work:
             _import(job, work)
+
+
+def _call(job: Job, task_token: str | None) -> StepRecord:
+    """Gather what another flow is to be given, and have it run; what passes by goes on after."""
+    from millrace.usecases.calls import call  # noqa: PLC0415 - starts runs, which few steps do
+
+    if task_token is None:
+        message = "a synchronous flow cannot wait for another one; deploy it asynchronous"
+        raise StepFailed("subflowOfSynchronousFlow", message)
+    position: int = job.progress.checkpoint or 0
+    for page in job.pages(position):
+        failed = job.unjudged(page)
+        passed = [] if isinstance(page, AllTaken) else _with_verdict(page, Verdict.PASS)
+        taken = page if isinstance(page, AllTaken) else _with_verdict(page, Verdict.TAKE)
+        position += len(page)
+        job.progress.advance(
+            position,
+            taken=len(page),
+            records=records_of(taken),
+            there=page.page if isinstance(page, AllTaken) else None,
+            ignored=len(page) - len(taken) - len(passed) - len(failed),
+            failed=failed,
+            succeeded=[item for item in page if item.failure is None],
+            kept=[*records_of(passed), *_proceeding(job.step, failed)],
+        )
+    return call(job.context, job.run, job.version, job.step, job.progress, task_token)
+
+
+def _with_verdict(items: Iterable[Item], verdict: Verdict) -> list[Item]:
+    return [item for item in items if item.verdict is verdict]
 
 
 def _work(job: Job) -> ActionWork:

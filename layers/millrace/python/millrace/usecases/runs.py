@@ -14,6 +14,7 @@ from millrace.domain.ports import DELIVERY_MEMORY, Listing
 from millrace.domain.run import (
     ANY_RUN,
     Attempt,
+    PayloadRef,
     Place,
     Replay,
     Run,
@@ -66,6 +67,9 @@ class Manner:
     inputs: RunInputs = _NO_INPUTS
     inputs_of: Run | None = None
     """Another run, whose inputs it has instead."""
+
+    payload: PayloadRef | None = None
+    """Its payload, if that is stored already."""
 
     replay: Replay | None = None
     request_id: str | None = None
@@ -221,11 +225,7 @@ def new_run(
         version_number=version.number,
         status=RunStatus.RUNNING,
         trigger=trigger,
-        payload=(
-            keep_json(context, key, "payload", payload)
-            if how.retry_of is None
-            else how.retry_of.payload
-        ),
+        payload=_payload(context, key, payload, how),
         **_inputs(context, key, how),
         retry_of=None if how.retry_of is None else how.retry_of.id,
         carried_over=how.carried_over,
@@ -245,6 +245,13 @@ def new_run(
         started_at=now,
         attempts=(Attempt(number=1, status=RunStatus.RUNNING, started_at=now),),
     )
+
+
+def _payload(context: Context, key: RunKey, payload: Json, how: Manner) -> PayloadRef:
+    """Where the payload is; a run that repeats another has what that had."""
+    if how.retry_of is not None:
+        return how.retry_of.payload
+    return how.payload or keep_json(context, key, "payload", payload)
 
 
 def _inputs(context: Context, key: RunKey, how: Manner) -> dict[str, Any]:

@@ -214,12 +214,14 @@ def _batches(
 ) -> Iterator[tuple[list[Record] | int, OutputPage | None]]:
     """Pages of records; of a page wholly before `start` only its length, without reading it."""
     names = sources(version, step)
-    if not names:
+    gathered = run.payload.pages
+    if not names and not gathered:
         for records in payload_records(context, run):
             yield records, None
         return
     position = 0
-    for page in listed(context.blobs, _outputs(context, run, names), start):
+    pages = _outputs(context, run, names) if names else gathered
+    for page in listed(context.blobs, pages, start):
         position += page.records
         stored = page if page.data is None else None
         yield page.records if position <= start else read_page(context.blobs, page), stored

@@ -144,10 +144,24 @@ class Progress:
                 "status": earlier.status,
                 "counts": earlier.counts,
                 "output": earlier.output,
+                "child_run_id": earlier.child_run_id,
                 "delta": earlier.delta,
                 "ended_at": self._context.clock(),
             }
         )
+
+    @property
+    def child_run_id(self) -> str | None:
+        """The run of another flow that the step waits for, if it has begun."""
+        return self._record.child_run_id
+
+    def gathered(self) -> tuple[OutputPage, ...]:
+        """What was handed on so far, durable."""
+        return self._writer.pages()
+
+    def wait_for(self, child_run_id: str, token: str) -> StepRecord:
+        """Remember the run whose end is the step's, and how to tell the machine of it."""
+        return self._save({"child_run_id": child_run_id, "task_token": token})
 
     def fail(self, error: StepFailed) -> StepRecord:
         """Write the result of a step that cannot be helped."""

@@ -11,15 +11,15 @@ from typing import Final
 
 from millrace import limits
 from millrace.compiler.rules import EXPRESS_SECONDS
-from millrace.domain.errors import ConflictError, UnavailableError
+from millrace.domain.errors import ConflictError, NotFoundError, UnavailableError
 from millrace.domain.lane import Lane
-from millrace.domain.run import LaneKey, Run, RunError, RunStatus
+from millrace.domain.run import LaneKey, Run, RunError, RunKey, RunStatus
 from millrace.usecases.context import Context
 from millrace.usecases.deployed import is_synchronous
 from millrace.usecases.lanes import rule_of, take_turns
 from millrace.usecases.lifecycle import cancel_run, conclude, finish_run, on_execution_end
 from millrace.usecases.runs import start_execution
-from millrace.usecases.schedules import settle_flows
+from millrace.usecases.trigger_sync import settle_flows
 
 _EXPRESS_TIME: Final = timedelta(seconds=EXPRESS_SECONDS)
 _START_WITHIN: Final = timedelta(hours=1)
@@ -47,8 +47,8 @@ def sweep(context: Context) -> int:
     """Repair runs that lost their machine: start what never started, end what has ended.
 
     What was to follow an end and was lost is started too. Slots of what is at work are renewed,
-    and what waits begins if there is a slot for it, or ends if it waited too long. Schedules are
-    brought in step with flows whose change nobody followed.
+    and what waits begins if there is a slot for it, or ends if it waited too long. Schedules and
+    queues are brought in step with flows whose change nobody followed.
 
     Returns the number of runs repaired.
     """
@@ -130,10 +130,24 @@ def _synchronous_outcome(context: Context, run: Run) -> str | None:
     return "TIMED_OUT" if age > _EXPRESS_TIME else _RUNNING
 
 
+def _is_abandoned(context: Context, run: Run) -> bool:
+    """Whether a step was to wait for the run, and the attempt that it belongs to is over."""
+    if run.trigger.run_id is None or not run.trigger.is_call:
+        return False
+    try:
+        caller = context.runs.get(RunKey(run.workspace_id, run.trigger.run_id))
+    except NotFoundError:
+        return True
+    return caller.status.is_terminal or caller.attempt != run.trigger.attempt
+
+
 def _repair(context: Context, run: Run) -> bool:
     """Whether there was something to repair."""
     if run.status.is_terminal:
         conclude(context, run)
+        return True
+    if _is_abandoned(context, run):
+        cancel_run(context, run)
         return True
     outcome: str | None
     if is_synchronous(run.machine_arn):
