@@ -41,7 +41,15 @@ from millrace.usecases.lookups import look_up
 from millrace.usecases.pinned import run_version
 from millrace.usecases.run_values import values_of_action
 from millrace.usecases.step_errors import Failed
-from millrace.usecases.step_input import AllTaken, Item, Origins, Verdict, input_pages, records_of
+from millrace.usecases.step_input import (
+    AllTaken,
+    Item,
+    Origins,
+    Verdict,
+    end_of,
+    input_pages,
+    records_of,
+)
 from millrace.usecases.step_progress import Progress
 from millrace.usecases.surroundings import surroundings_of
 from millrace.usecases.write_only import secrets_of
@@ -284,7 +292,7 @@ def _hand_on(job: _Job) -> None:
     """Records that an export could not read, as somebody wrote them since."""
     for items in job.pages(job.progress.checkpoint or 0):
         job.progress.advance(
-            items[-1].position + 1,
+            end_of(items),
             taken=len(items),
             records=records_of(items),
             succeeded=items,
@@ -437,7 +445,7 @@ def _write(job: _Job, importer: Importer, items: Sequence[Item]) -> None:
     if merged_ones:
         records = [merged_ones.get(item.position, item.record) for item in handed_on]
     job.progress.advance(
-        items[-1].position + 1,
+        end_of(items),
         taken=len(items),
         records=records,
         there=handed_on.page if isinstance(handed_on, AllTaken) and not merged_ones else None,
