@@ -160,11 +160,11 @@ def _of_size(element: Record | RecordError) -> Record | RecordError:
 
 
 def _page(elements: Sequence[Record | RecordError]) -> ExportPage:
+    if RecordError not in set(map(type, elements)):
+        return ExportPage(cast("Sequence[Record]", elements), [], None)
     failures = [
         RecordFailure.of(index, element)
         for index, element in enumerate(elements)
         if isinstance(element, RecordError)
     ]
-    if not failures:
-        return ExportPage(cast("Sequence[Record]", elements), failures, None)
     return ExportPage([each for each in elements if isinstance(each, dict)], failures, None)

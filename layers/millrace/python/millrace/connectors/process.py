@@ -138,12 +138,13 @@ class Pipeline:
     ) -> Rows:
         """What AtOnce told, and of what it did not tell what the stages give."""
         passage.ignored += texts.count(HELD_BACK)
-        told = {index: text for index, text in enumerate(texts) if text}
+        told = [(index, text) for index, text in enumerate(texts) if text]
         if untold := [index for index, text in enumerate(texts) if text is None]:
             rows = Rows(untold, [records[index] for index in untold])
-            told |= {index: dump(made) for index, made in self._through(stages, rows, passage)}
-        indices = sorted(told)
-        return Rows(indices, Unread([told[index] for index in indices], len(indices)))
+            made = self._through(stages, rows, passage)
+            told = sorted([*told, *((index, dump(record)) for index, record in made)])
+        lines = [text for _, text in told]
+        return Rows([index for index, _ in told], Unread(lines, len(lines)))
 
     def _through(
         self, stages: Sequence[Stage], rows: Sequence[Row], passage: Passage
