@@ -32,7 +32,7 @@ _PAUSE: Final = 10
 _BEYOND_RECORD: Final = re.compile(r"\$\$|[%@#]|\$eval\b")
 """What may look beyond the record that an expression is evaluated on."""
 
-_MARK: Final = f'"{token_hex(16)}"'
+_MARK: Final = f'"{token_hex(8)}"'
 """No record holds it: it is another one in each process."""
 
 HELD_BACK: Final = b""
