@@ -46,6 +46,7 @@ bench: setup ## Run the benchmarks; figures, no verdicts
 	$(PYTHON) -m benchmarks.compiler
 	$(PYTHON) -m benchmarks.api
 	$(PYTHON) -m benchmarks.throughput
+	$(PYTHON) -m benchmarks.latency
 
 lock: setup ## Pin all dependencies anew, with hashes and without addresses
 	@local/lock.sh

@@ -154,7 +154,7 @@ class ApiClient:
         return content
 
     def _refusal(self, status: int, content: JsonObject | None) -> CliError:
-        if status in _NOT_LET_IN:
+        if status in _NOT_LET_IN and (content or {}).get("code") != "forbidden":
             return CliError(
                 f"{self._url} does not accept the token: check MILLRACE_TOKEN, "
                 "or get a new local one with `make run`"

@@ -2,6 +2,6 @@
 
 from millrace.config import Config
 from millrace.http.authorizer import Authorizer
-from millrace.wiring import aws_context
+from millrace.wiring import IMPATIENT, aws_context
 
-handler = Authorizer(aws_context(Config.from_environment()))
+handler = Authorizer(aws_context(Config.from_environment(), IMPATIENT))

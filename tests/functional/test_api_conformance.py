@@ -41,7 +41,7 @@ def test_generated_requests_are_answered_as_documented(
     """
     schema = schemathesis.openapi.from_dict(document())
     token = alice("GET", "/v1/tokenInfo").body
-    caller = {"workspaceId": token["workspaceId"], "tokenId": token["tokenId"]}
+    caller = {name: token[name] for name in ("workspaceId", "tokenId", "role")}
     schema.app = WsgiApi(stack.functions["api"], caller)
     operation = schema[path][method]
     everything = operation.as_strategy(GenerationMode.POSITIVE)

@@ -23,9 +23,11 @@ PATCH = [{"op": "replace", "path": "/name", "value": "mine"}]
 
 
 def table() -> list[dict[str, Any]]:
-    """Everything that is stored."""
+    """Everything that is stored, but for when tokens were used, as each request is a use."""
     pages = boto3.client("dynamodb").get_paginator("scan").paginate(TableName=TABLE)
     items: list[dict[str, Any]] = [dict(item) for page in pages for item in page["Items"]]
+    for item in items:
+        item.pop("lastUsedAt", None)
     return sorted(items, key=lambda item: (item["pk"]["S"], item["sk"]["S"]))
 
 
@@ -336,6 +338,7 @@ BODIES: dict[tuple[str, str], object] = {
     ("PATCH", "/v1/tokens/{token_id}"): PATCH,
     ("PUT", "/v1/flows/{flow_id}"): {"name": "mine"},
     ("PATCH", "/v1/flows/{flow_id}"): PATCH,
+    ("PUT", "/v1/flows/{flow_id}/lastExportDateTime"): {"lastExportDateTime": None},
     ("PUT", "/v1/flows/{flow_id}/versions/{version_id}"): {"deployedAt": None},
     ("POST", "/v1/flows/{flow_id}/webhooks"): {},
     ("PUT", "/v1/flows/{flow_id}/webhooks/{webhook_id}"): {},

@@ -98,7 +98,7 @@ STEP_FIELDS: Final[list[tuple[str, Any, Any, str]]] = [
     ("name", "Read", "", "/name"),
     ("type", "Export", "Read", "/type"),
     ("referrer", None, "act_9", "/referrer"),
-    ("action", EXPORT["action"], {"type": "Export"}, "/action/connectionId"),
+    ("action", EXPORT["action"], {"type": "Export"}, "/action"),
     ("flowId", None, "flow_9", "/flowId"),
     ("dependsOn", [], ["nothing"], "/dependsOn/0"),
     ("isSkipped", False, None, "/isSkipped"),
@@ -137,6 +137,8 @@ STEP_FIELDS: Final[list[tuple[str, Any, Any, str]]] = [
         "/responseMapping/fields/0/generate",
     ),
     ("schedule", "rate(5 minutes)", "often", "/schedule"),
+    ("keepDeltaBehindFlowId", None, "flow_9", "/keepDeltaBehindFlowId"),
+    ("keepDeltaBehindExportId", None, "read", "/keepDeltaBehindExportId"),
     (
         "concurrency",
         {"limit": 2, "onConflict": "queue", "keyExpression": None},

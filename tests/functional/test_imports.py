@@ -214,3 +214,47 @@ def test_a_lookup_asks_for_each_record_and_hands_on_what_it_finds(
     ]
     (entry,) = alice("GET", f"/v1/flows/{flow_id}/errors").body["data"]
     assert (entry["code"], entry["classification"]) == ("http404", "missing")
+
+
+def test_a_lookup_asks_for_a_batch_and_hands_each_record_its_own(
+    alice: Client, stack: Stack
+) -> None:
+    """Over a real socket; one that the system refuses is found by halves."""
+    mapping = {"fields": [{"extract": "data[0].price", "generate": "price"}]}
+    http = {
+        "method": "POST",
+        "path": "/articles/search",
+        "body": {"skus": "{{ keys }}"},
+        "recordsPath": "/items",
+        "lookup": {"batchSize": 100, "recordKeyPath": "/sku", "keyPath": "/sku"},
+    }
+    step = {
+        "id": "price",
+        "type": "Export",
+        "responseMapping": mapping,
+        "action": {"type": "Export", "connectionId": "shop", "http": http},
+    }
+    payload = [{"sku": "a"}, {"sku": "!"}, {"sku": "b"}]
+    items = [{"sku": "b", "price": 6}, {"sku": "c", "price": 7}]
+    replies = (
+        answer(422),
+        answer(200, b'{"items": [{"sku": "a", "price": 5}]}'),
+        answer(422),
+        answer(422),
+        answer(200, json.dumps({"items": items}).encode()),
+    )
+    with serving(*replies) as shop:
+        connection = {"name": "Shop", "stableKey": "shop", "baseUrl": shop.url}
+        flow = {"name": "Prices", "stableKey": "prices", "steps": [step]}
+        document = {"connections": [connection], "flows": [flow]}
+        flow_id = alice("POST", "/v1/apply", document).body["flows"][0]["id"]
+        run_id = alice("POST", f"/v1/flows/{flow_id}/run", {"payload": payload}).body["runId"]
+        run = alice("GET", f"/v1/runs/{run_id}").body
+        task = {"workspaceId": run["workspaceId"], "runId": run_id, "attempt": 1}
+        stack.functions["run_step"]({"stepId": "price", **task}, LambdaContext())
+    asked = [json.loads(request.partition(b"\r\n\r\n")[2])["skus"] for request in shop.requests]
+    assert asked == [["a", "!", "b"], ["a"], ["!", "b"], ["!"], ["b"]]
+    output = alice("GET", f"/v1/runs/{run_id}/steps/price/output").body["data"]
+    assert output == [{"sku": "a", "price": 5}, {"sku": "b", "price": 6}]
+    (entry,) = alice("GET", f"/v1/flows/{flow_id}/errors").body["data"]
+    assert entry["code"] == "http422"

@@ -15,7 +15,9 @@ from millrace.connectors.rendering import check_template, rendered
 from millrace.connectors.schemas import check_schema
 from millrace.domain.action import ExportAction, HttpExport, ImportAction, ProcessAction
 from millrace.domain.base import Json, Record
+from millrace.domain.batch_lookup import Key
 from millrace.domain.connection import Connection, PingMethod
+from millrace.domain.delta import DeltaWindow
 from millrace.domain.errors import StepError
 from millrace.domain.imports import HttpImport
 from millrace.domain.ports import Exporter, Importer, Pong, Surroundings, Unsent
@@ -56,6 +58,8 @@ class ScriptedConnectors:
     pong: Pong = field(default_factory=lambda: Pong(200))
     pings: list[tuple[str, str]] = field(default_factory=list)
     secrets_seen: list[Mapping[str, str]] = field(default_factory=list)
+    finds: Callable[[HttpExport], list[Record]] | None = None
+    """What is read instead of the pages, by what is asked for; it may raise."""
     asked: list[HttpExport] = field(default_factory=list)
     """What exports asked for, their templates filled in."""
     seconds_given: list[float] = field(default_factory=list)
@@ -81,6 +85,10 @@ class ScriptedConnectors:
         """See Connectors."""
         return check_schema(schema)
 
+    def lookup_key(self, record: Record, pointer: str) -> Key:
+        """See Connectors."""
+        return HttpConnectors().lookup_key(record, pointer)
+
     def process(self, work: ProcessAction, surroundings: Surroundings) -> Pipeline:
         """See Connectors."""
         return Pipeline(work.operations, surroundings)
@@ -99,8 +107,18 @@ class ScriptedConnectors:
         """See Connectors."""
         del connection
         self.secrets_seen.append(secrets)
-        self.asked.append(rendered(work.http, values).http)
-        return _ScriptedExporter(self)
+        self.asked.append(rendered(work.request, values).http)
+        return _ScriptedExporter(self, self.asked[-1])
+
+    def reader(
+        self,
+        work: ExportAction,
+        payload: Callable[[], Json],
+        window: DeltaWindow | None,
+        values: RunValues,
+    ) -> Exporter:
+        """See Connectors."""
+        return HttpConnectors().reader(work, payload, window, values)
 
     def importer(
         self,
@@ -129,7 +147,7 @@ class ScriptedConnectors:
         """See Connectors."""
         self.seconds_given.append(seconds)
         hide(secrets.values())
-        hide(rendered(work.http, values).private)
+        hide(rendered(work.request, values).private)
         return self.exporter(work, connection, secrets, values)
 
     def preview(
@@ -165,9 +183,13 @@ class ScriptedConnectors:
 @dataclass(frozen=True)
 class _ScriptedExporter:
     script: ScriptedConnectors
+    asked: HttpExport
 
     def pages(self, cursor: Json) -> Iterator[ExportPage]:
         """See Exporter; a cursor is a page number."""
+        if self.script.finds is not None:
+            yield ExportPage(self.script.finds(self.asked), [], None)
+            return
         for number in range(cursor or 0, len(self.script.pages)):
             _meet(self.script.read_trouble, number)
             is_last = number == len(self.script.pages) - 1

@@ -105,9 +105,10 @@ def test_a_problem_lists_every_error(client: ApiClient, pool: NonCallableMagicMo
         (lambda: answer(b"<html>", 200), "something else than JSON"),
         (lambda: answer({"detail": "x", "code": "unauthenticated"}, 401), "check MILLRACE_TOKEN"),
         (lambda: answer({"message": "Forbidden"}, 403), "check MILLRACE_TOKEN"),
+        (lambda: answer({"detail": "no editor", "code": "forbidden"}, 403), "^no editor$"),
         (lambda: answer({"message": "Not Found"}, 404), "status 404; check MILLRACE_URL"),
     ],
-    ids=["gateway", "not-an-api", "token", "authorizer", "no-such-route"],
+    ids=["gateway", "not-an-api", "token", "authorizer", "role", "no-such-route"],
 )
 def test_strange_answers_are_explained(
     client: ApiClient,

@@ -1,8 +1,10 @@
 """Expressions compute what JSONata says and never change data silently."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import jsonatapy
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -50,9 +52,26 @@ def test_value_is_what_jsonata_says(text: str, value: object) -> None:
     assert evaluate(text, record) == value
 
 
-def test_compiling_the_same_text_twice_gives_the_same_expression() -> None:
-    """An expression is compiled once, however many records and steps use it."""
-    assert compile_expression("a.b") is compile_expression("a.b")
+def test_an_expression_is_compiled_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many records and steps use it."""
+    real = jsonatapy.compile
+    compiled = []
+
+    def compile_(text: str, **guards: int) -> jsonatapy.JsonataExpression:
+        compiled.append(text)
+        return real(text, **guards)
+
+    monkeypatch.setattr(jsonatapy, "compile", compile_)
+    values = [compile_expression("once.only").evaluate({"once": {"only": n}}) for n in range(3)]
+    assert (values, compiled) == ([0, 1, 2], ["once.only"])
+
+
+def test_an_expression_may_be_used_by_any_thread() -> None:
+    """Pages are fetched in a thread of their own, and the engine lends nothing to another."""
+    expression = compile_expression("shared.number + 1")
+    with ThreadPoolExecutor(1) as other:
+        there = other.submit(expression.evaluate, {"shared": {"number": 1}}).result()
+    assert (there, expression.evaluate({"shared": {"number": 2}})) == (2, 3)
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,12 @@ import yaml
 from pydantic import BaseModel
 
 from millrace import limits
-from millrace.domain.action import ActionWork, HttpExport
+from millrace.domain.action import ActionWork, ExportAction, HttpExport
 from millrace.domain.authentication import Auth
 from millrace.domain.aws_imports import DynamoDbImport, S3Import, SqsImport
+from millrace.domain.batch_lookup import BatchLookup
 from millrace.domain.connection import ConnectionInput, RateLimit
+from millrace.domain.delta import Delta
 from millrace.domain.flow import Step
 from millrace.domain.flow_parts import ResponseMapping
 from millrace.domain.formats import CsvFormat, XmlFormat
@@ -20,6 +22,7 @@ from millrace.domain.imports import HttpImport, Results, Upsert
 from millrace.domain.operations import Operation
 from millrace.domain.pagination import Pagination
 from millrace.domain.response_mapping import merged
+from millrace.domain.sources import PayloadExport, S3Export
 from millrace.http import problems
 from millrace.http.openapi import document
 from millrace.http.queries import FlowsQuery
@@ -88,6 +91,7 @@ def test_the_limits_in_the_api_page_are_those_in_the_code() -> None:
     test_days, test_bytes = limits.TEST_RESULT_DAYS, limits.TEST_RESULT_BYTES
     shown, body = limits.TEST_ITEMS_SHOWN, limits.TEST_BODY_LENGTH
     key_length = limits.IDEMPOTENCY_KEY_LENGTH
+    found = f"{limits.PAGE_RECORDS:,}, {limits.LOOKUP_RECORDS:,}"
     in_a_row = limits.FLOWS_IN_A_ROW
     id_length, id_days = limits.REQUEST_ID_LENGTH, limits.REQUEST_MEMORY_DAYS
     sort_keys = f"{limits.SORT_KEYS} keys of a `sort`"
@@ -124,7 +128,7 @@ def test_the_limits_in_the_api_page_are_those_in_the_code() -> None:
         f"| call of a function | {limits.PAGE_RECORDS:,} records, {called} MB; {call_seconds} s |",
         f"| outbound request | {seconds:.0f} s; answer {answer} MB |",
         f"| answer of `ndjson`, `csv` or `xml` | {long_answers} |",
-        f"| records that a lookup finds for one | {limits.PAGE_RECORDS:,} |",
+        f"| records that a lookup finds for one, for a batch | {found} |",
         f"| message to SQS | {limits.MESSAGE_BYTES:,} bytes; ",
         f"| columns of CSV, `arrays` of XML | {limits.COLUMNS:,} |",
         f"| elements within elements of XML | {limits.NESTED_ELEMENTS} |",
@@ -143,6 +147,7 @@ def test_the_limits_in_the_api_page_are_those_in_the_code() -> None:
         f"| `testPayload` | {limits.TEST_PAYLOAD_LENGTH:,} characters; {limits.TEST_HEADERS} ",
         f"| {limits.REFERENCES_OF_A_FLOW} of each; {limits.ALIASES} aliases; {api_keys} API keys |",
         f"| circles are found within {in_a_row} in a row; no more than {in_a_row} run in one |",
+        f"| `lagMinutes` of a delta | {limits.DELTA_LAG_MINUTES:,} |",
         f"| unique request id | {id_length:,} characters; its latest run is remembered {id_days} ",
         f"| `concurrency.limit` | {limits.CONCURRENCY_MAX:,} |",
         f"| {limits.MAPPED_FIELDS} fields, {limits.MAPPED_LISTS} lists |",
@@ -155,6 +160,7 @@ def test_the_limits_in_the_api_page_are_those_in_the_code() -> None:
         f"| test of a flow | {limits.TEST_SECONDS} s; its result is kept {test_days} days |",
         f"| {shown} of a kind and step, {test_bytes:,} bytes as JSON in all; {body:,} characters",
         f"| intervals of metrics | {intervals:,}; {rows:,} rows with versions; {hourly} days of",
+        f"| last use of a token | known to {limits.LAST_USED_SECONDS} s |",
         f"| `Idempotency-Key` | {key_length} characters; remembered {limits.IDEMPOTENCY_HOURS} h |",
         f"| value in the audit trail | {limits.AUDIT_VALUE_BYTES:,} bytes;",
     ):
@@ -175,7 +181,8 @@ def test_every_field_of_a_file_is_described() -> None:
     auths = get_args(get_args(Auth.__value__)[0])
     paginations = get_args(get_args(Pagination.__value__)[0])
     imports = (HttpImport, Results, Upsert, S3Import, DynamoDbImport, SqsImport)
-    exports = (HttpExport, CsvFormat, XmlFormat, *paginations, *imports)
+    sources = (HttpExport, BatchLookup, S3Export, PayloadExport, Delta)
+    exports = (*sources, CsvFormat, XmlFormat, *paginations, *imports)
     for model in (ConnectionInput, RateLimit, *auths, *exports):
         names |= wire_names(model)
     names |= {get_args(kind.model_fields["type"].annotation)[0] for kind in paginations}
@@ -213,6 +220,7 @@ def examples() -> list[tuple[str, Any]]:
 
 
 EXAMPLES: Final[dict[str, type[BaseModel]]] = {
+    "action": ExportAction,
     "export": HttpExport,
     "lookup": HttpExport,
     "import": HttpImport,
@@ -228,7 +236,10 @@ def test_the_examples_in_the_flows_page_are_valid() -> None:
     found = [EXAMPLES[kind].model_validate(given) for kind, given in examples()]
     assert {type(each) for each in found} == set(EXAMPLES.values())
     exports = [each.format for each in found if isinstance(each, HttpExport)]
-    assert exports == ["json", "json", "csv", "xml", "json"]
+    assert exports == ["json", "json", "json", "csv", "xml", "json"]
+    actions = [each for each in found if isinstance(each, ExportAction)]
+    sources = [each.http or each.s3 or each.payload for each in actions]
+    assert [source and source.format for source in sources] == ["json", "ndjson", "csv"]
 
 
 def test_the_example_of_a_mapping_does_what_it_says() -> None:

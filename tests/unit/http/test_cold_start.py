@@ -28,11 +28,11 @@ type _Loaded = tuple[list[str], int, list[str]]
 AT_IMPORT: Final = {
     "": "config limits targets wiring",
     "connectors": "registry",
-    "domain": "action aws_imports base cursor errors failed_record flow flow_parts formats imports "
-    "json_text mapping_places metrics operations orders pagination pointers pool_entries ports "
-    "quick_json records remembered request_paths resource run run_states schedule shape "
-    "spoken_of token",
-    "http": "api app body idempotency parameters problems requests routing",
+    "domain": "action aws_imports base batch_lookup cursor delta errors failed_record flow "
+    "flow_parts formats imports json_text mapping_places metrics operations orders pagination "
+    "pointers pool_entries ports quick_json records remembered request_paths resource run "
+    "run_states schedule shape sources spoken_of token",
+    "http": "api app body idempotency parameters problems requests roles routing",
     "orchestration": "lambda_functions notifier scheduler step_functions",
     "storage": "attributes batches changes codec counters dynamodb_failed_records "
     "dynamodb_pool_entries dynamodb_resources dynamodb_runs items keys latest_runs lists orders "

@@ -37,6 +37,7 @@ from millrace.domain.ports import (
     Resources,
 )
 from millrace.domain.run import LatestRun, RunStatus
+from millrace.domain.token import Token
 from millrace.domain.webhook import Webhook
 
 WS = ALICE.workspace_id
@@ -513,6 +514,29 @@ def test_a_flow_knows_its_latest_run(resources: Resources) -> None:
     resources.commit(Replace(stored, flow(name="Renamed", revision=2)))
     renamed = resources.get(Flow, WS, "flow_1")
     assert (renamed.name, renamed.latest_run) == ("Renamed", latest_run(5))
+
+
+def test_the_use_of_a_token_is_kept_beside_it(resources: Resources) -> None:
+    """Written unless a use since then is known; no new revision, and no change takes it away."""
+    token = Token(id="tok_1", **BOOKKEEPING, name="laptop", role="viewer", secret_hash="0" * 64)
+    resources.commit(Create(token))
+    minute = timedelta(minutes=1)
+    for at, since in ((NOON, NOON - minute), (NOON + minute, NOON - minute)):
+        resources.record_use(WS, token.id, at, since)
+        assert resources.get(Token, WS, token.id) == token.model_copy(update={"last_used_at": NOON})
+    resources.record_use(WS, token.id, NOON + minute, NOON)
+    renamed = token.model_copy(update={"name": "server", "revision": 2})
+    resources.commit(Replace(token, renamed))
+    used = renamed.model_copy(update={"last_used_at": NOON + minute})
+    assert resources.get(Token, WS, token.id) == used
+    assert resources.page(Token, WS).items == (used,)
+
+
+def test_the_use_of_a_revoked_token_brings_nothing_back(resources: Resources) -> None:
+    """A use that is written down late finds nothing to write to."""
+    resources.record_use(WS, "tok_1", NOON, NOON)
+    with pytest.raises(NotFoundError):
+        resources.get(Token, WS, "tok_1")
 
 
 def test_the_run_of_a_deleted_flow_brings_nothing_back(resources: Resources) -> None:

@@ -83,7 +83,7 @@ class Shop:
         action = ACTIONS.get(self.context, ALICE, read.referrer or "")
         assert isinstance(action.work, ExportAction)
         assert isinstance(write.action, ImportAction)
-        return [action.work.connection_id, write.action.connection_id or ""]
+        return [action.work.connection_id or "", write.action.connection_id or ""]
 
 
 def test_a_clone_works_over_the_connections_that_it_is_given() -> None:

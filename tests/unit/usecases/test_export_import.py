@@ -159,6 +159,7 @@ def test_a_flow_comes_over_whole(world: World) -> None:
     pool = world.resources.find(DataPool, MALLORY.workspace_id, "orders-seen")
     assert pool is not None
     assert (pool.ttl_seconds, steps[1].action) == (60, deduping(pool.id))
+    assert action.work.connection_id is not None
     connection = world.resources.get(Connection, MALLORY.workspace_id, action.work.connection_id)
     assert (connection.name, connection.secrets_key) == ("Shop", None)
     assert came.aliases[0].connection_id == connection.id

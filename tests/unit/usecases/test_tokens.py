@@ -1,14 +1,22 @@
 """Bearer tokens: shown once, kept as a hash, and good for one workspace."""
 
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 import pytest
 from tests.support.samples import ALICE, MALLORY
 from tests.support.world import World
 
-from millrace.domain.errors import NotFoundError, RuleViolationError, UnauthenticatedError
+from millrace import limits
+from millrace.domain.errors import (
+    NotFoundError,
+    RuleViolationError,
+    UnauthenticatedError,
+    UnavailableError,
+)
 from millrace.domain.ports import Replace
-from millrace.domain.token import Caller, Token, TokenInput, Workspace
+from millrace.domain.token import ROLES, Caller, Role, Token, TokenInput, Workspace
+from millrace.storage.memory import MemoryResources
 from millrace.usecases.tokens import TOKENS, authenticate, create_token, create_workspace, token_of
 
 LAPTOP = TokenInput(name="laptop", role="editor")
@@ -51,6 +59,10 @@ def test_what_is_no_token_of_ours_opens_nothing(world: World) -> None:
         f"{prefix}.{workspace}.{token_id}.",
         f"{prefix}...",
         f"{prefix}.{'w' * 5_000}.{token_id}.{secret}",
+        # A JWT without a signature, and one that says it is ours.
+        "eyJhbGciOiJub25lIn0.eyJ3b3Jrc3BhY2VJZCI6IndzX2FsaWNlIn0.",
+        f"eyJhbGciOiJub25lIn0.{workspace}.{token_id}.",
+        f"{prefix}.{workspace}.{token_id}.none",
     ):
         with pytest.raises(UnauthenticatedError, match=r"^no valid token$"):
             authenticate(world.context, forged)
@@ -82,7 +94,7 @@ def test_a_deleted_token_is_revoked(world: World) -> None:
     """Nobody gets in with it, and what the gateway still remembers is no token either."""
     token, text = create_token(world.context, ALICE, LAPTOP)
     caller = authenticate(world.context, text)
-    assert token_of(world.context, caller) == token
+    assert token_of(world.context, caller).id == token.id
     with pytest.raises(NotFoundError):
         TOKENS.delete(world.context, MALLORY, token.id, 1)
     TOKENS.delete(world.context, ALICE, token.id, 1)
@@ -108,3 +120,71 @@ def test_a_token_from_before_there_were_roles_may_do_everything(world: World) ->
     """What is stored without a role is read, as what it always was."""
     token, _ = create_token(world.context, ALICE, LAPTOP)
     assert Token.model_validate(token.model_dump(exclude={"role"})).role == "admin"
+
+
+def test_the_last_use_of_a_token_is_known(world: World) -> None:
+    """From the first use on, and written anew only when it is some minutes behind."""
+    token, text = create_token(world.context, ALICE, LAPTOP)
+    assert token.last_used_at is None
+    used_at = []
+    for seconds in (0, limits.LAST_USED_SECONDS - 1, 1):
+        world.clock.forward(seconds=seconds)
+        authenticate(world.context, text)
+        used_at.append(TOKENS.get(world.context, ALICE, token.id).last_used_at)
+    now = world.clock.now
+    first = now - timedelta(seconds=limits.LAST_USED_SECONDS)
+    assert used_at == [first, first, now]
+
+
+def test_a_refused_token_is_not_used(world: World) -> None:
+    """Who guesses leaves no trace in the token."""
+    token, text = create_token(world.context, ALICE, LAPTOP)
+    with pytest.raises(UnauthenticatedError):
+        authenticate(world.context, text + "x")
+    assert TOKENS.get(world.context, ALICE, token.id).last_used_at is None
+
+
+class BusyResources(MemoryResources):
+    """A store that cannot write down uses just now, and counts the tries."""
+
+    tries = 0
+
+    def record_use(self, workspace_id: str, token_id: str, at: datetime, since: datetime) -> None:
+        """Fail."""
+        self.tries += 1
+        raise UnavailableError(f"{workspace_id} {token_id} {at} {since}")
+
+
+def test_a_use_that_cannot_be_written_down_keeps_nobody_out() -> None:
+    """It is tried again with the next request."""
+    resources = BusyResources()
+    context = replace(World().context, resources=resources)
+    token, text = create_token(context, ALICE, LAPTOP)
+    for _ in range(2):
+        assert authenticate(context, text).token_id == token.id
+    assert resources.tries == 2
+
+
+@pytest.mark.parametrize("own", ROLES)
+def test_nobody_gives_a_role_above_their_own(world: World, own: Role) -> None:
+    """Neither to a new token nor to one that is there."""
+    caller = ALICE.model_copy(update={"role": own})
+    viewer, _ = create_token(world.context, ALICE, TokenInput(name="v", role="viewer"))
+    for role in ROLES:
+        given = TokenInput(name="t", role=role)
+        before = TOKENS.get(world.context, ALICE, viewer.id)
+        if caller.may(role):
+            assert create_token(world.context, caller, given)[0].role == role
+            TOKENS.replace(world.context, caller, viewer.id, given, before.revision)
+            continue
+        for act in (
+            lambda given=given: create_token(world.context, caller, given),
+            lambda given=given, before=before: TOKENS.replace(
+                world.context, caller, viewer.id, given, before.revision
+            ),
+        ):
+            with pytest.raises(RuleViolationError) as raised:
+                act()
+            assert [(each.code, each.pointer) for each in raised.value.violations] == [
+                ("roleTooHigh", "/role")
+            ]

@@ -24,7 +24,7 @@ class Config:
     notify_machine_arn: str
     mail_sender: str
     target_prefix: str
-    """Flows write to buckets, tables and queues whose names begin with it."""
+    """Flows read and write buckets, tables and queues whose names begin with it."""
     endpoint_url: str
     """Empty on AWS; `sam local` sets the local stack's, since it passes declared variables only."""
 

@@ -78,6 +78,9 @@ TEST_BODY_LENGTH: Final = 4_000
 TEST_RESULT_DAYS: Final = 30
 TEST_PAYLOAD_LENGTH: Final = 65_536
 TEST_HEADERS: Final = 50
+DELTA_LAG_MINUTES: Final = 10_080
+"""A week: what an export of changes may read again."""
+
 CONCURRENCY_MAX: Final = 1_000
 ALIASES: Final = 100
 REFERENCES_OF_A_FLOW: Final = 50
@@ -127,6 +130,8 @@ SECRETS_BYTES: Final = 4_096
 """Parameter Store: one standard parameter, which holds all secrets of a resource as JSON."""
 
 PAGE_RECORDS: Final = 1_000
+LOOKUP_RECORDS: Final = 10_000
+"""What a lookup finds for one batch."""
 PAGE_BYTES: Final = 4_000_000
 
 INLINE_PAYLOAD_BYTES: Final = 16_000
@@ -263,6 +268,9 @@ METRIC_INTERVALS: Final = 1_000
 
 METRIC_ROWS: Final = 10_000
 """Intervals times the versions that ran in them; some 4 MB, of the 6 MB that Lambda answers."""
+
+LAST_USED_SECONDS: Final = 300
+"""How far the last use of a token may be behind; so often at most it is written."""
 
 IDEMPOTENCY_KEY_LENGTH: Final = 128
 IDEMPOTENCY_HOURS: Final = 24

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cache, partial
 from threading import Lock
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import boto3
 from botocore.config import Config as ClientConfig
@@ -34,6 +34,13 @@ if TYPE_CHECKING:
 _CLIENT = ClientConfig(
     retries={"mode": "standard", "max_attempts": 5}, connect_timeout=3, read_timeout=20
 )
+
+IMPATIENT: Final = _CLIENT.merge(
+    ClientConfig(
+        retries={"mode": "standard", "total_max_attempts": 2}, connect_timeout=1, read_timeout=3
+    )
+)
+"""For the authorizer, whom API Gateway gives 10 s: one call that hangs does not use them up."""
 
 
 def now() -> datetime:
@@ -68,7 +75,7 @@ def _made_once[**P, T](lock: Lock, make: Callable[P, T]) -> Callable[P, T]:
     return get
 
 
-def aws_context(config: Config) -> Context:
+def aws_context(config: Config, patience: ClientConfig = _CLIENT) -> Context:
     """Every adapter over AWS.
 
     A client is made when it is first used: each costs a cold start some 20 ms, and no function
@@ -76,7 +83,7 @@ def aws_context(config: Config) -> Context:
     """
     endpoint = config.endpoint_url or None
     once = partial(_made_once, Lock())
-    dynamodb = once(lambda: boto3.client("dynamodb", config=_CLIENT, endpoint_url=endpoint))
+    dynamodb = once(lambda: boto3.client("dynamodb", config=patience, endpoint_url=endpoint))
     # Addresses are signed by version 4 everywhere; some regions take no other.
     # They name the bucket's region: a global name is redirected, and the signature is of one host.
     style: Literal["auto", "virtual"] = "virtual" if endpoint is None else "auto"

@@ -1,4 +1,4 @@
-"""The AWS services that imports write to, what of them they may reach, and what errors mean."""
+"""The AWS services that flows read and write, what of them they may reach, and what errors mean."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -59,7 +59,7 @@ class AwsRefused(Exception):  # noqa: N818 - named for the answer, not for a fau
 
 @dataclass(frozen=True, slots=True)
 class AwsTargets:
-    """Clients, each made when it is first used, and the names that flows may write to.
+    """Clients, each made when it is first used, and the names that flows may reach.
 
     The worker's role reaches the bundle's own table and bucket too, which hold all workspaces. So
     the names are compared here as well as in the role's policy.
@@ -71,23 +71,23 @@ class AwsTargets:
     prefix: str
     own: frozenset[str]
 
-    def check(self, kind: str, name: str) -> None:
+    def check(self, kind: str, name: str, how: str = "write to") -> None:
         """Raise StepFailed for a resource that is not meant for flows."""
         if not self.prefix or not name.startswith(self.prefix) or name in self.own:
             message = (
-                f"flows do not write to {kind} {name!r}; "
+                f"flows do not {how} {kind} {name!r}; "
                 f"the names of those that they may begin with {self.prefix!r}"
             )
             raise StepFailed("targetNotAllowed", message)
 
 
 @contextmanager
-def reaching(target: str) -> Iterator[None]:
+def reaching(target: str, how: str = "write to") -> Iterator[None]:
     """Tell what an error of AWS means for the step.
 
     Raises:
         StepTransient: the service is in trouble, or there are too many requests.
-        StepFailed: the target is not there, or the worker's role may not write to it.
+        StepFailed: the target is not there, or the worker's role may not reach it.
         AwsRefused: it does not take what it was given.
     """
     try:
@@ -100,7 +100,7 @@ def reaching(target: str) -> Iterator[None]:
         if code in _THROTTLED or status == HTTPStatus.TOO_MANY_REQUESTS:
             raise StepTransient("throttled", message) from error
         if code in _DENIED:
-            denied = f"the worker's role may not write to {target}; {code}: {told}"
+            denied = f"the worker's role may not {how} {target}; {code}: {told}"
             raise StepFailed("accessDenied", denied) from error
         if code in _MISSING:
             raise StepFailed("targetMissing", f"there is no {target}") from error

@@ -9,6 +9,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
+from threading import local
 from typing import Final
 
 import jsonatapy
@@ -46,10 +47,9 @@ class ExpressionError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """A compiled expression, to be evaluated on any number of records."""
+    """An expression, to be evaluated on any number of records, in any thread."""
 
     text: str
-    _engine: jsonatapy.JsonataExpression
     _bindings: dict[str, Json] | None = None
 
     def bound(self, values: RunValues) -> "Expression":
@@ -90,7 +90,7 @@ class Expression:
         `check_finite`.
         """
         if is_plain:
-            return partial(self._engine.evaluate, bindings=self._bindings)
+            return partial(_engines.of(self.text).evaluate, bindings=self._bindings)
         return self.evaluate
 
     def json(self, text: bytes) -> bytes:
@@ -99,11 +99,11 @@ class Expression:
         What JSON has not is null there, and a function is an empty text. Raises one of FAULTS.
         """
         data = jsonatapy.JsonataData.from_json(text.decode())
-        return self._engine.evaluate_data_to_json(data, self._bindings).encode()
+        return _engines.of(self.text).evaluate_data_to_json(data, self._bindings).encode()
 
     def _evaluate(self, record: Json) -> Json:
         try:
-            value = self._engine.evaluate(record, self._bindings)
+            value = _engines.of(self.text).evaluate(record, self._bindings)
         except FAULTS as error:
             raise refused(error) from error
         if value is not True and value is not False:
@@ -129,19 +129,32 @@ def check_finite(value: Json) -> None:
         raise RecordError("notJson", "the expression's value holds an infinite number or NaN")
 
 
-@lru_cache(maxsize=_CACHED_EXPRESSIONS)
+class _Engines(local):
+    """Compiled expressions, those of each thread its own: the engine lends none to another."""
+
+    def __init__(self) -> None:
+        self.of = lru_cache(maxsize=_CACHED_EXPRESSIONS)(_compile)
+
+
+def _compile(text: str) -> jsonatapy.JsonataExpression:
+    return jsonatapy.compile(
+        text,
+        timeout=TIMEOUT_MILLISECONDS,
+        max_stack_depth=STACK_DEPTH_MAX,
+        max_sequence_length=SEQUENCE_LENGTH_MAX,
+    )
+
+
+_engines: Final = _Engines()
+
+
 def compile_expression(text: str) -> Expression:
-    """The compiled expression. Raises ExpressionError."""
+    """The expression, compiled. Raises ExpressionError."""
     try:
-        engine = jsonatapy.compile(
-            text,
-            timeout=TIMEOUT_MILLISECONDS,
-            max_stack_depth=STACK_DEPTH_MAX,
-            max_sequence_length=SEQUENCE_LENGTH_MAX,
-        )
+        _engines.of(text)
     except ValueError as error:
         raise _located(text, str(error)) from error
-    return Expression(text, engine)
+    return Expression(text)
 
 
 def beside_records(text: str, values: RunValues) -> Expression:

@@ -1,16 +1,14 @@
 """Reads records from a system over HTTP, page by page, so that any number of them fits."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from http import HTTPStatus
-from typing import cast
 
 from millrace import limits
-from millrace.connectors import json_documents
 from millrace.connectors.answer_types import ACCEPTED, charset_of
 from millrace.connectors.connection_client import ConnectionClient
-from millrace.connectors.element_readers import too_large
+from millrace.connectors.element_readers import page_of, records_at, too_large
 from millrace.connectors.exact_json import ExactDecoder
 from millrace.connectors.http_client import ResponseRejected
 from millrace.connectors.http_messages import HttpResponse, merged_headers
@@ -20,7 +18,7 @@ from millrace.domain.action import ExportAction
 from millrace.domain.base import Json, Record
 from millrace.domain.errors import StepFailed
 from millrace.domain.quick_json import dump
-from millrace.domain.records import ExportPage, RecordError, RecordFailure
+from millrace.domain.records import ExportPage, RecordError
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +41,9 @@ class HttpExporter:
     """An export action at work."""
 
     def __init__(self, work: ExportAction, client: ConnectionClient) -> None:
-        self._export = work.http
-        self._client = client.accepting(ACCEPTED[work.http.format])
-        self._pager = pager_of(work.http, client.bare)
+        self._export = work.request
+        self._client = client.accepting(ACCEPTED[self._export.format])
+        self._pager = pager_of(self._export, client.bare)
         self._decoder = ExactDecoder()
         self._before: object = None
         """What the answer before held, if it held anything: the same twice is no progress."""
@@ -72,7 +70,7 @@ class HttpExporter:
         read = self._decoder.records(elements)
         if len(response.body) > limits.RECORD_BYTES:
             read = [_of_size(element) for element in read]
-        page = _page(read)
+        page = page_of(read)
         told = Told(document, response.headers, url, len(elements), here.seen + len(elements))
         yield replace(page, next_cursor=self._next(here, told))
 
@@ -90,7 +88,7 @@ class HttpExporter:
                 next_cursor = self._next(here, told)
             else:
                 next_cursor = asdict(replace(here, skip=count, last=part.digest()))
-            yield replace(_page(part.elements), next_cursor=next_cursor)
+            yield replace(page_of(part.elements), next_cursor=next_cursor)
 
     def _fetch(self, here: _Cursor) -> tuple[str, HttpResponse, Json]:
         """An answer: where it came from, and the document that it holds if it is JSON."""
@@ -122,19 +120,7 @@ class HttpExporter:
         return response, self._decoder.answer(response.body, charset)
 
     def _elements(self, document: Json) -> list[Json]:
-        path = self._export.records_path
-        try:
-            elements = json_documents.resolve(document, path)
-        except LookupError as error:
-            raise StepFailed(
-                "recordsMissing", f"nothing at recordsPath '{path}': {error}"
-            ) from error
-        if not isinstance(elements, list):
-            found = json_documents.describe(elements)
-            raise StepFailed(
-                "recordsMissing", f"at recordsPath '{path}' is {found}, not an array of records"
-            )
-        return elements
+        return records_at(document, self._export.records_path)
 
     def _check_progress(self, held: object) -> None:
         """Refuse an answer like the one before; one without records may be repeated."""
@@ -157,14 +143,3 @@ class HttpExporter:
 def _of_size(element: Record | RecordError) -> Record | RecordError:
     is_large = isinstance(element, dict) and len(dump(element)) > limits.RECORD_BYTES
     return too_large() if is_large else element
-
-
-def _page(elements: Sequence[Record | RecordError]) -> ExportPage:
-    if RecordError not in set(map(type, elements)):
-        return ExportPage(cast("Sequence[Record]", elements), [], None)
-    failures = [
-        RecordFailure.of(index, element)
-        for index, element in enumerate(elements)
-        if isinstance(element, RecordError)
-    ]
-    return ExportPage([each for each in elements if isinstance(each, dict)], failures, None)

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from millrace.connectors.http_export import HttpExporter
     from millrace.connectors.oauth2 import AccessTokens
     from millrace.connectors.process import Pipeline
+    from millrace.domain.batch_lookup import Key
     from millrace.domain.connection import Connection, PingMethod
+    from millrace.domain.delta import DeltaWindow
     from millrace.domain.records import Origin
     from millrace.domain.run_values import RunValues, TemplateKind
 
@@ -113,6 +115,17 @@ class HttpConnectors:
 
         return compile_expression(expression).evaluate(record)
 
+    def lookup_key(self, record: Record, pointer: str) -> "Key":
+        """What a record is looked up by. Raises RecordError if there is nothing of the kind."""
+        from millrace.domain.batch_lookup import key_at
+        from millrace.domain.records import RecordError
+
+        key = key_at(record, pointer)
+        if key is None:
+            message = f"at recordKeyPath '{pointer}' is neither a text nor a number"
+            raise RecordError("keyMissing", message)
+        return key
+
     def exporter(
         self,
         work: ExportAction,
@@ -124,9 +137,29 @@ class HttpConnectors:
         from millrace.connectors.http_export import HttpExporter
         from millrace.connectors.rendering import rendered
 
-        filled = rendered(work.http, values)
+        filled = rendered(work.request, values)
         client = self._client(connection, secrets, filled.private)
         return HttpExporter(work.model_copy(update={"http": filled.http}), client)
+
+    def reader(
+        self,
+        work: ExportAction,
+        payload: Callable[[], Json],
+        window: "DeltaWindow | None",
+        values: "RunValues",
+    ) -> Exporter:
+        """The reader of an export that needs no connection."""
+        if work.payload is not None:
+            from millrace.connectors.payload_export import PayloadExporter
+
+            return PayloadExporter(work.payload, payload())
+        from millrace.connectors.rendering import objects
+        from millrace.connectors.s3_export import S3Exporter
+        from millrace.domain.errors import StepFailed
+
+        if work.s3 is None or self._aws is None:
+            raise StepFailed("targetNotAllowed", "flows do not read from AWS here")
+        return S3Exporter(objects(work.s3, values), self._aws(), window)
 
     def importer(
         self,
@@ -177,7 +210,7 @@ class HttpConnectors:
         from millrace.connectors.rendering import rendered
         from millrace.connectors.transport import Urllib3Transport
 
-        filled = rendered(work.http, values)
+        filled = rendered(work.request, values)
         hide(filled.private)
         http = self._given or HttpClient(HidingTransport(Urllib3Transport(seconds), hide), tries=1)
         gate = self._gate(connection, http, limits.WAIT_IN_TESTS_SECONDS)

@@ -22,6 +22,7 @@ from millrace.domain.run_values import (
     speaks_of_record,
     templates_of,
 )
+from millrace.domain.sources import S3Export
 
 _PLAIN: Final = re.compile(r"record(\.[A-Za-z_]\w*)+", re.ASCII)
 _NOT_PLAIN: Final = object()
@@ -84,11 +85,23 @@ def import_requests(
 
 def object_key(work: S3Import, values: RunValues, part: str) -> str:
     """The key of an object. Raises StepFailed as `rendered` does, and for a secret in it."""
+    _check_keys(values)
+    (template,) = templates_of(work)
+    return _Filler(values.beside(part=part)).text(template)
+
+
+def objects(work: S3Export, values: RunValues) -> S3Export:
+    """The objects to read, named by the values of a run. Raises StepFailed as `object_key` does."""
+    _check_keys(values)
+    filler = _Filler(values)
+    filled = {each.place[0]: filler.text(each) for each in templates_of(work)}
+    return work.model_copy(update=filled)
+
+
+def _check_keys(values: RunValues) -> None:
     if values.secret_names:
         name = min(values.secret_names)
         raise StepFailed("secretInKey", f"variable {name!r} is secret; a key shows it to all")
-    (template,) = templates_of(work)
-    return _Filler(values.beside(part=part)).text(template)
 
 
 def _filled[H: (HttpExport, HttpImport)](http: H, filler: "_Filler") -> H:

@@ -27,7 +27,7 @@ from millrace.connectors.xml_reader import read_xml
 from millrace.domain.action import HttpExport
 from millrace.domain.base import Record
 from millrace.domain.errors import StepFailed, StepTransient
-from millrace.domain.formats import CsvFormat
+from millrace.domain.formats import CsvFormat, Formatted
 from millrace.domain.records import RecordError
 
 _CHUNK_BYTES: Final = 1_000_000
@@ -57,24 +57,29 @@ def parts(
     the last record that is passed over has not the digest `last`; StepTransient if it looks cut
     off.
     """
-    with closing(response.open()) as file, _clear_errors():
+    with closing(response.open()) as file, clear_errors():
         if response.status == HTTPStatus.NO_CONTENT:
             yield Part(is_last=True)
             return
-        elements = _elements(export, _decompressed(file), charset_of(response, export.format))
+        elements = read_elements(export, decompressed(file), charset_of(response, export.format))
         _pass_over(elements, skip, last)
-        part = Part()
-        size = 0
-        for element, element_size in elements:
-            is_full = len(part.elements) == limits.PAGE_RECORDS
-            if part.elements and (is_full or size + element_size > limits.PAGE_BYTES):
-                yield part
-                part = Part()
-                size = 0
-            part.elements.append(element)
-            size += element_size
-        part.is_last = True
-        yield part
+        yield from parted(elements)
+
+
+def parted(elements: Elements) -> Iterator[Part]:
+    """Parts that are each small enough for a page; there is always a last one."""
+    part = Part()
+    size = 0
+    for element, element_size in elements:
+        is_full = len(part.elements) == limits.PAGE_RECORDS
+        if part.elements and (is_full or size + element_size > limits.PAGE_BYTES):
+            yield part
+            part = Part()
+            size = 0
+        part.elements.append(element)
+        size += element_size
+    part.is_last = True
+    yield part
 
 
 def fingerprint(response: HttpResponse) -> str:
@@ -87,7 +92,8 @@ def fingerprint(response: HttpResponse) -> str:
     return found.hexdigest()
 
 
-def _elements(export: HttpExport, file: IO[bytes], charset: str | None) -> Elements:
+def read_elements(export: Formatted, file: IO[bytes], charset: str | None) -> Elements:
+    """The records of a file in any format but JSON."""
     match export.format:
         case "csv":
             options = export.csv or CsvFormat()
@@ -114,7 +120,8 @@ def _digest(element: Record | RecordError) -> str:
     return sha256(text.encode()).hexdigest()[:32]
 
 
-def _decompressed(file: IO[bytes]) -> IO[bytes]:
+def decompressed(file: IO[bytes]) -> IO[bytes]:
+    """A file, whether it is compressed or not."""
     beginning = file.read(len(_GZIP))
     file.seek(0)
     return cast("IO[bytes]", _Gunzipped(file)) if beginning == _GZIP else file
@@ -140,7 +147,8 @@ class _Gunzipped(gzip.GzipFile):
 
 
 @contextmanager
-def _clear_errors() -> Iterator[None]:
+def clear_errors() -> Iterator[None]:
+    """Tell what is wrong with a file that cannot be read."""
     try:
         yield
     except BrokenAnswerError as error:

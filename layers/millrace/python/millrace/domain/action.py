@@ -9,21 +9,23 @@ from millrace.domain.aws_imports import DynamoDbImport, S3Import, SqsImport
 from millrace.domain.base import (
     Description,
     Json,
-    JsonPointer,
     Model,
     Name,
     Settings,
     StableKey,
 )
-from millrace.domain.formats import CsvFormat, Format, XmlFormat
+from millrace.domain.batch_lookup import BatchLookup
+from millrace.domain.delta import Delta
+from millrace.domain.formats import Formatted
 from millrace.domain.imports import HttpImport
 from millrace.domain.operations import Operation
 from millrace.domain.pagination import Pagination, ParameterName
 from millrace.domain.request_paths import RequestPath
 from millrace.domain.resource import Resource
+from millrace.domain.sources import PayloadExport, S3Export
 
 
-class HttpExport(Model):
+class HttpExport(Formatted):
     """How to read records over HTTP."""
 
     method: Literal["GET", "POST"] = "GET"
@@ -31,26 +33,15 @@ class HttpExport(Model):
     query: dict[ParameterName, str] = Field(default_factory=dict)
     headers: dict[str, str] = Field(default_factory=dict)
     body: Json | None = Field(default=None, description="Sent as JSON; POST only.")
-    format: Format = "json"
-    csv: CsvFormat | None = None
-    xml: XmlFormat | None = None
-    records_path: JsonPointer = Field(
-        default="", description="Where in the answer, if it is JSON, the array of records stands."
-    )
     pagination: Pagination | None = None
+    lookup: BatchLookup | None = Field(
+        default=None,
+        description="Ask for several records at once, whose `records` and `keys` the request "
+        "speaks of. A request that speaks of a `record` is made for each, without this.",
+    )
 
     @model_validator(mode="after")
-    def _format_has_its_own_options(self) -> Self:
-        for name, options in (("csv", self.csv), ("xml", self.xml)):
-            if options is not None and self.format != name:
-                msg = f"{name} has no meaning with format {self.format}"
-                raise ValueError(msg)
-        if self.format == "xml" and self.xml is None:
-            msg = "format xml needs xml, with the recordPath to the records"
-            raise ValueError(msg)
-        if self.format != "json" and self.records_path:
-            msg = f"recordsPath has no meaning with format {self.format}"
-            raise ValueError(msg)
+    def _next_page_can_be_told(self) -> Self:
         if self.format != "json" and self.pagination is not None and self.pagination.reads_body:
             msg = f"in format {self.format} only headers can tell of the next page"
             raise ValueError(msg)
@@ -72,11 +63,36 @@ class HttpExport(Model):
 
 
 class ExportAction(Model):
-    """Reads records from a system."""
+    """Reads records from one source."""
 
     type: Literal["Export"]
-    connection_id: str
-    http: HttpExport
+    connection_id: str | None = Field(default=None, description="Of http; the others need none.")
+    http: HttpExport | None = None
+    s3: S3Export | None = None
+    payload: PayloadExport | None = None
+    delta: Delta | None = Field(
+        default=None, description="Read what has changed since the run before."
+    )
+
+    @model_validator(mode="after")
+    def _has_one_source(self) -> Self:
+        if sum(source is not None for source in (self.http, self.s3, self.payload)) != 1:
+            msg = "an export needs one of http, s3 and payload"
+            raise ValueError(msg)
+        if (self.http is None) != (self.connection_id is None):
+            msg = "http needs a connectionId, and nothing else has one"
+            raise ValueError(msg)
+        if self.payload is not None and self.delta is not None:
+            msg = "a payload is new as a whole, so delta has no meaning"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def request(self) -> HttpExport:
+        """That of an export over HTTP."""
+        if self.http is None:
+            raise AssertionError  # who asks has a connection, and only http has one
+        return self.http
 
 
 class ProcessAction(Model):

@@ -28,6 +28,7 @@ type AuditEvent = Literal[
     "duplicated",
     "connectionReplaced",
     "imported",
+    "lastExportDateTimeSet",
 ]
 
 

@@ -71,6 +71,12 @@ class UnauthenticatedError(DomainError):
     code = "unauthenticated"
 
 
+class ForbiddenError(DomainError):
+    """The caller is known, and their role does not permit this."""
+
+    code = "forbidden"
+
+
 class TooLargeError(DomainError):
     """The request or the resource is larger than a limit allows."""
 

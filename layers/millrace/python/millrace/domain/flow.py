@@ -130,6 +130,13 @@ class Step(Model):
         default=None,
         description="A source's own, in the flow's time zone: the flow's leaves the source out.",
     )
+    keep_delta_behind_flow_id: str | None = Field(
+        default=None,
+        description="An export of changes reads no further than the exports of this flow have.",
+    )
+    keep_delta_behind_export_id: str | None = Field(
+        default=None, description="Of that flow's exports only this one: a step, or an action."
+    )
     concurrency: Concurrency | None = None
     position: Position | None = None
     model_id: str | None = Field(

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from millrace import limits
-from millrace.domain.base import Model
+from millrace.domain.base import JsonPointer, Model
 
 type Format = Literal["json", "ndjson", "csv", "xml"]
 
@@ -75,3 +75,28 @@ class XmlFormat(Model):
         max_length=limits.COLUMNS,
         description="Elements that become an array even where there is only one of them.",
     )
+
+
+class Formatted(Model):
+    """Something that holds records in a format."""
+
+    format: Format = "json"
+    csv: CsvFormat | None = None
+    xml: XmlFormat | None = None
+    records_path: JsonPointer = Field(
+        default="", description="Where in the document, if it is JSON, the array of records stands."
+    )
+
+    @model_validator(mode="after")
+    def _format_has_its_own_options(self) -> Self:
+        for name, options in (("csv", self.csv), ("xml", self.xml)):
+            if options is not None and self.format != name:
+                msg = f"{name} has no meaning with format {self.format}"
+                raise ValueError(msg)
+        if self.format == "xml" and self.xml is None:
+            msg = "format xml needs xml, with the recordPath to the records"
+            raise ValueError(msg)
+        if self.format != "json" and self.records_path:
+            msg = f"recordsPath has no meaning with format {self.format}"
+            raise ValueError(msg)
+        return self

@@ -11,7 +11,8 @@ def json_pointer(path: Sequence[str | int], body: Json) -> str:
 
     Pydantic puts the tag of a tagged union into the path, which is no key of the document; so the
     path is walked along the document, and what is not there is left out, unless it comes last:
-    then it is a field that is missing.
+    then it is a field that is missing, or the tag, which is the `type`, of a value that is wrong as
+    a whole.
     """
     pointer = ""
     here: Any = body
@@ -22,7 +23,7 @@ def json_pointer(path: Sequence[str | int], body: Json) -> str:
                 here = here[token]
             case list(), int() if token < len(here):
                 here = here[token]
-            case dict(), str() if is_last:
+            case dict(), str() if is_last and token != here.get("type"):
                 pass
             case _:
                 continue

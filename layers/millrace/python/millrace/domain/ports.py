@@ -27,8 +27,10 @@ from millrace.domain.run import (
 
 if TYPE_CHECKING:
     # Everything imports the ports, and few requests need these.
+    from millrace.domain.batch_lookup import Key
     from millrace.domain.connection import Connection, PingMethod
     from millrace.domain.data_pool import DataPool
+    from millrace.domain.delta import DeltaWindow
     from millrace.domain.failed_record import FailedRecord
     from millrace.domain.metrics import Counted, Grain
     from millrace.domain.notification import Notification
@@ -228,6 +230,13 @@ class Resources(Protocol):
 
     def record_run(self, workspace_id: str, flow_id: str, run: LatestRun) -> None:
         """Remember the latest run of a flow and of its version, unless a later one is known.
+
+        Raises UnavailableError if that cannot be written now.
+        """
+        ...
+
+    def record_use(self, workspace_id: str, token_id: str, at: datetime, since: datetime) -> None:
+        """Remember when a token was last used, unless a use after `since` is known.
 
         Raises UnavailableError if that cannot be written now.
         """
@@ -681,6 +690,10 @@ class Connectors(Protocol):
         """An expression's value on a record. Raises RecordError if it has none."""
         ...
 
+    def lookup_key(self, record: Record, pointer: str) -> "Key":
+        """What a record is looked up by. Raises RecordError if there is nothing of the kind."""
+        ...
+
     def exporter(
         self,
         work: ExportAction,
@@ -689,6 +702,19 @@ class Connectors(Protocol):
         values: "RunValues",
     ) -> Exporter:
         """The reader of an export, its templates filled in. Raises StepFailed if they cannot be."""
+        ...
+
+    def reader(
+        self,
+        work: ExportAction,
+        payload: Callable[[], Json],
+        window: "DeltaWindow | None",
+        values: "RunValues",
+    ) -> Exporter:
+        """The reader of an export that needs no connection: of objects, or of the run's payload.
+
+        Of objects those that changed in the window, if there is one. Raises StepFailed.
+        """
         ...
 
     def importer(

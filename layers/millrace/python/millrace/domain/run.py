@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field
 
 from millrace import limits
 from millrace.domain.base import Json, Model, Moment, rfc3339
+from millrace.domain.delta import DeltaWindow
 
 
 class RunStatus(StrEnum):
@@ -151,6 +152,9 @@ class StepRecord(Model):
     checkpoint: Json = Field(
         default=None, description="Where to go on after an interruption; None: from the start."
     )
+    delta: DeltaWindow | None = Field(
+        default=None, description="What an export of changes reads, through all its tries."
+    )
 
 
 class NextRun(Model):
@@ -175,6 +179,9 @@ class RunOutcome(Model):
     status: RunStatus
     counts: Counts = Counts()
     error: RunError | None = None
+    delta: dict[str, DeltaWindow] = Field(
+        default_factory=dict, description="By step, what counts as read from now on."
+    )
     is_followed: bool = Field(default=False, description="Whether something follows the end.")
     recovered_from: str | None = None
 
@@ -280,6 +287,9 @@ class Run(Model):
     ended_at: Moment | None = None
     counts: Counts = Counts()
     error: RunError | None = None
+    delta: dict[str, DeltaWindow] = Field(
+        default_factory=dict, description="By step, what counts as read since it succeeded."
+    )
     attempts: tuple[Attempt, ...] = ()
     is_followed: bool = Field(
         default=False, description="From its end until what follows that was started, once."

@@ -37,6 +37,7 @@ def finished(run: Run, outcome: RunOutcome, now: datetime) -> Run:
             "status": outcome.status,
             "counts": outcome.counts,
             "error": outcome.error,
+            "delta": outcome.delta,
             "is_followed": outcome.is_followed,
             "recovered_from": outcome.recovered_from,
             "ended_at": now,

@@ -15,14 +15,19 @@ from millrace.domain.action import HttpExport
 from millrace.domain.aws_imports import DynamoDbImport, S3Import, SqsImport
 from millrace.domain.base import Json
 from millrace.domain.imports import HttpImport, Results
+from millrace.domain.sources import S3Export
 from millrace.domain.spoken_of import speaking_of
 
 _NAMED: Final = re.compile(r"\bvariables\s*\.\s*`?([A-Za-z_][A-Za-z0-9_]*)")
 _NAMED_BESIDE: Final = re.compile(r"\$variables\s*\.\s*`?([A-Za-z_][A-Za-z0-9_]*)")
 _RECORD: Final = speaking_of("record")
-_SPOKEN_OF: Final = re.compile(r"\$(variables|parameters|startDate|endDate|run)\b")
+_BATCH: Final = speaking_of("(?:records|keys)")
+_PARAMETERS: Final = speaking_of("parameters")
+_SPOKEN_OF: Final = re.compile(
+    r"\$(variables|parameters|startDate|endDate|run|lastExportDateTime|currentExportDateTime)\b"
+)
 
-type Target = HttpExport | HttpImport | S3Import | DynamoDbImport | SqsImport
+type Target = HttpExport | S3Export | HttpImport | S3Import | DynamoDbImport | SqsImport
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +35,8 @@ class RunValues:
     """The values of one run that the expressions of one step name."""
 
     fixed: Mapping[str, Json] = field(default_factory=dict)
-    """`parameters`, `run`, and `startDate` and `endDate` if the run has them."""
+    """`parameters`, `run`, `startDate` and `endDate` if the run has them, and the two times of a
+    delta if there is one."""
 
     variables: Mapping[str, Json] = field(default_factory=dict, repr=False)
     secret_names: frozenset[str] = frozenset()
@@ -47,6 +53,11 @@ class RunValues:
 
 
 NO_VALUES: Final = RunValues()
+
+
+def speaks_of_delta(text: str) -> bool:
+    """Whether an expression may name how far an export has read."""
+    return "ExportDateTime" in text
 
 
 @lru_cache(maxsize=1_024)
@@ -89,6 +100,13 @@ def templates_of(target: Target) -> list[TemplateText]:
     match target:
         case S3Import():
             return [TemplateText(TemplateKind.KEY, ("key",), target.key)]
+        case S3Export():
+            texts = {"key": target.key, "prefix": target.prefix}
+            return [
+                TemplateText(TemplateKind.KEY, (name,), text)
+                for name, text in texts.items()
+                if text is not None
+            ]
         case DynamoDbImport() | SqsImport():
             return []
     return _templates_of_request(target)
@@ -109,10 +127,26 @@ def speak_of_record(target: HttpExport | HttpImport) -> bool:
     return any(speaks_of_record(template.text) for template in templates_of(target))
 
 
+def speak_of_parameters(target: Target) -> bool:
+    """Whether what is read depends on what a run is asked for once."""
+    return any(_PARAMETERS.search(each.text) is not None for each in templates_of(target))
+
+
+def is_lookup(http: HttpExport) -> bool:
+    """Whether an export is asked for the records of its step's input."""
+    return http.lookup is not None or speak_of_record(http)
+
+
 @lru_cache(maxsize=1_024)
 def speaks_of_record(template: str) -> bool:
     """Whether a template has an expression over the record that is sent."""
     return _RECORD.search(template) is not None
+
+
+@lru_cache(maxsize=1_024)
+def speaks_of_batch(template: str) -> bool:
+    """Whether a template has an expression over several records that are asked for at once."""
+    return _BATCH.search(template) is not None
 
 
 def _templates_of_request(http: HttpExport | HttpImport) -> list[TemplateText]:

@@ -2,7 +2,7 @@
 
 import hashlib
 import secrets
-from typing import ClassVar, Literal
+from typing import ClassVar, Final, Literal
 
 from pydantic import Field
 
@@ -23,6 +23,9 @@ class Workspace(Resource):
 
 type Role = Literal["viewer", "operator", "editor", "admin"]
 
+ROLES: Final[tuple[Role, ...]] = ("viewer", "operator", "editor", "admin")
+"""Each may do what those before it may: read; run, test and resolve; change; and give tokens."""
+
 
 class TokenInput(Model):
     """What a caller sends to create or replace a token."""
@@ -37,9 +40,12 @@ class Token(TokenInput, Resource):
 
     prefix: ClassVar[str] = "tok"
     orders: ClassVar[tuple[str, ...]] = ("createdAt", "name")
+    beside: ClassVar[tuple[str, ...]] = ("last_used_at",)
 
     role: Role = "admin"  # what a token stored before there were roles may do
     secret_hash: str
+    last_used_at: Moment | None = None
+    """To some minutes (`limits.LAST_USED_SECONDS`); absent: never."""
 
 
 class Caller(Model):
@@ -51,10 +57,9 @@ class Caller(Model):
     request_id: str | None = None
     """Of the request that is being handled, for the audit trail."""
 
-    @property
-    def may_edit(self) -> bool:
-        """Whether the caller's role permits to change and remove flows."""
-        return self.role in {"editor", "admin"}
+    def may(self, role: Role) -> bool:
+        """Whether the caller may do what this role may."""
+        return ROLES.index(self.role) >= ROLES.index(role)
 
 
 def new_token(workspace_id: str, token_id: str) -> tuple[str, str]:

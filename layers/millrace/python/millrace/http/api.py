@@ -4,7 +4,6 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
-from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from millrace.domain.errors import DomainError
@@ -12,11 +11,13 @@ from millrace.http import problems
 from millrace.http.app import create_app, fault
 from millrace.http.body import json_request
 from millrace.http.idempotency import answer_once
+from millrace.http.roles import RoleResolver
 from millrace.http.routing import make_router, router_of
 from millrace.usecases.context import Context
 from millrace.usecases.once import Once
 
 _DOCS = {"/docs", "/v1/openapi.json"}
+"""Public."""
 
 
 class Api:
@@ -34,18 +35,19 @@ class Api:
     def __call__(self, event: dict[str, Any], lambda_context: LambdaContext) -> dict[str, Any]:
         """The answer to one request; never raises."""
         try:
+            path = event["rawPath"]
+            if path in _DOCS:
+                return self._docs.resolve(event, lambda_context)
+            app = self._app_for(event["requestContext"]["http"]["method"], path)
+            app.check_role(event)
             request = json_request(event)
-            method = request["requestContext"]["http"]["method"]
-            app = self._app_for(method, request["rawPath"])
             return answer_once(self._once, request, lambda: app.resolve(request, lambda_context))
         except DomainError as error:
             return _told(problems.from_error(error))
         except Exception as error:  # noqa: BLE001 - the last resort, as within the application
             return _told(fault(error))
 
-    def _app_for(self, method: str, path: str) -> APIGatewayHttpResolver:
-        if path in _DOCS:
-            return self._docs
+    def _app_for(self, method: str, path: str) -> RoleResolver:
         router = router_of(method, path)
         if router is not None and router not in self._built:
             self._app.include_router(make_router(router, self._context))
@@ -53,7 +55,7 @@ class Api:
         return self._app
 
     @cached_property
-    def _docs(self) -> APIGatewayHttpResolver:
+    def _docs(self) -> RoleResolver:
         # It knows every route, and the classes of an OpenAPI document take long to import.
         from millrace.http.openapi import documentation  # noqa: PLC0415
 

@@ -13,6 +13,7 @@ from millrace.domain.errors import DomainError, Violation
 from millrace.http import problems
 from millrace.http.parameters import Parameters, strange_names
 from millrace.http.requests import caller_of
+from millrace.http.roles import RoleResolver
 from millrace.usecases.context import Context
 
 if TYPE_CHECKING:
@@ -21,9 +22,7 @@ if TYPE_CHECKING:
 logger = Logger(service="api")
 
 
-def create_app(
-    context: Context, kind: type[APIGatewayHttpResolver] = APIGatewayHttpResolver
-) -> APIGatewayHttpResolver:
+def create_app(context: Context, kind: type[RoleResolver] = RoleResolver) -> RoleResolver:
     """An application that answers every error with a problem."""
     app = kind(enable_validation=True)
     app.use(middlewares=[_refuse_strange_names])

@@ -31,13 +31,6 @@ TAGS: Final = {
     "tokens": "Who may call this API.",
 }
 
-_SECURITY: Final = {
-    "bearer": {
-        "type": "http",
-        "scheme": "bearer",
-        "description": "A token of a workspace: `POST /v1/tokens` makes one.",
-    }
-}
 _IDEMPOTENCY_KEY: Final = {
     "name": HEADER,
     "in": "header",
@@ -62,20 +55,17 @@ _LOCATION: Final = {
     "description": "Where to ask what became of it.",
     "schema": {"type": "string"},
 }
-_REFUSED: Final = {
-    "description": "API Gateway's own answer to a token that is not accepted",
-    "content": {
-        JSON: {"schema": {"type": "object", "properties": {"message": {"type": "string"}}}}
-    },
+_NOT_LET_IN: Final = {
+    JSON: {"schema": {"type": "object", "properties": {"message": {"type": "string"}}}}
 }
+"""API Gateway's own answer to a token that is not accepted."""
+
 _SHARED_NAMES: Final = {"create", "delete", "get", "list_all", "patch", "ping", "replace"}
 
 
 def describe(document: dict[str, Any]) -> None:
     """Complete a document that Powertools made of the routes."""
     components = document["components"]
-    components["securitySchemes"] = _SECURITY
-    document["security"] = [{name: []} for name in _SECURITY]
     document["tags"] = [{"name": name, "description": text} for name, text in TAGS.items()]
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
@@ -104,8 +94,10 @@ def _describe_request(method: str, path: str, operation: dict[str, Any]) -> None
 
 def _describe_answers(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
     answers = operation["responses"]
-    if operation.get("security") != []:
-        answers["403"] = _REFUSED
+    ((role,),) = operation["security"][0].values()
+    refused = answers["403"]
+    refused["description"] = f"Needs the role {role}, or the token is not accepted"
+    refused["content"] |= _NOT_LET_IN
     for status, answer in answers.items():
         reference = answer.get("content", {}).get(JSON, {}).get("schema", {}).get("$ref", "")
         shown = schemas.get(reference.rpartition("/")[2], {})

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 from millrace.domain.base import Model
 from millrace.domain.errors import (
     DomainError,
+    ForbiddenError,
     InvalidRequestError,
     NotFoundError,
     PreconditionRequiredError,
@@ -29,6 +30,7 @@ type Errors = tuple[type[DomainError], ...]
 ANY_REQUEST: Final[Errors] = (
     InvalidRequestError,
     UnauthenticatedError,
+    ForbiddenError,
     RuleViolationError,
     UnavailableError,
 )

@@ -5,11 +5,14 @@ from functools import cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.openapi.models import HTTPBearer
 
+from millrace.domain.token import ROLES
 from millrace.http.app import create_app
 from millrace.http.body import JSON
 from millrace.http.description import describe
+from millrace.http.roles import BEARER, RoleResolver
 from millrace.http.routing import all_routers
 
 if TYPE_CHECKING:
@@ -20,13 +23,22 @@ if TYPE_CHECKING:
 _TITLE: Final = "Millrace"
 _VERSION: Final = "1"
 _DESCRIPTION: Final = "Integration flows in your own AWS account."
+_TOKENS: Final = (
+    "A token of a workspace: `POST /v1/tokens` makes one. Each operation names the least role that "
+    f"it lets in, of {', '.join(ROLES)}."
+)
 
 
-def documentation() -> APIGatewayHttpResolver:
+def documentation() -> RoleResolver:
     """What answers /docs and /v1/openapi.json; it knows all routes and calls none."""
     nothing_to_call = cast("Context", None)
     app = create_app(nothing_to_call, _Described)
-    app.configure_openapi(title=_TITLE, version=_VERSION, description=_DESCRIPTION)
+    app.configure_openapi(
+        title=_TITLE,
+        version=_VERSION,
+        description=_DESCRIPTION,
+        security_schemes={BEARER: HTTPBearer(description=_TOKENS)},
+    )
     for router in all_routers(nothing_to_call):
         app.include_router(router)
 
@@ -44,7 +56,7 @@ def document() -> dict[str, Any]:
     return cast("dict[str, Any]", json.loads(documentation().get_openapi_json_schema()))
 
 
-class _Described(APIGatewayHttpResolver):
+class _Described(RoleResolver):
     """Adds to each operation what holds for many, and what no route takes or gives itself."""
 
     def get_openapi_schema(self, **given: Any) -> "OpenAPI":  # noqa: ANN401 - handed on

@@ -12,6 +12,7 @@ from millrace.domain.base import Json, Model
 from millrace.domain.errors import (
     ConflictError,
     DomainError,
+    ForbiddenError,
     InvalidRequestError,
     NotFoundError,
     PreconditionRequiredError,
@@ -31,6 +32,7 @@ CONTENT_TYPE: Final = "application/problem+json"
 STATUS: Final[dict[type[DomainError], HTTPStatus]] = {
     InvalidRequestError: HTTPStatus.BAD_REQUEST,
     UnauthenticatedError: HTTPStatus.UNAUTHORIZED,
+    ForbiddenError: HTTPStatus.FORBIDDEN,
     NotFoundError: HTTPStatus.NOT_FOUND,
     ConflictError: HTTPStatus.CONFLICT,
     RevisionMismatchError: HTTPStatus.PRECONDITION_FAILED,

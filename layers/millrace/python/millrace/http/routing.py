@@ -24,6 +24,7 @@ ROUTERS: Final = {
     "/v1/flows/*/descendants": "dependencies:dependencies_router",
     "/v1/flows/*/duplicate": "copies:copies_router",
     "/v1/flows/*/errors": "errors:errors_router",
+    "/v1/flows/*/lastExportDateTime": "last_export:last_export_router",
     "/v1/flows/*/layoutDirection": "copies:copies_router",
     "/v1/flows/*/manual": "start:start_router",
     "/v1/flows/*/replaceConnection": "copies:copies_router",

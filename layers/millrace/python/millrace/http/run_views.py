@@ -3,6 +3,7 @@
 from typing import Self
 
 from millrace.domain.base import Model, Moment, Record
+from millrace.domain.delta import DeltaWindow
 from millrace.domain.run import Counts, RunError, RunStatus, StepStatus
 from millrace.http.views import RunView
 from millrace.usecases.resources import fields_of
@@ -21,6 +22,7 @@ class StepView(Model):
     ended_at: Moment | None
     counts: Counts
     error: RunError | None
+    delta: DeltaWindow | None
 
 
 class RunDetailView(RunView):

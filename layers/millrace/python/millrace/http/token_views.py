@@ -2,6 +2,8 @@
 
 from typing import Self
 
+from pydantic import Field
+
 from millrace.domain.base import Model, Moment
 from millrace.domain.resource import Resource
 from millrace.domain.token import Role, Token, TokenInput
@@ -10,6 +12,10 @@ from millrace.usecases.resources import fields_of
 
 class TokenView(TokenInput, Resource):
     """A token without anything that would let its holder in."""
+
+    last_used_at: Moment | None = Field(
+        description="To some minutes; null: never, or before it was written down."
+    )
 
     @classmethod
     def of(cls, token: Token) -> Self:

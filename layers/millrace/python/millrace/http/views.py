@@ -46,8 +46,8 @@ def _view_fields(flow: Flow, caller: Caller) -> dict[str, Any]:
         "disabled": not flow.is_enabled,
         "current_version_id": flow.shown_version_id,
         "test_url": f"/v1/flows/{flow.id}/test",
-        "allow_update": caller.may_edit,
-        "allow_remove": caller.may_edit,
+        "allow_update": caller.may("editor"),
+        "allow_remove": caller.may("editor"),
         "deployed": flow.deployed_version_id is not None,
         "last_executed_at": None if flow.latest_run is None else flow.latest_run.start_date,
     }

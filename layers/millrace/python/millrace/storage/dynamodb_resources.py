@@ -1,15 +1,21 @@
 """Editable resources in DynamoDB: one item each, changed only over the revision that was read."""
 
+import json
 import random
 import time
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from botocore.exceptions import BotoCoreError, ClientError
+
+from millrace.domain.base import rfc3339
 from millrace.domain.cursor import decode_cursor, encode_cursor
 from millrace.domain.errors import NotFoundError, UnavailableError
 from millrace.domain.ports import Browsed, Change, Found, KeyRef, Listing, Order, Ref
 from millrace.domain.resource import Resource
 from millrace.domain.run import LatestRun
+from millrace.domain.token import Token
 from millrace.storage import keys
 from millrace.storage.attributes import attributes, text
 from millrace.storage.batches import read_items
@@ -70,6 +76,24 @@ class DynamoResources:
     def record_run(self, workspace_id: str, flow_id: str, run: LatestRun) -> None:
         """Remember the latest run of a flow and of its version, unless a later one is known."""
         self._latest_runs.record(workspace_id, flow_id, run)
+
+    def record_use(self, workspace_id: str, token_id: str, at: datetime, since: datetime) -> None:
+        """Remember when a token was last used, unless a use after `since` is known."""
+        try:
+            self._client.update_item(
+                TableName=self._table,
+                Key=attributes(**keys.resource(workspace_id, Token.prefix, token_id, None)),
+                UpdateExpression="SET lastUsedAt = :at",
+                ConditionExpression="attribute_exists(pk) AND "
+                "(attribute_not_exists(lastUsedAt) OR lastUsedAt <= :since)",
+                ExpressionAttributeValues=attributes(
+                    **{":at": json.dumps(rfc3339(at)), ":since": json.dumps(rfc3339(since))}
+                ),
+            )
+        except self._client.exceptions.ConditionalCheckFailedException:
+            return  # it was revoked, or another process was faster
+        except (ClientError, BotoCoreError) as error:
+            raise UnavailableError("the use of the token could not be recorded") from error
 
     def latest_runs(
         self, workspace_id: str, versions: Iterable[tuple[str, str]]

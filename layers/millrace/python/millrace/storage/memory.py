@@ -45,6 +45,7 @@ from millrace.domain.run import (
     StepRecord,
     StepStatus,
 )
+from millrace.domain.token import Token
 from millrace.storage import keys
 from millrace.storage.changes import (
     Relisted,
@@ -98,6 +99,15 @@ class MemoryResources:
             self._latest[place] = run
         if flow.latest_run is None or flow.latest_run.start_date <= run.start_date:
             self._items[address] = flow.model_copy(update={"latest_run": run})
+
+    def record_use(self, workspace_id: str, token_id: str, at: datetime, since: datetime) -> None:
+        """Remember when a token was last used, unless a use after `since` is known."""
+        address = (keys.collection(workspace_id, Token.prefix, None), token_id)
+        token = self._items.get(address)
+        if not isinstance(token, Token):
+            return
+        if token.last_used_at is None or token.last_used_at <= since:
+            self._items[address] = token.model_copy(update={"last_used_at": at})
 
     def latest_runs(
         self, workspace_id: str, versions: Iterable[tuple[str, str]]

@@ -28,19 +28,13 @@ from millrace.usecases.actions import ACTIONS
 from millrace.usecases.addresses import check_address
 from millrace.usecases.api_keys import addresses_of, missing_customer_keys
 from millrace.usecases.callbacks import CALLBACKS
-from millrace.usecases.checks import (
-    Finders,
-    Lookup,
-    check_work,
-    lookup,
-    named_by,
-    undeployable,
-)
+from millrace.usecases.checks import Finders, check_work, named_by, undeployable
 from millrace.usecases.connections import CONNECTIONS
 from millrace.usecases.context import Context
 from millrace.usecases.crud import Crud
 from millrace.usecases.deploy import deploy_version
 from millrace.usecases.file_references import FileReferences
+from millrace.usecases.finders import Lookup, lookup
 from millrace.usecases.flow_changes import changed_flow, check_flow, creation, new_flow
 from millrace.usecases.flows import latest_versions
 from millrace.usecases.plan import ChangeKind, Plan, keys_used_twice

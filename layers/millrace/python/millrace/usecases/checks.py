@@ -1,9 +1,8 @@
 """Rules that a flow's steps keep before they are stored: all findings at once, with pointers."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic.alias_generators import to_camel
 
@@ -18,7 +17,7 @@ from millrace.domain.action import (
 from millrace.domain.base import Json
 from millrace.domain.connection import Connection
 from millrace.domain.data_pool import DataPool
-from millrace.domain.errors import NotFoundError, Violation
+from millrace.domain.errors import Violation
 from millrace.domain.flow import Flow, FlowInput, FlowSettings, Step
 from millrace.domain.flow_parts import Concurrency
 from millrace.domain.operations import (
@@ -37,7 +36,6 @@ from millrace.domain.operations import (
     data_pools_of,
 )
 from millrace.domain.ports import Found, Ref
-from millrace.domain.resource import Resource
 from millrace.domain.run_values import (
     Target,
     import_expressions,
@@ -46,9 +44,15 @@ from millrace.domain.run_values import (
     speaks_of_record,
     templates_of,
 )
+from millrace.domain.sources import S3Export
 from millrace.usecases.context import Context
 from millrace.usecases.definitions import to_definition
+from millrace.usecases.finders import Lookup, lookup, work_of
+from millrace.usecases.lookup_rules import check_lookup
 from millrace.usecases.references import references_of_work
+
+if TYPE_CHECKING:
+    from millrace.domain.resource import Resource
 
 _RETRY_SETTINGS: Final = (
     "retry_max_attempts",
@@ -56,18 +60,6 @@ _RETRY_SETTINGS: Final = (
     "retry_uses_exponential_backoff",
     "retry_unique_request_id_field",
 )
-
-_NOTHING: Final[Mapping[Ref[Any], Resource | None]] = MappingProxyType({})
-
-type Lookup[R] = Callable[[str], R | None]
-
-
-def work_of(step: Step, find_action: Lookup[Action]) -> ActionWork | None:
-    """What a step does: its inline action, or the work of the action it refers to."""
-    if step.action is not None:
-        return step.action
-    action = find_action(step.referrer) if step.referrer is not None else None
-    return None if action is None else action.work
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,30 +100,6 @@ def stored(
         connection=lookup(context, Connection, workspace_id, read),
         data_pool=lookup(context, DataPool, workspace_id, read),
     )
-
-
-def lookup[R: Resource](
-    context: Context,
-    kind: type[R],
-    workspace_id: str,
-    read: Mapping[Ref[Any], Resource | None] = _NOTHING,
-) -> Lookup[R]:
-    """Finds stored resources of a workspace by id, each read once, if it is not `read` already."""
-    known = {
-        ref.id: resource if isinstance(resource, kind) else None
-        for ref, resource in read.items()
-        if ref.kind is kind
-    }
-
-    def find(id_: str) -> R | None:
-        if id_ not in known:
-            try:
-                known[id_] = context.resources.get(kind, workspace_id, id_)
-            except NotFoundError:
-                known[id_] = None
-        return known[id_]
-
-    return find
 
 
 def check_graph(settings: FlowSettings, steps: Sequence[Step]) -> list[Violation]:
@@ -213,6 +181,7 @@ def check_steps(
                 f"Step {step.id!r} does not begin the flow by reading, so nothing can start it.",
                 "Give the schedule to an Export step without dependsOn, or to the flow.",
             )
+        yield from _check_delta(step, pointer, find.action)
         yield from _check_concurrency(context, step.concurrency, f"{pointer}/concurrency")
         if step.action is not None:
             where = f"{pointer}/action"
@@ -270,6 +239,27 @@ def _check_action(
         )
 
 
+def _check_delta(step: Step, pointer: str, find_action: Lookup[Action]) -> Iterator[Violation]:
+    """Only an export of changes can be kept behind another flow."""
+    if step.keep_delta_behind_flow_id is None:
+        if step.keep_delta_behind_export_id is not None:
+            yield Violation(
+                "keepDeltaBehindNoFlow",
+                f"{pointer}/keepDeltaBehindExportId",
+                f"Step {step.id!r} names an export of another flow, but not the flow.",
+                "Set keepDeltaBehindFlowId to the id of the flow.",
+            )
+        return
+    work = work_of(step, find_action)
+    if work is not None and not (isinstance(work, ExportAction) and work.delta is not None):
+        yield Violation(
+            "keepDeltaBehindNoDelta",
+            f"{pointer}/keepDeltaBehindFlowId",
+            f"Step {step.id!r} does not export what has changed, so it cannot be kept behind.",
+            "Give its export a delta, or take keepDeltaBehindFlowId out.",
+        )
+
+
 def _check_subflow(step: Step, pointer: str) -> Iterator[Violation]:
     if step.flow_id is None:
         yield Violation(
@@ -320,9 +310,12 @@ def check_work(
 def _check_transfer(
     context: Context, work: ExportAction | ImportAction, pointer: str
 ) -> Iterator[Violation]:
-    for name, target in (("http", work.http), ("s3", getattr(work, "s3", None))):
-        if target is not None:
-            yield from _check_templates(context, target, f"{pointer}/{name}")
+    if work.http is not None:
+        yield from _check_templates(context, work.http, f"{pointer}/http")
+    if work.s3 is not None:
+        yield from _check_templates(context, work.s3, f"{pointer}/s3")
+    if isinstance(work, ExportAction) and work.http is not None:
+        yield from check_lookup(work, work.http, pointer)
     if isinstance(work, ImportAction):
         for place, expression in import_expressions(work.target):
             yield from check_expression(context, expression, f"{pointer}/{place}")
@@ -338,7 +331,8 @@ def expressions_of(work: ProcessAction) -> Iterator[str]:
 def _check_templates(context: Context, target: Target, pointer: str) -> Iterator[Violation]:
     """The expressions in the texts of a request can be compiled, and do not name too much."""
     templates = templates_of(target)
-    knows_record = getattr(target, "batch_size", None) is None
+    is_of_objects = isinstance(target, S3Export)
+    knows_record = not is_of_objects and getattr(target, "batch_size", None) is None
     for template in templates:
         fault = context.connectors.check_template(template.kind, template.text)
         if fault is not None:
@@ -351,7 +345,8 @@ def _check_templates(context: Context, target: Target, pointer: str) -> Iterator
                 "recordUnknown",
                 f"{pointer}/{where}",
                 "It speaks of the record, which only a request for a single record has.",
-                "Use variables, parameters, startDate, endDate or run; or leave batchSize out.",
+                "Use variables, parameters, startDate, endDate or run; "
+                "or leave batchSize out, if it is a request.",
             )
     names = frozenset[str]().union(*(names_in_template(each.text) for each in templates))
     yield from _check_names(names, pointer)

@@ -16,14 +16,9 @@ from millrace.domain.flow import Flow, FlowInput, FlowSettings, Step
 from millrace.domain.ports import Create, Ref
 from millrace.domain.token import Caller
 from millrace.usecases.audit import audited
-from millrace.usecases.checks import (
-    Lookup,
-    connection_of,
-    pointer_token,
-    stored,
-    unknown_connection,
-)
+from millrace.usecases.checks import connection_of, pointer_token, stored, unknown_connection
 from millrace.usecases.context import Context
+from millrace.usecases.finders import Lookup
 from millrace.usecases.flow_changes import check_flow, creation, new_flow
 from millrace.usecases.flows import get_flow_with_steps, get_version
 from millrace.usecases.resources import born, fields_of, refuse

@@ -74,6 +74,9 @@ class FileReferences:
             update["referrer"] = self._action(step.referrer)
         if step.flow_id is not None:
             update["flow_id"] = self._flow(step.flow_id)
+        if step.keep_delta_behind_flow_id is not None:
+            behind = self._flow(step.keep_delta_behind_flow_id)
+            update["keep_delta_behind_flow_id"] = behind
         return step.model_copy(update=update)
 
     def _alias(self, alias: Alias) -> Alias:

@@ -16,16 +16,9 @@ from millrace.domain.token import Caller
 from millrace.domain.webhook import Webhook
 from millrace.usecases.api_keys import changed_keys, new_keys
 from millrace.usecases.audit import audited
-from millrace.usecases.checks import (
-    Finders,
-    Lookup,
-    check_graph,
-    check_settings,
-    check_steps,
-    lookup,
-    stored,
-)
+from millrace.usecases.checks import Finders, check_graph, check_settings, check_steps, stored
 from millrace.usecases.context import Context
+from millrace.usecases.finders import Lookup, lookup
 from millrace.usecases.flows import get_flow, latest_version
 from millrace.usecases.references import NOTHING_TO_COME, ToCome, check_references
 from millrace.usecases.resources import born, changed, check_revision, fields_of, refuse

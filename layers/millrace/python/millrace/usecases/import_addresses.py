@@ -17,9 +17,9 @@ from millrace.domain.virtual_environment import VirtualEnvironment
 from millrace.domain.webhook import Webhook, WebhookInput
 from millrace.usecases.addresses import check_address
 from millrace.usecases.callbacks import CALLBACKS
-from millrace.usecases.checks import lookup
 from millrace.usecases.context import Context
 from millrace.usecases.crud import Crud
+from millrace.usecases.finders import lookup
 from millrace.usecases.import_result import ImportPlan
 from millrace.usecases.plan import keys_used_twice
 from millrace.usecases.webhooks import WEBHOOKS

@@ -15,6 +15,7 @@ from millrace.domain.errors import ConflictError, NotFoundError, UnavailableErro
 from millrace.domain.flow import Flow
 from millrace.domain.run import Run, RunError, RunKey, RunOutcome, RunStatus, StepStatus
 from millrace.usecases.context import Context
+from millrace.usecases.delta_marks import move_marks, windows_read
 from millrace.usecases.deployed import is_synchronous
 from millrace.usecases.followers import follow, is_followed
 from millrace.usecases.latest_runs import tell_flow
@@ -136,12 +137,14 @@ def finish_run(
         status=status,
         counts=total(version, records),
         error=failure,
+        delta=windows_read(run, status, records),
         is_followed=flow is not None and is_followed(flow, status),
         recovered_from=(
             health.failed_run_id if health is not None and status is RunStatus.SUCCEEDED else None
         ),
     )
     ended = context.runs.finish(run.key, outcome, context.clock())
+    move_marks(context, ended)
     tell_flow(context, ended)
     return follow(context, ended) if follows else ended
 
@@ -181,6 +184,8 @@ def on_execution_end(
     except NotFoundError:
         return None
     if run.status.is_terminal:
+        # Whoever wrote that may not have come any further.
+        move_marks(context, run)
         return follow(context, run) if follows else run
     if outcome == "SUCCEEDED":
         return finish_run(context, run, follows=follows)

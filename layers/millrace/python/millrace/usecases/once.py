@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from millrace import limits
@@ -89,6 +89,10 @@ class Once:
     def record_run(self, workspace_id: str, flow_id: str, run: LatestRun) -> None:
         """Remember a flow's latest run beside the flow, unless a later one is known."""
         self._resources.record_run(workspace_id, flow_id, run)
+
+    def record_use(self, workspace_id: str, token_id: str, at: datetime, since: datetime) -> None:
+        """Remember when a token was last used, unless a use after `since` is known."""
+        self._resources.record_use(workspace_id, token_id, at, since)
 
     def latest_runs(
         self, workspace_id: str, versions: Iterable[tuple[str, str]]

@@ -84,12 +84,21 @@ def check_references(
             "Set integrationId to the integration that has the group.",
         )
     flow_id = to_come.id_of(given) if before is None else before.id
+    for number, step in enumerate(given.steps):
+        if flow_id is not None and step.keep_delta_behind_flow_id == flow_id:
+            yield Violation(
+                "keepDeltaBehindItself",
+                f"/steps/{number}/keepDeltaBehindFlowId",
+                "What the flow reads would wait for itself for ever.",
+                "Name another flow, whose records have to be there first.",
+            )
     if flow_id is not None and any(ref.kind is Flow for _, ref in wanted):
         yield from _check_circles(context, workspace_id, flow_id, given, to_come.flows)
 
 
 def references_of(settings: FlowSettings, steps: Iterable[Step]) -> Iterator[tuple[str, Ref[Any]]]:
     """What the flow names, with the pointers, its integration apart."""
+    steps = tuple(steps)
     for number, id_ in enumerate(settings.labels):
         yield f"/labels/{number}", Ref(Label, id_)
     for number, id_ in enumerate(settings.notification_groups):
@@ -103,6 +112,9 @@ def references_of(settings: FlowSettings, steps: Iterable[Step]) -> Iterator[tup
             yield f"/aliases/{number}/flowId", Ref(Flow, alias.flow_id)
     for pointer, id_ in flows_led_to(settings, steps):
         yield pointer, Ref(Flow, id_)
+    for number, step in enumerate(steps):
+        if (behind := step.keep_delta_behind_flow_id) is not None:
+            yield f"/steps/{number}/keepDeltaBehindFlowId", Ref(Flow, behind)
 
 
 def references_of_work(work: ActionWork) -> Iterator[tuple[str, Ref[Any]]]:

@@ -48,6 +48,8 @@ def renamed_step(step: Step, rename: Rename) -> Step:
         update["referrer"] = rename(Action, step.referrer) or step.referrer
     if step.flow_id is not None:
         update["flow_id"] = rename(Flow, step.flow_id) or step.flow_id
+    if (behind := step.keep_delta_behind_flow_id) is not None:
+        update["keep_delta_behind_flow_id"] = rename(Flow, behind) or behind
     return step.model_copy(update=update)
 
 

@@ -9,14 +9,12 @@ remembering.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from itertools import chain, groupby
 from typing import Final
 
 from millrace.domain.action import Action, ActionWork, ExportAction, ImportAction, ProcessAction
 from millrace.domain.base import Json, Model, Record
-from millrace.domain.connection import Connection
 from millrace.domain.errors import (
     ConflictError,
     NotFoundError,
@@ -24,35 +22,22 @@ from millrace.domain.errors import (
     StepFailed,
     StepPartialSuccess,
 )
-from millrace.domain.failed_record import ErrorSource
 from millrace.domain.flow import Step, Version
-from millrace.domain.flow_parts import ResponseMapping
-from millrace.domain.ports import Exporter, Importer, Process
-from millrace.domain.records import Origin, RecordError, RecordFailure, Written, idempotency_key
-from millrace.domain.response_mapping import merged
+from millrace.domain.ports import Importer, Process
+from millrace.domain.records import Origin, Written, idempotency_key
 from millrace.domain.run import Run, RunError, RunKey, StepRecord, StepStatus
 from millrace.domain.run_states import check_attempt
-from millrace.domain.run_values import speak_of_record
-from millrace.usecases.ahead import one_ahead
-from millrace.usecases.checks import lookup, work_of
 from millrace.usecases.context import Context
-from millrace.usecases.import_answers import answered, errors
-from millrace.usecases.lookups import look_up
+from millrace.usecases.finders import lookup, work_of
+from millrace.usecases.import_answers import answered
 from millrace.usecases.pinned import run_version
 from millrace.usecases.run_values import values_of_action
 from millrace.usecases.step_errors import Failed
-from millrace.usecases.step_input import (
-    AllTaken,
-    Item,
-    Origins,
-    Verdict,
-    end_of,
-    input_pages,
-    records_of,
-)
+from millrace.usecases.step_export import export
+from millrace.usecases.step_input import AllTaken, Item, Origins, Verdict, records_of
+from millrace.usecases.step_job import Job, batches, in_parts
 from millrace.usecases.step_progress import Progress
 from millrace.usecases.surroundings import surroundings_of
-from millrace.usecases.write_only import secrets_of
 
 _STOP_BEFORE_DEADLINE: Final = timedelta(seconds=60)
 
@@ -64,61 +49,6 @@ class StepTask(Model):
     run_id: str
     attempt: int
     step_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Job:
-    """One try of one step, and what it works with."""
-
-    context: Context
-    run: Run
-    version: Version
-    step: Step
-    progress: Progress
-
-    def pages(self, start: int) -> Iterator[Sequence[Item]]:
-        """The step's input from a position on."""
-        return input_pages(self.context, self.run, self.version, self.step, start)
-
-    def sorted_out(
-        self, items: Sequence[Item], failures: Sequence[RecordFailure], source: ErrorSource
-    ) -> tuple[list[Failed], Sequence[Item]]:
-        """Those of a batch that failed, and the others."""
-        if not failures:
-            return [], items
-        by_index = {failure.index: failure for failure in failures}
-        failed = [Failed.of(self.run, items[index], by_index[index], source) for index in by_index]
-        return failed, [item for index, item in enumerate(items) if index not in by_index]
-
-    def unjudged(self, items: Iterable[Item]) -> list[Failed]:
-        """Those on which the step's filter failed."""
-        if isinstance(items, AllTaken):
-            return []
-        return [
-            Failed.of(self.run, item, item.failure, "filter")
-            for item in items
-            if item.failure is not None
-        ]
-
-    def failed_from(
-        self, start: int, failures: Iterable[RecordFailure], source: ErrorSource
-    ) -> list[Failed]:
-        """Failures of what came from no record of the input."""
-        run_id = self.run.origin_id or self.run.id
-        return [
-            Failed(failure, source, Origin(run_id, start + failure.index)) for failure in failures
-        ]
-
-    def connection(self, connection_id: str) -> tuple[Connection, dict[str, str]]:
-        """A connection of the run's workspace, or what takes its place, and its secrets."""
-        connection_id = self.run.connections.get(connection_id, connection_id)
-        try:
-            connection = self.context.resources.get(
-                Connection, self.run.workspace_id, connection_id
-            )
-            return connection, secrets_of(self.context.secrets, connection)
-        except NotFoundError as error:
-            raise StepFailed("connectionMissing", error.message) from error
 
 
 def run_step(context: Context, task: StepTask, time_left: Callable[[], timedelta]) -> StepRecord:
@@ -154,7 +84,7 @@ def carry_out(
         record = (
             progress.take_over(earlier)
             if earlier
-            else _try(_Job(context, run, version, step, progress))
+            else _try(Job(context, run, version, step, progress))
         )
     _raise_for(record, step)
     return record
@@ -187,7 +117,7 @@ def _find_step(version: Version, step_id: str) -> Step:
     raise StepFailed("unknownStep", f"version {version.number} has no step {step_id!r}")
 
 
-def _try(job: _Job) -> StepRecord:
+def _try(job: Job) -> StepRecord:
     try:
         _perform(job)
         return job.progress.end()
@@ -212,95 +142,25 @@ def _raise_for(record: StepRecord, step: Step) -> None:
         raise StepPartialSuccess(error.code, error.message)
 
 
-def _perform(job: _Job) -> None:
+def _perform(job: Job) -> None:
     match _work(job):
         case ExportAction() as work:
-            _export(job, work)
+            export(job, work)
         case ProcessAction() as work:
             _process(job, work)
         case ImportAction() as work:
             _import(job, work)
 
 
-def _work(job: _Job) -> ActionWork:
+def _work(job: Job) -> ActionWork:
     work = work_of(job.step, lookup(job.context, Action, job.run.workspace_id))
     if work is None:
         raise StepFailed("actionMissing", f"the action of step {job.step.id!r} is gone")
     return work
 
 
-def _export(job: _Job, work: ExportAction) -> None:
-    if speak_of_record(work.http):
-        _look_up(job, work)
-        return
-    if job.run.replay is not None and job.run.replay.step_id == job.step.id:
-        _hand_on(job)
-        return
-    connection, secrets = job.connection(work.connection_id)
-    values = values_of_action(job.context, job.run, work.http)
-    exporter = job.context.connectors.exporter(work, connection, secrets, values)
-    checkpoint = job.progress.checkpoint
-    if checkpoint is not None and checkpoint["cursor"] is None:
-        return
-    for page in one_ahead(exporter.pages(None if checkpoint is None else checkpoint["cursor"])):
-        job.progress.advance(
-            {"cursor": page.next_cursor},
-            taken=len(page.records) + len(page.failures),
-            records=page.records,
-            failed=job.failed_from(job.progress.taken, page.failures, "export"),
-        )
-
-
-def _look_up(job: _Job, work: ExportAction) -> None:
-    """One export for each record, which goes on with what was found."""
-    connection, secrets = job.connection(work.connection_id)
-    values = values_of_action(job.context, job.run, work.http)
-
-    def exporter_of(record: Record) -> Exporter:
-        connectors = job.context.connectors
-        return connectors.exporter(work, connection, secrets, values.beside(record=record))
-
-    mapping = job.step.response_mapping or ResponseMapping()
-    for page in job.pages(job.progress.checkpoint or 0):
-        for item in page:
-            records: list[Record] = []
-            failed: list[Failed] = job.unjudged([item])
-            if item.verdict is Verdict.PASS or (failed and job.step.proceed_on_failure):
-                records.append(item.record)
-            elif item.verdict is Verdict.TAKE:
-                try:
-                    found = look_up(exporter_of, item.record)
-                    answer: Record = {"data": found, "errors": []}
-                    records.append(merged(item.record, mapping, answer))
-                except RecordError as error:
-                    failure = RecordFailure.of(0, error)
-                    failed.append(Failed.of(job.run, item, failure, "export"))
-                    if job.step.proceed_on_failure:
-                        answer = {"errors": errors(failure)}
-                        records.append(merged(item.record, mapping, answer))
-            job.progress.advance(
-                item.position + 1,
-                taken=1,
-                records=records,
-                ignored=int(item.verdict is Verdict.DROP),
-                failed=failed,
-                succeeded=[] if failed else [item],
-            )
-
-
-def _hand_on(job: _Job) -> None:
-    """Records that an export could not read, as somebody wrote them since."""
-    for items in job.pages(job.progress.checkpoint or 0):
-        job.progress.advance(
-            end_of(items),
-            taken=len(items),
-            records=records_of(items),
-            succeeded=items,
-        )
-
-
-def _process(job: _Job, work: ProcessAction) -> None:
-    surroundings = surroundings_of(job.context, job.run, job.step, work)
+def _process(job: Job, work: ProcessAction) -> None:
+    surroundings = surroundings_of(job.context, job.run, job.step, work, job.delta_before)
     process = job.context.connectors.process(work, surroundings)
     position, done = 0, None
     if (checkpoint := job.progress.checkpoint) is not None:
@@ -323,9 +183,9 @@ def _process(job: _Job, work: ProcessAction) -> None:
         )
 
 
-def _feed(job: _Job, process: Process, position: int) -> int:
+def _feed(job: Job, process: Process, position: int) -> int:
     """Give a process all its input from a position on; how many records that are in all."""
-    for page in _in_parts(job.pages(position), process.batch_size):
+    for page in in_parts(job.pages(position), process.batch_size):
         going_on: list[Sequence[Record]] = []
         failed: list[Failed] = []
         succeeded: list[Sequence[Item]] = []
@@ -365,13 +225,6 @@ def _feed(job: _Job, process: Process, position: int) -> int:
     return position
 
 
-def _in_parts(pages: Iterable[Sequence[Item]], size: int) -> Iterator[Sequence[Item]]:
-    """Pages, and of larger ones parts of this size."""
-    for page in pages:
-        for start in range(0, len(page), size):
-            yield page[start : start + size]
-
-
 def _by_verdict(page: Sequence[Item]) -> Iterator[tuple[Verdict, Sequence[Item]]]:
     """Items that follow each other and are judged alike."""
     if isinstance(page, AllTaken):
@@ -388,7 +241,7 @@ def _proceeding(step: Step, failed: Iterable[Failed]) -> list[Record]:
     return [each.item.record for each in failed if each.item is not None]
 
 
-def _import(job: _Job, work: ImportAction) -> None:
+def _import(job: Job, work: ImportAction) -> None:
     connection, secrets = None, dict[str, str]()
     if work.connection_id is not None:
         connection, secrets = job.connection(work.connection_id)
@@ -396,61 +249,24 @@ def _import(job: _Job, work: ImportAction) -> None:
     def key(origin: Origin, body: bytes) -> str:
         return idempotency_key(origin, job.step.id, body)
 
-    values = values_of_action(job.context, job.run, work.target)
+    values = values_of_action(job.context, job.run, work.target, job.delta_before)
     importer = job.context.connectors.importer(work, connection, secrets, values, key)
     for page in job.pages(job.progress.checkpoint or 0):
-        for items in _requests(page, importer.batch_size):
+        for items in batches(page, importer.batch_size):
             _write(job, importer, items)
 
 
-def _requests(page: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
-    """The items of a page in groups that hold at most `size` records to write."""
-    if isinstance(page, AllTaken):
-        yield from _in_parts([page], size)
-        return
-    group: list[Item] = []
-    to_write = 0
-    for item in page:
-        group.append(item)
-        to_write += item.verdict is Verdict.TAKE
-        if to_write == size:
-            yield group
-            group, to_write = [], 0
-    if group:
-        yield group
-
-
-def _write(job: _Job, importer: Importer, items: Sequence[Item]) -> None:
+def _write(job: Job, importer: Importer, items: Sequence[Item]) -> None:
     """Send one request and remember it; items the filter held back are counted along."""
-    taken, dropped, passed_by = items, list[Item](), list[Item]()
+    taken = items
     if not isinstance(items, AllTaken):
         taken = [item for item in items if item.verdict is Verdict.TAKE]
-        dropped = [item for item in items if item.verdict is Verdict.DROP]
-        passed_by = [item for item in items if item.verdict is Verdict.PASS]
     given = records_of(taken)
     told = Written()
     if taken:
         told = importer.write(given, Origins(taken, job.run))
-    failed, written = job.sorted_out(taken, told.failures, "import")
+    failed, _ = job.sorted_out(taken, told.failures, "import")
     told_of = answered(job.step.response_mapping, given, told)
-    merged_ones = {taken[index].position: record for index, record in told_of.items()}
-    failed += job.unjudged(items)
-    held_back = {item.position for item in dropped}
-    if not job.step.proceed_on_failure:
-        held_back |= {each.item.position for each in failed if each.item is not None}
-    handed_on = items
-    if held_back:
-        handed_on = [item for item in items if item.position not in held_back]
-    records = records_of(handed_on)
-    if merged_ones:
-        records = [merged_ones.get(item.position, item.record) for item in handed_on]
-    job.progress.advance(
-        end_of(items),
-        taken=len(items),
-        records=records,
-        there=handed_on.page if isinstance(handed_on, AllTaken) and not merged_ones else None,
-        ignored=len(dropped) + len(told.ignored),
-        failed=failed,
-        succeeded=chain(written, dropped, passed_by),
-        durable=importer.batch_size > 1,
-    )
+    answered_ones = {taken[index].position: record for index, record in told_of.items()}
+    ignored, durable = len(told.ignored), importer.batch_size > 1
+    job.dealt_with(items, failed, answered_ones, ignored=ignored, durable=durable)

@@ -5,7 +5,7 @@ for it. Nothing is read that no expression names.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from millrace.domain.base import Json, rfc3339
 from millrace.domain.errors import NotFoundError, StepFailed
@@ -18,6 +18,7 @@ from millrace.domain.run_values import (
     import_expressions,
     names_beside_records,
     names_in_template,
+    speaks_of_delta,
     templates_of,
 )
 from millrace.domain.variable import Variable
@@ -25,29 +26,41 @@ from millrace.usecases.context import Context
 from millrace.usecases.payloads import load_json
 from millrace.usecases.write_only import secrets_of
 
+type DeltaValues = Callable[[], Mapping[str, Json]]
+"""The two times of what an export of changes reads; asked for only if something names them."""
 
-def values_of_action(context: Context, run: Run, target: Target) -> RunValues:
+
+def values_of_action(
+    context: Context, run: Run, target: Target, delta: DeltaValues = dict
+) -> RunValues:
     """What an action names in templates and expressions. Raises StepFailed if a secret is gone."""
     texts = [template.text for template in templates_of(target) if "{{" in template.text]
-    beside = [
-        names
+    beside = {
+        text: names
         for _, text in import_expressions(target)
         if (names := names_beside_records(text)) is not None
-    ]
+    }
     if not texts and not beside:
         return NO_VALUES
-    return _values(context, run, frozenset[str]().union(*map(names_in_template, texts), *beside))
+    names = frozenset[str]().union(*map(names_in_template, texts), *beside.values())
+    read = delta() if any(map(speaks_of_delta, (*texts, *beside))) else {}
+    return _values(context, run, names, read)
 
 
-def values_beside_records(context: Context, run: Run, expressions: Iterable[str]) -> RunValues:
+def values_beside_records(
+    context: Context, run: Run, expressions: Iterable[str], delta: DeltaValues = dict
+) -> RunValues:
     """What expressions over records name.
 
     Raises StepFailed for a secret variable, because its value would get into the records.
     """
-    named = [names for text in expressions if (names := names_beside_records(text)) is not None]
+    named = {
+        text: names for text in expressions if (names := names_beside_records(text)) is not None
+    }
     if not named:
         return NO_VALUES
-    values = _values(context, run, frozenset[str]().union(*named))
+    read = delta() if any(map(speaks_of_delta, named)) else {}
+    values = _values(context, run, frozenset[str]().union(*named.values()), read)
     if values.secret_names:
         name = min(values.secret_names)
         raise StepFailed(
@@ -57,8 +70,15 @@ def values_beside_records(context: Context, run: Run, expressions: Iterable[str]
     return values
 
 
-def _values(context: Context, run: Run, names: frozenset[str]) -> RunValues:
-    inputs = RunInputs.model_validate(load_json(context, run.inputs) or {})
+def inputs_of(context: Context, run: Run) -> RunInputs:
+    """What a run was asked for beside its payload."""
+    return RunInputs.model_validate(load_json(context, run.inputs) or {})
+
+
+def _values(
+    context: Context, run: Run, names: frozenset[str], delta: Mapping[str, Json]
+) -> RunValues:
+    inputs = inputs_of(context, run)
     fixed: dict[str, Json] = {
         "parameters": inputs.parameters,
         "run": {
@@ -73,6 +93,7 @@ def _values(context: Context, run: Run, names: frozenset[str]) -> RunValues:
     for name, moment in (("startDate", run.start_date), ("endDate", run.end_date)):
         if moment is not None:
             fixed[name] = rfc3339(moment)
+    fixed |= delta
     variables = {name: inputs.variables[name] for name in names if name in inputs.variables}
     secret_names = set[str]()
     refs = [KeyRef(Variable, name) for name in sorted(names - variables.keys())]

@@ -6,8 +6,8 @@ from typing import Any
 from millrace.domain.action import Action
 from millrace.domain.flow import Step
 from millrace.domain.token import Caller
-from millrace.usecases.checks import Lookup
 from millrace.usecases.context import Context
+from millrace.usecases.finders import Lookup
 
 
 def stamped(

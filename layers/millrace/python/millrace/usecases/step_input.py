@@ -1,6 +1,6 @@
 """What a step reads: the outputs of the steps it depends on, or what triggered the run."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from itertools import chain, takewhile
@@ -15,6 +15,7 @@ from millrace.domain.run import OutputPage, Replay, Run
 from millrace.domain.run_values import RunValues
 from millrace.usecases.ahead import one_ahead
 from millrace.usecases.context import Context
+from millrace.usecases.delta_windows import delta_before
 from millrace.usecases.pages import listed, read_page
 from millrace.usecases.payloads import payload_records
 from millrace.usecases.run_values import values_beside_records
@@ -165,7 +166,7 @@ def input_pages(
     """
     rivals = _rivals(version, step)
     filters = [each.filter for each in (step, *rivals) if each.filter is not None]
-    matches = _Matches(context.connectors, values_beside_records(context, run, filters))
+    matches = _Matches(context.connectors, _values(context, run, version, step, filters))
     if run.replay is not None and run.replay.step_id == step.id:
         yield from _replayed(context, run.replay, matches, step, rivals, start)
         return
@@ -180,6 +181,14 @@ def input_pages(
             yield fresh
             continue
         yield [_judge(matches, step, rivals, item.position, item.record) for item in fresh]
+
+
+def _values(
+    context: Context, run: Run, version: Version, step: Step, filters: Iterable[str]
+) -> RunValues:
+    return values_beside_records(
+        context, run, filters, lambda: delta_before(context, run, version, step)
+    )
 
 
 def _replayed(

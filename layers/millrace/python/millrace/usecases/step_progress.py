@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from millrace.domain.base import Json, Record
+from millrace.domain.delta import DeltaWindow
 from millrace.domain.errors import ConflictError, StepError, StepFailed, StepThrottled
 from millrace.domain.flow import Step
 from millrace.domain.run import Counts, OutputPage, Run, RunError, StepRecord, StepStatus
@@ -54,6 +55,20 @@ class Progress:
     def checkpoint(self) -> Json:
         """Where to go on; None: from the start."""
         return self._checkpoint
+
+    @property
+    def delta(self) -> DeltaWindow | None:
+        """What an export of changes reads, if a try before this one began to."""
+        return self._record.delta
+
+    def begin_delta(self, window: DeltaWindow) -> None:
+        """Remember what is to be read before anything is."""
+        self._save({"delta": window})
+
+    @property
+    def began_at(self) -> datetime:
+        """When the first try of the step began."""
+        return self._record.started_at
 
     def kept(self) -> Iterator[Json]:
         """What was kept by then."""
@@ -127,6 +142,7 @@ class Progress:
                 "status": earlier.status,
                 "counts": earlier.counts,
                 "output": earlier.output,
+                "delta": earlier.delta,
                 "ended_at": self._context.clock(),
             }
         )

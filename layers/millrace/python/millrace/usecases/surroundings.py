@@ -12,10 +12,12 @@ from millrace.domain.ports import Ref, Runs, Surroundings
 from millrace.domain.run import Run, RunKey
 from millrace.usecases.checks import expressions_of
 from millrace.usecases.context import Context
-from millrace.usecases.run_values import values_beside_records
+from millrace.usecases.run_values import DeltaValues, values_beside_records
 
 
-def surroundings_of(context: Context, run: Run, step: Step, work: ProcessAction) -> Surroundings:
+def surroundings_of(
+    context: Context, run: Run, step: Step, work: ProcessAction, delta: DeltaValues
+) -> Surroundings:
     """What a step's operations get. Raises StepFailed if a variable may not be in records."""
     names = [
         f"$variables.{operation.variable}"
@@ -28,7 +30,7 @@ def surroundings_of(context: Context, run: Run, step: Step, work: ProcessAction)
         attempt=run.attempt,
         step_id=step.id,
         pools=_pools(context, run, {id_ for _, id_ in data_pools_of(work.operations)}),
-        values=values_beside_records(context, run, [*expressions_of(work), *names]),
+        values=values_beside_records(context, run, [*expressions_of(work), *names], delta),
         entries=context.pool_entries,
         functions=context.functions,
         clock=context.clock,

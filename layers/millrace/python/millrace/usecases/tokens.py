@@ -1,10 +1,18 @@
 """Who calls: bearer tokens made, checked and revoked."""
 
 import hmac
+import logging
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from typing import Final
 
-from millrace.domain.errors import NotFoundError, UnauthenticatedError, Violation
+from millrace import limits
+from millrace.domain.errors import (
+    NotFoundError,
+    UnauthenticatedError,
+    UnavailableError,
+    Violation,
+)
 from millrace.domain.ports import Create
 from millrace.domain.token import (
     Caller,
@@ -19,10 +27,19 @@ from millrace.usecases.context import Context
 from millrace.usecases.crud import Crud
 from millrace.usecases.resources import born, fields_of, refuse
 
+logger = logging.getLogger(__name__)
+
 _BOOTSTRAP = "bootstrap"
 
 
-def _check(context: Context, _: object, given: TokenInput, __: object) -> Iterator[Violation]:
+def _check(context: Context, caller: Caller, given: TokenInput, _: object) -> Iterator[Violation]:
+    if not caller.may(given.role):
+        yield Violation(
+            "roleTooHigh",
+            "/role",
+            f"The role {given.role!r} may do more than yours, {caller.role!r}.",
+            "Give it your own role or a lower one, or ask somebody who has that role.",
+        )
     if given.expires_at is not None and given.expires_at <= context.clock():
         yield Violation(
             "alreadyExpired",
@@ -65,7 +82,10 @@ def token_of(context: Context, caller: Caller) -> Token:
 
 
 def authenticate(context: Context, text: str) -> Caller:
-    """Who holds this token. Raises UnauthenticatedError, without saying why."""
+    """Who holds this token. Raises UnauthenticatedError, without saying why.
+
+    Takes one read, and every few minutes a write.
+    """
     named = parse_token(text)
     if named is None:
         raise UnauthenticatedError("no valid token")
@@ -74,7 +94,20 @@ def authenticate(context: Context, text: str) -> Caller:
         token = context.resources.get(Token, workspace_id, token_id)
     except NotFoundError as error:
         raise UnauthenticatedError("no valid token") from error
-    expired = token.expires_at is not None and token.expires_at <= context.clock()
+    now = context.clock()
+    expired = token.expires_at is not None and token.expires_at <= now
     if expired or not hmac.compare_digest(token.secret_hash, hash_token(text)):
         raise UnauthenticatedError("no valid token")
+    _note_use(context, token, now)
     return Caller(workspace_id=workspace_id, token_id=token_id, role=token.role)
+
+
+def _note_use(context: Context, token: Token, now: datetime) -> None:
+    """Write down that a token is used, now and then; nobody is kept out because that fails."""
+    since = now - timedelta(seconds=limits.LAST_USED_SECONDS)
+    if token.last_used_at is not None and token.last_used_at > since:
+        return
+    try:
+        context.resources.record_use(token.workspace_id, token.id, now, since)
+    except UnavailableError as error:
+        logger.warning("%s: %s", token.id, error.message)

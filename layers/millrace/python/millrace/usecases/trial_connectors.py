@@ -9,7 +9,9 @@ from typing import Final
 from millrace import limits
 from millrace.domain.action import ExportAction, ImportAction, ProcessAction
 from millrace.domain.base import Clock, Json, Record
+from millrace.domain.batch_lookup import Key
 from millrace.domain.connection import Connection, PingMethod
+from millrace.domain.delta import DeltaWindow
 from millrace.domain.errors import StepFailed, StepThrottled, StepTransient
 from millrace.domain.flow import Step
 from millrace.domain.operations import (
@@ -111,6 +113,14 @@ class Rehearsal:
         self.deadline.check()
         return self.connectors.evaluate(expression, record)
 
+    def lookup_key(self, record: Record, pointer: str) -> Key:
+        """See Connectors."""
+        try:
+            return self.connectors.lookup_key(record, pointer)
+        except RecordError as error:
+            self.trouble(error.code, error.message, record)
+            raise
+
     def exporter(
         self,
         work: ExportAction,
@@ -121,12 +131,23 @@ class Rehearsal:
         """See Connectors."""
         self.deadline.check()
         self.hidden.update(secrets.values())
-        record: Record | None = values.fixed.get("record")
-        with self.noting(record):
+        asked = _asked_for(values)
+        with self.noting(asked):
             sampler = self.connectors.sampler(
                 work, connection, secrets, values, self.deadline.seconds, self.hidden.update
             )
-        return _FirstPage(sampler, self, record)
+        return _FirstPage(sampler, self, asked)
+
+    def reader(
+        self,
+        work: ExportAction,
+        payload: Callable[[], Json],
+        window: DeltaWindow | None,
+        values: RunValues,
+    ) -> Exporter:
+        """See Connectors."""
+        self.deadline.check()
+        return _FirstPage(self.connectors.reader(work, payload, window, values), self, ())
 
     def importer(
         self,
@@ -207,13 +228,13 @@ class Rehearsal:
         self.connectors.let_go()
 
     @contextmanager
-    def noting(self, record: Record | None) -> Iterator[None]:
-        """Note what fails for the record of a lookup."""
+    def noting(self, asked: Sequence[Record]) -> Iterator[None]:
+        """Note what fails for the record of a lookup; of a batch, each is asked for again."""
         try:
             yield
         except StepFailed as error:
-            if record is not None:
-                self.trouble(error.code, error.message, record)
+            if len(asked) == 1:
+                self.trouble(error.code, error.message, asked[0])
             raise
 
     def trouble(self, code: str, message: str, record: Record | None) -> None:
@@ -251,18 +272,26 @@ class _FirstPage:
 
     exporter: Exporter
     rehearsal: Rehearsal
-    record: Record | None
+    asked: Sequence[Record]
+    """The records that a lookup asks for."""
 
     def pages(self, cursor: Json) -> Iterator[ExportPage]:
         pages = self.exporter.pages(cursor)
-        with self.rehearsal.noting(self.record):
+        with self.rehearsal.noting(self.asked):
             page = next(pages, None)
         if page is not None:
             records = page.records[: limits.PAGE_RECORDS]
             is_cut = len(records) < len(page.records)
             self.rehearsal.has_more = is_cut or page.next_cursor is not None
-            self.rehearsal.failed(page.failures)
+            if len(self.asked) <= 1:
+                self.rehearsal.failed(page.failures)
             yield ExportPage(records, page.failures, None)
+
+
+def _asked_for(values: RunValues) -> Sequence[Record]:
+    """The records of a lookup that values are for."""
+    records: Sequence[Record] = values.fixed.get("records", ())
+    return (values.fixed["record"],) if "record" in values.fixed else records
 
 
 @dataclass(frozen=True, slots=True)

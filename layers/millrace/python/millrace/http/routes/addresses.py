@@ -16,6 +16,7 @@ from millrace.http.generic import asking, of_types
 from millrace.http.pages import link_header, links_of
 from millrace.http.queries import AddressesQuery, PlainShown, with_fields
 from millrace.http.requests import IfMatch, Page, answer, caller_of, etag_of, revision_of
+from millrace.http.roles import needs
 from millrace.http.routes.crud import Place
 from millrace.http.sent_back import sent_back
 from millrace.http.shown import chosen_answer, fields_shown, list_answer, partly
@@ -46,6 +47,7 @@ def _router[I: Model, R: Resource](
     @router.get(
         place.collection,
         tags=[name],
+        security=needs(place.reader),
         operation_id=f"list_{name}",
         responses=answers(HTTPStatus.OK, NotFoundError, TooLargeError, shows=Page[shown]),  # type: ignore[valid-type] # computed when it runs
     )
@@ -67,6 +69,7 @@ def _router[I: Model, R: Resource](
     @router.post(
         place.collection,
         tags=[name],
+        security=needs(place.writer),
         operation_id=f"create_{one}",
         responses=answers(HTTPStatus.CREATED, *WITH_BODY, NotFoundError, ConflictError),
     )
@@ -79,6 +82,7 @@ def _router[I: Model, R: Resource](
     @router.get(
         place.member,
         tags=[name],
+        security=needs(place.reader),
         operation_id=f"get_{one}",
         responses=answers(HTTPStatus.OK, NotFoundError, TooLargeError, shows=shown),
     )
@@ -92,6 +96,7 @@ def _router[I: Model, R: Resource](
     @router.put(
         place.member,
         tags=[name],
+        security=needs(place.writer),
         operation_id=f"replace_{one}",
         responses=answers(HTTPStatus.OK, *WITH_BODY, *WITH_IF_MATCH, ConflictError),
     )
@@ -109,6 +114,7 @@ def _router[I: Model, R: Resource](
     @router.patch(
         place.member,
         tags=[name],
+        security=needs(place.writer),
         operation_id=f"patch_{one}",
         responses=answers(HTTPStatus.OK, *WITH_BODY, *WITH_IF_MATCH, ConflictError),
     )
@@ -126,6 +132,7 @@ def _router[I: Model, R: Resource](
     @router.delete(
         place.member,
         tags=[name],
+        security=needs(place.writer),
         operation_id=f"delete_{one}",
         responses=answers(HTTPStatus.NO_CONTENT, *WITH_IF_MATCH),
     )

@@ -7,6 +7,7 @@ from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 from millrace.domain.errors import ConflictError, RevisionMismatchError
 from millrace.http.documented import WITH_BODY, answers
 from millrace.http.requests import caller_of
+from millrace.http.roles import needs
 from millrace.usecases.apply import ApplyDocument, ApplyResult, apply
 from millrace.usecases.context import Context
 
@@ -18,6 +19,7 @@ def apply_router(context: Context) -> APIGatewayHttpRouter:
     @router.post(
         "/v1/apply",
         tags=["apply"],
+        security=needs("editor"),
         responses=answers(HTTPStatus.OK, *WITH_BODY, ConflictError, RevisionMismatchError),
     )
     def apply_document(document: ApplyDocument) -> ApplyResult:

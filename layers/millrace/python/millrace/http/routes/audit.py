@@ -15,6 +15,7 @@ from millrace.http.documented import answers
 from millrace.http.pages import page_answer
 from millrace.http.queries import PagedQuery
 from millrace.http.requests import Page, caller_of
+from millrace.http.roles import needs
 from millrace.usecases import audit
 from millrace.usecases.context import Context
 from millrace.usecases.lists import Part
@@ -45,6 +46,7 @@ def audit_router(context: Context) -> APIGatewayHttpRouter:
     @router.get(
         "/v1/flows/<flow_id>/audit",
         tags=["flows"],
+        security=needs("viewer"),
         responses=answers(HTTPStatus.OK, NotFoundError),
     )
     def list_audit(

@@ -10,6 +10,7 @@ from millrace.domain.errors import ConflictError, NotFoundError
 from millrace.domain.flow_parts import LayoutDirection
 from millrace.http.documented import WITH_BODY, WITH_IF_MATCH, answers
 from millrace.http.requests import IfMatch, answer, caller_of, revision_of
+from millrace.http.roles import needs
 from millrace.http.views import FlowView
 from millrace.usecases import copies
 from millrace.usecases.context import Context
@@ -31,6 +32,7 @@ def copies_router(context: Context) -> APIGatewayHttpRouter:
     @router.post(
         "/v1/flows/<flow_id>/clone",
         tags=["flows"],
+        security=needs("editor"),
         responses=answers(HTTPStatus.CREATED, *WITH_BODY, NotFoundError, ConflictError),
     )
     def clone_flow(flow_id: str, given: CloneRequest) -> Response[Copied]:
@@ -41,6 +43,7 @@ def copies_router(context: Context) -> APIGatewayHttpRouter:
     @router.post(
         "/v1/flows/<flow_id>/duplicate",
         tags=["flows"],
+        security=needs("editor"),
         responses=answers(HTTPStatus.CREATED, *WITH_BODY, NotFoundError, ConflictError),
     )
     def duplicate_flow(flow_id: str, given: DuplicateRequest | None = None) -> Response[Copied]:
@@ -51,6 +54,7 @@ def copies_router(context: Context) -> APIGatewayHttpRouter:
     @router.put(
         "/v1/flows/<flow_id>/replaceConnection",
         tags=["flows"],
+        security=needs("editor"),
         responses=answers(HTTPStatus.OK, *WITH_BODY, *WITH_IF_MATCH, ConflictError),
     )
     def put_connection(
@@ -63,6 +67,7 @@ def copies_router(context: Context) -> APIGatewayHttpRouter:
     @router.patch(
         "/v1/flows/<flow_id>/layoutDirection",
         tags=["flows"],
+        security=needs("editor"),
         responses=answers(HTTPStatus.OK, *WITH_BODY, *WITH_IF_MATCH),
     )
     def patch_layout(

@@ -13,11 +13,13 @@ from millrace.domain.base import Model
 from millrace.domain.errors import ConflictError, NotFoundError, TooLargeError
 from millrace.domain.patch import Patch
 from millrace.domain.resource import Resource
+from millrace.domain.token import Role
 from millrace.http.documented import WITH_BODY, WITH_IF_MATCH, answers
 from millrace.http.generic import asking, of_types
 from millrace.http.pages import link_header, links_of
 from millrace.http.queries import PlainQuery, PlainShown, asked_by, with_fields
 from millrace.http.requests import IfMatch, Page, answer, caller_of, etag_of, revision_of
+from millrace.http.roles import needs
 from millrace.http.sent_back import sent_back
 from millrace.http.shown import chosen_answer, fields_shown, list_answer, partly
 from millrace.usecases.context import Context
@@ -32,6 +34,9 @@ class Place:
     id_name: str
     of_flow: bool = False
     """Each flow has one of its own."""
+    reader: Role = "viewer"
+    writer: Role = "editor"
+    """The roles that looking at it and changing it need."""
 
     @property
     def collection(self) -> str:
@@ -53,6 +58,7 @@ def crud_router[I: Model, R: Resource](
     @router.post(
         place.collection,
         tags=[place.name],
+        security=needs(place.writer),
         responses=answers(HTTPStatus.CREATED, *WITH_BODY, ConflictError),
     )
     @of_types(I=crud.input, R=crud.kind)
@@ -78,6 +84,7 @@ def add_routes[I: Model, R: Resource, V: Model](
     @router.get(
         place.collection,
         tags=[place.name],
+        security=needs(place.reader),
         responses=answers(HTTPStatus.OK, TooLargeError, shows=Page[shown]),  # type: ignore[valid-type] # computed when it runs
     )
     @asking(with_fields(PlainQuery, place.name, view))
@@ -92,6 +99,7 @@ def add_routes[I: Model, R: Resource, V: Model](
     @router.get(
         place.member,
         tags=[place.name],
+        security=needs(place.reader),
         responses=answers(HTTPStatus.OK, NotFoundError, TooLargeError, shows=shown),
     )
     @asking(with_fields(PlainShown, place.name, view))
@@ -102,6 +110,7 @@ def add_routes[I: Model, R: Resource, V: Model](
     @router.put(
         place.member,
         tags=[place.name],
+        security=needs(place.writer),
         responses=answers(HTTPStatus.OK, *WITH_BODY, *WITH_IF_MATCH, ConflictError),
     )
     @of_types(I=sent_back(crud.input, view), V=view)
@@ -115,6 +124,7 @@ def add_routes[I: Model, R: Resource, V: Model](
     @router.patch(
         place.member,
         tags=[place.name],
+        security=needs(place.writer),
         responses=answers(HTTPStatus.OK, *WITH_BODY, *WITH_IF_MATCH, ConflictError),
     )
     @of_types(V=view)
@@ -128,6 +138,7 @@ def add_routes[I: Model, R: Resource, V: Model](
     @router.delete(
         place.member,
         tags=[place.name],
+        security=needs(place.writer),
         responses=answers(HTTPStatus.NO_CONTENT, *WITH_IF_MATCH),
     )
     def delete(

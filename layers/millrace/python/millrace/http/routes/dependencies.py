@@ -7,6 +7,7 @@ from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 from millrace.domain.errors import NotFoundError
 from millrace.http.documented import answers
 from millrace.http.requests import caller_of
+from millrace.http.roles import needs
 from millrace.usecases.context import Context
 from millrace.usecases.dependencies import (
     Dependencies,
@@ -23,6 +24,7 @@ def dependencies_router(context: Context) -> APIGatewayHttpRouter:
     @router.get(
         "/v1/flows/<flow_id>/dependencies",
         tags=["flows"],
+        security=needs("viewer"),
         responses=answers(HTTPStatus.OK, NotFoundError),
     )
     def get_dependencies(flow_id: str) -> Dependencies:
@@ -31,6 +33,7 @@ def dependencies_router(context: Context) -> APIGatewayHttpRouter:
     @router.get(
         "/v1/flows/<flow_id>/descendants",
         tags=["flows"],
+        security=needs("viewer"),
         responses=answers(HTTPStatus.OK, NotFoundError),
     )
     def get_descendants(flow_id: str) -> Descendants:

@@ -19,6 +19,7 @@ from millrace.http.error_views import Changed, RecordErrorView, RetriedView
 from millrace.http.pages import page_answer
 from millrace.http.queries import ErrorsQuery, FlowErrorsQuery
 from millrace.http.requests import IfMatch, Page, answer, caller_of, etag_of, revision_of
+from millrace.http.roles import needs
 from millrace.usecases import record_errors
 from millrace.usecases.context import Context
 from millrace.usecases.lists import Part
@@ -63,6 +64,7 @@ def _add_lists(router: APIGatewayHttpRouter, context: Context) -> None:
     @router.get(
         "/v1/flows/<flow_id>/errors",
         tags=["errors"],
+        security=needs("viewer"),
         responses=answers(HTTPStatus.OK, NotFoundError),
     )
     def list_errors(
@@ -73,6 +75,7 @@ def _add_lists(router: APIGatewayHttpRouter, context: Context) -> None:
     @router.get(
         "/v1/flows/<flow_id>/resolved",
         tags=["errors"],
+        security=needs("viewer"),
         responses=answers(HTTPStatus.OK, NotFoundError),
     )
     def list_resolved_errors(
@@ -83,6 +86,7 @@ def _add_lists(router: APIGatewayHttpRouter, context: Context) -> None:
     @router.get(
         "/v1/flows/<flow_id>/steps/<step_id>/errors",
         tags=["errors"],
+        security=needs("viewer"),
         responses=answers(HTTPStatus.OK, NotFoundError),
     )
     def list_errors_of_step(
@@ -93,6 +97,7 @@ def _add_lists(router: APIGatewayHttpRouter, context: Context) -> None:
     @router.get(
         "/v1/flows/<flow_id>/steps/<step_id>/resolved",
         tags=["errors"],
+        security=needs("viewer"),
         responses=answers(HTTPStatus.OK, NotFoundError),
     )
     def list_resolved_errors_of_step(
@@ -105,6 +110,7 @@ def _add_single(router: APIGatewayHttpRouter, context: Context) -> None:
     @router.get(
         "/v1/flows/<flow_id>/errors/<error_id>",
         tags=["errors"],
+        security=needs("viewer"),
         responses=answers(HTTPStatus.OK, NotFoundError),
     )
     def get_error(flow_id: str, error_id: str) -> Response[RecordErrorView]:
@@ -115,6 +121,7 @@ def _add_single(router: APIGatewayHttpRouter, context: Context) -> None:
     @router.get(
         "/v1/flows/<flow_id>/errors/<error_id>/record",
         tags=["errors"],
+        security=needs("viewer"),
         responses=answers(HTTPStatus.OK, NotFoundError),
     )
     def get_record(flow_id: str, error_id: str) -> Response[Record]:
@@ -125,6 +132,7 @@ def _add_single(router: APIGatewayHttpRouter, context: Context) -> None:
     @router.put(
         "/v1/flows/<flow_id>/errors/<error_id>/record",
         tags=["errors"],
+        security=needs("operator"),
         responses=answers(HTTPStatus.OK, *WITH_BODY, *WITH_IF_MATCH, ConflictError),
     )
     def replace_record(
@@ -140,17 +148,32 @@ def _add_single(router: APIGatewayHttpRouter, context: Context) -> None:
 
 
 def _add_selections(router: APIGatewayHttpRouter, context: Context) -> None:
-    @router.put("/v1/flows/<flow_id>/errors/resolve", tags=["errors"], responses=_CHANGED)
+    @router.put(
+        "/v1/flows/<flow_id>/errors/resolve",
+        tags=["errors"],
+        security=needs("operator"),
+        responses=_CHANGED,
+    )
     def resolve_errors(flow_id: str, which: ErrorSelection) -> Changed:
         caller = caller_of(router.current_event)
         return Changed.of(record_errors.resolve(context, caller, flow_id, which))
 
-    @router.put("/v1/flows/<flow_id>/errors/assign", tags=["errors"], responses=_CHANGED)
+    @router.put(
+        "/v1/flows/<flow_id>/errors/assign",
+        tags=["errors"],
+        security=needs("operator"),
+        responses=_CHANGED,
+    )
     def assign_errors(flow_id: str, which: Assignment) -> Changed:
         caller = caller_of(router.current_event)
         return Changed.of(record_errors.assign(context, caller, flow_id, which))
 
-    @router.put("/v1/flows/<flow_id>/errors/tag", tags=["errors"], responses=_CHANGED)
+    @router.put(
+        "/v1/flows/<flow_id>/errors/tag",
+        tags=["errors"],
+        security=needs("operator"),
+        responses=_CHANGED,
+    )
     def tag_errors(flow_id: str, which: Tagging) -> Changed:
         caller = caller_of(router.current_event)
         return Changed.of(record_errors.tag(context, caller, flow_id, which))
@@ -158,6 +181,7 @@ def _add_selections(router: APIGatewayHttpRouter, context: Context) -> None:
     @router.post(
         "/v1/flows/<flow_id>/errors/retry",
         tags=["errors"],
+        security=needs("operator"),
         responses=answers(HTTPStatus.OK, *WITH_BODY, NotFoundError, ConflictError),
     )
     def retry_failed_records(flow_id: str, asked: ErrorRetryRequest) -> RetriedView:

@@ -10,6 +10,7 @@ from millrace.domain.flow import FlowInput
 from millrace.domain.patch import Patch
 from millrace.http.documented import WITH_BODY, WITH_IF_MATCH, answers
 from millrace.http.requests import IfMatch, answer, caller_of, revision_of
+from millrace.http.roles import needs
 from millrace.http.sent_back import FlowChange
 from millrace.http.views import FlowDetail
 from millrace.usecases import flow_changes, patch, schedules
@@ -23,6 +24,7 @@ def flow_changes_router(context: Context) -> APIGatewayHttpRouter:
     @router.post(
         "/v1/flows",
         tags=["flows"],
+        security=needs("editor"),
         responses=answers(HTTPStatus.CREATED, *WITH_BODY, ConflictError),
     )
     def create_flow(given: FlowInput) -> Response[FlowDetail]:
@@ -33,6 +35,7 @@ def flow_changes_router(context: Context) -> APIGatewayHttpRouter:
     @router.put(
         "/v1/flows/<flow_id>",
         tags=["flows"],
+        security=needs("editor"),
         responses=answers(HTTPStatus.OK, *WITH_BODY, *WITH_IF_MATCH, ConflictError),
     )
     def replace_flow(
@@ -48,6 +51,7 @@ def flow_changes_router(context: Context) -> APIGatewayHttpRouter:
     @router.patch(
         "/v1/flows/<flow_id>",
         tags=["flows"],
+        security=needs("editor"),
         responses=answers(HTTPStatus.OK, *WITH_BODY, *WITH_IF_MATCH, ConflictError),
     )
     def patch_flow(flow_id: str, given: Patch, if_match: IfMatch = None) -> Response[FlowDetail]:
@@ -59,6 +63,7 @@ def flow_changes_router(context: Context) -> APIGatewayHttpRouter:
     @router.delete(
         "/v1/flows/<flow_id>",
         tags=["flows"],
+        security=needs("editor"),
         responses=answers(HTTPStatus.NO_CONTENT, *WITH_IF_MATCH, ConflictError),
     )
     def delete_flow(flow_id: str, if_match: IfMatch = None) -> Response[None]:

@@ -13,6 +13,7 @@ from millrace.http.documented import answers
 from millrace.http.pages import link_header, links_of
 from millrace.http.queries import FlowShown, FlowsQuery, asked_by
 from millrace.http.requests import Page, caller_of, etag_of
+from millrace.http.roles import needs
 from millrace.http.shown import ShownFlow, chosen_answer, list_answer, show
 from millrace.http.views import FlowDetail
 from millrace.usecases import flow_lists, flows
@@ -27,6 +28,7 @@ def flows_router(context: Context) -> APIGatewayHttpRouter:
     @router.get(
         "/v1/flows",
         tags=["flows"],
+        security=needs("viewer"),
         responses=answers(HTTPStatus.OK, TooLargeError, shows=Page[ShownFlow]),
     )
     def list_flows(query: Annotated[FlowsQuery, Query()]) -> Response[Any]:
@@ -41,6 +43,7 @@ def flows_router(context: Context) -> APIGatewayHttpRouter:
     @router.get(
         "/v1/flows/<flow_id>",
         tags=["flows"],
+        security=needs("viewer"),
         responses=answers(HTTPStatus.OK, NotFoundError, TooLargeError, shows=ShownFlow),
     )
     def get_flow(flow_id: str, query: Annotated[FlowShown, Query()]) -> Response[Any]:

@@ -8,6 +8,7 @@ from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 from millrace import limits
 from millrace.domain.base import Model
 from millrace.http.documented import answers
+from millrace.http.roles import needs
 from millrace.usecases.context import Context
 
 _SHOWN: Final[dict[str, float]] = {
@@ -70,6 +71,7 @@ _SHOWN: Final[dict[str, float]] = {
     "metricIntervals": limits.METRIC_INTERVALS,
     "metricRows": limits.METRIC_ROWS,
     "hourlyMetricsDays": limits.HOURLY_METRICS_DAYS,
+    "lastUsedSeconds": limits.LAST_USED_SECONDS,
     "idempotencyKeyCharacters": limits.IDEMPOTENCY_KEY_LENGTH,
     "idempotencyHours": limits.IDEMPOTENCY_HOURS,
     "auditValueBytes": limits.AUDIT_VALUE_BYTES,
@@ -86,7 +88,9 @@ def limits_router(_: Context) -> APIGatewayHttpRouter:
     """The one route."""
     router = APIGatewayHttpRouter()
 
-    @router.get("/v1/limits", tags=["limits"], responses=answers(HTTPStatus.OK))
+    @router.get(
+        "/v1/limits", tags=["limits"], security=needs("viewer"), responses=answers(HTTPStatus.OK)
+    )
     def get_limits() -> Limits:
         return Limits(data=_SHOWN)
 

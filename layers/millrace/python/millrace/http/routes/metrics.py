@@ -11,6 +11,7 @@ from millrace.domain.errors import NotFoundError
 from millrace.domain.metrics import MetricKey, Metrics
 from millrace.http.documented import answers
 from millrace.http.requests import caller_of
+from millrace.http.roles import needs
 from millrace.usecases import metrics
 from millrace.usecases.context import Context
 from millrace.usecases.metrics import Interval, Question
@@ -87,6 +88,7 @@ def metrics_router(context: Context) -> APIGatewayHttpRouter:
     @router.get(
         "/v1/flows/<flow_id>/versionMetrics",
         tags=["runs"],
+        security=needs("viewer"),
         responses=answers(HTTPStatus.OK, NotFoundError),
     )
     def version_metrics(  # noqa: PLR0913 - one for each parameter of the query

@@ -12,6 +12,7 @@ from millrace.http.documented import answers
 from millrace.http.pages import page_answer
 from millrace.http.queries import FlowRunsQuery, RunsQuery
 from millrace.http.requests import Page, caller_of
+from millrace.http.roles import needs
 from millrace.http.run_views import RunDetailView, RunLog, StepOutput
 from millrace.http.views import RunView
 from millrace.usecases import runs
@@ -31,13 +32,16 @@ def runs_router(context: Context) -> APIGatewayHttpRouter:
         found = runs.list_runs(context, caller, flow_id, query.per_page, query.cursor, query.where)
         return page_answer(event, query, Part(tuple(map(RunView.of, found.items)), found.cursor))
 
-    @router.get("/v1/runs", tags=["runs"], responses=answers(HTTPStatus.OK))
+    @router.get(
+        "/v1/runs", tags=["runs"], security=needs("viewer"), responses=answers(HTTPStatus.OK)
+    )
     def list_runs(query: Annotated[RunsQuery, Query()]) -> Response[Page[RunView]]:
         return listed(None, query)
 
     @router.get(
         "/v1/flows/<flow_id>/runs",
         tags=["runs"],
+        security=needs("viewer"),
         responses=answers(HTTPStatus.OK, NotFoundError),
     )
     def list_runs_of_flow(
@@ -48,6 +52,7 @@ def runs_router(context: Context) -> APIGatewayHttpRouter:
     @router.get(
         "/v1/runs/<run_id>",
         tags=["runs"],
+        security=needs("viewer"),
         responses=answers(HTTPStatus.OK, NotFoundError),
     )
     def get_run(run_id: str) -> RunDetailView:
@@ -57,6 +62,7 @@ def runs_router(context: Context) -> APIGatewayHttpRouter:
     @router.post(
         "/v1/runs/<run_id>/cancel",
         tags=["runs"],
+        security=needs("operator"),
         responses=answers(HTTPStatus.OK, NotFoundError, ConflictError),
     )
     def cancel(run_id: str) -> RunDetailView:
@@ -67,6 +73,7 @@ def runs_router(context: Context) -> APIGatewayHttpRouter:
     @router.get(
         "/v1/runs/<run_id>/logs",
         tags=["runs"],
+        security=needs("viewer"),
         responses=answers(HTTPStatus.OK, NotFoundError),
     )
     def get_run_log(run_id: str) -> RunLog:
@@ -75,6 +82,7 @@ def runs_router(context: Context) -> APIGatewayHttpRouter:
     @router.get(
         "/v1/runs/<run_id>/steps/<step_id>/output",
         tags=["runs"],
+        security=needs("viewer"),
         responses=answers(HTTPStatus.OK, NotFoundError),
     )
     def get_step_output(

@@ -10,6 +10,7 @@ from millrace import limits
 from millrace.domain.errors import NotFoundError
 from millrace.http.documented import answers
 from millrace.http.requests import caller_of
+from millrace.http.roles import needs
 from millrace.usecases.context import Context
 from millrace.usecases.next_occurrences import NextOccurrences, next_occurrences
 
@@ -23,6 +24,7 @@ def schedule_router(context: Context) -> APIGatewayHttpRouter:
     @router.get(
         "/v1/flows/<flow_id>/schedule/next",
         tags=["flows"],
+        security=needs("viewer"),
         responses=answers(HTTPStatus.OK, NotFoundError),
     )
     def when_next(flow_id: str, n: Number = 10) -> NextOccurrences:

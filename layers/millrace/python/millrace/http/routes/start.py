@@ -15,6 +15,7 @@ from millrace.http.body import JSON
 from millrace.http.documented import WITH_BODY, answers
 from millrace.http.idempotency import dedupe_key
 from millrace.http.requests import caller_of
+from millrace.http.roles import needs
 from millrace.http.run_views import RunDetailView, StartedRun
 from millrace.usecases import run_flow, runs
 from millrace.usecases.context import Context
@@ -58,7 +59,9 @@ def start_router(context: Context) -> APIGatewayHttpRouter:
         told = StartedRun(run_id=run.id, status=run.status)
         return Response(HTTPStatus.ACCEPTED.value, JSON, body=told, headers=headers)
 
-    @router.post("/v1/runs/<run_id>/retry", tags=["runs"], responses=_RETRIED)
+    @router.post(
+        "/v1/runs/<run_id>/retry", tags=["runs"], security=needs("operator"), responses=_RETRIED
+    )
     def retry(run_id: str, given: RetryRequest | None = None) -> Response[StartedRun]:
         event = router.current_event
         asked = given or RetryRequest()
@@ -68,7 +71,12 @@ def start_router(context: Context) -> APIGatewayHttpRouter:
         return Response(HTTPStatus.ACCEPTED.value, JSON, body=told, headers=headers)
 
     # Before the routes of a version, which would take "raw" for one.
-    @router.post("/v1/flows/<flow_id>/start/raw", tags=["runs"], responses=_STARTED)
+    @router.post(
+        "/v1/flows/<flow_id>/start/raw",
+        tags=["runs"],
+        security=needs("operator"),
+        responses=_STARTED,
+    )
     def start_raw(flow_id: str, payload: Payload = None, prefer: Prefer = None) -> Started:
         return start(flow_id, RunRequest(payload=payload), prefer)
 
@@ -88,9 +96,13 @@ def start_router(context: Context) -> APIGatewayHttpRouter:
     for place in _PLACES:
         path = f"/v1/flows/<flow_id>/{place}"
         name = f"{place}_flow"
-        router.post(path, tags=["runs"], operation_id=name, responses=_STARTED)(start_deployed)
+        router.post(
+            path, tags=["runs"], security=needs("operator"), operation_id=name, responses=_STARTED
+        )(start_deployed)
     for place in _PLACES_OF_A_VERSION:
         path = f"/v1/flows/<flow_id>/{place}/<version_id>"
         name = f"{place}_version"
-        router.post(path, tags=["runs"], operation_id=name, responses=_STARTED)(start_version)
+        router.post(
+            path, tags=["runs"], security=needs("operator"), operation_id=name, responses=_STARTED
+        )(start_version)
     return router

@@ -16,6 +16,7 @@ from millrace.domain.flow_document import FlowDocument
 from millrace.http.body import JSON
 from millrace.http.documented import WITH_BODY, answers
 from millrace.http.requests import caller_of
+from millrace.http.roles import needs
 from millrace.usecases.context import Context
 from millrace.usecases.export_flow import ExportRequest, export_flow
 from millrace.usecases.flow_template import TemplateAddress, template_of
@@ -31,6 +32,7 @@ def transfer_router(context: Context) -> APIGatewayHttpRouter:
     @router.post(
         "/v1/flows/export",
         tags=["flows"],
+        security=needs("viewer"),
         responses=answers(
             HTTPStatus.OK, *WITH_BODY, NotFoundError, ConflictError, shows=FlowDocument
         ),
@@ -44,6 +46,7 @@ def transfer_router(context: Context) -> APIGatewayHttpRouter:
     @router.post(
         "/v1/flows/import",
         tags=["flows"],
+        security=needs("editor"),
         responses=answers(
             HTTPStatus.OK,
             *WITH_BODY,
@@ -62,6 +65,7 @@ def transfer_router(context: Context) -> APIGatewayHttpRouter:
     @router.get(
         "/v1/flows/<flow_id>/template",
         tags=["flows"],
+        security=needs("viewer"),
         responses=answers(HTTPStatus.OK, NotFoundError, ConflictError, TooLargeError),
     )
     def get_flow_template(flow_id: str) -> Response[TemplateAddress]:
@@ -70,6 +74,7 @@ def transfer_router(context: Context) -> APIGatewayHttpRouter:
     @router.post(
         "/v1/flows/<flow_id>/template",
         tags=["flows"],
+        security=needs("viewer"),
         responses=answers(HTTPStatus.OK, *WITH_BODY, NotFoundError, ConflictError),
     )
     def make_flow_template(flow_id: str) -> Response[TemplateAddress]:
@@ -78,6 +83,7 @@ def transfer_router(context: Context) -> APIGatewayHttpRouter:
     @router.get(
         "/v1/integrations/<integration_id>/template",
         tags=["integrations"],
+        security=needs("viewer"),
         responses=answers(HTTPStatus.OK, NotFoundError, ConflictError, TooLargeError),
     )
     def get_integration_template(integration_id: str) -> Response[TemplateAddress]:
@@ -87,6 +93,7 @@ def transfer_router(context: Context) -> APIGatewayHttpRouter:
     @router.post(
         "/v1/integrations/<integration_id>/template",
         tags=["integrations"],
+        security=needs("viewer"),
         responses=answers(HTTPStatus.OK, *WITH_BODY, NotFoundError, ConflictError, TooLargeError),
     )
     def make_integration_template(integration_id: str) -> Response[TemplateAddress]:

@@ -12,6 +12,7 @@ from millrace.http.documented import WITH_BODY, answers
 from millrace.http.pages import page_answer
 from millrace.http.queries import PagedQuery
 from millrace.http.requests import Page, caller_of
+from millrace.http.roles import needs
 from millrace.http.trial_views import TrialSummary, TrialView
 from millrace.usecases import trial_results, trials
 from millrace.usecases.context import Context
@@ -26,18 +27,30 @@ def trials_router(context: Context) -> APIGatewayHttpRouter:
     """The routes over this context."""
     router = APIGatewayHttpRouter()
 
-    @router.post("/v1/flows/<flow_id>/test", tags=["tests"], responses=_TESTED)
+    @router.post(
+        "/v1/flows/<flow_id>/test", tags=["tests"], security=needs("operator"), responses=_TESTED
+    )
     def test_flow(flow_id: str, given: TrialRequest | None = None) -> TrialView:
         caller = caller_of(router.current_event)
         return TrialView.of(trials.try_flow(context, caller, flow_id, given or TrialRequest()))
 
-    @router.post("/v1/flows/<flow_id>/steps/<step_id>/test", tags=["tests"], responses=_TESTED)
+    @router.post(
+        "/v1/flows/<flow_id>/steps/<step_id>/test",
+        tags=["tests"],
+        security=needs("operator"),
+        responses=_TESTED,
+    )
     def test_step(flow_id: str, step_id: str, given: StepTrialRequest | None = None) -> TrialView:
         caller = caller_of(router.current_event)
         asked = given or StepTrialRequest()
         return TrialView.of(trials.try_step(context, caller, flow_id, step_id, asked))
 
-    @router.get("/v1/flows/<flow_id>/testExecutionResults", tags=["tests"], responses=_FOUND)
+    @router.get(
+        "/v1/flows/<flow_id>/testExecutionResults",
+        tags=["tests"],
+        security=needs("viewer"),
+        responses=_FOUND,
+    )
     def list_test_results(
         flow_id: str, query: Annotated[PagedQuery, Query()]
     ) -> Response[Page[TrialSummary]]:
@@ -48,7 +61,10 @@ def trials_router(context: Context) -> APIGatewayHttpRouter:
         return page_answer(event, query, Part(told, found.cursor))
 
     @router.get(
-        "/v1/flows/<flow_id>/testExecutionResults/<test_id>", tags=["tests"], responses=_FOUND
+        "/v1/flows/<flow_id>/testExecutionResults/<test_id>",
+        tags=["tests"],
+        security=needs("viewer"),
+        responses=_FOUND,
     )
     def get_test_result(flow_id: str, test_id: str) -> TrialView:
         caller = caller_of(router.current_event)

@@ -18,6 +18,7 @@ from millrace.http.documented import WITH_BODY, WITH_IF_MATCH, answers
 from millrace.http.pages import link_header, links_of
 from millrace.http.queries import VersionShown, VersionsQuery
 from millrace.http.requests import IfMatch, Page, answer, caller_of, etag_of, revision_of
+from millrace.http.roles import needs
 from millrace.http.sent_back import SentBack
 from millrace.http.shown import ShownVersion, chosen_answer, list_answer, show
 from millrace.http.views import VersionView
@@ -49,6 +50,7 @@ def versions_router(context: Context) -> APIGatewayHttpRouter:
     @router.get(
         "/v1/flows/<flow_id>/versions",
         tags=["versions"],
+        security=needs("viewer"),
         responses=answers(HTTPStatus.OK, NotFoundError, TooLargeError, shows=Page[ShownVersion]),
     )
     def list_versions(flow_id: str, query: Annotated[VersionsQuery, Query()]) -> Response[Any]:
@@ -75,6 +77,7 @@ def versions_router(context: Context) -> APIGatewayHttpRouter:
     @router.get(
         "/v1/flows/<flow_id>/versions/<version_id>",
         tags=["versions"],
+        security=needs("viewer"),
         responses=answers(HTTPStatus.OK, NotFoundError, TooLargeError, shows=ShownVersion),
     )
     def get_version(
@@ -93,6 +96,7 @@ def versions_router(context: Context) -> APIGatewayHttpRouter:
     @router.put(
         "/v1/flows/<flow_id>/versions/<version_id>",
         tags=["versions"],
+        security=needs("editor"),
         responses=answers(HTTPStatus.OK, *WITH_BODY, *WITH_IF_MATCH, ConflictError),
     )
     def change_version(
@@ -106,6 +110,7 @@ def versions_router(context: Context) -> APIGatewayHttpRouter:
     @router.post(
         "/v1/flows/<flow_id>/versions",
         tags=["versions"],
+        security=needs("editor"),
         responses=answers(HTTPStatus.CREATED, *WITH_BODY, NotFoundError, ConflictError),
     )
     def create_version(flow_id: str, given: NewVersion | None = None) -> Response[VersionView]:
@@ -117,6 +122,7 @@ def versions_router(context: Context) -> APIGatewayHttpRouter:
     @router.delete(
         "/v1/flows/<flow_id>/versions/<version_id>",
         tags=["versions"],
+        security=needs("editor"),
         responses=answers(HTTPStatus.NO_CONTENT, *WITH_IF_MATCH, ConflictError),
     )
     def delete_version(flow_id: str, version_id: str, if_match: IfMatch = None) -> Response[None]:
@@ -127,6 +133,7 @@ def versions_router(context: Context) -> APIGatewayHttpRouter:
     @router.post(
         "/v1/flows/<flow_id>/versions/<version_id>/copy",
         tags=["versions"],
+        security=needs("editor"),
         responses=answers(HTTPStatus.CREATED, NotFoundError, ConflictError),
     )
     def copy_version(flow_id: str, version_id: str) -> Response[VersionView]:
@@ -137,6 +144,7 @@ def versions_router(context: Context) -> APIGatewayHttpRouter:
     @router.post(
         "/v1/flows/<flow_id>/versions/<version_id>/rollback",
         tags=["versions"],
+        security=needs("editor"),
         responses=answers(HTTPStatus.OK, NotFoundError, RevisionMismatchError, ConflictError),
     )
     def roll_back(flow_id: str, version_id: str) -> Response[VersionView]:
