@@ -7,7 +7,7 @@ instead of waited. Outbound HTTP ends at a scripted transport.
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -28,6 +28,7 @@ from tests.support.aws import ENVIRONMENT, TABLE, simulated_aws
 from millrace.connectors.http_client import TRIES, HttpClient
 from millrace.connectors.http_messages import HttpRequest, HttpResponse
 from millrace.connectors.registry import HttpConnectors
+from millrace.observability import Observed
 from millrace.storage.dynamodb_paces import DynamoPaces
 from millrace.tasks import StepWorker
 from millrace.wiring import now
@@ -54,6 +55,7 @@ class Shop:
     requests: list[str] = field(default_factory=list)
     received: dict[str, list[dict[str, Json]]] = field(default_factory=dict)
     keys_seen: set[str] = field(default_factory=set)
+    headers_seen: list[Mapping[str, str]] = field(default_factory=list)
     dies_after_receiving: int = 0
     """How many requests are taken in, and then the worker dies before it hears of it."""
     looked_at: Callable[[], None] = field(default=lambda: None)
@@ -65,6 +67,7 @@ class Shop:
         """See Transport."""
         address = urlsplit(request.url)
         self.requests.append(address.path)
+        self.headers_seen.append(request.headers)
         if self.trouble.get(address.path):
             trouble = self.trouble[address.path].pop(0)
             if isinstance(trouble, Exception):
@@ -184,7 +187,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
         client = boto3.client("dynamodb")
         paces = DynamoPaces(lambda: client, TABLE, now)
         context = replace(stack.context, connectors=HttpConnectors(http, lambda: paces))
-        worker = cast("Handler", StepWorker(context))
+        worker = cast("Handler", Observed("run_step", StepWorker(context)))
         handlers: dict[str, Handler] = {
             ENVIRONMENT["MILLRACE_RUN_STEP_ARN"]: worker,
             ENVIRONMENT["MILLRACE_LIFECYCLE_ARN"]: stack.functions["lifecycle"],

@@ -1,5 +1,6 @@
 """AWS in process: moto with the resources that template.yaml declares."""
 
+import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -46,6 +47,10 @@ ENVIRONMENT: Mapping[str, str] = {
     "MILLRACE_TARGET_PREFIX": TARGET_PREFIX,
     "MILLRACE_SCHEDULE_ROLE_ARN": f"arn:aws:iam::{ACCOUNT}:role/{STACK}-schedules",
     "MILLRACE_SCHEDULE_DEAD_LETTERS_ARN": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{STACK}-dead-letters",
+    # The servers of tests listen there, as those of the local stack do.
+    "MILLRACE_ALLOWED_NETWORKS": json.dumps(
+        {"loopback": {"cidrs": ["127.0.0.1/32"], "workspaces": ["*"]}}
+    ),
 }
 """What the functions find in their environment, as template.yaml sets it."""
 

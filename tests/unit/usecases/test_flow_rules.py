@@ -6,15 +6,17 @@ from typing import Any
 
 import pytest
 from pydantic import SecretStr
-from tests.support.samples import ALICE, export_step, process_step
+from tests.support.samples import ALICE, export_step, import_step, process_step
 from tests.support.time_and_ids import NOON
 from tests.support.world import World
 
+from millrace import limits
 from millrace.domain.action import ActionInput, ProcessAction
 from millrace.domain.base import Json
 from millrace.domain.callback import CallbackInput
 from millrace.domain.errors import ConflictError, RuleViolationError, UnauthenticatedError
 from millrace.domain.flow import Flow, FlowInput, Step
+from millrace.domain.flow_parts import Concurrency
 from millrace.domain.integration import IntegrationInput
 from millrace.domain.label import LabelInput
 from millrace.domain.operations import MapOperation
@@ -444,6 +446,28 @@ def test_only_a_source_has_a_schedule_of_its_own(world: World) -> None:
     assert [(v.code, v.pointer) for v in caught.value.violations] == [
         ("scheduleOfNoSource", "/steps/1/schedule"),
         ("scheduleOfNoSource", "/steps/2/schedule"),
+    ]
+
+
+def test_a_step_says_only_how_many_requests_are_under_way(world: World) -> None:
+    """What else a flow says of its runs means nothing of requests, and is refused by name."""
+    most = {"limit": limits.STEP_CONCURRENCY_MAX, "onConflict": "queue"}
+    more = {
+        "limit": limits.STEP_CONCURRENCY_MAX + 1,
+        "onConflict": "skip",
+        "keyExpression": "customer",
+    }
+    shop = world.connection()
+    steps = [
+        import_step(id_, shop.id, concurrency=Concurrency.model_validate(given))
+        for id_, given in {"a": most, "b": more}.items()
+    ]
+    with pytest.raises(RuleViolationError) as caught:
+        world.flow(*steps)
+    assert [(v.code, v.pointer) for v in caught.value.violations] == [
+        ("stepConcurrencyTooHigh", "/steps/1/concurrency/limit"),
+        ("stepConcurrencyConflict", "/steps/1/concurrency/onConflict"),
+        ("stepConcurrencyKey", "/steps/1/concurrency/keyExpression"),
     ]
 
 

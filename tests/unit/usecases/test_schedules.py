@@ -19,6 +19,7 @@ from millrace.usecases.flows import get_flow, get_version
 from millrace.usecases.next_occurrences import next_occurrences
 from millrace.usecases.runs import list_runs
 from millrace.usecases.schedules import reschedule, schedule_name, sync_schedules
+from millrace.usecases.sweeper import sweep
 from millrace.usecases.triggers import ScheduleEvent, on_schedule
 from millrace.usecases.versions import roll_back
 
@@ -340,3 +341,37 @@ def test_a_schedule_that_ends_before_it_starts_is_refused() -> None:
     """Nothing would ever be planned."""
     with pytest.raises(ValueError, match="ends before it starts"):
         FlowInput(name="n", schedule_start_date=NOON, schedule_end_date=NOON)
+
+
+class Dead(MemorySchedules):
+    """EventBridge Scheduler as a process meets it that dies before it can call."""
+
+    def put(self, schedule: Schedule) -> None:
+        """Nothing is told any more."""
+        raise KeyboardInterrupt(schedule.name)
+
+
+def test_a_schedule_that_a_process_died_over_is_made_by_the_sweeper(world: World) -> None:
+    """The flow was stored and nobody was told that its schedule is missing."""
+    usual, world.schedules = world.schedules, Dead()
+    with pytest.raises(KeyboardInterrupt):
+        world.deployed(MAP, schedule=HOURLY)
+    world.schedules = usual
+    sweep(world.context)
+    assert expressions(world) == {}
+    world.clock.forward(minutes=3)
+    sweep(world.context)
+    assert [*expressions(world)] == [None]
+    world.schedules.schedules.clear()
+    sweep(world.context)
+    assert expressions(world) == {}
+
+
+def test_a_schedule_that_outlived_its_change_is_removed_by_the_sweeper(world: World) -> None:
+    """The flow was disabled, and what follows that never came."""
+    flow = world.deployed(MAP, schedule=HOURLY)
+    world.change(flow, MAP, schedule=HOURLY, enabled=False)
+    assert [*expressions(world)] == [None]
+    world.clock.forward(minutes=3)
+    sweep(world.context)
+    assert expressions(world) == {}

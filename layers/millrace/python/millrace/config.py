@@ -27,9 +27,14 @@ class Config:
     """Flows read and write buckets, tables and queues whose names begin with it."""
     endpoint_url: str
     """Empty on AWS; `sam local` sets the local stack's, since it passes declared variables only."""
+    allowed_networks: str
+    """JSON of the networks that are not public, and that requests may go to all the same."""
+    runtime_api: str
+    """Where a function gets its events, which Lambda itself says; no request may go there."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
         """Read `MILLRACE_...`; what a function does not need is left empty in its environment."""
         names = cls.__dataclass_fields__
-        return cls(**{name: environment.get(f"MILLRACE_{name.upper()}", "") for name in names})
+        ours = {name: environment.get(f"MILLRACE_{name.upper()}", "") for name in names}
+        return cls(**ours | {"runtime_api": environment.get("AWS_LAMBDA_RUNTIME_API", "")})

@@ -82,6 +82,25 @@ DELTA_LAG_MINUTES: Final = 10_080
 """A week: what an export of changes may read again."""
 
 CONCURRENCY_MAX: Final = 1_000
+STEP_CONCURRENCY_MAX: Final = 50
+"""Requests of one step under way: each has a thread in the worker, and an answer in memory."""
+
+QUEUE_DEPTH: Final = 1_000
+"""Runs that may wait for a slot of one flow, or of one key of it: they share an item."""
+
+QUEUE_WAIT_HOURS: Final = 24
+"""A run that has no slot by then fails."""
+
+SLOT_LEASE_MINUTES: Final = 15
+"""A slot is free again so long after the sweeper, which comes each 5 minutes, last saw its run."""
+
+LANE_KEY_LENGTH: Final = 256
+"""A longer key is shown as its hash."""
+
+LANES_SHOWN: Final = 100
+LANE_RUNS_SHOWN: Final = 20
+"""Of each kind, in what is told of the runs that wait."""
+
 ALIASES: Final = 100
 REFERENCES_OF_A_FLOW: Final = 50
 """Labels, notification groups or flows to run next."""
@@ -244,6 +263,9 @@ DELIVERY_MEMORY_DAYS: Final = 7
 DELIVERY_SECONDS_MAX: Final = 2_592_000
 DELIVERY_ID_LENGTH: Final = 256
 """A longer delivery id is known by its hash, as is one that cannot be printed."""
+
+TRACESTATE_LENGTH: Final = 512
+"""What is kept of a request's `tracestate`: as much as W3C Trace Context asks for."""
 
 SIGNATURE_SECONDS: Final = 300
 """A signature of a time is taken so long before and after it, as its senders' libraries do."""

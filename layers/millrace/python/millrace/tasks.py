@@ -1,32 +1,31 @@
 """The Lambda events that are not HTTP: steps, attempts, schedules, ends of executions."""
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from millrace.domain.base import Json
-from millrace.domain.errors import StepError
+from millrace.domain.errors import StepError, StepThrottled
 from millrace.domain.notification import Notification
 from millrace.domain.ports import Messenger
-from millrace.domain.run import RunKey
+from millrace.domain.run import Run, RunKey
+from millrace.observability import Metric, logger, measure, on_key, on_run
 from millrace.usecases.context import Context
 from millrace.usecases.lifecycle import (
     AttemptEvent,
     ExecutionInput,
     on_attempt,
     on_execution_end,
-    sweep,
 )
 from millrace.usecases.notify import deliver
 from millrace.usecases.run_step import StepTask, run_step
+from millrace.usecases.step_progress import CONTINUES
+from millrace.usecases.sweeper import sweep
 from millrace.usecases.triggers import ScheduleEvent, on_schedule
 
 _EXECUTION_ENDED: Final = "Step Functions Execution Status Change"
-
-logger = Logger(service="millrace")
 
 
 class StepWorker:
@@ -36,21 +35,38 @@ class StepWorker:
         self._context = context
 
     def __call__(self, event: Mapping[str, Any], lambda_context: LambdaContext) -> dict[str, Json]:
-        """The step's result in short; raises the step's error, whose name the machine goes by."""
+        """The step's result in short; raises the step's error, whose name the machine goes by.
+
+        What an error says may quote the receiver's answer, so it is told with the run, and neither
+        to the log, in which Lambda writes what is raised, nor to the machine.
+        """
         task = StepTask.model_validate(event)
-        names: dict[str, Any] = {"run": task.run_id, "step": task.step_id, "attempt": task.attempt}
+        key = RunKey(task.workspace_id, task.run_id)
+        on_key(key, stepId=task.step_id, attempt=task.attempt)
+        # By the time that Lambda counts an error at, which an alarm sets off against these.
+        begun_at = datetime.now(UTC)
 
         def time_left() -> timedelta:
             return timedelta(milliseconds=lambda_context.get_remaining_time_in_millis())
 
         try:
-            record = run_step(self._context, task, time_left)
+            record = run_step(self._context, task, time_left, self._begin)
         except StepError as error:
-            kind = type(error).__name__
-            logger.warning(error.message, error=kind, code=error.code, **names)
-            raise
-        logger.info("step ended", status=record.status, counts=record.counts.to_json(), **names)
+            logger.warning("step not ended", error=type(error).__name__, code=error.code)
+            names = {"runId": key.run_id, "stepId": task.step_id, "code": error.code}
+            measure({Metric.STEP_ERRORS: 1}, names, at=begun_at)
+            if isinstance(error, StepThrottled):
+                if error.code != CONTINUES:
+                    measure({Metric.THROTTLES: 1}, names)
+                raise
+            told = f"{error.code}; the run tells more: GET /v1/runs/{key.run_id}"
+            raise type(error)(error.code, told) from None
+        logger.info("step ended", status=record.status, counts=record.counts.to_json())
         return {"status": record.status, "counts": record.counts.to_json()}
+
+    def _begin(self, run: Run) -> None:
+        on_run(run, self._context.clock())
+        logger.debug("step begins")
 
 
 class Lifecycle:
@@ -68,15 +84,19 @@ class Lifecycle:
             logger.info("swept", repaired=repaired)
             return {"repaired": repaired}
         attempt = AttemptEvent.model_validate(event)
+        on_key(RunKey(attempt.workspace_id, attempt.run_id), attempt=attempt.attempt)
         answer = on_attempt(self._context, attempt)
-        logger.info(attempt.event, run=attempt.run_id, attempt=attempt.attempt, answer=answer)
+        logger.info(attempt.event, answer=answer)
         return answer
 
     def _on_execution_end(self, detail: Mapping[str, Any]) -> dict[str, Json]:
         data = ExecutionInput.model_validate_json(detail["input"])
         key = RunKey(data.workspace_id, data.run_id)
+        on_key(key)
         run = on_execution_end(self._context, key, detail["status"])
-        logger.info("execution ended", run=key.run_id, outcome=detail["status"])
+        if run is not None:
+            on_run(run, self._context.clock())
+        logger.info("execution ended", outcome=detail["status"])
         return {} if run is None else {"status": run.status}
 
 
@@ -90,9 +110,11 @@ class ScheduleTrigger:
         """The id of the run, if one was started."""
         run = on_schedule(self._context, ScheduleEvent.model_validate(event))
         if run is None:
-            logger.info("schedule not wanted", flow=event["flowId"])
+            named = {name: event[name] for name in ("workspaceId", "flowId")}
+            logger.info("schedule not wanted", **named)
             return {}
-        logger.info("schedule fired", flow=run.flow_id, run=run.id)
+        on_run(run, self._context.clock())
+        logger.info("schedule fired")
         return {"runId": run.id}
 
 
@@ -108,5 +130,6 @@ class NotificationTry:
         note = Notification.model_validate(event["note"])
         answer = deliver(self._context, self._messenger, note)
         told = {"outcome": answer.get("outcome"), "wait": answer["waitSeconds"]}
-        logger.info("notification", id=note.id, run=note.run_id, group=note.group_id, **told)
+        on_key(RunKey(note.workspace_id, note.run_id or ""))
+        logger.info("notification", id=note.id, group=note.group_id, **told)
         return answer

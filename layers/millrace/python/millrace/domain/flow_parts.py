@@ -16,6 +16,7 @@ from pydantic import (
 from millrace import limits
 from millrace.domain.base import Description, Expression, Json, Model, Moment, Whole
 from millrace.domain.mapping_places import ALL, tokens
+from millrace.domain.run import OnConflict
 
 type LayoutDirection = Literal["horizontal", "vertical"]
 
@@ -73,7 +74,7 @@ class Concurrency(Model):
     """How many runs there may be at a time, and what becomes of one too many."""
 
     limit: Whole = Field(ge=1, le=limits.CONCURRENCY_MAX)
-    on_conflict: Literal["queue", "reject", "skip", "cancelPrevious"] = "queue"
+    on_conflict: OnConflict = "queue"
     key_expression: Expression | None = Field(
         default=None, description="Runs are counted apart for each value of it."
     )

@@ -69,6 +69,8 @@ class Counts(Model):
     records_failed: int = 0
 
 
+type OnConflict = Literal["queue", "reject", "skip", "cancelPrevious"]
+
 type TriggerSource = Literal["manual", "schedule", "webhook", "callback", "flow"]
 
 
@@ -208,6 +210,26 @@ class RunKey(NamedTuple):
     run_id: str
 
 
+class LaneKey(NamedTuple):
+    """What names a lane: the runs of a flow, or of one key of it, that are counted together."""
+
+    workspace_id: str
+    flow_id: str
+    name: str
+
+
+class Place(Model):
+    """The lane of a run, and how the run goes there."""
+
+    lane: str
+    key: str | None = Field(default=None, description="The value by which its flow tells lanes.")
+    limit: int
+    on_conflict: OnConflict
+    priority: int
+    goes_past: bool = Field(default=False, description="It does not wait; it has a slot anyway.")
+    uses_queued_time: bool = True
+
+
 class Replay(Model):
     """Records that a run tries again from one step on, because they failed there before."""
 
@@ -224,6 +246,9 @@ class Attempt(Model):
     ended_at: Moment | None = None
     error: RunError | None = None
 
+
+SKIPPED: Final = "skipped"
+"""The error of a run that did not begin because its flow was busy, and skips what comes then."""
 
 _KEPT: Final = frozenset({RunStatus.FAILED, RunStatus.PARTIALLY_SUCCEEDED})
 
@@ -275,11 +300,21 @@ class Run(Model):
     replay: Replay | None = Field(
         default=None, description="What its first step takes in place of its input, if anything."
     )
+    place: Place | None = Field(
+        default=None, description="Where it counts, if its flow limits how many are at work."
+    )
     connections: dict[str, str] = Field(
         default_factory=dict, description="Connections, and those that take their place."
     )
     data_pools: dict[str, str] = Field(
         default_factory=dict, description="Data pools, and those that take their place."
+    )
+    traceparent: str | None = Field(
+        default=None, description="The place in a trace (W3C) from which it goes on."
+    )
+    tracestate: str | None = None
+    debug_until: Moment | None = Field(
+        default=None, description="As long as its flow would have it logged in detail."
     )
     attempt: int = 1
     created_at: Moment
@@ -308,6 +343,35 @@ class Run(Model):
         if self.ended_at is None or self.status in _KEPT:
             return None
         return self.ended_at + timedelta(days=limits.RUN_DAYS)
+
+    @property
+    def trace_id(self) -> str | None:
+        """What its log lines and outbound requests have in common with those of its caller."""
+        return None if self.traceparent is None else self.traceparent.split("-")[1]
+
+    @property
+    def is_skipped(self) -> bool:
+        """Whether it never was to begin, because others of its flow were at work."""
+        return self.error is not None and self.error.code == SKIPPED
+
+    @property
+    def waits_until(self) -> datetime:
+        """When it is given up, if it has no slot until then."""
+        return self.created_at + timedelta(hours=limits.QUEUE_WAIT_HOURS)
+
+    @property
+    def relative_to(self) -> datetime:
+        """What is now for its expressions: when it was queued, or when it began."""
+        if self.place is None or self.place.uses_queued_time:
+            return self.created_at
+        return self.started_at or self.created_at
+
+    @property
+    def lane_key(self) -> LaneKey | None:
+        """The name of its lane, if it has one."""
+        if self.place is None:
+            return None
+        return LaneKey(self.workspace_id, self.flow_id, self.place.lane)
 
     @property
     def is_settled(self) -> bool:

@@ -51,11 +51,18 @@ class StepFunctions:
         arn = f"{self._arn_prefix}{name}"
         try:
             self._client.create_state_machine(
-                name=arn.rpartition(":")[2], definition=asl, roleArn=self._role_arn, type=kind
+                name=arn.rpartition(":")[2],
+                definition=asl,
+                roleArn=self._role_arn,
+                type=kind,
+                tracingConfiguration={"enabled": True},
             )
         except self._client.exceptions.StateMachineAlreadyExists:
             self._client.update_state_machine(
-                stateMachineArn=arn, definition=asl, roleArn=self._role_arn
+                stateMachineArn=arn,
+                definition=asl,
+                roleArn=self._role_arn,
+                tracingConfiguration={"enabled": True},
             )
         return arn
 

@@ -269,6 +269,10 @@ class _Apply:
         return flow.model_copy(update={"integration_id": id_})
 
     def _violations(self, flows: Sequence[AppliedFlow]) -> Iterator[Violation]:
+        for number, connection in enumerate(self._document.connections):
+            before = self._found.get(KeyRef(Connection, _key(connection)))
+            for violation in CONNECTIONS.check(self._context, self._caller, connection, before):
+                yield replace(violation, pointer=f"/connections/{number}{violation.pointer}")
         for number, (key, action) in enumerate(self._references.actions.items()):
             old = self._found.get(KeyRef(Action, key))
             yield from check_work(

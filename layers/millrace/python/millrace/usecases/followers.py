@@ -8,12 +8,13 @@ in between; what was started already is found by its dedupe key.
 from typing import Final
 
 from millrace import limits
-from millrace.domain.errors import ConflictError, NotFoundError
+from millrace.domain.errors import ConflictError, NotFoundError, QueueFullError
 from millrace.domain.flow import Flow
 from millrace.domain.run import Followed, NextRun, Run, RunStatus, Trigger
+from millrace.domain.trace_context import Trace
 from millrace.usecases.context import Context
 from millrace.usecases.notify import begin_notifications
-from millrace.usecases.runs import start_run
+from millrace.usecases.runs import Manner, start_run
 
 _TOO_MANY: Final = (
     f"{limits.FLOWS_IN_A_ROW} flows in a row have started each other; is there a circle?"
@@ -60,8 +61,9 @@ def _next_run(context: Context, run: Run, flow_id: str) -> NextRun:
             flow,
             Trigger(source="flow", run_id=run.id, flows_before=row),
             {"flowId": run.flow_id, "runId": run.id, "status": run.status},
+            how=Manner(trace=Trace.read(run.traceparent, run.tracestate)),
             dedupe_key=f"{run.id}\n{flow_id}",
         )
-    except (NotFoundError, ConflictError) as error:
+    except (NotFoundError, ConflictError, QueueFullError) as error:
         return NextRun(flow_id=flow_id, reason=error.message)
     return NextRun(flow_id=flow_id, run_id=started.id)

@@ -11,6 +11,7 @@ from millrace.domain.base import Model
 from millrace.domain.errors import ConflictError, Violation
 from millrace.domain.run import Run, RunKey, RunStatus, StepStatus, Trigger
 from millrace.domain.token import Caller
+from millrace.domain.trace_context import Trace
 from millrace.usecases.context import Context
 from millrace.usecases.deployed import deployed_version
 from millrace.usecases.flows import get_flow, get_version
@@ -39,6 +40,7 @@ def retry_run(
     run_id: str,
     asked: RetryRequest,
     dedupe_key: str | None = None,
+    trace: Trace | None = None,
 ) -> Run:
     """Start a run that repeats one that is over; each names the other."""
     first = context.runs.get(RunKey(caller.workspace_id, run_id))
@@ -57,8 +59,10 @@ def retry_run(
         connections=first.connections,
         data_pools=first.data_pools,
         retry_of=first,
+        trace=trace,
         carried_over=carried_over,
         origin_id=(first.origin_id or first.id) if asked.from_ == "failedStep" else None,
+        goes_past=True,
     )
     trigger = Trigger(source="manual", triggered_by=caller.token_id)
     run, _ = start_run(

@@ -14,6 +14,7 @@ from itertools import chain, groupby
 from typing import Final
 
 from millrace.domain.action import Action, ActionWork, ExportAction, ImportAction, ProcessAction
+from millrace.domain.aws_imports import S3Import
 from millrace.domain.base import Json, Model, Record
 from millrace.domain.errors import (
     ConflictError,
@@ -23,7 +24,8 @@ from millrace.domain.errors import (
     StepPartialSuccess,
 )
 from millrace.domain.flow import Step, Version
-from millrace.domain.ports import Importer, Process
+from millrace.domain.imports import HttpImport
+from millrace.domain.ports import Process
 from millrace.domain.records import Origin, Written, idempotency_key
 from millrace.domain.run import Run, RunError, RunKey, StepRecord, StepStatus
 from millrace.domain.run_states import check_attempt
@@ -35,7 +37,7 @@ from millrace.usecases.run_values import values_of_action
 from millrace.usecases.step_errors import Failed
 from millrace.usecases.step_export import export
 from millrace.usecases.step_input import AllTaken, Item, Origins, Verdict, records_of
-from millrace.usecases.step_job import Job, batches, in_parts
+from millrace.usecases.step_job import Job, in_parts, taken_of
 from millrace.usecases.step_progress import Progress
 from millrace.usecases.surroundings import surroundings_of
 
@@ -51,8 +53,13 @@ class StepTask(Model):
     step_id: str
 
 
-def run_step(context: Context, task: StepTask, time_left: Callable[[], timedelta]) -> StepRecord:
-    """Run a step to its result.
+def run_step(
+    context: Context,
+    task: StepTask,
+    time_left: Callable[[], timedelta],
+    on_run: Callable[[Run], None] = lambda _: None,
+) -> StepRecord:
+    """Run a step to its result; `on_run` is told which run it is of.
 
     Raises StepFailed, StepTransient, StepThrottled or StepPartialSuccess, by which the machine
     decides; each is remembered with the step before it is raised.
@@ -60,6 +67,7 @@ def run_step(context: Context, task: StepTask, time_left: Callable[[], timedelta
     key = RunKey(task.workspace_id, task.run_id)
     try:
         run = context.runs.get(key)
+        on_run(run)
         check_attempt(run, task.attempt)
         version = run_version(context, run)
     except (ConflictError, NotFoundError) as error:
@@ -77,7 +85,7 @@ def carry_out(
     """
     if step.is_skipped:
         return _not_run(context, run, step)
-    record = context.runs.claim_step(run.key, run.attempt, step.id, context.clock())
+    record = context.runs.claim_step(run, step.id, context.clock())
     if not record.status.is_terminal:
         progress = Progress(context, run, step, record, must_stop)
         earlier = _earlier(context, run, step)
@@ -251,22 +259,24 @@ def _import(job: Job, work: ImportAction) -> None:
 
     values = values_of_action(job.context, job.run, work.target, job.delta_before)
     importer = job.context.connectors.importer(work, connection, secrets, values, key)
-    for page in job.pages(job.progress.checkpoint or 0):
-        for items in batches(page, importer.batch_size):
-            _write(job, importer, items)
 
+    def write(items: Sequence[Item]) -> Written:
+        taken = taken_of(items)
+        return importer.write(records_of(taken), Origins(taken, job.run)) if taken else Written()
 
-def _write(job: Job, importer: Importer, items: Sequence[Item]) -> None:
-    """Send one request and remember it; items the filter held back are counted along."""
-    taken = items
-    if not isinstance(items, AllTaken):
-        taken = [item for item in items if item.verdict is Verdict.TAKE]
-    given = records_of(taken)
-    told = Written()
-    if taken:
-        told = importer.write(given, Origins(taken, job.run))
-    failed, _ = job.sorted_out(taken, told.failures, "import")
-    told_of = answered(job.step.response_mapping, given, told)
-    answered_ones = {taken[index].position: record for index, record in told_of.items()}
-    ignored, durable = len(told.ignored), importer.batch_size > 1
-    job.dealt_with(items, failed, answered_ones, ignored=ignored, durable=durable)
+    # Of items with the same key the last one stays, and queues keep the order of messages.
+    in_any_order = isinstance(work.target, HttpImport | S3Import)
+    requests = job.batches(importer.batch_size)
+    with job.answers(requests, write, one_by_one=not in_any_order) as answers:
+        for items, told, behind in answers:
+            taken = taken_of(items)
+            failed, _ = job.sorted_out(taken, told.failures, "import")
+            told_of = answered(job.step.response_mapping, records_of(taken), told)
+            job.dealt_with(
+                items,
+                failed,
+                {taken[index].position: record for index, record in told_of.items()},
+                ignored=len(told.ignored),
+                durable=importer.batch_size > 1,
+                behind=behind,
+            )

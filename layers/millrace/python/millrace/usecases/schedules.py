@@ -1,11 +1,13 @@
 """The schedules of flows and of their sources, and EventBridge Scheduler in step with them.
 
 What is there is compared with what is wanted, whatever was done before: so each change repairs what
-an earlier one could not do.
+an earlier one could not do. A flow is unsettled from its change on, by the same write, until that
+is done; if nobody comes to do it, the sweeper does.
 """
 
 import hashlib
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Final
@@ -84,6 +86,8 @@ def sync_schedules(context: Context, flow: Flow) -> None:
         while (now := _stored(context, flow)).revision != flow.revision:
             flow = now
             _sync(context, flow)
+        with suppress(UnavailableError):  # the sweeper compares once more
+            context.resources.settle(flow)
     except NotFoundError:
         remove_schedules(context, flow.id)
     except UnavailableError as error:
@@ -101,6 +105,13 @@ def reschedule(context: Context, flow: Flow) -> None:
     """
     if flow.deployed_version_id is not None:
         sync_schedules(context, flow)
+
+
+def settle_flows(context: Context, changed_before: datetime) -> None:
+    """Follow the changes of flows that nobody followed."""
+    for flow in context.resources.unsettled(changed_before):
+        with suppress(UnavailableError):  # the next sweep tries again
+            sync_schedules(context, flow)
 
 
 def remove_schedules(context: Context, flow_id: str) -> None:

@@ -89,6 +89,10 @@ class Rehearsal:
     requests_count: int = 0
     has_more: bool = False
 
+    def check_address(self, workspace_id: str, url: str) -> str | None:
+        """See Connectors."""
+        return self.connectors.check_address(workspace_id, url)
+
     def check_expression(self, expression: str) -> str | None:
         """See Connectors."""
         return self.connectors.check_expression(expression)

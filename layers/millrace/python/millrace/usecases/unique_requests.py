@@ -72,4 +72,8 @@ def supersede(context: Context, run: Run, by: str) -> Run:
         # A machine that is not stopped finds the run over when it wakes up.
         with suppress(UnavailableError):
             context.machines.stop(run.machine_arn, run.id)
+        # It starts runs, which imports this.
+        from millrace.usecases.lanes import release  # noqa: PLC0415
+
+        release(context, run)
     return run
