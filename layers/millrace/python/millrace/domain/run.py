@@ -134,9 +134,19 @@ class OutputPage(Model):
     skip: int | None = Field(
         default=None, description="Records under the key before the first of the page."
     )
+    of: int | None = Field(
+        default=None, description="Records under the key, if the page is only some of them."
+    )
     is_index: bool | None = Field(
         default=None, description="Under the key are the pages, and these have the records."
     )
+
+    def part(self, skip: int, records: int) -> "OutputPage":
+        """The page of some of the records under its key."""
+        whole = self.of or self.records
+        is_part = records < whole
+        update = {"records": records, "skip": skip or None, "of": whole if is_part else None}
+        return self.model_copy(update=update)
 
 
 class PayloadRef(Model):

@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 from millrace import limits
 from millrace.domain.base import Record
 from millrace.domain.ports import Blobs
-from millrace.domain.quick_json import Dumped, dump, load
+from millrace.domain.quick_json import Unread, dump_lines
 from millrace.domain.run import OutputPage
 
 _LEVEL: Final = 1
@@ -31,15 +31,12 @@ def encode_page(lines: Sequence[bytes]) -> bytes:
     return gzip.compress(b"\n".join(lines), _LEVEL, mtime=0)
 
 
-def read_page(blobs: Blobs, page: OutputPage) -> list[Record]:
+def read_page(blobs: Blobs, page: OutputPage) -> Sequence[Record]:
     """The records of one page."""
     data = page.data if page.data is not None else blobs.get(page.key or "")
-    text = b"[" + b",".join(line[1:-1] for line in gzip.decompress(data).split(b"\n")) + b"]"
-    records: list[Record] = load(text)
+    lines = gzip.decompress(data).split(b"\n")
     start = page.skip or 0
-    if page.records < len(records):
-        return records[start : start + page.records]
-    return Dumped(records, text)
+    return Unread(lines, page.of or page.records)[start : start + page.records]
 
 
 def listed(blobs: Blobs, pages: Iterable[OutputPage], start: int = 0) -> Iterator[OutputPage]:
@@ -53,8 +50,8 @@ def listed(blobs: Blobs, pages: Iterable[OutputPage], start: int = 0) -> Iterato
             yield page
 
 
-def read_records(blobs: Blobs, pages: Iterable[OutputPage]) -> Iterator[list[Record]]:
-    """The records of pages, a list a page."""
+def read_records(blobs: Blobs, pages: Iterable[OutputPage]) -> Iterator[Sequence[Record]]:
+    """The records of pages, page by page."""
     for page in listed(blobs, pages):
         yield read_page(blobs, page)
 
@@ -132,8 +129,7 @@ class PageWriter:
             return False
         last = self._stored[-1] if self._stored else None
         if last and last.key == page.key and (last.skip or 0) + last.records == page.skip:
-            records = last.records + page.records
-            self._stored[-1] = last.model_copy(update={"records": records})
+            self._stored[-1] = last.part(last.skip or 0, last.records + page.records)
         elif page.skip:
             return False
         else:
@@ -142,7 +138,7 @@ class PageWriter:
 
     def _add(self, records: Sequence[Record]) -> None:
         """Add records that the open page has room for; what is large by its bytes, by halves."""
-        line = dump(records)
+        line = dump_lines(records)
         if len(line) > limits.OUTPUT_PAGE_BYTES and len(records) > 1:
             middle = len(records) // 2
             self._add(records[:middle])

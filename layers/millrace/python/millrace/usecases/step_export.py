@@ -17,7 +17,7 @@ from millrace.usecases.lookups import Ask, Lookup
 from millrace.usecases.payloads import load_payload
 from millrace.usecases.run_values import DeltaValues, values_of_action
 from millrace.usecases.step_errors import Failed
-from millrace.usecases.step_input import Item, records_of
+from millrace.usecases.step_input import Item, end_of, records_of
 from millrace.usecases.step_job import Job, taken_of
 
 type _Found = list[list[Record] | RecordError]
@@ -127,7 +127,7 @@ def _hand_on(job: Job) -> None:
     """Records that an export could not read, as somebody wrote them since."""
     for items in job.pages(job.progress.checkpoint or 0):
         job.progress.advance(
-            items[-1].position + 1,
+            end_of(items),
             taken=len(items),
             records=records_of(items),
             succeeded=items,

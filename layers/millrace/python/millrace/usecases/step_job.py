@@ -14,7 +14,7 @@ from millrace.domain.run import Run
 from millrace.usecases.context import Context
 from millrace.usecases.delta_windows import delta_before
 from millrace.usecases.step_errors import Failed
-from millrace.usecases.step_input import AllTaken, Item, Verdict, input_pages, records_of
+from millrace.usecases.step_input import AllTaken, Item, Verdict, end_of, input_pages, records_of
 from millrace.usecases.step_progress import Progress
 from millrace.usecases.under_way import Answered, in_order
 from millrace.usecases.write_only import secrets_of
@@ -120,7 +120,7 @@ class Job:
         if answered_ones:
             records = [answered_ones.get(item.position, item.record) for item in handed_on]
         self.progress.advance(
-            items[-1].position + 1,
+            end_of(items),
             taken=len(items),
             records=records,
             there=handed_on.page if isinstance(handed_on, AllTaken) and not answered_ones else None,

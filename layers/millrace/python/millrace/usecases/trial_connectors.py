@@ -341,7 +341,7 @@ class _Watched:
                 for failure in batch.failures
             ]
             out = Batch(
-                out.records + batch.records,
+                [*out.records, *batch.records],
                 out.ignored + batch.ignored,
                 out.failures + failures,
                 out.kept + batch.kept,
