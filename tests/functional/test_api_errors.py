@@ -183,7 +183,7 @@ def test_bad_parameters_are_400(alice: Client) -> None:
         assert alice("PUT", path, FLOW, headers={"If-Match": etag}).status == 400
 
 
-def test_a_change_needs_the_revision_that_was_read(alice: Client) -> None:
+def test_c1_a_change_needs_the_revision_that_was_read(alice: Client) -> None:
     """Without If-Match 428, with an old one 412; the resource stays as it is."""
     flow = alice("POST", "/v1/flows", FLOW)
     connection = alice("POST", "/v1/connections", CONNECTION)

@@ -102,7 +102,7 @@ def test_wrong_expression_is_refused_with_its_place(text: str, place: str) -> No
     ],
     ids=["deep recursion", "endless", "huge range", "wrong type", "no such function", "infinity"],
 )
-def test_failing_expression_is_a_record_error(text: str, code: str, says: str) -> None:
+def test_p12_a_failing_expression_is_a_record_error(text: str, code: str, says: str) -> None:
     """Whatever goes wrong or never ends is an error of the record with a stable code."""
     with pytest.raises(RecordError, match=says) as raised:
         evaluate(text, {})

@@ -82,7 +82,7 @@ def test_an_export_hands_on_all_pages(world: World) -> None:
     assert (record.started_at, record.ended_at) == (NOON, NOON)
 
 
-def test_a_result_is_answered_without_doing_the_work_again(world: World) -> None:
+def test_r2_a_result_is_answered_without_doing_the_work_again(world: World) -> None:
     """A delivery that the machine repeats reads nothing and writes nothing."""
     run = started(world, export(), write(depends_on=("read",)))
     world.step(run, "read")
@@ -122,7 +122,7 @@ def test_a_crash_loses_only_what_was_not_remembered(world: World) -> None:
     assert record.counts.records_out == 8
 
 
-def test_a_crash_between_sending_and_remembering_repeats_the_same_request(world: World) -> None:
+def test_r1_a_crash_between_sending_and_remembering_repeats_the_same_request(world: World) -> None:
     """The repeated request has the same key, so the receiver can tell; the others come once."""
     run = started(world, export(), write(batch_size=3, depends_on=("read",)))
     world.step(run, "read")
