@@ -26,9 +26,11 @@ from tests.functional.conftest import deployed_stack
 from tests.support.app import Client, Handler, LambdaContext
 from tests.support.aws import ENVIRONMENT, TABLE, simulated_aws
 
+from millrace.connectors.expressions import Expression
 from millrace.connectors.http_client import TRIES, HttpClient
 from millrace.connectors.http_messages import HttpRequest, HttpResponse
 from millrace.connectors.registry import HttpConnectors
+from millrace.domain.base import Record
 from millrace.storage.dynamodb_paces import DynamoPaces
 from millrace.tasks import StepWorker
 from millrace.wiring import now
@@ -425,6 +427,28 @@ def test_r15_a_run_ends_on_the_version_that_it_began_with(engine: Engine) -> Non
         ["first", "last", "read"],
     ]
     assert ids(engine.shop.received["/second"]) == ONCE
+
+
+def test_p12_a_step_that_eats_its_worker_fails_and_no_other(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What no process survives ends the step in words; the next run is as good as ever."""
+    evaluator = Expression.evaluator
+
+    def short_of_memory(self: Expression, *, is_plain: bool) -> Callable[[Record], Json]:
+        if "$pad" in self.text:
+            raise MemoryError("a gigabyte")
+        return evaluator(self, is_plain=is_plain)
+
+    monkeypatch.setattr(Expression, "evaluator", short_of_memory)
+    text = {"type": "map", "expression": '{"a": $pad("", 1000000000)}'}
+    bomb = process("bomb", text, dependsOn=["read"])
+    run = engine.run(engine.flow(read(), bomb, write(dependsOn=["bomb"])))
+    assert (run["status"], run["error"]["code"]) == ("failed", "crashed")
+    assert run["error"]["stepId"] == "bomb"
+    assert (steps_of(run)["bomb"]["tries"], len(engine.retry_delays)) == (4, 3)
+    assert "/write" not in engine.shop.requests
+    assert engine.run(engine.flow(read(), write()))["status"] == "succeeded"
 
 
 KB = 1_024
