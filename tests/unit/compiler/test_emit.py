@@ -9,7 +9,6 @@ from tests.simulator.machines import Outcome, Simulator, instant
 
 from millrace.compiler import Definition, FlowRetry, Step, Targets, compile_flow
 
-
 HISTORY_EVENTS = 25_000
 """Step Functions: events of one execution."""
 
