@@ -34,6 +34,10 @@ class Api:
 
     def __call__(self, event: dict[str, Any], lambda_context: LambdaContext) -> dict[str, Any]:
         """The answer to one request; never raises."""
+        told = self._answer(event, lambda_context)
+        return told | {"headers": {**told["headers"], **problems.SAFE}}
+
+    def _answer(self, event: dict[str, Any], lambda_context: LambdaContext) -> dict[str, Any]:
         try:
             path = event["rawPath"]
             if path in _DOCS:
