@@ -20,7 +20,7 @@ type Json = Any
 type Send = Callable[[Client, dict[str, Json]], Answer]
 
 HTML = "<img src=x onerror=alert(1)></script><script>alert(2)</script>"
-ELSEWHERE = "http://169.254.169.254/latest/meta-data/"
+ELSEWHERE = "https://evil.example/collect"
 ENDLESS = "($f := function($x){$f($x)}; $f(1))"
 READ = {
     "type": "Export",

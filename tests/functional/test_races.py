@@ -1,9 +1,7 @@
 """Two requests at once on one flow: a rival acts between what one reads and what it writes."""
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from threading import Barrier
 from typing import Any
 
 import boto3
@@ -68,22 +66,6 @@ def test_c1_of_two_patches_on_one_etag_one_stands(alice: Client, flow: Answer) -
     assert alice("GET", path).body == told[0].body
     events = [entry["event"] for entry in alice("GET", f"{path}/audit").body["data"]]
     assert events == ["patched", "created"]
-
-
-def test_c1_of_ten_patches_at_once_one_stands(alice: Client, flow: Answer) -> None:
-    """Whoever comes first; the others are told that they came too late."""
-    clients = [Client(load_handler("api"), alice.authorizer, alice.token) for _ in range(10)]
-    ready = Barrier(len(clients))
-
-    def patch(number: int) -> Answer:
-        ready.wait()
-        return clients[number]("PATCH", place(flow), renamed(f"n{number}"), headers=flow.etag)
-
-    with ThreadPoolExecutor(len(clients)) as pool:
-        told = list(pool.map(patch, range(len(clients))))
-    assert sorted(answer.status for answer in told) == [200] + [412] * 9
-    (winner,) = (answer.body for answer in told if answer.status == 200)
-    assert alice("GET", place(flow)).body == winner
 
 
 def test_c1_a_patch_without_the_revision_is_428(alice: Client, flow: Answer) -> None:
