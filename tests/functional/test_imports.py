@@ -69,7 +69,7 @@ def counts(step: dict[str, Any]) -> tuple[int, int, int]:
 
 
 @pytest.mark.usefixtures("targets")
-def test_a_thousand_records_reach_a_table_but_for_the_poison_one(
+def test_r13_a_thousand_records_reach_a_table_but_for_the_poison_one(
     alice: Client, carry: Carry
 ) -> None:
     """It is a record error with its reason; the other 999 are items."""
