@@ -115,6 +115,18 @@ def test_a_step_that_crashed_and_continued_is_failed_at_the_end(world: World) ->
     assert record.error.code == "crashed"
 
 
+def test_a_step_that_died_before_it_began_and_continued_is_failed_at_the_end(world: World) -> None:
+    """What never came as far as its record is not passed over: the run is no plain success."""
+    write = import_step("write", "con_000001", depends_on=("read",))
+    run = world.start(world.deployed(export(exception_behavior=CONTINUES), write))
+    world.step(run, "write")
+    world.tell(run, "attemptSucceeded")
+    assert world.now(run).status is RunStatus.PARTIALLY_SUCCEEDED
+    read = world.runs.step(run.key, 1, "read")
+    assert read is not None
+    assert (read.status, read.error and read.error.code) == (StepStatus.FAILED, "crashed")
+
+
 def test_a_failure_names_the_step_and_its_reason(world: World) -> None:
     """The run's error is that of the step, not the machine's words for it."""
     world.connectors.read_trouble = {0: [StepFailed("http401", "wrong token")]}
