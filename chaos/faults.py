@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from random import Random
+from typing import Final
 
 
 class Killed(BaseException):  # noqa: N818 - named for what happened
@@ -29,6 +30,15 @@ class Fault(StrEnum):
     FROZEN = "frozen"
     """The same, and whoever waits for the function has given it up by then."""
 
+
+TASTES: Final = {
+    "of all kinds": (),
+    "deaths": ("killed before", "killed after"),
+    "lost answers": ("answer lost", "unheard", "reset after", "slow", "500 after", "cut off"),
+    "delays": ("others go on", "frozen", "429 soon", "429 later", "is short"),
+    "refusals": ("refused", "not begun", "503", "reset before", "502 page", "busy", "some left"),
+}
+"""Of which kinds the faults of a scenario are; many of one kind meet each other more often."""
 
 WRITES = (*Fault,)
 READS = (Fault.REFUSED, Fault.KILLED_BEFORE, Fault.MEANWHILE, Fault.FROZEN)
@@ -53,6 +63,7 @@ class Faults:
     rng: Random
     rate: float
     left: int
+    taste: str = "of all kinds"
     go_on: Callable[[], None] = lambda: None
     """Lets others get on with their work."""
     happened: list[str] = field(default_factory=list)
@@ -82,6 +93,10 @@ class Faults:
         if self._running[-1].is_dead:
             raise Killed
         if self.left == 0 or self.rng.random() >= self.rate:
+            return None
+        liked = TASTES[self.taste]
+        kinds = [kind for kind in kinds if not liked or kind in liked]
+        if not kinds:
             return None
         self.left -= 1
         kind = self.rng.choice(kinds)

@@ -79,9 +79,7 @@ class _Look:
                 yield f"run {run_id} ended {len(ends)} times: {sorted(ends)}"
         for flow in filter(None, (self._played.flow, self._played.next_flow)):
             tomorrow = self._played.world.clock() + timedelta(days=1)
-            counted = self._stores.runs.counted(
-                ALICE.workspace_id, flow.id, "day", NOON, tomorrow
-            )
+            counted = self._stores.runs.counted(ALICE.workspace_id, flow.id, "day", NOON, tomorrow)
             number = sum(each.counters.get(MetricKey.RUNS, 0) for each in counted)
             if number != len(self._of(flow)):
                 yield f"flow {flow.id}: of {len(self._of(flow))} runs {number} were counted"
@@ -205,8 +203,8 @@ class _Flow:
             yield self._says(step["id"], f"counts {record.counts!r} and not {counts!r}")
 
     def _input(self, step: dict[str, Any]) -> list[str]:
-        outputs = (self._output(self._records[id_]) for id_ in step["dependsOn"])
-        return [id_ for output in outputs for id_ in output]
+        before = (self._records.get(id_) for id_ in step["dependsOn"])
+        return [id_ for record in before if record for id_ in self._output(record)]
 
     def _output(self, record: StepRecord) -> list[str]:
         if not record.status.has_output:

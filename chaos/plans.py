@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Final
 
+from chaos.faults import TASTES
 from chaos.shop import elements
 
 KEPT: Final = 3
@@ -36,6 +37,7 @@ class Plan:
     seed: int
     rate: float
     faults: int
+    taste: str
     on_dynamodb: bool
     is_fed_by_webhook: bool
     steps: tuple[dict[str, Any], ...]
@@ -52,7 +54,7 @@ class Plan:
         starts = ", ".join(f"{s.name} ({s.size} records, {s.repeats} times)" for s in self.starts)
         where = "DynamoDB on moto" if self.on_dynamodb else "stores in memory"
         return (
-            f"seed {self.seed}: {where}, {self.faults} faults at a rate of {self.rate}\n"
+            f"seed {self.seed}: {where}, {self.faults} faults ({self.taste}) at a rate of {self.rate}\n"
             f"  steps: {graph}\n  settings: {self.settings}, rate limit: {self.rate_limit}\n"
             f"  starts: {starts}"
         )
@@ -74,6 +76,7 @@ def plan_of(seed: int) -> Plan:
         seed=seed,
         rate=rng.choice((0.0, 0.01, 0.03, 0.1, 0.3)),
         faults=rng.choice((2, 5, 10, 20)),
+        taste=rng.choice(("of all kinds", *TASTES)),
         on_dynamodb=on_dynamodb,
         is_fed_by_webhook=is_fed,
         steps=tuple(_steps(rng, is_fed=is_fed)),

@@ -70,7 +70,9 @@ class _Scenario:
         next_flow = self._next_flow(context) if world.plan.has_next_flow else None
         settings = {"runNextFlowIds": [next_flow.id]} if next_flow else {}
         steps = [_over(step, connection_id) for step in world.plan.steps]
-        flow = _deployed(context, {"name": "chaos", "steps": steps, **settings, **world.plan.settings})
+        flow = _deployed(
+            context, {"name": "chaos", "steps": steps, **settings, **world.plan.settings}
+        )
         hook = WebhookInput(delivery_id_header=_DELIVERY_ID)
         self._webhook_id = WEBHOOKS.create(context, ALICE, hook, flow_id=flow.id).id
         self.played = Played(world, flow, next_flow)
@@ -119,9 +121,7 @@ class _Scenario:
                 run = self._last(root)
                 if run.status is RunStatus.CANCELLED or not self._has_failed(run):
                     break
-                retry_run(
-                    self._world.context, ALICE, run.id, RetryRequest(from_="failedStep")
-                )
+                retry_run(self._world.context, ALICE, run.id, RetryRequest(from_="failedStep"))
                 self.settle()
 
     def _last(self, run_id: str) -> Run:

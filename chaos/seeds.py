@@ -1,15 +1,23 @@
 """One seed from its plan to its verdict."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from random import Random
 
 from chaos.faults import Faults
 from chaos.invariants import broken
-from chaos.plans import plan_of
+from chaos.plans import EVERY_DYNAMODB, Plan, plan_of
 from chaos.scenario import play
 from chaos.world import Stores, World, without_threads_and_waits
+from tests.support.aws import TABLE
 from tests.support.time_and_ids import FakeClock
+
+from millrace.storage.dynamodb_failed_records import DynamoFailedRecords
+from millrace.storage.dynamodb_paces import DynamoPaces
+from millrace.storage.dynamodb_resources import DynamoResources
+from millrace.storage.dynamodb_runs import DynamoRuns
 
 
 @dataclass(frozen=True)
@@ -26,8 +34,23 @@ def try_seed(seed: int) -> Verdict:
     """Let a seed take place, and look what is broken."""
     logging.disable(logging.CRITICAL)
     plan, clock = plan_of(seed), FakeClock()
-    faults = Faults(Random(f"{seed} faults"), plan.rate, plan.faults)
-    with without_threads_and_waits(clock):
-        world = World(plan, Stores(), faults, clock)
-        found = broken(play(world))
+    faults = Faults(Random(f"{seed} faults"), plan.rate, plan.faults, plan.taste)
+    with without_threads_and_waits(clock), _stores(plan, faults, clock) as stores:
+        found = broken(play(World(plan, stores, faults, clock)))
     return Verdict(seed, plan.told(), tuple(faults.happened), tuple(found))
+
+
+@contextmanager
+def _stores(plan: Plan, faults: Faults, clock: FakeClock) -> Iterator[Stores]:
+    if not plan.on_dynamodb:
+        yield Stores()
+        return
+    from chaos.wire import dynamodb  # noqa: PLC0415 - most seeds need no moto
+
+    with dynamodb(faults, TABLE, 1 + plan.seed // EVERY_DYNAMODB % 3) as client:
+        yield Stores(
+            resources=DynamoResources(lambda: client, TABLE),
+            runs=DynamoRuns(lambda: client, TABLE),
+            failed_records=DynamoFailedRecords(lambda: client, TABLE),
+            paces=DynamoPaces(lambda: client, TABLE, clock),
+        )

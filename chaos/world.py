@@ -20,6 +20,7 @@ from tests.support.time_and_ids import CountingIds, FakeClock
 
 from millrace.connectors.http_client import HttpClient
 from millrace.connectors.registry import HttpConnectors
+from millrace.domain.base import rfc3339
 from millrace.domain.ports import FailedRecords, Paces, Resources, Runs
 from millrace.domain.run import Run
 from millrace.storage.memory import (
@@ -89,9 +90,7 @@ class World:
     def _worker(self) -> Context:
         """The context of a worker that begins."""
         paces = self._faulty("paces", self.stores.paces)
-        http = HttpClient(
-            self.shop, sleep=self._sleep, clock=self.clock, rng=self._rng.random
-        )
+        http = HttpClient(self.shop, sleep=self._sleep, clock=self.clock, rng=self._rng.random)
         return Context(
             resources=self._faulty("resources", self.stores.resources),
             runs=self._faulty("runs", self.stores.runs),
@@ -117,8 +116,8 @@ class World:
         for run in runs:
             if isinstance(run, Run):
                 seen = self.ends[run.id]
-                if run.status.is_terminal:
-                    seen.add(run.status.value)
+                if run.ended_at is not None:
+                    seen.add(f"{run.status.value} at {rfc3339(run.ended_at)}")
                 elif seen:
                     seen.add(f"{run.status.value} again")
 
@@ -138,9 +137,7 @@ class _Inline:
     def __init__(self, *_: object) -> None:
         pass
 
-    def submit[**P, T](
-        self, work: Callable[P, T], *args: P.args, **named: P.kwargs
-    ) -> "Future[T]":
+    def submit[**P, T](self, work: Callable[P, T], *args: P.args, **named: P.kwargs) -> "Future[T]":
         """See Executor."""
         future: Future[T] = Future()
         try:
