@@ -12,7 +12,7 @@ from random import Random
 from typing import Final
 
 
-class Killed(BaseException):  # noqa: N818 - named for what happened
+class Killed(BaseException):
     """The worker is gone in the middle of its work; nothing that it may still do counts."""
 
 

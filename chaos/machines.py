@@ -4,6 +4,7 @@ Each execution is a generator that yields what it waits for: a while, a function
 branches. What happens next is the earliest thing that is due.
 """
 
+import json
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -11,7 +12,6 @@ from heapq import heappop, heappush
 from itertools import count
 from random import Random
 from typing import Any
-import json
 
 from tests.simulator.language import Json, chosen, fill, get, handler_of, put
 from tests.support.time_and_ids import FakeClock

@@ -54,7 +54,7 @@ class Plan:
         starts = ", ".join(f"{s.name} ({s.size} records, {s.repeats} times)" for s in self.starts)
         where = "DynamoDB on moto" if self.on_dynamodb else "stores in memory"
         return (
-            f"seed {self.seed}: {where}, {self.faults} faults ({self.taste}) at a rate of {self.rate}\n"
+            f"seed {self.seed}: {where}, {self.faults} faults ({self.taste}), rate {self.rate}\n"
             f"  steps: {graph}\n  settings: {self.settings}, rate limit: {self.rate_limit}\n"
             f"  starts: {starts}"
         )
@@ -64,10 +64,10 @@ def plan_of(seed: int) -> Plan:
     """The plan of a seed, always the same."""
     rng = Random(seed)
     on_dynamodb = seed % EVERY_DYNAMODB == 0
-    is_fed = rng.random() < 0.5  # noqa: PLR2004 - half of them
+    is_fed = rng.random() < 0.5
     starts = rng.randint(1, 2 if on_dynamodb else 4)
     settings: dict[str, Any] = {}
-    if rng.random() < 0.4:  # noqa: PLR2004 - some
+    if rng.random() < 0.4:
         settings = {
             "retryMaxAttempts": rng.randint(1, 2),
             "retryDelayMinutes": rng.choice((0, 1, 10)),
@@ -91,7 +91,7 @@ def plan_of(seed: int) -> Plan:
             )
             for number in range(starts)
         ),
-        has_next_flow=rng.random() < 0.25,  # noqa: PLR2004 - some
+        has_next_flow=rng.random() < 0.25,
         rate_limit=rng.choice(
             (
                 None,
@@ -101,7 +101,7 @@ def plan_of(seed: int) -> Plan:
                 {"requestsPerSecond": 20.0, "maxConcurrency": 2},
             )
         ),
-        cancels=rng.random() < 0.1,  # noqa: PLR2004 - a few
+        cancels=rng.random() < 0.1,
         rng=rng,
     )
 
@@ -117,7 +117,7 @@ def _steps(rng: Random, *, is_fed: bool) -> list[dict[str, Any]]:
             last = steps[-1]["id"]
         steps.append(_import(rng, f"write-{branch}", [last]))
         ends.append(steps[-1]["id"])
-    if rng.random() < 0.3:  # noqa: PLR2004 - some
+    if rng.random() < 0.3:
         steps.append(_import(rng, "write-all", ends))
     return steps
 
@@ -148,10 +148,10 @@ def _import(rng: Random, name: str, after: list[str]) -> dict[str, Any]:
     http: dict[str, Any] = {"path": f"/{name}"}
     size = rng.choice((None, 1, 2, 5, 20))
     if size is not None:
-        http |= {"batchSize": size, "splitRefused": rng.random() < 0.5}  # noqa: PLR2004 - half
+        http |= {"batchSize": size, "splitRefused": rng.random() < 0.5}
     action = {"type": "Import", "connectionId": "shop", "http": http}
     step = _step(rng, name, after, action)
-    if rng.random() < 0.3:  # noqa: PLR2004 - some
+    if rng.random() < 0.3:
         step["filter"] = f"n % {KEPT} != 1"
         step["onNotMatching"] = rng.choice(("drop", "pass"))
     return step
@@ -161,7 +161,7 @@ def _step(rng: Random, name: str, after: list[str], action: dict[str, Any]) -> d
     behaviour = [
         {"type": kind, "strategy": strategy}
         for kind, strategy in (("failure", "continue"), ("partial_success", "stop"))
-        if rng.random() < 0.15  # noqa: PLR2004 - a few
+        if rng.random() < 0.15
     ]
     step = {
         "id": name,
@@ -170,7 +170,7 @@ def _step(rng: Random, name: str, after: list[str], action: dict[str, Any]) -> d
         "dependsOn": after,
         "exceptionBehavior": behaviour,
     }
-    if rng.random() < 0.3:  # noqa: PLR2004 - some
+    if rng.random() < 0.3:
         step["timeoutSeconds"] = 120
     return step
 

@@ -1,6 +1,7 @@
 """One seed from its plan to its verdict."""
 
 import logging
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -36,7 +37,10 @@ def try_seed(seed: int) -> Verdict:
     plan, clock = plan_of(seed), FakeClock()
     faults = Faults(Random(f"{seed} faults"), plan.rate, plan.faults, plan.taste)
     with without_threads_and_waits(clock), _stores(plan, faults, clock) as stores:
-        found = broken(play(World(plan, stores, faults, clock)))
+        try:
+            found = broken(play(World(plan, stores, faults, clock)))
+        except Exception:  # noqa: BLE001 - the other seeds go on
+            found = [f"the harness fell over: {traceback.format_exc()}"]
     return Verdict(seed, plan.told(), tuple(faults.happened), tuple(found))
 
 

@@ -8,6 +8,7 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
@@ -46,17 +47,11 @@ class Shop:
         default_factory=lambda: defaultdict(Counter[str])
     )
     """How often each record arrived, by path and id."""
-    is_open: bool = True
-    """Whether it refuses some records; see `is_refused`."""
     _keys: dict[str, HttpResponse] = field(default_factory=dict)
 
     def exchange(self, request: HttpRequest) -> HttpResponse:
         """See Transport."""
-        kinds = [kind for kind in _KINDS if kind not in _LASTING or self.faults.left % 4 == 0]
-        if request.method != "GET":
-            # A success by its status is one: nobody reads on.
-            kinds = [kind for kind in kinds if kind not in {"html", "cut off"}]
-        kind = self.faults.draw(f"{request.method} {urlsplit(request.url).path}", kinds)
+        kind = self.faults.draw(f"{request.method} {_path(request)}", self._kinds(request))
         match kind:
             case None:
                 return self._answer(request)
@@ -69,7 +64,17 @@ class Shop:
                 raise _lost()
         if kind in _ANSWERS:
             return _ANSWERS[kind]
-        answer = self._answer(request)
+        return self._told(kind, self._answer(request))
+
+    def _kinds(self, request: HttpRequest) -> list[str]:
+        kinds = [kind for kind in _KINDS if kind not in _LASTING or self.faults.left % 4 == 0]
+        if request.method != "GET":
+            # What is a success by its status is one: nobody reads on.
+            kinds = [kind for kind in kinds if kind not in {"html", "cut off"}]
+        return kinds
+
+    def _told(self, kind: str, answer: HttpResponse) -> HttpResponse:
+        """What comes back of an answer to a request that arrived."""
         match kind:
             case Fault.KILLED_AFTER:
                 raise self.faults.kill()
@@ -93,23 +98,29 @@ class Shop:
             return HttpResponse(200, {}, json.dumps({"items": page}).encode())
         key = request.headers["Idempotency-Key"]
         if key not in self._keys:
-            given = json.loads(request.body or b"null")
-            records = given if isinstance(given, list) else [given]
-            if self.is_open and any(is_refused(record["n"]) for record in records):
-                return HttpResponse(422, {}, b"not wanted")
-            self.received[address.path].update(record["id"] for record in records)
-            self._keys[key] = HttpResponse(201, {}, b"{}")
+            answer = self._take(request)
+            if answer.status != HTTPStatus.CREATED:
+                return answer
+            self._keys[key] = answer
         return self._keys[key]
+
+    def _take(self, request: HttpRequest) -> HttpResponse:
+        given = json.loads(request.body or b"null")
+        records = given if isinstance(given, list) else [given]
+        if any(is_refused(record["n"]) for record in records):
+            return HttpResponse(422, {}, b"not wanted")
+        self.received[_path(request)].update(record["id"] for record in records)
+        return HttpResponse(201, {}, b"{}")
 
 
 def is_refused(number: int) -> bool:
     """Whether a record of this number is not taken anywhere."""
-    return number % 23 == 11  # noqa: PLR2004 - a few, and never the first
+    return number % 23 == 11
 
 
 def is_no_record(number: int) -> bool:
     """Whether something else stands in the catalogue in this place."""
-    return number % 29 == 17  # noqa: PLR2004 - a few
+    return number % 29 == 17
 
 
 def elements(name: str, count: int) -> list[Any]:
@@ -125,6 +136,10 @@ def record(name: str, number: int) -> dict[str, Any]:
 def numbers(ids: Iterable[str]) -> list[int]:
     """The numbers of records."""
     return [int(id_.rpartition("-")[2]) for id_ in ids]
+
+
+def _path(request: HttpRequest) -> str:
+    return urlsplit(request.url).path
 
 
 def _lost() -> TransportError:

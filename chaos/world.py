@@ -15,6 +15,7 @@ from chaos.faults import Faults
 from chaos.machines import LiveMachines, Loop
 from chaos.plans import Plan
 from chaos.shop import Shop
+from chaos.stores import FaultyStore
 from tests.support.functions import ScriptedFunctions
 from tests.support.time_and_ids import CountingIds, FakeClock
 
@@ -37,8 +38,6 @@ from millrace.storage.memory_paces import MemoryPaces
 from millrace.storage.memory_pool_entries import MemoryPoolEntries
 from millrace.usecases import ahead, pages
 from millrace.usecases.context import Context
-
-from chaos.stores import FaultyStore
 
 _DEEPEST = 2
 """So many functions at most are under way at once in the middle of another."""
