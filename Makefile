@@ -52,7 +52,7 @@ bench: setup ## Run the benchmarks; figures, no verdicts
 	$(PYTHON) -m benchmarks.latency
 
 load: setup ## Deliver 2,000 times to a local stack of its own: each is run once
-	$(PYTHON) -m benchmarks.load
+	$(PYTHON) -m benchmarks.load --deliveries $(or $(DELIVERIES),2000)
 
 lock: setup ## Pin all dependencies anew, with hashes and without addresses
 	@local/lock.sh
