@@ -57,7 +57,7 @@ class Sender:
 def runs_of(caller: Caller, flow_id: str) -> list[dict[str, Any]]:
     """All runs of a flow, page by page."""
     runs: list[dict[str, Any]] = []
-    path: str | None = f"/v1/flows/{flow_id}/runs?per_page={PAGE}"
+    path: str | None = f"/v1/flows/{flow_id}/runs?perPage={PAGE}"
     while path is not None:
         page = caller.api("GET", path)
         runs += page["data"]
