@@ -100,7 +100,7 @@ def measured(deliveries: int) -> dict[str, Any]:
         "seconds_until_all_ended": round(all_ended, 1),
         "wrong": {
             "accepted_without_run": len(accepted.keys() - {run["id"] for run in runs}),
-            "told_the_run_of_another": sum(times - 1 for times in accepted.values()),
+            "told_the_run_of_another": sum(more - 1 for more in accepted.values()),
             "runs_more_than_deliveries": max(0, len(runs) - deliveries),
             "not_ended": sum(run["status"] not in ENDED for run in runs),
         },

@@ -104,12 +104,9 @@ class Cloud:
     def _handled(self, call: Call, *, is_step: bool) -> dict[str, Any]:
         if not is_step:
             return Lifecycle(self.context())(call.payload, None)
-        looks = self.rng.randrange(4) if self._draw("time", ("is short",)) else float("inf")
+        looks = self.rng.randrange(4) if self.faults.draw("time", ("is short",)) else float("inf")
         time: Any = _Time(looks)
         return StepWorker(self.context())(call.payload, time)
-
-    def _draw(self, place: str, kinds: tuple[str, ...]) -> str | None:
-        return self.faults.draw(place, kinds)
 
     def _invoked[T](self, invocation: Invocation, work: Callable[[], T]) -> T:
         """Carry out a function's work. Raises NoAnswerError if it dies or nobody hears of it."""

@@ -1,7 +1,7 @@
 """What must be true once everything is over, whatever went wrong."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -41,9 +41,10 @@ def broken(played: Played) -> list[str]:
 class _Look:
     def __init__(self, played: Played) -> None:
         self._played = played
+        self.world = played.world
         self._stores = played.world.stores
         self._runs = self._of(played.flow)
-        self._errors = {
+        self.errors = {
             (entry.step_id, entry.origin_run_id, entry.position)
             for entry in self._stores.failed_records.page(
                 ALICE.workspace_id, played.flow.id, limit=10_000
@@ -146,7 +147,7 @@ class _Flow:
         self._root = root
         self._run = run
         self._name = name
-        self._world = look._played.world  # noqa: SLF001 - this module's own
+        self._world = look.world
         self._steps = {step["id"]: step for step in self._world.plan.steps}
         records = self._world.stores.runs.steps(run.key, run.attempt)
         self._records = {record.step_id: record for record in records}
@@ -179,7 +180,8 @@ class _Flow:
         return f"run {self._run.id} ({self._name}), step {step_id}: {what}"
 
     def _check_step(self, step: dict[str, Any], record: StepRecord) -> Iterator[str]:
-        taken, wrong = self._input(step), []
+        taken = self._input(step)
+        wrong: list[str] = []
         match step["type"]:
             case "Export":
                 taken = [str(each) for each in body_of_name(self._world, self._name)]
@@ -213,7 +215,7 @@ class _Flow:
         return [each["id"] for page in pages for each in page]
 
     def _is_noted(self, step: dict[str, Any], position: int) -> bool:
-        return (step["id"], self._root.id, position) in self._look._errors  # noqa: SLF001 - see above
+        return (step["id"], self._root.id, position) in self._look.errors
 
     def _exported(self, step: dict[str, Any]) -> _Step:
         elements = body_of_name(self._world, self._name)
@@ -227,7 +229,8 @@ class _Flow:
 
     def _processed(self, step: dict[str, Any], ids: list[str]) -> _Step:
         kinds = {operation["type"] for operation in step["action"]["operations"]}
-        kept, failed, ignored = [], 0, 0
+        kept: list[str] = []
+        failed = ignored = 0
         for position, (id_, n) in enumerate(zip(ids, numbers(ids), strict=True)):
             if "filter" in kinds and n % KEPT == 0:
                 ignored += 1
@@ -240,7 +243,8 @@ class _Flow:
     def _imported(self, step: dict[str, Any], ids: list[str], wrong: list[str]) -> _Step:
         path = step["action"]["http"]["path"]
         received = self._world.shop.received[path]
-        kept, failed, ignored = [], 0, 0
+        kept: list[str] = []
+        failed = ignored = 0
         for position, (id_, n) in enumerate(zip(ids, numbers(ids), strict=True)):
             if "filter" in step and n % KEPT == 1:
                 ignored += step["onNotMatching"] == "drop"
@@ -263,8 +267,3 @@ class _Flow:
 def body_of_name(world: Any, name: str) -> list[Any]:  # noqa: ANN401 - a World
     """What a start brings or has read."""
     return next(body_of(start) for start in world.plan.starts if start.name == name)
-
-
-def shown(found: Iterable[str]) -> str:
-    """Breaks, one a line."""
-    return "\n".join(f"  broken: {each}" for each in found)

@@ -155,7 +155,10 @@ class _Scenario:
         )
         event["pathParameters"] = {"webhookId": self._webhook_id}
         told = self._world.cloud.deliver(event)
-        return json.loads(told["body"])["runId"] if told["statusCode"] == 202 else None
+        if told["statusCode"] != 202:
+            return None
+        run_id: str = json.loads(told["body"])["runId"]
+        return run_id
 
     def _start(self, start: Start) -> str:
         asked = RunRequest(parameters={"name": start.name})
