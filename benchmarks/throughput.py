@@ -26,6 +26,7 @@ from typing import Any, Final, NamedTuple
 import jsonatapy
 import urllib3
 from benchmarks.throughput_servers import serving
+from tests.support.aws import ENVIRONMENT
 from tests.support.samples import ALICE, surroundings
 from tests.support.world import World
 
@@ -34,6 +35,7 @@ from millrace.connectors.registry import HttpConnectors
 from millrace.domain.action import ExportAction, ImportAction, ProcessAction
 from millrace.domain.connection import ConnectionInput
 from millrace.domain.flow import Step
+from millrace.domain.networks import AllowedNetworks
 from millrace.domain.operations import MapOperation
 from millrace.domain.records import Origin
 from millrace.storage.memory_paces import MemoryPaces
@@ -41,6 +43,7 @@ from millrace.usecases.connections import CONNECTIONS
 from millrace.usecases.context import Context
 from millrace.usecases.run_step import StepTask, run_step
 
+LOOPBACK: Final = AllowedNetworks.from_text(ENVIRONMENT["MILLRACE_ALLOWED_NETWORKS"])
 PAGE: Final = 500
 FILTER: Final = "total >= 10"
 MAP: Final = (
@@ -116,7 +119,7 @@ def by_millrace(source: str, sink: str, total: int) -> Counter[str]:
         context = replace(
             world.context,
             blobs=Counted(FileBlobs(Path(folder)), calls),
-            connectors=HttpConnectors(paces=lambda: paces),
+            connectors=HttpConnectors(paces=lambda: paces, networks=lambda: LOOPBACK),
             clock=lambda: datetime.now(UTC),
         )
         steps = (

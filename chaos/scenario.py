@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 from typing import Any, Final
 
@@ -11,7 +12,7 @@ from chaos.world import World
 from tests.support.app import http_event
 from tests.support.samples import ALICE
 
-from millrace.domain.connection import ConnectionInput
+from millrace.domain.connection import ConnectionInput, RateLimit
 from millrace.domain.flow import Flow, FlowInput
 from millrace.domain.run import Run, RunKey, RunStatus, StepStatus
 from millrace.domain.webhook import WebhookInput
@@ -63,8 +64,11 @@ class _Scenario:
         self._world = world
         self._plan: Plan = world.plan
         context = world.context
+        limit = world.plan.rate_limit
         given = ConnectionInput(
-            name="shop", base_url="https://shop.example", rate_limit=world.plan.rate_limit
+            name="shop",
+            base_url="https://shop.example",
+            rate_limit=None if limit is None else RateLimit.model_validate(limit),
         )
         connection_id = CONNECTIONS.create(context, ALICE, given).id
         next_flow = self._next_flow(context) if world.plan.has_next_flow else None
@@ -92,7 +96,7 @@ class _Scenario:
             self._world.shop.catalogue[start.name] = body_of(start)
             for _ in range(start.repeats):
                 after = start.at_seconds + rng.choice((0, 1, 60, 600)) * rng.random()
-                loop.after(lambda start=start: self._send(start), seconds=after)
+                loop.after(partial(self._send, start), seconds=after)
         for number in range(_SWEEPS):
             loop.after(self._world.cloud.sweep, minutes=SWEEP_MINUTES * number)
         if self._plan.cancels:

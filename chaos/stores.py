@@ -34,7 +34,7 @@ class FaultyStore:
         def error() -> Exception:
             if name in _SAY_UNAVAILABLE or self._name == "paces":
                 return UnavailableError(f"{self._name}.{name} is not to be had")
-            problem = {"Code": "ThrottlingException", "Message": "Rate exceeded"}
+            problem: Any = {"Code": "ThrottlingException", "Message": "Rate exceeded"}
             return ClientError({"Error": problem}, name)
 
         def call(*args: object, **named: object) -> object:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import boto3
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+from botocore.compat import HTTPHeaders
 from botocore.config import Config
 from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
 from chaos.faults import Fault, Faults
@@ -75,14 +76,20 @@ def _kinds(operation: str) -> list[str]:
     return kinds
 
 
+def _body(request: AWSPreparedRequest) -> bytes:
+    body: Any = request.body
+    sent: bytes = body
+    return sent
+
+
 def _answer(request: AWSPreparedRequest, status: int, body: dict[str, Any]) -> AWSResponse:
     raw: Any = MockRawResponse(json.dumps(body))
-    return AWSResponse(request.url, status, {}, raw)
+    return AWSResponse(request.url, status, HTTPHeaders(), raw)
 
 
 def _conflict(request: AWSPreparedRequest) -> dict[str, Any]:
     """Another transaction has the first item in hand."""
-    others = len(json.loads(request.body)["TransactItems"]) - 1
+    others = len(json.loads(_body(request))["TransactItems"]) - 1
     reasons = [{"Code": "TransactionConflict"}, *({"Code": "None"} for _ in range(others))]
     name = "com.amazonaws.dynamodb#TransactionCanceledException"
     return {"__type": name, "message": "Transaction cancelled", "CancellationReasons": reasons}
@@ -90,7 +97,7 @@ def _conflict(request: AWSPreparedRequest) -> dict[str, Any]:
 
 def _in_part(event_name: str, request: AWSPreparedRequest, operation: str) -> AWSResponse | None:
     """Half of a batch is dealt with, and the rest told to be left."""
-    given = json.loads(request.body)
+    given = json.loads(_body(request))
     ((table, asked),) = given["RequestItems"].items()
     items = asked["Keys"] if operation == "BatchGetItem" else asked
     half = len(items) // 2
@@ -113,7 +120,9 @@ def dynamodb(faults: Faults, table: str, tries: int) -> Iterator["DynamoDBClient
         client = boto3.client(
             "dynamodb", config=Config(retries={"mode": "standard", "total_max_attempts": tries})
         )
-        client.meta.events.unregister("before-send", botocore_stubber)
-        client.meta.events.register("before-send", BadLine(faults))
+        moto: Any = botocore_stubber
+        line: Any = BadLine(faults)
+        client.meta.events.unregister("before-send", moto)
+        client.meta.events.register("before-send", line)
         create_table(client, table)
         yield client

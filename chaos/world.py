@@ -27,6 +27,7 @@ from millrace.domain.run import Run
 from millrace.storage.memory import (
     MemoryBlobs,
     MemoryNotifications,
+    MemoryQueues,
     MemoryResources,
     MemoryRuns,
     MemorySchedules,
@@ -101,6 +102,7 @@ class World:
             clock=self.clock,
             new_id=self._new_id,
             scratch=scratch,
+            queues=MemoryQueues,
             **cast("Any", self._kept),
         )
 

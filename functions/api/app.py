@@ -2,6 +2,7 @@
 
 from millrace.config import Config
 from millrace.http.api import Api
+from millrace.observability import Observed
 from millrace.wiring import aws_context
 
-handler = Api(aws_context(Config.from_environment()))
+handler = Observed("api", Api(aws_context(Config.from_environment())))

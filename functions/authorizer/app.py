@@ -2,6 +2,7 @@
 
 from millrace.config import Config
 from millrace.http.authorizer import Authorizer
+from millrace.observability import Observed
 from millrace.wiring import IMPATIENT, aws_context
 
-handler = Authorizer(aws_context(Config.from_environment(), IMPATIENT))
+handler = Observed("authorizer", Authorizer(aws_context(Config.from_environment(), IMPATIENT)))

@@ -4,6 +4,7 @@ import ulid  # noqa: F401 - each accepted request makes an id, and its sender wa
 
 from millrace.config import Config
 from millrace.http.ingress import Ingress
+from millrace.observability import Observed
 from millrace.wiring import aws_context
 
-handler = Ingress(aws_context(Config.from_environment()))
+handler = Observed("ingress", Ingress(aws_context(Config.from_environment())))

@@ -1,7 +1,8 @@
-"""Schedules that fire."""
+"""Schedules that fire, and messages of queues."""
 
 from millrace.config import Config
-from millrace.tasks import ScheduleTrigger
+from millrace.observability import Observed
+from millrace.tasks import EventTrigger
 from millrace.wiring import aws_context
 
-handler = ScheduleTrigger(aws_context(Config.from_environment()))
+handler = Observed("trigger", EventTrigger(aws_context(Config.from_environment())))

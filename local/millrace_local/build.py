@@ -13,6 +13,8 @@ from millrace_local.config import Config
 from millrace_local.errors import LocalStackError
 from millrace_local.processes import run_tool
 
+# What flows of the local stack talk to listens on this machine, its examples' servers above all.
+_LOOPBACK = json.dumps({"loopback": {"cidrs": ["127.0.0.0/8", "::1/128"], "workspaces": ["*"]}})
 NOT_SOURCE = {"__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache"}
 
 
@@ -31,7 +33,13 @@ def host_architecture() -> str:
 def template_parameters(config: Config) -> dict[str, str]:
     """Return the values for those parameters that the template declares."""
     declared = _read_template(config.root / config.template).get("Parameters") or {}
-    values = {"Architecture": host_architecture()} | config.parameters
+    # MiniStack knows no alarms over expressions, and nobody watches a laptop's.
+    values = {
+        "Architecture": host_architecture(),
+        "AllowedNetworks": _LOOPBACK,
+        "Alarms": "false",
+    }
+    values |= config.parameters
     return {name: value for name, value in values.items() if name in declared}
 
 
@@ -82,7 +90,11 @@ def build(config: Config, digest: str) -> Path:
     ]
     if parameters := template_parameters(config):
         command.append("--parameter-overrides")
-        command += [f"ParameterKey={key},ParameterValue={v}" for key, v in parameters.items()]
+        # Quoted as JSON, for a value may hold quotes itself.
+        command += [
+            f"ParameterKey={key},ParameterValue={json.dumps(value)}"
+            for key, value in parameters.items()
+        ]
     run_sam(config, command)
     marker.write_text(digest)
     return built

@@ -55,7 +55,7 @@ def deploy(config: Config) -> Deployment:
     if current is not None and current.is_of(digest):
         return Deployment(outputs=current.outputs, api_id=client.http_api_id(), changed=False)
     built = build(config, digest)
-    template = package(config, built, _bucket(config))
+    template = _stored(config, digest, package(config, built, _bucket(config)))
     if current is not None and current.status in {"ROLLBACK_COMPLETE", "CREATE_FAILED"}:
         # The remains of a first deployment that failed; AWS, too, wants them deleted first.
         client.delete()
@@ -88,13 +88,13 @@ class StackClient:
             outputs={each["OutputKey"]: each["OutputValue"] for each in stack.get("Outputs", [])},
         )
 
-    def apply(self, template: str, digest: str, *, exists: bool) -> StackState:
+    def apply(self, template_url: str, digest: str, *, exists: bool) -> StackState:
         """Create or update the stack."""
         parameters = template_parameters(self._config)
         try:
             (self._client.update_stack if exists else self._client.create_stack)(
                 StackName=self._name,
-                TemplateBody=template,
+                TemplateURL=template_url,
                 Parameters=[
                     {"ParameterKey": key, "ParameterValue": value}
                     for key, value in parameters.items()
@@ -151,6 +151,14 @@ class StackClient:
             }:
                 break
         return reason
+
+
+def _stored(config: Config, digest: str, template: str) -> str:
+    """The address of the template in the bucket: in a request it may have 51,200 bytes only."""
+    key = f"{digest}.yaml"
+    s3 = config.session().client("s3", endpoint_url=config.endpoint)
+    s3.put_object(Bucket=BUCKET, Key=key, Body=template.encode())
+    return f"{config.endpoint}/{BUCKET}/{key}"
 
 
 def _bucket(config: Config) -> str:

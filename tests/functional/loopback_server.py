@@ -7,6 +7,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from threading import Thread
 
+from tests.support.aws import ENVIRONMENT
+
+from millrace.domain.networks import AllowedNetworks
+
+LOOPBACK = AllowedNetworks.from_text(ENVIRONMENT["MILLRACE_ALLOWED_NETWORKS"])
+"""What the functions under test may reach beside public addresses: servers of this kind."""
+REACH = LOOPBACK.of("any")
+
 # Until a test that went wrong ends; a busy machine may take seconds between two requests.
 _PATIENCE_SECONDS = 30
 

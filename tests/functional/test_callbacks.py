@@ -16,6 +16,7 @@ from tests.support.app import Answer, Client, LambdaContext, answer_of, http_eve
 
 from millrace import limits
 from millrace.domain.base import Json
+from millrace.domain.errors import StepError
 from millrace.domain.flow import MachineKind
 from millrace.http.ingress import Ingress
 
@@ -55,6 +56,10 @@ class Machines:
     def outcome(self, machine_arn: str, name: str) -> str | None:
         """Nor this."""
         raise AssertionError(machine_arn, name)
+
+    def end_task(self, token: str, error: StepError | None = None) -> None:
+        """Nor this."""
+        raise AssertionError(token, error)
 
     def stop(self, machine_arn: str, name: str) -> None:
         """Nor this."""

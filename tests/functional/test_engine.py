@@ -7,7 +7,7 @@ instead of waited. Outbound HTTP ends at a scripted transport.
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -28,6 +28,7 @@ from tests.support.aws import ENVIRONMENT, TABLE, simulated_aws
 from millrace.connectors.http_client import TRIES, HttpClient
 from millrace.connectors.http_messages import HttpRequest, HttpResponse
 from millrace.connectors.registry import HttpConnectors
+from millrace.observability import Observed
 from millrace.storage.dynamodb_paces import DynamoPaces
 from millrace.tasks import StepWorker
 from millrace.wiring import now
@@ -54,6 +55,7 @@ class Shop:
     requests: list[str] = field(default_factory=list)
     received: dict[str, list[dict[str, Json]]] = field(default_factory=dict)
     keys_seen: set[str] = field(default_factory=set)
+    headers_seen: list[Mapping[str, str]] = field(default_factory=list)
     dies_after_receiving: int = 0
     """How many requests are taken in, and then the worker dies before it hears of it."""
     looked_at: Callable[[], None] = field(default=lambda: None)
@@ -65,6 +67,7 @@ class Shop:
         """See Transport."""
         address = urlsplit(request.url)
         self.requests.append(address.path)
+        self.headers_seen.append(request.headers)
         if self.trouble.get(address.path):
             trouble = self.trouble[address.path].pop(0)
             if isinstance(trouble, Exception):
@@ -107,6 +110,8 @@ class Engine:
     retry_delays: list[float] = field(default_factory=list)
     waits: list[float] = field(default_factory=list)
     calls: "Queue[Call]" = field(default_factory=Queue)
+    tokens: list[str] = field(default_factory=list)
+    """By which machines were to be told."""
     lambda_context: LambdaContext = field(default_factory=LambdaContext)
 
     def invoke(self, *, parameters: dict[str, Json], **_: object) -> dict[str, Json]:
@@ -114,6 +119,8 @@ class Engine:
         payload = parameters["Payload"]
         given = payload if isinstance(payload, dict) else json.loads(payload)
         answer: Future[dict[str, Json]] = Future()
+        if "taskToken" in given:
+            self.tokens.append(given["taskToken"])
         self.calls.put((self.handlers[parameters["FunctionName"]], given, answer))
         return answer.result(timeout=LONGEST_SECONDS)
 
@@ -158,14 +165,31 @@ class Engine:
     def ended(self, run_id: str) -> dict[str, Json]:
         """The run, once its execution has ended."""
         states = boto3.client("stepfunctions")
-        (machine,) = states.list_state_machines()["stateMachines"]
-        arn = machine["stateMachineArn"].replace(":stateMachine:", ":execution:")
-        status, deadline = "RUNNING", time.monotonic() + LONGEST_SECONDS
-        while status == "RUNNING" and time.monotonic() < deadline:
+        found = self.seen(run_id)
+        prefix = ENVIRONMENT["MILLRACE_MACHINE_ARN_PREFIX"].replace(":stateMachine:", ":execution:")
+        arn = f"{prefix}{found['flowId']}-v{found['versionNumber']}:{run_id}"
+        self.until(lambda: states.describe_execution(executionArn=arn)["status"] != "RUNNING")
+        status = states.describe_execution(executionArn=arn)["status"]
+        found = self.seen(run_id)
+        ends = {"failed": {"FAILED"}, "cancelled": {"ABORTED", "FAILED"}}
+        assert status in ends.get(found["status"], {"SUCCEEDED"}), found
+        return found
+
+    def stop_waiting(self) -> None:
+        """End what still waits with a token: moto's StopExecution does not."""
+        states = boto3.client("stepfunctions")
+        for token in self.tokens:
+            states.send_task_failure(taskToken=token, error="Stopped")
+
+    def until(self, is_so: Callable[[], Any]) -> None:
+        """Serve the machines until something is so, or for too long."""
+        deadline = time.monotonic() + LONGEST_SECONDS
+        while not is_so() and time.monotonic() < deadline:
             self.serve()
-            status = states.describe_execution(executionArn=f"{arn}:{run_id}")["status"]
+
+    def seen(self, run_id: str) -> dict[str, Json]:
+        """The run as the API shows it now."""
         found: dict[str, Json] = self.client("GET", f"/v1/runs/{run_id}").body
-        assert status == ("FAILED" if found["status"] == "failed" else "SUCCEEDED"), found
         return found
 
 
@@ -184,7 +208,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
         client = boto3.client("dynamodb")
         paces = DynamoPaces(lambda: client, TABLE, now)
         context = replace(stack.context, connectors=HttpConnectors(http, lambda: paces))
-        worker = cast("Handler", StepWorker(context))
+        worker = cast("Handler", Observed("run_step", StepWorker(context)))
         handlers: dict[str, Handler] = {
             ENVIRONMENT["MILLRACE_RUN_STEP_ARN"]: worker,
             ENVIRONMENT["MILLRACE_LIFECYCLE_ARN"]: stack.functions["lifecycle"],
@@ -566,3 +590,106 @@ def test_the_payload_flows_through_skipped_steps(engine: Engine) -> None:
     assert run["status"] == "succeeded"
     assert engine.shop.requests == ["/second", "/second"]
     assert ids(engine.shop.received["/second"]) == Counter([1, 2])
+
+
+class Calling:
+    """A flow that waits for another one, which writes the orders that it is given."""
+
+    def __init__(self, engine: Engine, *after: dict[str, Json], **settings: Json) -> None:
+        self.engine = engine
+        write_all = write("inner", dependsOn=[])
+        call = {"id": "call", "type": "Flow", "flowId": "child", "dependsOn": ["read"]}
+        document = {
+            "connections": [
+                {"name": "Shop", "stableKey": "shop", "baseUrl": "https://shop.example"}
+            ],
+            "flows": [
+                {"name": "Child", "stableKey": "child", "steps": [write_all]},
+                {"name": "Parent", "stableKey": "parent", "steps": [read(), call, *after]}
+                | settings,
+            ],
+        }
+        applied = engine.client("POST", "/v1/apply", document)
+        assert applied.status == 200, applied.body
+        self.child_flow, self.flow = applied.body["flows"]
+
+    def children(self) -> list[dict[str, Json]]:
+        """The runs of the other flow, newest first."""
+        found = self.engine.client("GET", f"/v1/flows/{self.child_flow['id']}/runs").body["data"]
+        return cast("list[dict[str, Json]]", found)
+
+    def begun(self) -> str:
+        """A run of the flow that waits."""
+        started = self.engine.client("POST", f"/v1/flows/{self.flow['id']}/run", {})
+        run_id: str = started.body["runId"]
+
+        def is_waiting() -> bool:
+            call = steps_of(self.engine.seen(run_id)).get("call")
+            return call is not None and call["childRunId"] is not None
+
+        self.engine.until(is_waiting)
+        return run_id
+
+
+def test_a_flow_waits_for_another_and_goes_on_with_what_that_hands_on(engine: Engine) -> None:
+    """No record travels by the machines; each run tells of the other."""
+    calling = Calling(engine, write("after", dependsOn=["call"]))
+    run = engine.run(calling.flow)
+    (child,) = calling.children()
+    assert (run["status"], child["status"]) == ("succeeded", "succeeded")
+    assert ids(engine.shop.received["/inner"]) == ids(engine.shop.received["/after"]) == ONCE
+    assert steps_of(run)["call"]["childRunId"] == child["id"]
+    trigger = child["trigger"]
+    assert (trigger["source"], trigger["runId"], trigger["stepId"]) == ("flow", run["id"], "call")
+    assert steps_of(run)["call"]["counts"]["recordsOut"] == 5
+
+
+def test_r18_a_sub_flow_that_fails_after_a_wait_fails_its_caller(engine: Engine) -> None:
+    """The error reaches the parent, with the run that it comes from; a retry goes on from there."""
+    told = HttpResponse(429, {"retry-after": "120"}, b"slow down")
+    engine.shop.trouble["/inner"] = [told, WRONG_TOKEN]
+    calling = Calling(engine, write("after", dependsOn=["call"]))
+    run = engine.run(calling.flow)
+    (child,) = calling.children()
+    assert engine.waits
+    assert (run["status"], child["status"]) == ("failed", "failed")
+    assert (run["error"]["code"], run["error"]["stepId"]) == ("subflowFailed", "call")
+    assert child["id"] in run["error"]["message"]
+    assert "wrong token" in run["error"]["message"]
+    assert "/after" not in engine.shop.received
+    again = engine.client("POST", f"/v1/runs/{run['id']}/retry", {"from": "failedStep"})
+    mended = engine.ended(again.body["runId"])
+    assert (mended["status"], calling.children()[0]["retryOf"]) == ("succeeded", child["id"])
+    assert ids(engine.shop.received["/inner"]) == ids(engine.shop.received["/after"]) == ONCE
+
+
+def test_r18_a_sub_flow_is_cancelled_with_its_caller(engine: Engine) -> None:
+    """Both end, and what the child was about to do is not done."""
+    calling = Calling(engine)
+    run_id = calling.begun()
+    (child,) = calling.children()
+    assert engine.client("POST", f"/v1/runs/{run_id}/cancel").status == 200
+    assert engine.ended(child["id"])["status"] == "cancelled"
+    assert engine.seen(run_id)["status"] == "cancelled"
+    assert "/inner" not in engine.shop.received
+    engine.stop_waiting()
+
+
+def test_r18_a_sub_flow_that_is_cancelled_fails_its_caller(engine: Engine) -> None:
+    """Which is told so, and may go on if its step says so."""
+    calling = Calling(engine)
+    run_id = calling.begun()
+    (child,) = calling.children()
+    assert engine.client("POST", f"/v1/runs/{child['id']}/cancel").status == 200
+    run = engine.ended(run_id)
+    assert (run["status"], run["error"]["code"]) == ("failed", "subflowCancelled")
+
+
+def test_each_attempt_of_a_caller_has_a_sub_flow_of_its_own(engine: Engine) -> None:
+    """The flow's own retries are the whole graph again."""
+    engine.shop.trouble["/inner"] = [WRONG_TOKEN]
+    calling = Calling(engine, retryMaxAttempts=1)
+    run = engine.run(calling.flow)
+    assert (run["status"], run["attempt"]) == ("succeeded", 2)
+    assert [child["status"] for child in calling.children()] == ["succeeded", "failed"]
+    assert ids(engine.shop.received["/inner"]) == ONCE

@@ -11,7 +11,15 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from tests.functional.loopback_server import LoopbackServer, Reply, answer, raw, serving
+from tests.functional.loopback_server import (
+    LOOPBACK,
+    REACH,
+    LoopbackServer,
+    Reply,
+    answer,
+    raw,
+    serving,
+)
 from tests.support.samples import ALICE, export_step
 from tests.support.world import AMPLE, World
 
@@ -39,9 +47,13 @@ class Worker:
         world = World()
         self.blobs = world.blobs
         transport = Urllib3Transport(
-            timeout_seconds=5, body_bytes_max=1_000_000, stream_bytes_max=STREAM_BYTES_MAX
+            timeout_seconds=5,
+            body_bytes_max=1_000_000,
+            stream_bytes_max=STREAM_BYTES_MAX,
+            reach=REACH,
         )
-        connectors = HttpConnectors(HttpClient(transport, sleep=lambda _: None))
+        client = HttpClient(transport, sleep=lambda _: None)
+        connectors = HttpConnectors(client, networks=lambda: LOOPBACK)
         self.context = replace(world.context, connectors=connectors)
         given = ConnectionInput(name="shop", base_url=server.url)
         connection = CONNECTIONS.create(self.context, ALICE, given)

@@ -46,7 +46,12 @@ FLOW_FIELDS: Final[list[tuple[str, Any, Any, str]]] = [
         [{"alias": "shop", "connectionId": "con_9"}],
         "/aliases/0/connectionId",
     ),
-    ("trigger", {"kind": "queue", "settings": {"arn": "a"}}, {"kind": "magic"}, "/trigger/kind"),
+    (
+        "trigger",
+        {"kind": "queue", "queue": "millrace-data-orders", "settings": {"of": "a"}},
+        {"kind": "magic"},
+        "/trigger/kind",
+    ),
     ("schedule", "? 0 2 ? * *", "every day", "/schedule"),
     ("timezone", "Europe/Paris", "Europe/Atlantis", "/timezone"),
     ("scheduleStartDate", "2026-12-01T00:00:00.000Z", "2026-12-01", "/scheduleStartDate"),
@@ -348,13 +353,13 @@ def test_what_the_role_permits_is_told(alice: Client, role: Role, *, may: bool) 
     assert (seen["allowUpdate"], seen["allowRemove"]) == (may, may)
 
 
-def test_a_step_of_type_flow_is_kept_but_not_deployed(alice: Client, ids: dict[str, str]) -> None:
+def test_a_synchronous_flow_waits_for_no_other(alice: Client, ids: dict[str, str]) -> None:
     """A machine that would wait for ever is not made."""
     steps = [{"id": "sub", "type": "Flow", "flowId": ids["@flow"]}]
-    made = alice("POST", "/v1/flows", {"name": "Outer", "steps": steps})
+    made = alice("POST", "/v1/flows", {"name": "Outer", "steps": steps, "isSynchronous": True})
     assert made.body["steps"][0]["flowId"] == ids["@flow"]
     path = f"/v1/flows/{made.body['id']}/versions/{made.body['latestVersionId']}"
     etag = alice("GET", path).etag
     refused = alice("PUT", path, {"deployedAt": "2026-01-31T12:00:00Z"}, headers=etag)
-    assert refused.errors == {("flowStepNotRunnable", "/steps/0/type")}
+    assert refused.errors == {("subflowOfSynchronousFlow", "/steps/0/type")}
     assert boto3.client("stepfunctions").list_state_machines()["stateMachines"] == []

@@ -4,10 +4,11 @@ import gzip
 import json
 import socket
 import time
+import zlib
 from datetime import UTC, datetime
 
 import pytest
-from tests.functional.loopback_server import Reply, answer, raw, reset, serving
+from tests.functional.loopback_server import REACH, Reply, answer, raw, reset, serving
 from tests.support.samples import origins
 
 from millrace.connectors.connection_client import ConnectionClient
@@ -36,7 +37,9 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 def transport() -> Urllib3Transport:
     """A transport of little patience."""
-    return Urllib3Transport(timeout_seconds=DEADLINE_SECONDS, body_bytes_max=BODY_BYTES_MAX)
+    return Urllib3Transport(
+        timeout_seconds=DEADLINE_SECONDS, body_bytes_max=BODY_BYTES_MAX, reach=REACH
+    )
 
 
 def client(base_url: str) -> ConnectionClient:
@@ -158,7 +161,7 @@ def test_contradictory_retry_after_is_ignored(headers: str) -> None:
     ],
     ids=["silence", "endless headers", "slow body", "endless chunks"],
 )
-def test_receiver_cannot_stretch_the_deadline(prefix: bytes, drop: bytes) -> None:
+def test_r11_receiver_cannot_stretch_the_deadline(prefix: bytes, drop: bytes) -> None:
     """However it trickles, an exchange ends when its whole time is over."""
     with pytest.raises(TransportError) as raised:
         exchange(lambda connection: drip(connection, prefix, drop))
@@ -178,7 +181,7 @@ def test_receiver_cannot_stretch_the_deadline(prefix: bytes, drop: bytes) -> Non
     ],
     ids=["cut chunks", "reset in body", "short body", "cut gzip", "no HTTP", "nothing"],
 )
-def test_incomplete_answer_is_transient(reply: Reply) -> None:
+def test_r12_incomplete_answer_is_transient(reply: Reply) -> None:
     """An answer that is not whole is never taken for one."""
     with pytest.raises(TransportError) as raised:
         exchange(reply)
@@ -201,17 +204,54 @@ def zipped(body: bytes, encoding: str = "gzip") -> Reply:
             "answerTooLarge",
         ),
         (zipped(gzip.compress(gzip.compress(b"0" * 50_000_000)), "gzip, gzip"), "unknownEncoding"),
+        (
+            answer(headers="Content-Encoding: gzip\r\nContent-Encoding: gzip\r\n"),
+            "unknownEncoding",
+        ),
+        (zipped(zlib.compress(b"0" * 50_000_000), "deflate"), "answerTooLarge"),
         (zipped(b"[]", "br"), "unknownEncoding"),
         (zipped(b"[]"), "badEncoding"),
     ],
-    ids=["gzip bomb", "large", "10 GB", "nested gzip", "brotli", "not gzip"],
+    ids=[
+        "gzip bomb",
+        "large",
+        "10 GB",
+        "nested gzip",
+        "gzip twice",
+        "deflate bomb",
+        "brotli",
+        "not gzip",
+    ],
 )
-def test_answer_that_would_swell_is_refused(reply: Reply, code: str) -> None:
+def test_p5_answer_that_would_swell_is_refused(reply: Reply, code: str) -> None:
     """Size is bounded after decompression, and only what was offered is decompressed."""
     with pytest.raises(TransportError) as raised:
         exchange(reply)
     assert raised.value.code == code
     assert not raised.value.is_transient
+
+
+def test_p5_only_the_layer_that_is_named_is_unpacked() -> None:
+    """10 GB within 10 KB take gzip within gzip; what is inside stays as it is."""
+    inner = gzip.compress(b"0" * 50_000_000)
+    assert exchange(zipped(gzip.compress(inner))) == inner
+
+
+def test_p5_a_bomb_without_end_costs_no_more_than_the_cap() -> None:
+    """It is unpacked as it is read, and both end where the cap is."""
+    packer = zlib.compressobj(wbits=zlib.MAX_WBITS | 16)
+    head = packer.compress(b"") + packer.flush(zlib.Z_FULL_FLUSH)
+    # After a full flush a piece stands for itself, and may be said again.
+    megabyte = packer.compress(b"0" * 1_000_000) + packer.flush(zlib.Z_FULL_FLUSH)
+
+    def forever(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n" + head)
+        while True:
+            connection.sendall(megabyte * 100)
+
+    with pytest.raises(TransportError) as raised:
+        exchange(forever)
+    assert raised.value.code == "answerTooLarge"
 
 
 @pytest.mark.parametrize(

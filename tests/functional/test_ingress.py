@@ -347,7 +347,7 @@ def test_the_worker_tells_the_machine_by_the_name_of_its_error(
     stack: Stack, alice: Client, flow: dict[str, Any]
 ) -> None:
     """The sample's run is not there: final, by the name that the machine goes by."""
-    with pytest.raises(Exception, match="no run") as raised:
+    with pytest.raises(Exception, match="runOver") as raised:
         stack.functions["run_step"](event("run_step"), LambdaContext())
     assert raised.type.__name__ == "StepFailed"
     run = started(alice, flow)

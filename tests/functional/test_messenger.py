@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import boto3
 import pytest
-from tests.functional.loopback_server import answer, serving
+from tests.functional.loopback_server import LOOPBACK, answer, serving
 from tests.support.aws import simulated_aws
 
 from millrace.connectors.messenger import AwsMessenger, signature
@@ -17,6 +17,7 @@ from millrace.domain.ports import Message, Undelivered
 
 MESSAGE = Message(
     id="msg_1",
+    workspace_id="ws_1",
     at=datetime(2026, 1, 31, 12, tzinfo=UTC),
     title="Millrace: Bestellungen ü\r\nX: y: failed",
     body={"type": "run.failed", "data": {"runId": "run_1"}},
@@ -30,7 +31,10 @@ def messenger() -> Iterator[AwsMessenger]:
     """The messenger over simulated AWS."""
     with simulated_aws():
         yield AwsMessenger(
-            lambda region: boto3.client("sns", region), lambda: boto3.client("sesv2"), SENDER
+            lambda region: boto3.client("sns", region),
+            lambda: boto3.client("sesv2"),
+            SENDER,
+            lambda: LOOPBACK,
         )
 
 
@@ -120,6 +124,12 @@ def test_a_topic_gets_the_message(messenger: AwsMessenger, name: str) -> None:
     assert told["Subject"] == "Millrace: Bestellungen ???X: y: failed"
 
 
+def test_s6_a_target_inside_is_not_posted_to(messenger: AwsMessenger) -> None:
+    """Fault S6: it may have been stored while its network was allowed."""
+    with pytest.raises(Undelivered, match="leads to an address that is not public"):
+        messenger.send(url("http://169.254.169.254/hook"), MESSAGE)
+
+
 def test_a_topic_that_is_not_there_is_a_failure(messenger: AwsMessenger) -> None:
     """It may be made later."""
     arn = "arn:aws:sns:eu-west-1:123456789012:millrace-none"
@@ -135,6 +145,8 @@ def test_mail_is_sent_from_the_address_of_the_stack(messenger: AwsMessenger) -> 
     boto3.client("ses").verify_email_identity(EmailAddress=SENDER)
     messenger.send(target, MESSAGE)
     assert boto3.client("ses").get_send_quota()["SentLast24Hours"] == 1
-    silent = AwsMessenger(lambda _: boto3.client("sns"), lambda: boto3.client("sesv2"), "")
+    silent = AwsMessenger(
+        lambda _: boto3.client("sns"), lambda: boto3.client("sesv2"), "", lambda: LOOPBACK
+    )
     with pytest.raises(Undelivered, match="MailSender"):
         silent.send(target, MESSAGE)

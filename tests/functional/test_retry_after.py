@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from tests.functional.loopback_server import answer, serving
+from tests.functional.loopback_server import REACH, answer, serving
 from tests.support.samples import ALICE
 from tests.support.samples import connection as sample
 
@@ -37,7 +37,7 @@ class Runs:
 
     def read(self) -> list[Record]:
         """What one more run reads."""
-        http = HttpClient(Urllib3Transport(), sleep=self.sleep, clock=lambda: self.now)
+        http = HttpClient(Urllib3Transport(reach=REACH), sleep=self.sleep, clock=lambda: self.now)
         connectors = HttpConnectors(http, lambda: self.paces)
         export = {"type": "Export", "connectionId": sample().id, "http": {"path": "/orders"}}
         work = ExportAction.model_validate(export)

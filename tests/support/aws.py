@@ -1,5 +1,6 @@
 """AWS in process: moto with the resources that template.yaml declares."""
 
+import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -44,8 +45,13 @@ ENVIRONMENT: Mapping[str, str] = {
     "MILLRACE_TRIGGER_ARN": function_arn("trigger"),
     "MILLRACE_SCHEDULE_GROUP": f"{STACK}-flows",
     "MILLRACE_TARGET_PREFIX": TARGET_PREFIX,
+    "MILLRACE_QUEUE_ARN_PREFIX": f"arn:aws:sqs:{REGION}:{ACCOUNT}:",
     "MILLRACE_SCHEDULE_ROLE_ARN": f"arn:aws:iam::{ACCOUNT}:role/{STACK}-schedules",
     "MILLRACE_SCHEDULE_DEAD_LETTERS_ARN": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{STACK}-dead-letters",
+    # The servers of tests listen there, as those of the local stack do.
+    "MILLRACE_ALLOWED_NETWORKS": json.dumps(
+        {"loopback": {"cidrs": ["127.0.0.1/32"], "workspaces": ["*"]}}
+    ),
 }
 """What the functions find in their environment, as template.yaml sets it."""
 

@@ -65,6 +65,10 @@ class ScriptedConnectors:
     seconds_given: list[float] = field(default_factory=list)
     """How long the readers of tests might wait."""
 
+    def check_address(self, workspace_id: str, url: str) -> str | None:
+        """See Connectors."""
+        return HttpConnectors().check_address(workspace_id, url)
+
     def check_expression(self, expression: str) -> str | None:
         """See Connectors."""
         try:

@@ -44,7 +44,7 @@ class FedPipeline:
         for rest in self.pipeline.finish(done):
             batch = rest.batch
             whole = Batch(
-                whole.records + batch.records,
+                [*whole.records, *batch.records],
                 whole.ignored + batch.ignored,
                 whole.failures + batch.failures,
             )

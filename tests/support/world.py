@@ -17,6 +17,7 @@ from millrace.storage.memory import (
     MemoryBlobs,
     MemoryMachines,
     MemoryNotifications,
+    MemoryQueues,
     MemoryResources,
     MemoryRuns,
     MemorySchedules,
@@ -52,6 +53,7 @@ class World:
     functions: ScriptedFunctions = field(default_factory=ScriptedFunctions)
     notifications: MemoryNotifications = field(default_factory=MemoryNotifications)
     schedules: MemorySchedules = field(default_factory=MemorySchedules)
+    queues: MemoryQueues = field(default_factory=MemoryQueues)
     connectors: ScriptedConnectors = field(default_factory=ScriptedConnectors)
     clock: FakeClock = field(default_factory=FakeClock)
     new_id: CountingIds = field(default_factory=CountingIds)
@@ -70,6 +72,7 @@ class World:
             machines=self.machines,
             functions=self.functions,
             schedules=self.schedules,
+            queues=lambda: self.queues,
             notifications=self.notifications,
             targets=Targets("arn:run-step", "arn:lifecycle"),
             clock=self.clock,
@@ -113,13 +116,16 @@ class World:
         run, _ = start_run(self.context, flow, Trigger(source="manual"), payload)
         return run
 
-    def step(self, run: Run, step_id: str, time_left: timedelta = AMPLE) -> StepRecord:
-        """Have the worker run a step of the run's present attempt."""
+    def step(
+        self, run: Run, step_id: str, time_left: timedelta = AMPLE, token: str | None = None
+    ) -> StepRecord:
+        """Have the worker run a step of the run's present attempt; the machine waits by a token."""
         task = StepTask(
             workspace_id=run.workspace_id,
             run_id=run.id,
             attempt=self.runs.get(run.key).attempt,
             step_id=step_id,
+            task_token=token,
         )
         return run_step(self.context, task, lambda: time_left)
 

@@ -30,7 +30,7 @@ def list_(
     ] = None,
     source: Annotated[
         str | None,
-        typer.Option(help="Only of: manual, schedule, webhook, callback, flow."),
+        typer.Option(help="Only of: manual, schedule, webhook, callback, queue, flow."),
     ] = None,
     after: Annotated[
         str | None, typer.Option(metavar="TIME", help="Created then or later (RFC 3339).")

@@ -7,6 +7,8 @@ from base64 import b64encode
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import timedelta
+from threading import Barrier
+from time import sleep
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -255,6 +257,59 @@ def test_a_process_asks_for_a_token_once_at_a_time() -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: server.client(tokens).send("GET", OWN), range(40)))
     assert server.issued == 1
+
+
+def test_c3_a_token_that_expires_under_fifty_requests_is_renewed_once() -> None:
+    """All are refused together and share one new token, though its endpoint is in trouble once."""
+    server = TokenServer()
+    own = server.client()
+    own.send("GET", OWN)
+    server.issued += 1  # what it gave is worth nothing any more
+    together, troubles = Barrier(50), [refused(500)]
+
+    def answer(request: HttpRequest) -> HttpResponse:
+        if request.url == TOKEN_URL and troubles:
+            return troubles.pop()
+        answer = server.answer(request)
+        if answer.status == 401:
+            together.wait(10)
+        return answer
+
+    server.transport.answer = answer
+    with ThreadPoolExecutor(50) as pool:
+        answers = [*pool.map(lambda _: own.send("GET", OWN), range(50))]
+    assert [answer.status for answer in answers] == [200] * 50
+    assert server.issued == 3
+    asked = [request.url for request in server.transport.requests]
+    assert (asked.count(TOKEN_URL), asked.count(OWN)) == (1 + 2, 1 + 50 + 50)
+
+
+def test_c3_a_token_endpoint_in_trouble_is_not_asked_by_all_that_wait() -> None:
+    """Requests that began to wait for a token while it was tried for share the failure."""
+    together = Barrier(20)
+
+    def answer(_: HttpRequest) -> HttpResponse:
+        if len(transport.requests) == 1:
+            sleep(0.3)  # until all have come to where they wait
+        return refused(500)
+
+    transport = ScriptedTransport(answer)
+    http = http_client(transport)
+    secrets = {"client_secret": "s3cret+/"}
+    own = ConnectionClient(connection(auth=auth(**OAUTH)), secrets, http, AccessTokens(http.clock))
+
+    def fail(_: int) -> None:
+        together.wait(10)
+        with pytest.raises(StepTransient, match="no access token"):
+            own.send("GET", OWN)
+
+    with ThreadPoolExecutor(20) as pool:
+        list(pool.map(fail, range(20)))
+    asked = len(transport.requests)
+    assert asked <= 2 * TRIES
+    with pytest.raises(StepTransient):
+        own.send("GET", OWN)
+    assert len(transport.requests) == asked + TRIES
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,9 @@
 """All workers of a connection keep its pace, whoever is told what it is, and in whatever order."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import cycle
+from time import monotonic, sleep
 
 import pytest
 from hypothesis import example, given
@@ -23,7 +25,7 @@ from tests.unit.connectors.fake_transport import (
 from millrace import limits
 from millrace.connectors.connection_client import ConnectionClient
 from millrace.connectors.gate import ALONE_SECONDS, COME_BACK_SECONDS, Gate
-from millrace.connectors.http_client import ResponseRejected
+from millrace.connectors.http_client import ResponseRejected, utc_now
 from millrace.connectors.oauth2 import AccessTokens
 from millrace.connectors.registry import HttpConnectors
 from millrace.domain.action import ExportAction
@@ -439,3 +441,13 @@ def test_a_ceaseless_429_ends_in_trouble_that_passes() -> None:
     workers = Workers()
     with pytest.raises(StepTransient):
         workers.client(*[refused(429)] * 6).send("GET", URL)
+
+
+def test_threads_of_a_worker_queue_and_none_of_them_gives_up() -> None:
+    """Each has its patience from when it is the first: none waits in vain while others pass."""
+    paced = connection().model_copy(update={"rate_limit": RateLimit(requests_per_second=20.0)})
+    gate = Gate(MemoryPaces(), paced, utc_now, sleep, patience_seconds=0.2)
+    began = monotonic()
+    with ThreadPoolExecutor(20) as pool:
+        list(pool.map(lambda _: gate.enter(SECONDS), range(20)))
+    assert monotonic() - began == pytest.approx(19 / 20, abs=0.3)

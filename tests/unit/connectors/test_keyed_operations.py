@@ -70,7 +70,7 @@ def test_a_crash_at_any_point_changes_nothing(
     flow.feed(records[saved:reached])
     rest = after.feed(records[saved:])
     expected = list({record["id"]: record for record in reversed(records)}.values())
-    found = out.records + rest.records
+    found = [*out.records, *rest.records]
     assert sorted(found, key=lambda record: record["place"]) == sorted(
         expected, key=lambda record: record["place"]
     )

@@ -1,14 +1,17 @@
 """Records are written in the format that the receiver reads; one that cannot be fails alone."""
 
+from collections.abc import Sequence
+
 import pytest
 
 from millrace.connectors.record_writers import writer_of
 from millrace.domain.base import Json, Record
 from millrace.domain.errors import StepFailed
 from millrace.domain.imports import HttpImport
+from millrace.domain.quick_json import Unread, dump
 
 
-def written(records: list[Record], **http: Json) -> tuple[bytes, list[tuple[int, str]]]:
+def written(records: Sequence[Record], **http: Json) -> tuple[bytes, list[tuple[int, str]]]:
     """What an import sends of these records, and the failures of the others."""
     work = HttpImport.model_validate({"path": "/in", **http})
     body = writer_of(work).body(records)
@@ -54,6 +57,15 @@ POISON: list[Record] = [{"id": 1}, {"id": "\ud800"}, {"id": float("nan")}, {"id"
 def test_a_batch_is_written_exactly(http: Json, data: str) -> None:
     """Integers digit by digit, text as it is."""
     assert written(TWO, **http) == (data.encode(), [])
+
+
+@pytest.mark.parametrize("poison", [[], POISON], ids=["good", "poison"])
+@pytest.mark.parametrize("http", [{"batchSize": 9}, {"batchSize": 9, "format": "ndjson"}], ids=str)
+def test_records_that_nobody_looked_at_are_written_alike(http: Json, poison: list[Record]) -> None:
+    """So the Idempotency-Key of the same records is the same; what is no JSON is found there."""
+    records = [*TWO, *poison]
+    lines = [dump(record) for record in records]
+    assert written(Unread(lines, len(lines)), **http) == written(records, **http)
 
 
 def test_a_record_stands_where_the_body_says() -> None:

@@ -37,7 +37,7 @@ def untrusted(cause: ssl.SSLError) -> HTTPError:
     ],
     ids=["resolver busy", "no such name", "bad certificate", "handshake cut"],
 )
-def test_fault_is_classified(error: HTTPError, code: str, *, is_transient: bool) -> None:
+def test_r12_fault_is_classified(error: HTTPError, code: str, *, is_transient: bool) -> None:
     """A name that does not exist and a bad certificate are final; the rest may pass."""
     found = _classified(error)
     assert (found.code, found.is_transient) == (code, is_transient)

@@ -92,7 +92,9 @@ def test_the_limits_in_the_api_page_are_those_in_the_code() -> None:
     shown, body = limits.TEST_ITEMS_SHOWN, limits.TEST_BODY_LENGTH
     key_length = limits.IDEMPOTENCY_KEY_LENGTH
     found = f"{limits.PAGE_RECORDS:,}, {limits.LOOKUP_RECORDS:,}"
-    in_a_row = limits.FLOWS_IN_A_ROW
+    waits, of_limits = "runs that wait for a slot of a flow, or of a key", "of `GET /v1/limits`"
+    batch, remembered = limits.QUEUE_BATCH, limits.MESSAGE_MEMORY_DAYS
+    in_a_row, depth = limits.FLOWS_IN_A_ROW, limits.SUBFLOW_DEPTH
     id_length, id_days = limits.REQUEST_ID_LENGTH, limits.REQUEST_MEMORY_DAYS
     sort_keys = f"{limits.SORT_KEYS} keys of a `sort`"
     schema = f"{limits.SCHEMA_BYTES:,} bytes of a schema"
@@ -103,6 +105,8 @@ def test_the_limits_in_the_api_page_are_those_in_the_code() -> None:
     for row in (
         f"| steps of a version | {limits.STEPS_PER_VERSION} |",
         f"| name | {limits.NAME_LENGTH} characters |",
+        f"| runs that wait for each other | {depth} |",
+        f"| messages of a queue | handed over by {batch}; remembered {remembered} days |",
         f"| steps of a request | {limits.STEPS_READ:,};",
         f"| faults named in one answer | {limits.ERRORS_SHOWN:,};",
         f"| expression | {limits.EXPRESSION_LENGTH:,} characters |",
@@ -139,6 +143,7 @@ def test_the_limits_in_the_api_page_are_those_in_the_code() -> None:
         f"| `Retry-After` and resets of rate limits honoured | {honoured} |",
         f"| delivery id remembered | {limits.DELIVERY_MEMORY_DAYS} days, or {named} or its hash |",
         f"| time of a signature | {limits.SIGNATURE_SECONDS} s off at most |",
+        f"| `tracestate` of a request | {limits.TRACESTATE_LENGTH} characters;",
         f"| fields of a form | {limits.FORM_FIELDS:,} |",
         f"| headers of a `$response` | {limits.REPLY_HEADERS} |",
         f"| runs kept | {limits.RUN_DAYS} days; those that failed, as a whole or in part, ",
@@ -149,7 +154,10 @@ def test_the_limits_in_the_api_page_are_those_in_the_code() -> None:
         f"| circles are found within {in_a_row} in a row; no more than {in_a_row} run in one |",
         f"| `lagMinutes` of a delta | {limits.DELTA_LAG_MINUTES:,} |",
         f"| unique request id | {id_length:,} characters; its latest run is remembered {id_days} ",
-        f"| `concurrency.limit` | {limits.CONCURRENCY_MAX:,} |",
+        f"| {limits.CONCURRENCY_MAX:,}; {limits.STEP_CONCURRENCY_MAX} of a step |",
+        f"| {waits} | {limits.QUEUE_DEPTH:,}, each {limits.QUEUE_WAIT_HOURS} h |",
+        f"| slot of a run | {limits.SLOT_LEASE_MINUTES} min after",
+        f"| lanes in an answer {of_limits} | {limits.LANES_SHOWN}, with {limits.LANE_RUNS_SHOWN} ",
         f"| {limits.MAPPED_FIELDS} fields, {limits.MAPPED_LISTS} lists |",
         f"| configured answer of a webhook | {limits.ANSWER_BODY_LENGTH:,} characters |",
         f"| resources of a kind in a document | {document} items |",

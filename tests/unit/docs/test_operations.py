@@ -62,7 +62,7 @@ def test_an_example_does_what_it_says(example: dict[str, Any]) -> None:
     """What comes out, and why the others failed."""
     flow = fed_pipeline(example["operation"], here=here())
     batch = flow.feed(example["in"])
-    assert batch.records + flow.finish().records == example["out"]
+    assert [*batch.records, *flow.finish().records] == example["out"]
     assert [failure.message for failure in batch.failures] == example.get("failed", [])
 
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from millrace.domain.base import Json
-from millrace.domain.quick_json import dump, load
+from millrace.domain.base import Json, Record
+from millrace.domain.quick_json import Unread, dump, dump_lines, joined, load
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.integers(-(10**300), 10**300) | st.floats()
@@ -38,3 +38,26 @@ def test_deep_nesting() -> None:
     for _ in range(800):
         value = {"a": [value]}
     assert load(dump(value)) == value
+
+
+RECORDS = st.dictionaries(st.text(st.characters()), VALUES, max_size=3)
+
+
+@given(st.lists(st.lists(RECORDS, min_size=1, max_size=3), min_size=1, max_size=4), st.data())
+def test_lines_are_the_list_that_was_handed_on(
+    batches: list[list[Record]], data: st.DataObject
+) -> None:
+    """Whether arrays of some records or each apart, read as a whole or in part."""
+    records = [record for batch in batches for record in batch]
+    apart = [data.draw(st.booleans()) for _ in batches]
+    lines = [
+        dump_lines(Unread([dump(each) for each in batch], len(batch)) if is_apart else batch)
+        for batch, is_apart in zip(batches, apart, strict=True)
+    ]
+    unread = Unread(b"\n".join(lines).split(b"\n"), len(records))
+    start, end = (data.draw(st.integers(0, len(records))) for _ in range(2))
+    part = unread[start:end]
+    assert joined(dump_lines(unread).split(b"\n")) == dump(unread) == dump(records)
+    assert (len(part), dump(part)) == (len(records[start:end]), dump(records[start:end]))
+    assert [dump(each) for each in unread[::-1]] == [dump(each) for each in records[::-1]]
+    assert dump(unread[-1]) == dump(records[-1])

@@ -26,7 +26,7 @@ type _Loaded = tuple[list[str], int, list[str]]
 """Modules after the import of a function, the status of its first answer, modules after it."""
 
 AT_IMPORT: Final = {
-    "": "config limits targets wiring",
+    "": "config limits measured_runs observability targets wiring",
     "connectors": "registry",
     "domain": "action aws_imports base batch_lookup cursor delta errors failed_record flow "
     "flow_parts formats imports json_text mapping_places metrics operations orders pagination "

@@ -1,6 +1,8 @@
 """Compiled versions as state machines: deployed twice, started twice, asked about afterwards."""
 
 import json
+import time
+from queue import Queue
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +16,13 @@ from botocore.exceptions import (
     ReadTimeoutError,
 )
 from botocore.httpsession import URLLib3Session
+from moto.stepfunctions.parser.asl.component.state.exec.state_task import lambda_eval_utils
 from tests.support.aws import ENVIRONMENT, REGION, simulated_aws
 from tests.support.samples import export_step, import_step
 
 from millrace import compiler
 from millrace.config import Config
-from millrace.domain.errors import ConflictError, UnavailableError
+from millrace.domain.errors import ConflictError, StepError, StepFailed, UnavailableError
 from millrace.domain.flow import FlowSettings
 from millrace.orchestration.step_functions import StepFunctions
 from millrace.storage.memory import MemoryMachines
@@ -302,3 +305,64 @@ def test_a_stop_that_is_refused_for_the_moment_may_be_made_up_for(
     refuse(client, "StopExecution", "ThrottlingException")
     with pytest.raises(UnavailableError):
         machines.stop(arn, "run_1")
+
+
+def waiting_machine(client: "SFNClient") -> str:
+    """An execution that waits by a token, which the function that it calls is handed."""
+    task = {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::lambda:invoke.waitForTaskToken",
+        "Parameters": {"FunctionName": "f", "Payload": {"token.$": "$$.Task.Token"}},
+        "End": True,
+    }
+    definition = json.dumps({"StartAt": "wait", "States": {"wait": task}})
+    made = client.create_state_machine(name="waiting", definition=definition, roleArn=ROLE)
+    started = client.start_execution(stateMachineArn=made["stateMachineArn"], name="run_1")
+    return started["executionArn"]
+
+
+@pytest.mark.parametrize("error", [None, StepFailed("subflowFailed", "it failed")])
+def test_an_execution_that_waits_is_told_how_its_step_ended(
+    monkeypatch: pytest.MonkeyPatch, error: StepError | None
+) -> None:
+    """By the names that the machine goes by; told again it is too late, and no fault."""
+    tokens: Queue[str] = Queue()
+
+    def invoke(*, parameters: dict[str, Any], **_: object) -> dict[str, Any]:
+        tokens.put(json.loads(parameters["Payload"])["token"])
+        return {"StatusCode": 200, "Payload": {}}
+
+    monkeypatch.setattr(lambda_eval_utils, "_invoke_lambda_function", invoke)
+    with simulated_aws(machines_run=True):
+        client = boto3.client("stepfunctions")
+        machines = StepFunctions(lambda: client, ROLE, PREFIX)
+        arn = waiting_machine(client)
+        token = tokens.get(timeout=10)
+        machines.end_task(token, error)
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            found = client.describe_execution(executionArn=arn)
+            if found["status"] != "RUNNING":
+                break
+        assert found["status"] == ("SUCCEEDED" if error is None else "FAILED")
+        machines.end_task(token, error)
+
+
+@pytest.mark.parametrize("code", ["TaskTimedOut", "TaskDoesNotExist", "InvalidToken"])
+def test_a_token_that_nobody_waits_with_is_left_alone(
+    machines: StepFunctions, client: "SFNClient", code: str
+) -> None:
+    """The run that waited is over, or its step was tried again."""
+    refuse(client, "SendTaskSuccess", code)
+    refuse(client, "SendTaskFailure", code)
+    machines.end_task("token-1")
+    machines.end_task("token-1", StepFailed("subflowFailed", "it failed"))
+
+
+def test_a_wait_that_cannot_be_ended_now_is_told_so(
+    machines: StepFunctions, client: "SFNClient"
+) -> None:
+    """Whoever tells of the end tries again."""
+    refuse(client, "SendTaskSuccess", "ThrottlingException")
+    with pytest.raises(UnavailableError):
+        machines.end_task("token-1")

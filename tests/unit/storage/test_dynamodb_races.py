@@ -80,10 +80,10 @@ def test_a_result_written_while_another_try_claims_is_answered(
     """A claim that comes just after the result gets the result, not another try."""
     runs = DynamoRuns(lambda: client, TABLE)
     runs.create(run())
-    first = runs.claim_step(KEY, 1, "read", NOON)
+    first = runs.claim_step(runs.get(KEY), "read", NOON)
     result = first.model_copy(update={"status": StepStatus.SUCCEEDED})
     before_once(client, "UpdateItem", lambda: rival.save_step(KEY, result))
-    assert runs.claim_step(KEY, 1, "read", LATER) == result
+    assert runs.claim_step(runs.get(KEY), "read", LATER) == result
 
 
 def test_the_same_delivery_at_once_gives_one_run(

@@ -558,3 +558,25 @@ def test_a_version_keeps_its_latest_run_when_another_version_runs(resources: Res
     resources.record_run(WS, "flow_1", latest_run(1, RunStatus.FAILED))
     assert resources.latest_runs(WS, asked) == {old.version_id: latest_run(3)}
     assert resources.latest_runs("ws_mallory", asked) == {}
+
+
+def test_a_flow_is_unsettled_from_its_change_until_somebody_says_otherwise(
+    resources: Resources,
+) -> None:
+    """Only one that was ever deployed; who says so of an older revision is not heard."""
+    later = NOON + timedelta(minutes=1)
+    deployed = flow(deployed_version_id="ver_1", latest_deployed_version_id="ver_1")
+    resources.commit(Create(deployed), Create(flow("flow_2")))
+    assert resources.unsettled(NOON) == ()
+    assert resources.unsettled(later) == (deployed,)
+    resources.settle(deployed)
+    assert resources.unsettled(later) == ()
+    changed = deployed.model_copy(update={"revision": 2, "deployed_version_id": None})
+    resources.commit(Replace(deployed, changed))
+    resources.settle(deployed)
+    assert resources.unsettled(later) == (changed,)
+    resources.settle(changed)
+    assert resources.unsettled(later) == ()
+    resources.commit(Delete(changed))
+    resources.settle(changed)
+    assert resources.unsettled(later) == ()

@@ -87,7 +87,7 @@ def test_what_is_still_to_be_followed_stays(client: "DynamoDBClient", runs: Dyna
 
 def test_steps_go_with_their_outputs(client: "DynamoDBClient", runs: DynamoRuns) -> None:
     """From the moment they begin; nobody needs to come back to them at the end."""
-    record = runs.claim_step(KEY, 1, "read", NOON)
+    record = runs.claim_step(runs.get(KEY), "read", NOON)
     expected = NOON + timedelta(days=limits.RUN_DETAIL_DAYS)
     assert expiry(client, keys.step(KEY, 1, "read")) == expected
     runs.save_step(KEY, record.model_copy(update={"status": StepStatus.SUCCEEDED}))

@@ -1,9 +1,16 @@
 """What template.yaml declares is what the stores and schedules ask of it."""
 
-import pytest
-from tests.support.aws import template
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
 
+import pytest
+from tests.support.aws import ROOT, template
+
+from millrace.domain.networks import AllowedNetworks
 from millrace.storage import keys
+from millrace_local.build import template_parameters
+from millrace_local.config import Config
 
 
 def test_the_index_of_all_runs_holds_what_they_are_filtered_by() -> None:
@@ -33,6 +40,24 @@ def test_runs_and_tests_may_call_functions_of_the_prefix_and_no_others(caller: s
     assert template()["Parameters"]["FunctionPrefix"]["Default"] == "millrace-fn-"
 
 
+@pytest.mark.parametrize("sender", ["RunStepFunction", "ApiFunction", "NotifyFunction"])
+def test_no_network_is_open_unless_the_operator_says_so(sender: str) -> None:
+    """All functions that send requests are told the same."""
+    variables = template()["Resources"][sender]["Properties"]["Environment"]["Variables"]
+    assert variables["MILLRACE_ALLOWED_NETWORKS"] == "AllowedNetworks"
+    assert not AllowedNetworks.from_text(
+        template()["Parameters"]["AllowedNetworks"]["Default"]
+    ).networks
+
+
+def test_the_local_stack_opens_loopback_and_nothing_else(tmp_path: Path) -> None:
+    """The servers of its examples are there; `sam local` takes over what is deployed."""
+    config = Config(root=ROOT, state=tmp_path, environment=tmp_path)
+    reach = AllowedNetworks.from_text(template_parameters(config)["AllowedNetworks"]).of("ws_1")
+    refused = [reach.refusal(ip_address(each), 80) for each in ("127.0.0.1", "::1", "10.0.0.1")]
+    assert refused == [None, None, "private"]
+
+
 def test_what_schedules_cannot_deliver_is_kept_and_raises_an_alarm() -> None:
     """The scheduler may send to the queue, the trigger function does, and somebody hears of it."""
     resources = template()["Resources"]
@@ -49,3 +74,68 @@ def test_what_schedules_cannot_deliver_is_kept_and_raises_an_alarm() -> None:
     alarm = resources["LostOccurrences"]["Properties"]
     assert alarm["Dimensions"] == [{"Name": "QueueName", "Value": "ScheduleDeadLetters.QueueName"}]
     assert (alarm["Threshold"], alarm["ComparisonOperator"]) == (0, "GreaterThanThreshold")
+
+
+def test_the_sweeper_may_put_schedules_right_as_the_control_plane_does() -> None:
+    """The same calls on the same group, and no role to hand on but that of schedules."""
+    resources = template()["Resources"]
+    sweeper, api = (resources[name]["Properties"] for name in ("LifecycleFunction", "ApiFunction"))
+
+    def scheduling(function: dict[str, Any]) -> list[object]:
+        statements = function["Policies"][0]["Statement"]
+        return [each for each in statements if "scheduler:" in str(each["Action"])]
+
+    assert scheduling(sweeper) == scheduling(api)
+    (handing_on,) = (
+        each for each in sweeper["Policies"][0]["Statement"] if each["Action"] == "iam:PassRole"
+    )
+    assert handing_on["Resource"] == "ScheduleRole.Arn"
+    names = {"TRIGGER_ARN", "SCHEDULE_GROUP", "SCHEDULE_ROLE_ARN", "SCHEDULE_DEAD_LETTERS_ARN"}
+    given = sweeper["Environment"]["Variables"]
+    for name in (f"MILLRACE_{name}" for name in names):
+        assert given[name] == api["Environment"]["Variables"][name]
+
+
+def test_who_ends_a_run_may_tell_the_machine_that_waits_for_it() -> None:
+    """The lifecycle function of any end, the others of what they do themselves; a sender never."""
+    resources = template()["Resources"]
+    machines = (
+        "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:"
+        "stateMachine:${AWS::StackName}-*"
+    )
+    telling = {}
+    for name in ("ApiFunction", "IngressFunction", "RunStepFunction", "LifecycleFunction"):
+        policies = resources[name]["Properties"]["Policies"][0]["Statement"]
+        for statement in policies:
+            actions = statement["Action"]
+            actions = {actions} if isinstance(actions, str) else {*actions}
+            told = {each.removeprefix("states:SendTask") for each in actions if "SendTask" in each}
+            if told:
+                assert statement["Resource"] == machines
+                telling[name] = told
+    assert telling == {
+        "ApiFunction": {"Failure"},
+        "RunStepFunction": {"Success"},
+        "LifecycleFunction": {"Success", "Failure"},
+    }
+
+
+def test_queues_of_the_prefix_come_to_the_trigger_function_and_to_no_other() -> None:
+    """The API may connect them to that function alone, which may read them and no others."""
+    resources = template()["Resources"]
+    api = resources["ApiFunction"]["Properties"]["Policies"][0]["Statement"]
+    (connecting,) = (each for each in api if "lambda:CreateEventSourceMapping" in each["Action"])
+    assert connecting["Condition"] == {"ArnEquals": {"lambda:FunctionArn": "TriggerFunction.Arn"}}
+    trigger = resources["TriggerFunction"]["Properties"]
+    (reading,) = (
+        each
+        for each in trigger["Policies"][0]["Statement"]
+        if "sqs:ReceiveMessage" in each["Action"]
+    )
+    assert {*reading["Action"]} == {
+        "sqs:ReceiveMessage",
+        "sqs:DeleteMessage",
+        "sqs:GetQueueAttributes",
+    }
+    assert reading["Resource"].endswith(":${AWS::AccountId}:${TargetPrefix}*")
+    assert trigger["Timeout"] <= 30, "as long as a queue hides a message unless it says so"

@@ -375,7 +375,8 @@ def test_a_file_with_a_flow_that_cannot_run_yet_stores_nothing(
     """All or nothing holds for what only a deployment would refuse."""
     document["flows"].append({"name": "Other", "stableKey": "other"})
     document["flows"][0]["steps"].append({"id": "sub", "type": "Flow", "flowId": "other"})
-    assert refused(world, document) == {("flowStepNotRunnable", "/flows/0/steps/2/type")}
+    document["flows"][0]["isSynchronous"] = True
+    assert refused(world, document) == {("subflowOfSynchronousFlow", "/flows/0/steps/2/type")}
     assert is_empty(world)
 
 

@@ -295,6 +295,8 @@ def test_all_faults_of_a_document_are_told_at_once(world: World) -> None:
     groups.append(groups[0])
     action = document["dependencies"]["actions"]["orders-read"]
     action["work"]["connectionId"] = "missing"
+    (shop,) = document["dependencies"]["connections"].values()
+    shop["baseUrl"] = "http://[fd00:ec2::254]/latest"
     with pytest.raises(RuleViolationError) as raised:
         import_request(world.context, MALLORY, ImportRequest.model_validate(document))
     told = {(each.code, each.pointer) for each in raised.value.violations}
@@ -305,6 +307,7 @@ def test_all_faults_of_a_document_are_told_at_once(world: World) -> None:
         ("unknownGroup", "/flow/flowGroupId"),
         ("groupTwice", "/dependencies/integrations/orders-erp/groups/1/id"),
         ("unknownConnection", "/dependencies/actions/orders-read/work/connectionId"),
+        ("addressRefused", f"/dependencies/connections/{shop['stableKey']}/baseUrl"),
     }
     assert any(pointer.startswith("/flow/steps/1/dependsOn") for _, pointer in told)
     assert not world.resources.page(Label, MALLORY.workspace_id).items

@@ -6,15 +6,17 @@ from typing import Any
 
 import pytest
 from pydantic import SecretStr
-from tests.support.samples import ALICE, export_step, process_step
+from tests.support.samples import ALICE, export_step, import_step, process_step
 from tests.support.time_and_ids import NOON
 from tests.support.world import World
 
+from millrace import limits
 from millrace.domain.action import ActionInput, ProcessAction
 from millrace.domain.base import Json
 from millrace.domain.callback import CallbackInput
 from millrace.domain.errors import ConflictError, RuleViolationError, UnauthenticatedError
 from millrace.domain.flow import Flow, FlowInput, Step
+from millrace.domain.flow_parts import Concurrency
 from millrace.domain.integration import IntegrationInput
 from millrace.domain.label import LabelInput
 from millrace.domain.operations import MapOperation
@@ -447,16 +449,66 @@ def test_only_a_source_has_a_schedule_of_its_own(world: World) -> None:
     ]
 
 
+def test_a_step_says_only_how_many_requests_are_under_way(world: World) -> None:
+    """What else a flow says of its runs means nothing of requests, and is refused by name."""
+    most = {"limit": limits.STEP_CONCURRENCY_MAX, "onConflict": "queue"}
+    more = {
+        "limit": limits.STEP_CONCURRENCY_MAX + 1,
+        "onConflict": "skip",
+        "keyExpression": "customer",
+    }
+    shop = world.connection()
+    steps = [
+        import_step(id_, shop.id, concurrency=Concurrency.model_validate(given))
+        for id_, given in {"a": most, "b": more}.items()
+    ]
+    with pytest.raises(RuleViolationError) as caught:
+        world.flow(*steps)
+    assert [(v.code, v.pointer) for v in caught.value.violations] == [
+        ("stepConcurrencyTooHigh", "/steps/1/concurrency/limit"),
+        ("stepConcurrencyConflict", "/steps/1/concurrency/onConflict"),
+        ("stepConcurrencyKey", "/steps/1/concurrency/keyExpression"),
+    ]
+
+
 def test_a_draft_that_cannot_run_yet_leaves_the_old_version_live(world: World) -> None:
-    """A step of type Flow is refused at the deployment; skipped, it is in nobody's way."""
-    other, flow = world.flow(MAP), world.deployed(MAP)
+    """Who holds a caller cannot wait for another flow; skipped, that step is in nobody's way."""
+    other, flow = world.flow(MAP), world.deployed(MAP, is_synchronous=True)
     sub = Step(id="sub", type="Flow", flow_id=other.id, depends_on=("map",))
-    world.change(flow, MAP, sub)
+    world.change(flow, MAP, sub, is_synchronous=True)
     with pytest.raises(RuleViolationError) as caught:
         world.deploy(flow)
-    assert [found.code for found in caught.value.violations] == ["flowStepNotRunnable"]
+    found = [(each.code, each.pointer) for each in caught.value.violations]
+    assert found == [("subflowOfSynchronousFlow", "/steps/1/type")]
     now = get_flow(world.context, ALICE, flow.id)
     assert now.deployed_version_id == flow.deployed_version_id
-    world.change(flow, MAP, sub.model_copy(update={"is_skipped": True}))
+    world.change(flow, MAP, sub.model_copy(update={"is_skipped": True}), is_synchronous=True)
     version = latest_version(world.context, now)
     deploy_version(world.context, ALICE, flow.id, version.id, version.revision)
+
+
+def test_an_older_version_that_would_close_a_circle_is_not_deployed(world: World) -> None:
+    """When it was saved there was no way back; so a deployment looks again."""
+    other, flow = world.flow(MAP), world.deployed(MAP)
+    world.change(flow, MAP, Step(id="sub", type="Flow", flow_id=other.id))
+    world.deploy(flow)
+    id_ = get_flow(world.context, ALICE, flow.id).deployed_version_id or ""
+    world.change(flow, MAP)
+    world.deploy(flow)
+    older = get_version(world.context, ALICE, flow.id, id_)
+    world.change(other, MAP, Step(id="back", type="Flow", flow_id=flow.id))
+    with pytest.raises(RuleViolationError) as caught:
+        deploy_version(world.context, ALICE, flow.id, older.id, older.revision)
+    found = [(each.code, each.pointer) for each in caught.value.violations]
+    assert found == [("flowCircle", "/steps/1/flowId")]
+
+
+def test_a_version_that_waits_for_a_flow_that_is_gone_is_not_deployed(world: World) -> None:
+    """Flows that are in use may be deleted."""
+    other, flow = world.flow(MAP), world.flow(MAP)
+    world.change(flow, MAP, Step(id="sub", type="Flow", flow_id=other.id))
+    delete_flow(world.context, ALICE, other.id, other.revision)
+    with pytest.raises(RuleViolationError) as caught:
+        world.deploy(flow)
+    found = [(each.code, each.pointer) for each in caught.value.violations]
+    assert found == [("unknownFlow", "/steps/1/flowId")]

@@ -30,7 +30,7 @@ from millrace.usecases.flow_changes import create_flow, delete_flow, replace_flo
 from millrace.usecases.flow_lists import list_flows
 from millrace.usecases.flows import get_flow, get_version, latest_version, list_versions
 from millrace.usecases.lists import Asked
-from millrace.usecases.schedules import reschedule
+from millrace.usecases.trigger_sync import resync_triggers
 from millrace.usecases.webhooks import WEBHOOKS
 
 READ = process_step("read")
@@ -241,11 +241,11 @@ def test_the_schedule_is_there_while_the_flow_wants_it(world: World) -> None:
     assert (schedule.expression, schedule.timezone) == ("rate(1 hour)", "Europe/Paris")
     assert schedule.data == {"workspaceId": ALICE.workspace_id, "flowId": flow.id}
 
-    reschedule(world.context, world.change(flow, READ, schedule="0 2 * * *"))
+    resync_triggers(world.context, world.change(flow, READ, schedule="0 2 * * *"))
     assert world.schedules.schedules[flow.id].expression == "cron(0 2 * * ? *)"
-    reschedule(world.context, world.change(flow, READ, **hourly, enabled=False))
+    resync_triggers(world.context, world.change(flow, READ, **hourly, enabled=False))
     assert world.schedules.schedules == {}
-    reschedule(world.context, world.change(flow, READ, **hourly))
+    resync_triggers(world.context, world.change(flow, READ, **hourly))
     assert flow.id in world.schedules.schedules
     undeploy_version(world.context, ALICE, flow.id, version.id, version.revision)
     assert world.schedules.schedules == {}
@@ -255,8 +255,8 @@ def test_a_change_asks_nothing_of_schedules_while_no_version_is_deployed() -> No
     """It would be a call for each change, and there is nothing to change."""
     world = World(schedules=_NoSchedules())
     flow = world.flow(READ, schedule="rate(1 hour)")
-    reschedule(world.context, world.change(flow, READ, schedule="rate(2 hours)"))
-    reschedule(world.context, world.change(flow, READ))
+    resync_triggers(world.context, world.change(flow, READ, schedule="rate(2 hours)"))
+    resync_triggers(world.context, world.change(flow, READ))
 
 
 class _NoSchedules(MemorySchedules):

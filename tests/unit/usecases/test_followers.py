@@ -11,10 +11,11 @@ from millrace.domain.run import Run, RunOutcome, RunStatus
 from millrace.usecases.deploy import undeploy_version
 from millrace.usecases.flow_changes import delete_flow
 from millrace.usecases.flows import get_flow, latest_version
-from millrace.usecases.lifecycle import cancel_run, on_execution_end, sweep
+from millrace.usecases.lifecycle import cancel_run, on_execution_end
 from millrace.usecases.payloads import load_payload
 from millrace.usecases.run_ends import Failure
 from millrace.usecases.runs import list_runs
+from millrace.usecases.sweeper import sweep
 
 MAP = process_step("map")
 CRASHED = Failure(error="Lambda.Unknown")

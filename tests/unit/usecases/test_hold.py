@@ -20,8 +20,9 @@ from millrace.usecases.callbacks import CALLBACKS
 from millrace.usecases.deploy import undeploy_version
 from millrace.usecases.flows import latest_version
 from millrace.usecases.hold import Held, UnansweredError, hold
-from millrace.usecases.lifecycle import cancel_run, sweep
+from millrace.usecases.lifecycle import cancel_run
 from millrace.usecases.runs import list_runs
+from millrace.usecases.sweeper import sweep
 
 JSON_TYPE: Final = {"content-type": "application/json"}
 ECHO: Final = process_step("echo", "body")
@@ -224,6 +225,34 @@ def test_r5_a_start_that_is_refused_is_tried_again(world: World) -> None:
     line = synchronous(world)
     assert line.call(b'{"n": 1}').records == ({"n": 1},)
     assert line.slept == [0.0, 0.1, 0.4]
+
+
+def test_a_call_that_finds_the_flow_busy_waits_for_its_turn(world: World) -> None:
+    """The machine of the run before ends in time: the caller has the result, nobody told twice."""
+    line = synchronous(world, concurrency={"limit": 1})
+    first = world.start(line.flow)
+
+    def meanwhile() -> None:
+        if len(line.slept) == 2:
+            world.tell(first, "attemptSucceeded")
+        if len(line.slept) == 3:
+            line.carry_out("echo")
+
+    line.meanwhile = meanwhile
+    held = line.call(b'{"n": 1}')
+    assert (held.run.status, held.records) == (RunStatus.SUCCEEDED, ({"n": 1},))
+
+
+def test_a_call_whose_turn_does_not_come_is_told_where_to_look(world: World) -> None:
+    """At the deadline; its run waits on and is started when there is a slot."""
+    line = synchronous(world, concurrency={"limit": 1})
+    first = world.start(line.flow)
+    held = line.call(b'{"n": 1}')
+    assert held.run.status is RunStatus.QUEUED
+    assert sum(line.slept) == limits.RUN_WAIT_SECONDS
+    world.tell(first, "attemptSucceeded")
+    assert world.now(held.run).status is RunStatus.RUNNING
+    assert (held.run.machine_arn, held.run.id) in world.machines.started
 
 
 def test_r5_a_call_whose_start_is_refused_throughout_is_not_lost(world: World) -> None:

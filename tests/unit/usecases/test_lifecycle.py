@@ -24,8 +24,9 @@ from millrace.storage.memory import MemoryMachines, MemoryRuns
 from millrace.usecases.deploy import undeploy_version
 from millrace.usecases.flow_changes import delete_flow
 from millrace.usecases.flows import get_flow, latest_version
-from millrace.usecases.lifecycle import cancel_run, on_execution_end, sweep
+from millrace.usecases.lifecycle import cancel_run, on_execution_end
 from millrace.usecases.run_ends import Failure
+from millrace.usecases.sweeper import sweep
 
 MAP = process_step("map")
 CONTINUES = ({"type": "failure", "strategy": "continue"},)
@@ -386,7 +387,7 @@ def test_a_start_that_fails_again_is_left_to_the_next_sweep(world: World) -> Non
 def test_a_synchronous_run_is_over_after_five_minutes(world: World) -> None:
     """Step Functions tells nothing of it, so the sweeper neither asks nor starts it twice."""
     run = world.start(world.deployed(MAP, isSynchronous=True))
-    world.runs.claim_step(run.key, 1, "map", NOON)
+    world.runs.claim_step(world.runs.get(run.key), "map", NOON)
     world.machines.outcomes.clear()
     world.clock.forward(minutes=4)
     assert sweep(world.context) == 0
@@ -423,7 +424,7 @@ def test_a_synchronous_run_has_one_attempt_whatever_becomes_of_its_flow(world: W
 def test_a_cancelled_run_does_nothing_any_more(world: World) -> None:
     """Its machine is stopped, no step begins, a late result is ignored; twice is as once."""
     run = world.start(world.deployed(export(), process_step("map", depends_on=("read",))))
-    begun = world.runs.claim_step(run.key, 1, "read", NOON)
+    begun = world.runs.claim_step(world.runs.get(run.key), "read", NOON)
     for _ in range(2):
         ended = cancel_run(world.context, world.now(run))
         assert (ended.status, ended.ended_at) == (RunStatus.CANCELLED, NOON)
@@ -431,7 +432,7 @@ def test_a_cancelled_run_does_nothing_any_more(world: World) -> None:
     late = begun.model_copy(update={"status": StepStatus.SUCCEEDED})
     assert world.runs.save_step(run.key, late).status is StepStatus.CANCELLED
     with pytest.raises(ConflictError, match="over"):
-        world.runs.claim_step(run.key, 1, "map", NOON)
+        world.runs.claim_step(world.runs.get(run.key), "map", NOON)
     assert world.tell(run, "attemptFailed", failure=CRASHED) == {"retry": False}
     assert on_execution_end(world.context, run.key, "ABORTED") == world.now(run)
     assert world.now(run).status is RunStatus.CANCELLED
@@ -447,7 +448,7 @@ def queued(world: World, run: Run) -> None:
 
 def at_work(world: World, run: Run) -> None:
     """A step has begun."""
-    world.runs.claim_step(run.key, 1, "map", NOON)
+    world.runs.claim_step(world.runs.get(run.key), "map", NOON)
 
 
 def between_steps(world: World, run: Run) -> None:
@@ -457,7 +458,7 @@ def between_steps(world: World, run: Run) -> None:
 
 def waits_in_a_step(world: World, run: Run) -> None:
     """The other system asked for patience: the machine waits, no function does."""
-    record = world.runs.claim_step(run.key, 1, "map", NOON)
+    record = world.runs.claim_step(world.runs.get(run.key), "map", NOON)
     world.runs.save_step(run.key, record.model_copy(update={"status": StepStatus.RETRYING}))
 
 
@@ -470,7 +471,7 @@ def on_its_second_attempt(world: World, run: Run) -> None:
     """Which is at work."""
     waits_for_a_retry(world, run)
     world.tell(run, "attemptStarted", attempt=2)
-    world.runs.claim_step(run.key, 2, "map", NOON)
+    world.runs.claim_step(world.runs.get(run.key), "map", NOON)
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,11 @@ from millrace.domain.notification import Notification
 from millrace.domain.notification_group import NotificationGroup, NotificationGroupInput, UrlTarget
 from millrace.domain.ports import Message, Undelivered
 from millrace.domain.run import Run, RunStatus
-from millrace.usecases.lifecycle import cancel_run, on_execution_end, sweep
+from millrace.usecases.lifecycle import cancel_run, on_execution_end
 from millrace.usecases.notify import deliver
 from millrace.usecases.plain import NOTIFICATION_GROUPS
 from millrace.usecases.run_ends import Failure
+from millrace.usecases.sweeper import sweep
 
 MAP = process_step("map")
 CRASHED = Failure(error="Lambda.Unknown")
@@ -110,7 +111,7 @@ def test_a_partial_success_is_told_as_one(world: World) -> None:
     """Nobody hears of it as a failure or a success."""
     flow = watched(world, group(world, "failed", "succeeded"), group(world, "partiallySucceeded"))
     run = world.start(flow, [{"id": 1}, {"id": "x"}])
-    record = world.runs.claim_step(run.key, 1, "map", world.clock())
+    record = world.runs.claim_step(world.runs.get(run.key), "map", world.clock())
     partly = record.model_copy(update={"status": RunStatus.PARTIALLY_SUCCEEDED})
     world.runs.save_step(run.key, type(record).model_validate(partly.model_dump(warnings=False)))
     world.tell(run, "attemptSucceeded")

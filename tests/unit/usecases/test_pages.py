@@ -108,7 +108,7 @@ def test_pages_that_are_there_are_referred_to() -> None:
     before = set(blobs.objects)
 
     def part(page: OutputPage, skip: int, count: int) -> OutputPage:
-        return page.model_copy(update={"skip": skip or None, "records": count})
+        return page.part(skip, count)
 
     writer = PageWriter(blobs, "writer")
     writer.write(records[:500], part(first, 0, 500))

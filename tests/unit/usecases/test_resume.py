@@ -23,6 +23,7 @@ from millrace.connectors.registry import HttpConnectors
 from millrace.domain.action import ExportAction, ImportAction, ProcessAction
 from millrace.domain.base import Record
 from millrace.domain.flow import Step
+from millrace.domain.flow_parts import Concurrency
 from millrace.domain.operations import FilterOperation, MapOperation
 from millrace.domain.run import Counts, Run
 from millrace.usecases.pages import read_records
@@ -107,6 +108,8 @@ class Flow:
     """A flow of three steps in a run, and the shop that it reads and writes."""
 
     batch_size: int | None
+    together: int = 1
+    """Requests that are under way at a time."""
     shop: Shop = field(default_factory=Shop)
     world: World = field(default_factory=World)
     ticks: "count[int]" = field(default_factory=count)
@@ -130,7 +133,13 @@ class Flow:
         return (
             Step(id="read", type="Export", action=read),
             Step(id="change", type="Process", action=change, depends_on=("read",)),
-            Step(id="write", type="Import", action=write, depends_on=("change",)),
+            Step(
+                id="write",
+                type="Import",
+                action=write,
+                depends_on=("change",),
+                concurrency=Concurrency(limit=self.together),
+            ),
         )
 
     def now(self) -> datetime:
@@ -167,6 +176,8 @@ class Flow:
     def check(self) -> None:
         """Every order was taken once or has one error, and the counts say so."""
         arrived = [record for request in self.shop.taken.values() for record in request]
+        if self.together > 1:
+            arrived.sort(key=lambda record: int(record["order"]))
         written = self.world.runs.step(self.run.key, 1, "write")
         assert written is not None
         pages = list(read_records(self.world.blobs, written.output))
@@ -198,15 +209,15 @@ def _small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "OUTPUT_PAGES_LISTED", 3)
 
 
-@pytest.mark.parametrize("batch_size", [4, None])
-def test_a_worker_may_die_at_any_call(batch_size: int | None) -> None:
+@pytest.mark.parametrize(("batch_size", "together"), [(4, 1), (None, 1), (4, 3), (None, 3)])
+def test_a_worker_may_die_at_any_call(batch_size: int | None, together: int) -> None:
     """Before or after each request to the shop, to the store and to the bucket."""
-    flow = Flow(batch_size)
+    flow = Flow(batch_size, together)
     calls = flow.carried_out(Worker).calls
     flow.check()
     assert calls > 80
     for moment in range(2 * calls):
-        flow = Flow(batch_size)
+        flow = Flow(batch_size, together)
         flow.carried_out(dying_at(moment))
         flow.check()
 

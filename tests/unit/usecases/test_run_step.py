@@ -176,7 +176,7 @@ def test_a_late_try_changes_nothing(world: World) -> None:
 
     def overtake() -> timedelta:
         if not taken_over:
-            taken_over.append(world.runs.claim_step(run.key, 1, "read", NOON))
+            taken_over.append(world.runs.claim_step(world.runs.get(run.key), "read", NOON))
         return timedelta(seconds=1)
 
     task = StepTask(workspace_id=run.workspace_id, run_id=run.id, attempt=1, step_id="read")

@@ -18,7 +18,9 @@ from millrace.usecases.flow_changes import delete_flow
 from millrace.usecases.flows import get_flow, get_version
 from millrace.usecases.next_occurrences import next_occurrences
 from millrace.usecases.runs import list_runs
-from millrace.usecases.schedules import reschedule, schedule_name, sync_schedules
+from millrace.usecases.schedules import schedule_name
+from millrace.usecases.sweeper import sweep
+from millrace.usecases.trigger_sync import resync_triggers, sync_triggers
 from millrace.usecases.triggers import ScheduleEvent, on_schedule
 from millrace.usecases.versions import roll_back
 
@@ -112,9 +114,9 @@ def test_schedules_of_sources_follow_the_deployed_version(world: World) -> None:
     assert expressions(world) == {}
     rolled = roll_back(world.context, ALICE, flow.id, old.id)
     assert expressions(world) == {"orders": "rate(5 minutes)"}
-    reschedule(world.context, world.change(flow, *steps, enabled=False))
+    resync_triggers(world.context, world.change(flow, *steps, enabled=False))
     assert expressions(world) == {}
-    reschedule(world.context, world.change(flow, *steps))
+    resync_triggers(world.context, world.change(flow, *steps))
     assert expressions(world) == {"orders": "rate(5 minutes)"}
     undeploy_version(world.context, ALICE, flow.id, rolled.id, rolled.revision)
     assert expressions(world) == {}
@@ -129,7 +131,7 @@ def test_the_schedules_of_another_flow_are_left_alone(world: World) -> None:
     other = Schedule(f"{flow.id}0", "rate(1 hour)", "UTC", {})
     world.schedules.put(other)
     world.change(flow, MAP)
-    sync_schedules(world.context, get_flow(world.context, ALICE, flow.id))
+    sync_triggers(world.context, get_flow(world.context, ALICE, flow.id))
     assert world.schedules.schedules == {other.name: other}
 
 
@@ -177,7 +179,9 @@ def test_a_change_does_not_shift_a_rate(world: World) -> None:
     first = NOON + timedelta(minutes=1)
     assert world.schedules.schedules[flow.id].start == first
     world.clock.forward(minutes=10)
-    reschedule(world.context, world.change(flow, MAP, name="other", schedule="rate(7 minutes)"))
+    resync_triggers(
+        world.context, world.change(flow, MAP, name="other", schedule="rate(7 minutes)")
+    )
     assert world.schedules.schedules[flow.id].start == first + timedelta(minutes=14)
 
 
@@ -187,10 +191,10 @@ def test_what_is_about_to_fire_is_not_taken_away(world: World) -> None:
     flow = world.deployed(MAP, **once)
     planned = dict(world.schedules.schedules)
     world.clock.forward(seconds=90)
-    reschedule(world.context, world.change(flow, MAP, name="other", **once))
+    resync_triggers(world.context, world.change(flow, MAP, name="other", **once))
     assert world.schedules.schedules == planned
     world.clock.forward(seconds=60)
-    reschedule(world.context, world.change(flow, MAP, name="third", **once))
+    resync_triggers(world.context, world.change(flow, MAP, name="third", **once))
     assert world.schedules.schedules == {}
 
 
@@ -289,9 +293,9 @@ def test_of_two_changes_at_once_the_later_one_has_the_last_word(
     flow = world.deployed(MAP)
     changed = world.change(flow, MAP, schedule=HOURLY)
     schedules.meanwhile = [
-        lambda: reschedule(world.context, world.change(flow, MAP, **settings)),
+        lambda: resync_triggers(world.context, world.change(flow, MAP, **settings)),
     ]
-    reschedule(world.context, changed)
+    resync_triggers(world.context, changed)
     assert [each.expression for each in schedules.schedules.values()] == expected
 
 
@@ -340,3 +344,37 @@ def test_a_schedule_that_ends_before_it_starts_is_refused() -> None:
     """Nothing would ever be planned."""
     with pytest.raises(ValueError, match="ends before it starts"):
         FlowInput(name="n", schedule_start_date=NOON, schedule_end_date=NOON)
+
+
+class Dead(MemorySchedules):
+    """EventBridge Scheduler as a process meets it that dies before it can call."""
+
+    def put(self, schedule: Schedule) -> None:
+        """Nothing is told any more."""
+        raise KeyboardInterrupt(schedule.name)
+
+
+def test_a_schedule_that_a_process_died_over_is_made_by_the_sweeper(world: World) -> None:
+    """The flow was stored and nobody was told that its schedule is missing."""
+    usual, world.schedules = world.schedules, Dead()
+    with pytest.raises(KeyboardInterrupt):
+        world.deployed(MAP, schedule=HOURLY)
+    world.schedules = usual
+    sweep(world.context)
+    assert expressions(world) == {}
+    world.clock.forward(minutes=3)
+    sweep(world.context)
+    assert [*expressions(world)] == [None]
+    world.schedules.schedules.clear()
+    sweep(world.context)
+    assert expressions(world) == {}
+
+
+def test_a_schedule_that_outlived_its_change_is_removed_by_the_sweeper(world: World) -> None:
+    """The flow was disabled, and what follows that never came."""
+    flow = world.deployed(MAP, schedule=HOURLY)
+    world.change(flow, MAP, schedule=HOURLY, enabled=False)
+    assert [*expressions(world)] == [None]
+    world.clock.forward(minutes=3)
+    sweep(world.context)
+    assert expressions(world) == {}

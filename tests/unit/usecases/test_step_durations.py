@@ -13,7 +13,7 @@ def finish(
 ) -> Run:
     """A run of the flow whose step `a` took this long."""
     run = world.start(flow)
-    record = world.runs.claim_step(run.key, 1, "a", world.clock())
+    record = world.runs.claim_step(world.runs.get(run.key), "a", world.clock())
     world.clock.forward(seconds=seconds)
     done = {"status": StepStatus.SUCCEEDED, "ended_at": world.clock()}
     world.runs.save_step(run.key, record.model_copy(update=done))

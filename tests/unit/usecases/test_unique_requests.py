@@ -7,9 +7,9 @@ from tests.support.world import World
 from millrace.domain.base import Json
 from millrace.domain.errors import StepFailed
 from millrace.domain.run import RunStatus
-from millrace.usecases.lifecycle import sweep
 from millrace.usecases.retry_run import RetryRequest, retry_run
 from millrace.usecases.run_ends import Failure
+from millrace.usecases.sweeper import sweep
 
 MAP = process_step("map")
 CRASHED = Failure(error="Lambda.Unknown")

@@ -82,9 +82,31 @@ DELTA_LAG_MINUTES: Final = 10_080
 """A week: what an export of changes may read again."""
 
 CONCURRENCY_MAX: Final = 1_000
+STEP_CONCURRENCY_MAX: Final = 50
+"""Requests of one step under way: each has a thread in the worker, and an answer in memory."""
+
+QUEUE_DEPTH: Final = 1_000
+"""Runs that may wait for a slot of one flow, or of one key of it: they share an item."""
+
+QUEUE_WAIT_HOURS: Final = 24
+"""A run that has no slot by then fails."""
+
+SLOT_LEASE_MINUTES: Final = 15
+"""A slot is free again so long after the sweeper, which comes each 5 minutes, last saw its run."""
+
+LANE_KEY_LENGTH: Final = 256
+"""A longer key is shown as its hash."""
+
+LANES_SHOWN: Final = 100
+LANE_RUNS_SHOWN: Final = 20
+"""Of each kind, in what is told of the runs that wait."""
+
 ALIASES: Final = 100
 REFERENCES_OF_A_FLOW: Final = 50
 """Labels, notification groups or flows to run next."""
+
+SUBFLOW_DEPTH: Final = 10
+"""Runs that wait for each other: a step of type Flow in the innermost fails."""
 
 FLOWS_IN_A_ROW: Final = 20
 """How far runNextFlowIds and Flow steps are followed to find a circle."""
@@ -238,12 +260,21 @@ SCHEDULE_TRY_SECONDS: Final = 86_400
 SCHEDULE_TRIES: Final = 185
 """And so often; its most."""
 
+QUEUE_BATCH: Final = 10
+"""Messages of a queue that the trigger function is handed at a time."""
+
+MESSAGE_MEMORY_DAYS: Final = 15
+"""How long a message of a queue is remembered; SQS keeps none for more than 14 days."""
+
 DELIVERY_MEMORY_DAYS: Final = 7
 """How long a delivery id is remembered, unless its address says; GitHub redelivers for 3 days."""
 
 DELIVERY_SECONDS_MAX: Final = 2_592_000
 DELIVERY_ID_LENGTH: Final = 256
 """A longer delivery id is known by its hash, as is one that cannot be printed."""
+
+TRACESTATE_LENGTH: Final = 512
+"""What is kept of a request's `tracestate`: as much as W3C Trace Context asks for."""
 
 SIGNATURE_SECONDS: Final = 300
 """A signature of a time is taken so long before and after it, as its senders' libraries do."""

@@ -1,32 +1,35 @@
 """The Lambda events that are not HTTP: steps, attempts, schedules, ends of executions."""
 
 from collections.abc import Mapping
-from datetime import timedelta
-from typing import Any, Final
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
 
-from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from millrace.domain.base import Json
-from millrace.domain.errors import StepError
+from millrace.domain.errors import DomainError, StepError, StepThrottled
 from millrace.domain.notification import Notification
 from millrace.domain.ports import Messenger
-from millrace.domain.run import RunKey
+from millrace.domain.run import Run, RunKey
+from millrace.observability import Metric, logger, measure, on_key, on_run
 from millrace.usecases.context import Context
 from millrace.usecases.lifecycle import (
     AttemptEvent,
     ExecutionInput,
     on_attempt,
     on_execution_end,
-    sweep,
 )
 from millrace.usecases.notify import deliver
+from millrace.usecases.queue_messages import Message, on_message
 from millrace.usecases.run_step import StepTask, run_step
+from millrace.usecases.step_progress import CONTINUES
+from millrace.usecases.sweeper import sweep
 from millrace.usecases.triggers import ScheduleEvent, on_schedule
 
-_EXECUTION_ENDED: Final = "Step Functions Execution Status Change"
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
-logger = Logger(service="millrace")
+_EXECUTION_ENDED: Final = "Step Functions Execution Status Change"
 
 
 class StepWorker:
@@ -36,21 +39,39 @@ class StepWorker:
         self._context = context
 
     def __call__(self, event: Mapping[str, Any], lambda_context: LambdaContext) -> dict[str, Json]:
-        """The step's result in short; raises the step's error, whose name the machine goes by."""
+        """The step's result in short; raises the step's error, whose name the machine goes by.
+
+        What an error says may quote the receiver's answer, so it is told with the run, and neither
+        to the log, in which Lambda writes what is raised, nor to the machine.
+        """
         task = StepTask.model_validate(event)
-        names: dict[str, Any] = {"run": task.run_id, "step": task.step_id, "attempt": task.attempt}
+        key = RunKey(task.workspace_id, task.run_id)
+        on_key(key, stepId=task.step_id, attempt=task.attempt)
+        # By the time that Lambda counts an error at, which an alarm sets off against these.
+        begun_at = datetime.now(UTC)
 
         def time_left() -> timedelta:
             return timedelta(milliseconds=lambda_context.get_remaining_time_in_millis())
 
         try:
-            record = run_step(self._context, task, time_left)
+            record = run_step(self._context, task, time_left, self._begin)
         except StepError as error:
-            kind = type(error).__name__
-            logger.warning(error.message, error=kind, code=error.code, **names)
-            raise
-        logger.info("step ended", status=record.status, counts=record.counts.to_json(), **names)
+            logger.warning("step not ended", error=type(error).__name__, code=error.code)
+            names = {"runId": key.run_id, "stepId": task.step_id, "code": error.code}
+            measure({Metric.STEP_ERRORS: 1}, names, at=begun_at)
+            if isinstance(error, StepThrottled):
+                if error.code != CONTINUES:
+                    measure({Metric.THROTTLES: 1}, names)
+                raise
+            told = f"{error.code}; the run tells more: GET /v1/runs/{key.run_id}"
+            raise type(error)(error.code, told) from None
+        said = "step ended" if record.status.is_terminal else "step waits for another flow"
+        logger.info(said, status=record.status, counts=record.counts.to_json())
         return {"status": record.status, "counts": record.counts.to_json()}
+
+    def _begin(self, run: Run) -> None:
+        on_run(run, self._context.clock())
+        logger.debug("step begins")
 
 
 class Lifecycle:
@@ -68,32 +89,92 @@ class Lifecycle:
             logger.info("swept", repaired=repaired)
             return {"repaired": repaired}
         attempt = AttemptEvent.model_validate(event)
+        on_key(RunKey(attempt.workspace_id, attempt.run_id), attempt=attempt.attempt)
         answer = on_attempt(self._context, attempt)
-        logger.info(attempt.event, run=attempt.run_id, attempt=attempt.attempt, answer=answer)
+        logger.info(attempt.event, answer=answer)
         return answer
 
     def _on_execution_end(self, detail: Mapping[str, Any]) -> dict[str, Json]:
         data = ExecutionInput.model_validate_json(detail["input"])
         key = RunKey(data.workspace_id, data.run_id)
+        on_key(key)
         run = on_execution_end(self._context, key, detail["status"])
-        logger.info("execution ended", run=key.run_id, outcome=detail["status"])
+        if run is not None:
+            on_run(run, self._context.clock())
+        logger.info("execution ended", outcome=detail["status"])
         return {} if run is None else {"status": run.status}
 
 
-class ScheduleTrigger:
-    """Starts the runs of schedules."""
+class EventTrigger:
+    """Starts the runs of schedules and of messages."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
 
-    def __call__(self, event: Mapping[str, Any], _: object) -> dict[str, Json]:
-        """The id of the run, if one was started."""
+    def __call__(self, event: dict[str, Any], lambda_context: LambdaContext) -> dict[str, Json]:
+        """The id of a schedule's run, if one was started; the messages that have to stay."""
+        if "Records" in event:
+            return self._on_messages(event, lambda_context)
         run = on_schedule(self._context, ScheduleEvent.model_validate(event))
         if run is None:
-            logger.info("schedule not wanted", flow=event["flowId"])
+            named = {name: event[name] for name in ("workspaceId", "flowId")}
+            logger.info("schedule not wanted", **named)
             return {}
-        logger.info("schedule fired", flow=run.flow_id, run=run.id)
+        on_run(run, self._context.clock())
+        logger.info("schedule fired")
         return {"runId": run.id}
+
+    def _on_messages(self, event: dict[str, Any], lambda_context: LambdaContext) -> dict[str, Json]:
+        """Of a FIFO queue nothing overtakes a message that has to stay."""
+        # Most of what triggers is a schedule.
+        from aws_lambda_powertools.utilities.batch import (  # noqa: PLC0415 - see above
+            BatchProcessor,
+            EventType,
+            SqsFifoPartialProcessor,
+            process_partial_response,
+        )
+
+        is_fifo = event["Records"][0]["eventSourceARN"].endswith(".fifo")
+        processor = SqsFifoPartialProcessor() if is_fifo else BatchProcessor(EventType.SQS)
+        processor.raise_on_entire_batch_failure = False
+        answer: Any = process_partial_response(
+            event=event,
+            record_handler=self._on_message,
+            processor=processor,
+            context=lambda_context,
+        )
+        told: dict[str, Json] = answer
+        return told
+
+    def _on_message(self, record: "SQSRecord") -> str:
+        message = _message(record.raw_event)
+        names: dict[str, Any] = {"queue": message.queue, "messageId": message.id}
+        try:
+            run = on_message(self._context, message)
+        except DomainError as error:
+            logger.warning("message not taken", error=type(error).__name__, **names)
+            raise
+        except Exception:
+            logger.exception("message not taken", **names)
+            raise
+        on_run(run, self._context.clock())
+        logger.info("message taken", **names)
+        return run.id
+
+
+def _message(record: Mapping[str, Any]) -> Message:
+    """A message as Lambda hands it over; attributes that are bytes stay as base64."""
+    sent = int(record["attributes"]["SentTimestamp"])
+    return Message(
+        queue=record["eventSourceARN"].rpartition(":")[2],
+        id=record["messageId"],
+        body=record["body"],
+        sent_at=datetime.fromtimestamp(sent / 1_000, UTC),
+        attributes={
+            name: value.get("stringValue") or value.get("binaryValue") or ""
+            for name, value in record.get("messageAttributes", {}).items()
+        },
+    )
 
 
 class NotificationTry:
@@ -108,5 +189,6 @@ class NotificationTry:
         note = Notification.model_validate(event["note"])
         answer = deliver(self._context, self._messenger, note)
         told = {"outcome": answer.get("outcome"), "wait": answer["waitSeconds"]}
-        logger.info("notification", id=note.id, run=note.run_id, group=note.group_id, **told)
+        on_key(RunKey(note.workspace_id, note.run_id or ""))
+        logger.info("notification", id=note.id, group=note.group_id, **told)
         return answer

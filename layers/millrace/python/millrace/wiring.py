@@ -12,7 +12,8 @@ from botocore.config import Config as ClientConfig
 from millrace import limits
 from millrace.config import Config
 from millrace.connectors.registry import HttpConnectors
-from millrace.domain.ports import Messenger, Paces, Scratch
+from millrace.domain.ports import Messenger, Paces, Queues, Scratch
+from millrace.measured_runs import MeasuredRuns
 from millrace.orchestration.lambda_functions import LambdaFunctions
 from millrace.orchestration.notifier import NotificationMachine
 from millrace.orchestration.scheduler import EventBridgeSchedules, ScheduleTarget
@@ -20,7 +21,6 @@ from millrace.orchestration.step_functions import StepFunctions
 from millrace.storage.dynamodb_failed_records import DynamoFailedRecords
 from millrace.storage.dynamodb_pool_entries import DynamoPoolEntries
 from millrace.storage.dynamodb_resources import DynamoResources
-from millrace.storage.dynamodb_runs import DynamoRuns
 from millrace.storage.s3_blobs import S3Blobs
 from millrace.storage.ssm_secrets import SsmSecrets
 from millrace.targets import Targets
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
 
     from millrace.connectors.aws_targets import AwsTargets
+    from millrace.domain.networks import AllowedNetworks
 
 _CLIENT = ClientConfig(
     retries={"mode": "standard", "max_attempts": 5}, connect_timeout=3, read_timeout=20
@@ -73,6 +74,13 @@ def _made_once[**P, T](lock: Lock, make: Callable[P, T]) -> Callable[P, T]:
             return made[key]
 
     return get
+
+
+def _networks(config: Config) -> "AllowedNetworks":
+    """What requests may reach beside public addresses; read by the first request that is sent."""
+    from millrace.domain.networks import AllowedNetworks  # noqa: PLC0415 - see above
+
+    return AllowedNetworks.from_text(config.allowed_networks, config.runtime_api)
 
 
 def aws_context(config: Config, patience: ClientConfig = _CLIENT) -> Context:
@@ -130,6 +138,13 @@ def aws_context(config: Config, patience: ClientConfig = _CLIENT) -> Context:
 
         return DynamoPaces(dynamodb, config.table, now)
 
+    def queues() -> Queues:
+        from millrace.orchestration.queue_mappings import QueueMappings  # noqa: PLC0415 - see above
+
+        client = once(lambda: boto3.client("lambda", config=_CLIENT, endpoint_url=endpoint))
+        arns = (config.trigger_arn, config.queue_arn_prefix)
+        return QueueMappings(client, *arns, config.target_prefix)
+
     def targets() -> "AwsTargets":
         from millrace.connectors.aws_targets import AwsTargets  # noqa: PLC0415 - as above
 
@@ -138,12 +153,12 @@ def aws_context(config: Config, patience: ClientConfig = _CLIENT) -> Context:
 
     return Context(
         resources=DynamoResources(dynamodb, config.table),
-        runs=DynamoRuns(dynamodb, config.table),
+        runs=MeasuredRuns(dynamodb, config.table),
         failed_records=DynamoFailedRecords(dynamodb, config.table),
         pool_entries=DynamoPoolEntries(dynamodb, config.table),
         blobs=S3Blobs(s3, config.bucket),
         secrets=SsmSecrets(ssm, config.secrets_prefix),
-        connectors=HttpConnectors(paces=paces, aws=targets),
+        connectors=HttpConnectors(paces=paces, aws=targets, networks=partial(_networks, config)),
         machines=machines,
         functions=LambdaFunctions(lambda_),
         schedules=EventBridgeSchedules(
@@ -153,6 +168,7 @@ def aws_context(config: Config, patience: ClientConfig = _CLIENT) -> Context:
                 config.trigger_arn, config.schedule_role_arn, config.schedule_dead_letters_arn
             ),
         ),
+        queues=queues,
         targets=Targets(config.run_step_arn, config.lifecycle_arn),
         notifications=NotificationMachine(machines, config.notify_machine_arn),
         clock=now,
@@ -168,4 +184,4 @@ def aws_messenger(config: Config) -> Messenger:
     endpoint = config.endpoint_url or None
     sns = cache(lambda region: boto3.client("sns", region, config=_CLIENT, endpoint_url=endpoint))
     ses = cache(lambda: boto3.client("sesv2", config=_CLIENT, endpoint_url=endpoint))
-    return AwsMessenger(sns, ses, config.mail_sender)
+    return AwsMessenger(sns, ses, config.mail_sender, partial(_networks, config))

@@ -11,7 +11,7 @@ for each fork, and two that frame them. All else lies off the happy path:
 - partial success, stop: the worker raises StepPartialSuccess; where failure continues, a first
   catcher leads it to a Fail. Partial success, continue: the worker returns as on success.
 - StepFailed, StepPartialSuccess and StepThrottled are not retried; anything else is: StepTransient,
-  Lambda's own errors, crashes, time-outs.
+  Lambda's own errors, crashes, time-outs (but not those of steps that wait for another flow).
 - StepThrottled: its message is the time (RFC 3339, UTC) until which a Wait holds the step.
 
 The frame is a Parallel because only a Parallel can catch for many states at once.
@@ -288,6 +288,8 @@ def _towards[T: (Task, Parallel)](state: T, following: str | None) -> T:
 def _retriers(step: Step) -> list[Retrier]:
     """Final errors are not tried again; all else is transient, be it a crash or a time-out."""
     retry = step.retry
+    # What another flow did in its time is not done again, nor waited for again.
+    final = [*_FINAL_ERRORS, "States.Timeout"] if step.type == "Flow" else _FINAL_ERRORS
     transient: Retrier = {
         "ErrorEquals": ["States.ALL"],
         "IntervalSeconds": retry.interval_seconds,
@@ -299,4 +301,4 @@ def _retriers(step: Step) -> list[Retrier]:
         transient["MaxDelaySeconds"] = cap
     if retry.jitter:
         transient["JitterStrategy"] = "FULL"
-    return [{"ErrorEquals": _FINAL_ERRORS, "MaxAttempts": 0}, transient]
+    return [{"ErrorEquals": final, "MaxAttempts": 0}, transient]

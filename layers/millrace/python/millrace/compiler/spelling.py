@@ -41,6 +41,7 @@ STEP_FIELDS = frozenset(
         *_STEP_MACHINE,
         *("referrer", "action", "flowId", "filter", "onNotMatching", "exclusiveGroup"),
         *("proceedOnFailure", "skipRetries", "responseMapping", "schedule", "concurrency"),
+        *("keepDeltaBehindFlowId", "keepDeltaBehindExportId"),
         *("position", "modelId", "workspaceId", "traceKey"),
         *("createdBy", "createdDate", "modifiedBy", "modifiedDate"),
     )

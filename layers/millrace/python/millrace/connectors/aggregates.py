@@ -1,7 +1,7 @@
 """Figures over groups of records, in memory that grows with the groups and not with the records."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
@@ -84,7 +84,7 @@ class Aggregation:
         """The group's key as JSON text -> its values, the origin of its first record, and its
         accumulators, one a figure."""
 
-    def apply(self, rows: list[Row], passage: Passage, *, is_plain: bool) -> list[Row]:
+    def apply(self, rows: Sequence[Row], passage: Passage, *, is_plain: bool) -> Sequence[Row]:
         """See Stage; nothing goes on before the end. A record that fails changes no figure."""
         # The parts of a record follow each other: none of them counts if one of them fails.
         for index, parts in groupby(rows, key=itemgetter(0)):

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from copy import copy
 from dataclasses import replace
 from http import HTTPStatus
+from threading import Lock
 from urllib.parse import urlencode
 
 from urllib3.exceptions import LocationParseError
@@ -13,7 +14,7 @@ from millrace.connectors.credentials import credentials_of
 from millrace.connectors.gate import Gate, PacedTransport
 from millrace.connectors.http_client import HttpClient, ResponseRejected, quotable
 from millrace.connectors.http_messages import HttpRequest, HttpResponse, merged_headers
-from millrace.connectors.masks import PrivateTexts
+from millrace.connectors.masks import PrivateTexts, longest_first
 from millrace.connectors.oauth2 import AccessTokens
 from millrace.domain.connection import Connection
 from millrace.domain.errors import StepFailed
@@ -23,7 +24,7 @@ _DEFAULT_HEADERS = {"Accept": "application/json", "User-Agent": "millrace"}
 
 
 class ConnectionClient:
-    """Sends requests as a connection says.
+    """Sends requests as a connection says, from any thread.
 
     An answer may name the address of the next page, on any host. What the connection and the
     action add to a request, credentials above all, goes to the connection's own origin only. Only
@@ -48,8 +49,9 @@ class ConnectionClient:
         self._private = PrivateTexts(private)
         """What actions send that nobody may be told."""
         self._defaults: Mapping[str, str] = _DEFAULT_HEADERS
-        self._secrets: tuple[str, ...] = ()
-        """Of the last request to the connection's own origin."""
+        self._secrets = frozenset[str]()
+        """Of all requests to the connection's own origin."""
+        self._lock = Lock()
         self._origin = _origin(_http_address(connection.base_url))
 
     def accepting(self, media_types: str) -> "ConnectionClient":
@@ -85,11 +87,12 @@ class ConnectionClient:
         """
         request = HttpRequest(method, url, body=body, is_stream=is_stream)
         http = self._own_http if self._is_own(url) else self._foreign_http
+        prepared = self._prepared(request, headers)
         try:
-            return http.fetch(self._prepared(request, headers), decode)
+            return http.fetch(prepared, decode)
         except ResponseRejected as error:
             is_worth_it = error.status == HTTPStatus.UNAUTHORIZED and self._is_own(url)
-            if not is_worth_it or not self._credentials.renewed():
+            if not is_worth_it or not self._credentials.renewed(prepared):
                 raise
         return http.fetch(self._prepared(request, headers), decode)
 
@@ -113,8 +116,8 @@ class ConnectionClient:
         return self.fetch(method, url, lambda response: response, headers=headers, body=body)
 
     def quotable(self, text: str) -> str:
-        """The beginning of what the receiver says, without the secrets that it was sent last."""
-        return quotable(text, self._secrets)
+        """The beginning of what the receiver says, without the secrets that it was sent."""
+        return quotable(text, longest_first(self._secrets))
 
     def _is_own(self, url: str) -> bool:
         return _origin(_http_address(url)) == self._origin
@@ -131,7 +134,9 @@ class ConnectionClient:
         own = merged_headers(self._defaults, self._connection.headers, headers or {})
         shown = replace(request, url=self._private.shown(request.url), headers=own)
         prepared = self._private.guarded(self._credentials.applied(shown))
-        self._secrets = prepared.secrets
+        if not self._secrets.issuperset(prepared.secrets):
+            with self._lock:
+                self._secrets |= frozenset(prepared.secrets)
         return prepared
 
 

@@ -2,8 +2,8 @@
 
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Protocol
+from dataclasses import dataclass, replace
+from typing import Final, Protocol
 from urllib.parse import quote_plus, unquote_plus
 
 from millrace.connectors.http_client import HttpClient
@@ -22,6 +22,8 @@ from millrace.domain.authentication import (
 from millrace.domain.base import Clock
 from millrace.domain.connection import Connection
 
+_BEARER: Final = "Bearer "
+
 
 class Credentials(Protocol):
     """One way of proving who asks."""
@@ -37,8 +39,8 @@ class Credentials(Protocol):
         """An address without what this proof adds to it, as a receiver may repeat it in a link."""
         ...
 
-    def renewed(self) -> bool:
-        """Whether what `applied` gave last can be had anew, after an answer of 401."""
+    def renewed(self, refused: HttpRequest) -> bool:
+        """Whether what `applied` gave a request can be had anew, after an answer of 401."""
         ...
 
 
@@ -52,7 +54,7 @@ def credentials_of(  # noqa: PLR0911 - one for each kind
     """The proof that a connection's authentication asks for."""
     match connection.auth:
         case BearerAuth():
-            return _Header("Authorization", "Bearer ", connection, secrets, "token")
+            return _Header("Authorization", _BEARER, connection, secrets, "token")
         case BasicAuth() as auth:
             return _Basic(auth, connection, secrets)
         case ApiKeyAuth(in_="header") as auth:
@@ -92,7 +94,8 @@ class _Unchanging:
     def bare(self, url: str) -> str:
         return url
 
-    def renewed(self) -> bool:
+    def renewed(self, refused: HttpRequest) -> bool:
+        del refused
         return False
 
 
@@ -152,11 +155,12 @@ class _QueryKey:
         own = (self.auth.name, self.auth.prefix + self.secrets.get("key", ""))
         return _without(url, lambda *pair: pair == own)
 
-    def renewed(self) -> bool:
+    def renewed(self, refused: HttpRequest) -> bool:
+        del refused
         return False
 
 
-@dataclass
+@dataclass(frozen=True)
 class _AccessToken(_Unchanging):
     """An OAuth access token, asked for anew when it is refused."""
 
@@ -164,16 +168,16 @@ class _AccessToken(_Unchanging):
     secrets: Mapping[str, str]
     http: HttpClient
     tokens: AccessTokens
-    last: str = field(default="", repr=False)
 
     def applied(self, request: HttpRequest) -> HttpRequest:
-        token = self.last = self.tokens.token(self.connection, self.secrets, self.http)
+        token = self.tokens.token(self.connection, self.secrets, self.http)
         client_secret = secret_value(self.connection, self.secrets, "client_secret")
-        headers = {"Authorization": f"Bearer {token}"}
+        headers = {"Authorization": f"{_BEARER}{token}"}
         return _with_headers(request, headers, (token, client_secret))
 
-    def renewed(self) -> bool:
-        self.tokens.forget(self.connection, self.last)
+    def renewed(self, refused: HttpRequest) -> bool:
+        # Of requests under way together, the first that is refused has it renewed for all.
+        self.tokens.forget(self.connection, refused.headers["Authorization"].removeprefix(_BEARER))
         return True
 
 

@@ -36,11 +36,11 @@ def records_at(document: Json, path: str) -> list[Json]:
 
 def page_of(elements: Sequence[Record | RecordError]) -> ExportPage:
     """A page of what was read, after which nothing follows."""
+    if RecordError not in set(map(type, elements)):
+        return ExportPage(cast("Sequence[Record]", elements), [], None)
     failures = [
         RecordFailure.of(index, element)
         for index, element in enumerate(elements)
         if isinstance(element, RecordError)
     ]
-    if not failures:
-        return ExportPage(cast("Sequence[Record]", elements), failures, None)
     return ExportPage([each for each in elements if isinstance(each, dict)], failures, None)

@@ -93,6 +93,14 @@ class Expression:
             return partial(_engines.of(self.text).evaluate, bindings=self._bindings)
         return self.evaluate
 
+    def json(self, text: bytes) -> bytes:
+        """The JSON of the expression's value on something plain that is JSON.
+
+        What JSON has not is null there, and a function is an empty text. Raises one of FAULTS.
+        """
+        data = jsonatapy.JsonataData.from_json(text.decode())
+        return _engines.of(self.text).evaluate_data_to_json(data, self._bindings).encode()
+
     def _evaluate(self, record: Json) -> Json:
         try:
             value = _engines.of(self.text).evaluate(record, self._bindings)
@@ -262,11 +270,6 @@ def _not_exact(error: TypeError) -> RecordError:
     )
 
 
-def may_be_infinite(text: bytes) -> bool:
-    """Whether JSON that was written of values may hold a number that JSON has not."""
-    return b"Infinity" in text or b"NaN" in text
-
-
 _DIGITS: Final = bytes.maketrans(b"123456789", b"000000000")
 _MANY_DIGITS: Final = b"0" * len(str(EXACT_INTEGER_MAX))
 
@@ -274,9 +277,14 @@ _MANY_DIGITS: Final = b"0" * len(str(EXACT_INTEGER_MAX))
 def are_plain(records: Sequence[Record]) -> bool:
     """Whether surely none of the records holds a large integer: their JSON has no such digits."""
     try:
-        return _MANY_DIGITS not in dump(records).translate(_DIGITS)
+        return not has_many_digits(dump(records))
     except RecursionError:
         return False
+
+
+def has_many_digits(text: bytes) -> bool:
+    """Whether so many stand in a row that they may be a large integer."""
+    return _MANY_DIGITS in text.translate(_DIGITS)
 
 
 # The two scans below see every value of every record, hence loops without calls.

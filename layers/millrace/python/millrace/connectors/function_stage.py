@@ -5,7 +5,7 @@
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from pydantic import Field, ValidationError
@@ -48,7 +48,7 @@ class Calling:
         self._surroundings = surroundings
         self._decoder = ExactDecoder()
 
-    def apply(self, rows: list[Row], passage: Passage, *, is_plain: bool) -> list[Row]:
+    def apply(self, rows: Sequence[Row], passage: Passage, *, is_plain: bool) -> Sequence[Row]:
         """See Stage."""
         del is_plain
         out: list[Row] = []
@@ -64,7 +64,7 @@ class Calling:
                     out += self._rows(row[0], answer.records[place], passage)
         return out
 
-    def _batches(self, rows: list[Row]) -> Iterator[tuple[list[Row], list[bytes]]]:
+    def _batches(self, rows: Sequence[Row]) -> Iterator[tuple[list[Row], list[bytes]]]:
         """Rows for one call each, with their JSON."""
         batch: list[Row] = []
         texts: list[bytes] = []

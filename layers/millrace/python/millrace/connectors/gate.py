@@ -77,6 +77,7 @@ class Gate:
         self._seats = limit.max_concurrency if limit else None
         self._worker = uuid4().hex[:12]
         self._lock = Lock()
+        self._head = Lock()
         self._under_way = Lock() if self._seats else None
         self._has_looked = False
         self._alone_until = 0
@@ -95,14 +96,16 @@ class Gate:
     def enter(self, seconds: float) -> None:
         """Wait for the turn of a request that may take so long.
 
-        Raises StepThrottled if that takes longer than there is patience for.
+        Threads wait behind each other, and each has patience from when it is the first. Raises
+        StepThrottled if that takes longer than there is patience for.
         """
-        give_up_at = self._now() + self._patience
-        while (wait := self.turn(seconds)) is not None:
-            if wait.at > give_up_at:
-                message = f"connection {self._connection.name!r}: {wait.reason}"
-                raise StepThrottled("throttled", message, moment(wait.come_back_at))
-            self._sleep(max(0, wait.at - self._now()) / MICROS)
+        with self._head:
+            give_up_at = self._now() + self._patience
+            while (wait := self.turn(seconds)) is not None:
+                if wait.at > give_up_at:
+                    message = f"connection {self._connection.name!r}: {wait.reason}"
+                    raise StepThrottled("throttled", message, moment(wait.come_back_at))
+                self._sleep(max(0, wait.at - self._now()) / MICROS)
 
     def turn(self, seconds: float) -> Wait | None:
         """None if the request may be sent now, which it then counts as."""

@@ -3,7 +3,7 @@
 What they hold is JSON text, which takes a fraction of what decoded records take.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Protocol, runtime_checkable
 
@@ -97,7 +97,7 @@ class Sorting:
         self._room = room
         self._lines: list[_Line] = []
 
-    def apply(self, rows: list[Row], passage: Passage, *, is_plain: bool) -> list[Row]:
+    def apply(self, rows: Sequence[Row], passage: Passage, *, is_plain: bool) -> Sequence[Row]:
         """See Stage; nothing goes on before the end."""
 
         def values_of(record: Record) -> list[Json]:
@@ -172,7 +172,7 @@ class Grouping:
         self._room = room
         self._groups: dict[str, _Group] = {}
 
-    def apply(self, rows: list[Row], passage: Passage, *, is_plain: bool) -> list[Row]:
+    def apply(self, rows: Sequence[Row], passage: Passage, *, is_plain: bool) -> Sequence[Row]:
         """See Stage; nothing goes on before the end."""
 
         def values_of(record: Record) -> list[Json]:

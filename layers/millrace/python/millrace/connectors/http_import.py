@@ -100,7 +100,9 @@ class HttpImporter:
         origins: Sequence[Origin],
         places: Sequence[int],
     ) -> None:
-        chosen = [records[place] for place in places]
+        chosen = records
+        if len(places) < len(records):
+            chosen = [records[place] for place in places]
         http, writer = self._import, self._writer
         if self._fill is not None:
             try:

@@ -1,6 +1,6 @@
 """Operations that go by a key: dedupe, remember, enrich; most of them over a data pool."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import blake2b
@@ -23,7 +23,12 @@ _DIGEST_BYTES: Final = 16
 
 
 def _keyed(
-    key: Expression, rows: list[Row], passage: Passage, *, is_plain: bool, is_needed: bool = True
+    key: Expression,
+    rows: Sequence[Row],
+    passage: Passage,
+    *,
+    is_plain: bool,
+    is_needed: bool = True,
 ) -> list[tuple[Row, str]]:
     """The rows with their keys; those without one fail if it is needed."""
 
@@ -85,7 +90,7 @@ class Deduping:
         self._place = place
         self._seen: set[bytes] = set()
 
-    def apply(self, rows: list[Row], passage: Passage, *, is_plain: bool) -> list[Row]:
+    def apply(self, rows: Sequence[Row], passage: Passage, *, is_plain: bool) -> Sequence[Row]:
         """See Stage."""
         out: list[Row] = []
         for row, key in _keyed(self._key, rows, passage, is_plain=is_plain):
@@ -119,7 +124,7 @@ class PoolDeduping:
         self._key = bound(key, values)
         self._pool = pool
 
-    def apply(self, rows: list[Row], passage: Passage, *, is_plain: bool) -> list[Row]:
+    def apply(self, rows: Sequence[Row], passage: Passage, *, is_plain: bool) -> Sequence[Row]:
         """See Stage."""
         first: dict[str, PoolEntry] = {}
         rest: list[tuple[Row, PoolEntry]] = []
@@ -145,7 +150,7 @@ class Remembering:
         self._value = bound(operation.value, values)
         self._pool = pool
 
-    def apply(self, rows: list[Row], passage: Passage, *, is_plain: bool) -> list[Row]:
+    def apply(self, rows: Sequence[Row], passage: Passage, *, is_plain: bool) -> Sequence[Row]:
         """See Stage."""
         out: list[Row] = []
         entries: list[PoolEntry] = []
@@ -178,7 +183,7 @@ class Enriching:
         self._is_required = operation.required
         self._source = source
 
-    def apply(self, rows: list[Row], passage: Passage, *, is_plain: bool) -> list[Row]:
+    def apply(self, rows: Sequence[Row], passage: Passage, *, is_plain: bool) -> Sequence[Row]:
         """See Stage."""
         keyed = _keyed(self._key, rows, passage, is_plain=is_plain, is_needed=False)
         values = self._values([key for _, key in keyed])

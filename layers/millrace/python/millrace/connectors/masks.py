@@ -19,9 +19,13 @@ _ORIGIN: Final = re.compile(r"[^:/?#]+://[^/?#]*")
 
 
 def masks(*secrets: str) -> tuple[str, ...]:
-    """The forms in which a receiver may repeat secrets, longest first, so that none is cut."""
-    found = {form for secret in secrets for form in _forms(secret) if form}
-    return tuple(sorted(found, key=lambda text: (-len(text), text)))
+    """The forms in which a receiver may repeat secrets, longest first."""
+    return longest_first({form for secret in secrets for form in _forms(secret) if form})
+
+
+def longest_first(texts: Iterable[str]) -> tuple[str, ...]:
+    """Texts in the order in which they are to be replaced, so that none is cut."""
+    return tuple(sorted(texts, key=lambda text: (-len(text), text)))
 
 
 def _forms(secret: str) -> tuple[str, ...]:
@@ -67,7 +71,7 @@ class PrivateTexts:
         if not self._texts:
             return request
         both = {*request.secrets, *masks(*self._texts)}
-        return replace(request, secrets=tuple(sorted(both, key=lambda text: (-len(text), text))))
+        return replace(request, secrets=longest_first(both))
 
     @cached_property
     def _hidden(self) -> Mapping[str, str]:

@@ -27,6 +27,8 @@ from millrace.domain.ports import Message, Undelivered
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from millrace.domain.networks import AllowedNetworks
+
 POST_SECONDS: Final = 15.0
 _PREFIX: Final = "whsec_"
 _TITLE_LENGTH: Final = 100
@@ -73,12 +75,12 @@ class AwsMessenger:
         sns: "Callable[[str], Publisher]",
         ses: "Callable[[], Mailer]",
         mail_sender: str,
-        http: HttpClient | None = None,
+        networks: "Callable[[], AllowedNetworks]",
     ) -> None:
         self._sns = sns
         self._ses = ses
         self._mail_sender = mail_sender
-        self._http = http or HttpClient(Urllib3Transport(POST_SECONDS), tries=1)
+        self._networks = networks
 
     def send(self, target: NotificationTarget, message: Message) -> None:
         """Tell a target, with one try. Raises Undelivered."""
@@ -107,8 +109,10 @@ class AwsMessenger:
         if message.secret is not None:
             headers["webhook-signature"] = signature(message.secret, message.id, timestamp, body)
         request = HttpRequest("POST", target.url, headers, body, wants_body=False)
+        reach = self._networks().of(message.workspace_id)
+        http = HttpClient(Urllib3Transport(POST_SECONDS, reach=reach), tries=1)
         try:
-            status = self._http.once(request).status
+            status = http.once(request).status
         except StepError as error:
             raise Undelivered(error.message) from error
         if not HTTPStatus(200) <= status < HTTPStatus(300):

@@ -14,7 +14,7 @@ from millrace.connectors.secret_values import secret_value
 from millrace.domain.authentication import OAuth2ClientCredentialsAuth
 from millrace.domain.base import Clock, Json
 from millrace.domain.connection import Connection
-from millrace.domain.errors import StepFailed, StepTransient
+from millrace.domain.errors import StepError, StepFailed, StepTransient
 
 LIFETIME_SECONDS: Final = 300.0
 """Of a token whose endpoint does not say."""
@@ -47,11 +47,17 @@ class _Token:
 
 
 class AccessTokens:
-    """The tokens of a process, one a connection, each asked for by one thread at a time."""
+    """The tokens of a process, one a connection, each asked for by one thread at a time.
+
+    Threads that wait for it get what comes of that, be it a failure: a token endpoint in trouble
+    is not asked by each of them.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._tokens: dict[str, _Token] = {}
+        self._failures: dict[str, StepError] = {}
+        """The last ones, of connections that have no token since."""
         self._locks: dict[str, Lock] = {}
 
     def token(self, connection: Connection, secrets: Mapping[str, str], http: HttpClient) -> str:
@@ -63,12 +69,21 @@ class AccessTokens:
         if not isinstance(auth, OAuth2ClientCredentialsAuth):
             raise TypeError(auth.type)
         fingerprint = (connection.secrets_version, auth)
+        failure_before = self._failures.get(connection.id)
         with self._locks.setdefault(connection.id, Lock()):
             known = self._tokens.get(connection.id)
             now = self._clock().timestamp()
             if known is None or known.fingerprint != fingerprint or known.usable_until <= now:
+                failure = self._failures.get(connection.id)
+                if failure is not None and failure is not failure_before:
+                    raise failure
                 secret = secret_value(connection, secrets, "client_secret")
-                text, seconds = _ask(http, auth, secret)
+                try:
+                    text, seconds = _ask(http, auth, secret)
+                except StepError as error:
+                    self._failures[connection.id] = error
+                    raise
+                self._failures.pop(connection.id, None)
                 usable = max(seconds - MARGIN_SECONDS, seconds / 2)
                 known = self._tokens[connection.id] = _Token(fingerprint, text, now + usable)
             return known.text

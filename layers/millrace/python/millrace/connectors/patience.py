@@ -8,8 +8,8 @@ from threading import Thread
 def within[T](seconds: float, work: Callable[[], T], otherwise: T) -> T:
     """What the work gives in time; else something else, and the thread is left behind.
 
-    Each exchange has a time-out of its own, but several may follow each other, and neither name
-    resolution nor trying one address after the other is bounded by it.
+    For what has no time-out of its own, such as the lookup of a name, or several exchanges that
+    follow each other.
     """
     results: SimpleQueue[T | BaseException] = SimpleQueue()
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from millrace import limits
 from millrace.connectors.aggregates import Aggregation
+from millrace.connectors.at_once import HELD_BACK, AtOnce
 from millrace.connectors.expressions import ExpressionError, are_plain
 from millrace.connectors.function_stage import Calling
 from millrace.connectors.holding import Grouping, Held, Holder, Rememberer, Room, Sorting
@@ -13,10 +14,12 @@ from millrace.connectors.stages import (
     Mapping,
     Passage,
     Row,
+    Rows,
     Splitting,
     Stage,
     Timeouts,
     bound,
+    records_of,
 )
 from millrace.domain.base import Json, Record
 from millrace.domain.errors import StepFailed
@@ -35,7 +38,9 @@ from millrace.domain.operations import (
     ValidateOperation,
 )
 from millrace.domain.ports import Surroundings
+from millrace.domain.quick_json import Unread, dump
 from millrace.domain.records import Batch, Origin, RecordError, Rest
+from millrace.domain.run_values import RunValues
 
 
 class Pipeline:
@@ -51,6 +56,7 @@ class Pipeline:
                 _stage(operation, place, room, surroundings)
                 for place, operation in enumerate(operations)
             ]
+            self._at_once = _at_once(operations, surroundings.values)
         except ExpressionError as error:
             raise StepFailed("invalidOperation", str(error)) from error
         except RecordError as error:
@@ -69,7 +75,15 @@ class Pipeline:
 
         Raises StepFailed when an expression keeps running out of time.
         """
-        return self._through(self._stages, records, origins)
+        passage = Passage(origins, self._timeouts)
+        first = self._at_once
+        texts = None if first is None else first.texts(records)
+        if first is None or texts is None:
+            rows = self._through(self._stages, Rows(range(len(records)), records), passage)
+        else:
+            rows = self._completed(texts, records, self._stages[: first.operations], passage)
+            rows = self._through(self._stages[first.operations :], rows, passage)
+        return _batch(rows, passage)
 
     def finish(self, done: int) -> Iterator[Rest]:
         """What was held, through the operations that follow, part by part."""
@@ -80,8 +94,10 @@ class Pipeline:
                         done -= 1
                         continue
                     origins = [held.origin for held in part]
-                    records = [held.record for held in part]
-                    yield Rest(self._through(self._stages[place:], records, origins), origins)
+                    rows = Rows(range(len(part)), [held.record for held in part])
+                    passage = Passage(origins, self._timeouts)
+                    rest = self._through(self._stages[place:], rows, passage)
+                    yield Rest(_batch(rest, passage), origins)
 
     def _parts(self, all_held: Iterator[Held]) -> Iterator[list[Held]]:
         """What was held in parts of bounded size."""
@@ -113,28 +129,54 @@ class Pipeline:
         for place, *memory in kept:
             rememberers[place].take_back(memory)
 
+    def _completed(
+        self,
+        texts: Sequence[bytes | None],
+        records: Sequence[Record],
+        stages: Sequence[Stage],
+        passage: Passage,
+    ) -> Rows:
+        """What AtOnce told, and of what it did not tell what the stages give."""
+        passage.ignored += texts.count(HELD_BACK)
+        told = [(index, text) for index, text in enumerate(texts) if text]
+        if untold := [index for index, text in enumerate(texts) if text is None]:
+            rows = Rows(untold, [records[index] for index in untold])
+            made = self._through(stages, rows, passage)
+            told = sorted([*told, *((index, dump(record)) for index, record in made)])
+        lines = [text for _, text in told]
+        return Rows([index for index, _ in told], Unread(lines, len(lines)))
+
     def _through(
-        self, stages: Sequence[Stage], records: Sequence[Record], origins: Sequence[Origin]
-    ) -> Batch:
-        passage = Passage(origins, self._timeouts)
-        rows: list[Row] = list(enumerate(records))
-        is_plain: bool | None = are_plain(records)
+        self, stages: Sequence[Stage], rows: Sequence[Row], passage: Passage
+    ) -> Sequence[Row]:
+        is_plain: bool | None = None
         for stage in stages:
             if not rows:
                 break
             if is_plain is None:
-                is_plain = are_plain(_records(rows, passage))
-            passage.made = None
+                is_plain = are_plain(records_of(rows))
             rows = passage.sound(stage.apply(rows, passage, is_plain=is_plain))
             is_plain = None if stage.makes_records else is_plain
-        failures = sorted(passage.failures.values(), key=lambda failure: failure.index)
-        return Batch(_records(rows, passage), passage.ignored, failures, passage.kept)
+        return rows
 
 
-def _records(rows: list[Row], passage: Passage) -> list[Record]:
-    if passage.made is not None and len(passage.made) == len(rows):
-        return passage.made
-    return [record for _, record in rows]
+def _batch(rows: Sequence[Row], passage: Passage) -> Batch:
+    failures = sorted(passage.failures.values(), key=lambda failure: failure.index)
+    return Batch(records_of(rows), passage.ignored, failures, passage.kept)
+
+
+def _at_once(operations: Sequence[Operation], values: RunValues) -> AtOnce | None:
+    """The filters that a process begins with and the map after them, if there is one."""
+    filters: list[str] = []
+    for operation in operations:
+        match operation:
+            case FilterOperation(expression=text):
+                filters.append(text)
+            case MapOperation(expression=text):
+                return AtOnce(filters, text, values)
+            case _:
+                break
+    return None
 
 
 def _stage(  # noqa: PLR0911 - one for each operation

@@ -15,6 +15,7 @@ from millrace.connectors.texts import known_charset
 from millrace.domain.base import Json, Record
 from millrace.domain.formats import CsvFormat
 from millrace.domain.imports import HttpImport
+from millrace.domain.quick_json import Unread
 from millrace.domain.records import RecordError, RecordFailure
 
 _NO_JSON: Final = (b"NaN", b"Infinity")
@@ -210,7 +211,8 @@ def _form(record: Record) -> bytes:
 def _quickly(value: Json) -> bytes | None:
     """The JSON of all records at once; None if one of them may have to be left out."""
     try:
-        body = to_json(value, inf_nan_mode="constants")
+        body = value.text if isinstance(value, Unread) else to_json(value, inf_nan_mode="constants")
+        body.decode()
     except ValueError:
         return None
     return None if any(word in body for word in _NO_JSON) else body

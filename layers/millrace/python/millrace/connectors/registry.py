@@ -7,6 +7,7 @@ would pay for all.
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from millrace import limits
@@ -25,8 +26,10 @@ if TYPE_CHECKING:
     from millrace.domain.batch_lookup import Key
     from millrace.domain.connection import Connection, PingMethod
     from millrace.domain.delta import DeltaWindow
+    from millrace.domain.networks import AllowedNetworks, Reach
     from millrace.domain.records import Origin
     from millrace.domain.run_values import RunValues, TemplateKind
+    from millrace.domain.trace_context import Trace
 
 
 class HttpConnectors:
@@ -40,32 +43,64 @@ class HttpConnectors:
         http: "HttpClient | None" = None,
         paces: Callable[[], Paces] | None = None,
         aws: "Callable[[], AwsTargets] | None" = None,
+        networks: "Callable[[], AllowedNetworks] | None" = None,
     ) -> None:
         self._given = http
         self._paces = paces
         self._aws = aws
+        self._networks = networks
+        self._clients: dict[Reach, HttpClient] = {}
         self._gates: dict[tuple[str, str], Gate] = {}
+        self._lock = Lock()
+        """Held where something is made that the requests of a step share."""
 
     @cached_property
-    def _http(self) -> "HttpClient":
+    def _allowed(self) -> "AllowedNetworks":
+        from millrace.domain.networks import AllowedNetworks
+
+        return AllowedNetworks() if self._networks is None else self._networks()
+
+    def _http(self, workspace_id: str) -> "HttpClient":
+        """Shared by workspaces of the same reach, and by no others."""
         from millrace.connectors.http_client import HttpClient
         from millrace.connectors.transport import Urllib3Transport
 
-        return self._given or HttpClient(Urllib3Transport())
+        if self._given is not None:
+            return self._given
+        reach = self._allowed.of(workspace_id)
+        if reach not in self._clients:
+            self._clients[reach] = HttpClient(Urllib3Transport(reach=reach))
+        return self._clients[reach]
 
     @cached_property
     def _tokens(self) -> "AccessTokens":
+        from millrace.connectors.http_client import utc_now
         from millrace.connectors.oauth2 import AccessTokens
 
-        return AccessTokens(self._http.clock)
+        return AccessTokens(utc_now if self._given is None else self._given.clock)
 
     def _client(
-        self, connection: "Connection", secrets: Mapping[str, str], private: Iterable[str]
+        self,
+        connection: "Connection",
+        secrets: Mapping[str, str],
+        private: Iterable[str],
+        trace: "Trace | None",
     ) -> "ConnectionClient":
         from millrace.connectors.connection_client import ConnectionClient
+        from millrace.connectors.traced import TracedTransport
 
-        gate = self._gate(connection, self._http, limits.WAIT_INSIDE_SECONDS_MAX)
-        return ConnectionClient(connection, secrets, self._http, self._tokens, private, gate=gate)
+        with self._lock:
+            http, tokens = self._http(connection.workspace_id), self._tokens
+            gate = self._gate(connection, http, limits.WAIT_INSIDE_SECONDS_MAX)
+        if trace is not None:
+            http = http.through(lambda transport: TracedTransport(transport, trace))
+        return ConnectionClient(connection, secrets, http, tokens, private, gate=gate)
+
+    def check_address(self, workspace_id: str, url: str) -> str | None:
+        """Why requests of a workspace may not be sent to an address, if that shows already."""
+        from millrace.connectors.plain_addresses import refused
+
+        return refused(url, self._allowed.of(workspace_id))
 
     def _gate(
         self, connection: "Connection", http: "HttpClient", patience_seconds: float
@@ -138,7 +173,7 @@ class HttpConnectors:
         from millrace.connectors.rendering import rendered
 
         filled = rendered(work.request, values)
-        client = self._client(connection, secrets, filled.private)
+        client = self._client(connection, secrets, filled.private, values.trace)
         return HttpExporter(work.model_copy(update={"http": filled.http}), client)
 
     def reader(
@@ -178,7 +213,7 @@ class HttpConnectors:
         from millrace.connectors.rendering import import_requests
 
         http, fill, private = import_requests(work.http, values)
-        client = self._client(connection, secrets, private)
+        client = self._client(connection, secrets, private, values.trace)
         return HttpImporter(http, client, request_key, fill, values)
 
     def check_schema(self, schema: Json) -> list[tuple[str, str]]:
@@ -212,7 +247,9 @@ class HttpConnectors:
 
         filled = rendered(work.request, values)
         hide(filled.private)
-        http = self._given or HttpClient(HidingTransport(Urllib3Transport(seconds), hide), tries=1)
+        reach = self._allowed.of(connection.workspace_id)
+        transport = HidingTransport(Urllib3Transport(seconds, reach=reach), hide)
+        http = self._given or HttpClient(transport, tries=1)
         gate = self._gate(connection, http, limits.WAIT_IN_TESTS_SECONDS)
         client = ConnectionClient(
             connection, secrets, http, self._tokens, filled.private, gate=gate
@@ -258,7 +295,9 @@ class HttpConnectors:
         from millrace.connectors.ping import ping
         from millrace.connectors.transport import Urllib3Transport
 
-        http = self._given or HttpClient(Urllib3Transport(limits.PING_SECONDS), tries=1)
+        reach = self._allowed.of(connection.workspace_id)
+        transport = Urllib3Transport(limits.PING_SECONDS, reach=reach)
+        http = self._given or HttpClient(transport, tries=1)
         gate = self._gate(connection, http, limits.WAIT_IN_TESTS_SECONDS)
         try:
             return ping(connection, secrets, method, path, http, limits.PING_SECONDS, gate)

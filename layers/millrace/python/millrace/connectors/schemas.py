@@ -1,5 +1,6 @@
 """JSON Schema 2020-12: schemas that can be used, and records that keep them."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import jsonschema_rs
@@ -66,7 +67,7 @@ class Validating:
     def __init__(self, schema: Json) -> None:
         self._validator = _validator(schema)
 
-    def apply(self, rows: list[Row], passage: Passage, *, is_plain: bool) -> list[Row]:
+    def apply(self, rows: Sequence[Row], passage: Passage, *, is_plain: bool) -> Sequence[Row]:
         """See Stage."""
         del is_plain
         out: list[Row] = []

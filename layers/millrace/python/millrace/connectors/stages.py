@@ -2,9 +2,9 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final, Protocol, overload
 
 from millrace import limits
 from millrace.connectors.expressions import (
@@ -14,7 +14,6 @@ from millrace.connectors.expressions import (
     check_finite,
     compile_expression,
     is_truthy,
-    may_be_infinite,
     refused,
 )
 from millrace.connectors.json_documents import describe
@@ -29,6 +28,36 @@ TIMEOUTS_MAX: Final = 5
 
 type Row = tuple[int, Record]
 """A record on its way, and the index of the input record that it came from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rows(Sequence[Row]):
+    """Rows that are made when they are looked at: some operations need all records as they are."""
+
+    indices: Sequence[int]
+    records: Sequence[Record]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    @overload
+    def __getitem__(self, place: int) -> Row: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> "Rows": ...
+
+    def __getitem__(self, place: int | slice) -> "Row | Rows":
+        if isinstance(place, slice):
+            return Rows(self.indices[place], self.records[place])
+        return self.indices[place], self.records[place]
+
+    def __iter__(self) -> Iterator[Row]:
+        return zip(self.indices, self.records, strict=True)
+
+
+def records_of(rows: Sequence[Row]) -> Sequence[Record]:
+    """The records of rows."""
+    return rows.records if isinstance(rows, Rows) else [record for _, record in rows]
 
 
 @dataclass(slots=True)
@@ -57,15 +86,13 @@ class Passage:
     failures: dict[int, RecordFailure] = field(default_factory=dict)
     kept: list[Json] = field(default_factory=list)
     """What operations keep in memory, so that a checkpoint has it too."""
-    made: Dumped | None = None
-    """The records of the rows that the last operation gave, beside their JSON, if it wrote that."""
 
     def fail(self, index: int, error: RecordError) -> None:
         """Note that an input record failed. Of one in several parts the first failure counts."""
         self.failures.setdefault(index, RecordFailure.of(index, error))
         self.timeouts.spend(error)
 
-    def sound(self, rows: list[Row]) -> list[Row]:
+    def sound(self, rows: Sequence[Row]) -> Sequence[Row]:
         """The rows without those whose input record failed in another part."""
         if not self.failures:
             return rows
@@ -80,7 +107,7 @@ class Stage(Protocol):
         """Whether what comes out may hold values that did not go in."""
         ...
 
-    def apply(self, rows: list[Row], passage: Passage, *, is_plain: bool) -> list[Row]:
+    def apply(self, rows: Sequence[Row], passage: Passage, *, is_plain: bool) -> Sequence[Row]:
         """The rows that go on; the passage learns of the others.
 
         See Expression.evaluate for `is_plain`. Raises StepFailed or StepTransient.
@@ -94,7 +121,7 @@ def bound(text: str, values: RunValues) -> Expression:
 
 
 def evaluated[V](
-    rows: list[Row], passage: Passage, evaluate: Callable[[Record], V]
+    rows: Sequence[Row], passage: Passage, evaluate: Callable[[Record], V]
 ) -> list[tuple[Row, V]]:
     """The rows with what there is of each; the passage learns of those of which there is nothing.
 
@@ -132,7 +159,7 @@ class Filtering:
     expression: Expression
     makes_records: bool = False
 
-    def apply(self, rows: list[Row], passage: Passage, *, is_plain: bool) -> list[Row]:
+    def apply(self, rows: Sequence[Row], passage: Passage, *, is_plain: bool) -> Sequence[Row]:
         """See Stage."""
         evaluate = self.expression.evaluator(is_plain=is_plain)
         out: list[Row] = []
@@ -154,12 +181,15 @@ class Filtering:
 
 @dataclass(frozen=True, slots=True)
 class Mapping:
-    """Replaces each record by the expression's object."""
+    """Replaces each record by the expression's object.
+
+    Numbers are JSONata's: a whole one is an integer, whichever way it took through the expression.
+    """
 
     expression: Expression
     makes_records: bool = True
 
-    def apply(self, rows: list[Row], passage: Passage, *, is_plain: bool) -> list[Row]:
+    def apply(self, rows: Sequence[Row], passage: Passage, *, is_plain: bool) -> Sequence[Row]:
         """See Stage."""
         evaluate = self.expression.evaluator(is_plain=is_plain)
         out: list[Row] = []
@@ -173,20 +203,28 @@ class Mapping:
                 out.append((index, value))
             else:
                 passage.fail(index, _not_an_object("a map", value))
-        return _finite(out, passage)
+        return _as_json(out, passage)
 
 
-def _finite(rows: list[Row], passage: Passage) -> list[Row]:
-    """The rows without those that hold what JSON has not: seen in the text of all of them."""
-    records = [record for _, record in rows]
+_WHOLE: Final = (b".0,", b".0}", b".0]")
+"""How whole numbers end that are no integers."""
+
+
+def _as_json(rows: list[Row], passage: Passage) -> Sequence[Row]:
+    """The rows beside their JSON, without those that hold what it has not."""
+    records = records_of(rows)
     try:
-        made = Dumped(records, dump(records))
+        text = dump(records)
+        if b"NaN" in text or b"Infinity" in text:
+            rows = [row for row, _ in evaluated(rows, passage, check_finite)]
+            records = records_of(rows)
+            text = dump(records)
+        if any(whole in text for whole in _WHOLE):
+            records = _canonical(records)
+            text = dump(records)
     except RecursionError:
-        made = None
-    if made is not None and not may_be_infinite(made.text):
-        passage.made = made
-        return rows
-    return [row for row, _ in evaluated(rows, passage, check_finite)]
+        return [row for row, _ in evaluated(rows, passage, check_finite)]
+    return Rows([index for index, _ in rows], Dumped(records, text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +234,7 @@ class Splitting:
     expression: Expression
     makes_records: bool = True
 
-    def apply(self, rows: list[Row], passage: Passage, *, is_plain: bool) -> list[Row]:
+    def apply(self, rows: Sequence[Row], passage: Passage, *, is_plain: bool) -> Sequence[Row]:
         """See Stage. An array of none means that nothing of the record goes on."""
         out: list[Row] = []
         made: Counter[int] = Counter()

@@ -22,17 +22,26 @@ from urllib3.exceptions import (
     SSLError,
 )
 from urllib3.exceptions import TimeoutError as Urllib3TimeoutError
+from urllib3.util import parse_url
 
 from millrace import limits
+from millrace.connectors.dialing import Dialer, Resolver, look_up
 from millrace.connectors.http_messages import HttpRequest, HttpResponse, TransportError
+from millrace.domain.networks import Reach
 
 _CHUNK_BYTES: Final = 65_536
+_BAD_REQUEST: Final = "its address or a header is not valid HTTP"
 _IN_MEMORY_BYTES: Final = 1_000_000
 """A stream up to this size needs no file."""
 
 
 class Urllib3Transport:
-    """Connections that are kept open and used again, one at a time."""
+    """Connections that are kept open and used again, each by one thread at a time.
+
+    All outbound HTTP goes through here, to what is within `reach` and nowhere else. A connection
+    that is open stays with its address, so workspaces of different reach share no transport.
+    Proxies of the environment are not heeded.
+    """
 
     def __init__(
         self,
@@ -41,19 +50,24 @@ class Urllib3Transport:
         *,
         stream_seconds: float = limits.OUTBOUND_STREAM_SECONDS,
         stream_bytes_max: int = limits.OUTBOUND_STREAM_BYTES,
+        reach: Reach = Reach(),  # noqa: B008 - it cannot be changed
+        resolve: Resolver = look_up,
     ) -> None:
         self._timeout_seconds = timeout_seconds
         self._body_bytes_max = body_bytes_max
         self._stream_seconds = stream_seconds
         self._stream_bytes_max = stream_bytes_max
-        self._pools = urllib3.PoolManager(retries=False)
+        # Of each host so many are kept as requests of one step may be under way.
+        self._pools = urllib3.PoolManager(retries=False, maxsize=limits.STEP_CONCURRENCY_MAX)
         _keep_addresses_out_of_logs()
-        self._pools.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
+        self._pools.pool_classes_by_scheme = _pool_classes(Dialer(reach, resolve))
 
     def exchange(self, request: HttpRequest) -> HttpResponse:
-        """See Transport. Time runs from connecting to the last byte of the body."""
+        """See Transport. Time runs from looking up the name to the last byte of the body."""
         seconds = self._stream_seconds if request.is_stream else self._timeout_seconds
         try:
+            if parse_url(request.url).auth is not None:
+                raise TransportError("badRequest", _BAD_REQUEST, is_transient=False)
             response = self._pools.request(
                 request.method,
                 request.url,
@@ -214,20 +228,36 @@ class _BoundedResponse(http.client.HTTPResponse):
         self.fp = io.BufferedReader(_DeadlineReader(self.fp.detach(), sock))
 
 
-class _HttpConnection(HTTPConnection):
-    response_class = _BoundedResponse
+def _pool_classes(dialer: Dialer) -> dict[str, type[urllib3.HTTPConnectionPool]]:
+    """Pools by scheme, whose connections are made by this dialer."""
 
+    class HttpConnection(HTTPConnection):
+        response_class = _BoundedResponse
 
-class _HttpsConnection(HTTPSConnection):
-    response_class = _BoundedResponse
+        def _new_conn(self) -> socket.socket:
+            return dialer.dial(self)
 
+        def connect(self) -> None:
+            super().connect()
+            dialer.confirm(self)
 
-class _HttpPool(urllib3.HTTPConnectionPool):
-    ConnectionCls = _HttpConnection
+    class HttpsConnection(HTTPSConnection):
+        response_class = _BoundedResponse
 
+        def _new_conn(self) -> socket.socket:
+            return dialer.dial(self)
 
-class _HttpsPool(urllib3.HTTPSConnectionPool):
-    ConnectionCls = _HttpsConnection
+        def connect(self) -> None:
+            super().connect()
+            dialer.confirm(self)
+
+    class HttpPool(urllib3.HTTPConnectionPool):
+        ConnectionCls = HttpConnection
+
+    class HttpsPool(urllib3.HTTPSConnectionPool):
+        ConnectionCls = HttpsConnection
+
+    return {"http": HttpPool, "https": HttpsPool}
 
 
 def _classified(error: Exception) -> TransportError:
@@ -254,9 +284,7 @@ def _classified(error: Exception) -> TransportError:
                 "badEncoding", "the answer is not compressed as it says", is_transient=False
             )
         case ValueError():
-            return TransportError(
-                "badRequest", "its address or a header is not valid HTTP", is_transient=False
-            )
+            return TransportError("badRequest", _BAD_REQUEST, is_transient=False)
         case _:
             return TransportError(
                 "connectionLost", f"connection lost ({type(error).__name__})", is_transient=True

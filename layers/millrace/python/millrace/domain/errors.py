@@ -53,6 +53,18 @@ class ConflictError(DomainError):
     code = "conflict"
 
 
+class FlowBusyError(ConflictError):
+    """As many runs of the flow as may be are at work, and no other one is to wait."""
+
+    code = "flowBusy"
+
+
+class QueueFullError(DomainError):
+    """As many runs of the flow as may be wait already."""
+
+    code = "queueFull"
+
+
 class RevisionMismatchError(DomainError):
     """The resource changed since the caller read it."""
 

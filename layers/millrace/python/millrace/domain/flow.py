@@ -137,7 +137,11 @@ class Step(Model):
     keep_delta_behind_export_id: str | None = Field(
         default=None, description="Of that flow's exports only this one: a step, or an action."
     )
-    concurrency: Concurrency | None = None
+    concurrency: Concurrency | None = Field(
+        default=None,
+        description="How many requests of an import or a lookup may be under way at a time, in "
+        f"its worker; at most {limits.STEP_CONCURRENCY_MAX}. One too many waits.",
+    )
     position: Position | None = None
     model_id: str | None = Field(
         default=None, description="That of the action's settings, if they have one."
@@ -348,6 +352,12 @@ class Flow(FlowSettings, SecretHolder):
     def is_enabled(self) -> bool:
         """Triggers fire only if the flow is enabled and deployed."""
         return self.enabled_at is not None
+
+    @property
+    def unsettled_at(self) -> Moment | None:
+        """Its schedules follow each change; one that was never deployed has none."""
+        was_deployed = self.deployed_version_id or self.latest_deployed_version_id
+        return self.modified_at if was_deployed else None
 
     @property
     def next_version_number(self) -> int:

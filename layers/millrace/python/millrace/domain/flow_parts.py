@@ -16,6 +16,7 @@ from pydantic import (
 from millrace import limits
 from millrace.domain.base import Description, Expression, Json, Model, Moment, Whole
 from millrace.domain.mapping_places import ALL, tokens
+from millrace.domain.run import OnConflict
 
 type LayoutDirection = Literal["horizontal", "vertical"]
 
@@ -46,10 +47,20 @@ FreeSettings = Annotated[
 ]
 
 
+QueueName = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,75}(\.fifo)?$"),
+    Field(description="Its name."),
+]
+
+
 class Trigger(Model):
     """How runs of the flow are meant to start."""
 
     kind: TriggerKind = TriggerKind.MANUAL
+    queue: QueueName | None = Field(
+        default=None, description="Of kind `queue`: the SQS queue whose messages start runs."
+    )
     settings: FreeSettings = Field(default_factory=dict)
 
     @model_validator(mode="before")
@@ -73,7 +84,7 @@ class Concurrency(Model):
     """How many runs there may be at a time, and what becomes of one too many."""
 
     limit: Whole = Field(ge=1, le=limits.CONCURRENCY_MAX)
-    on_conflict: Literal["queue", "reject", "skip", "cancelPrevious"] = "queue"
+    on_conflict: OnConflict = "queue"
     key_expression: Expression | None = Field(
         default=None, description="Runs are counted apart for each value of it."
     )

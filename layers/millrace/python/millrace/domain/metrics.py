@@ -49,6 +49,7 @@ class MetricKey(StrEnum):
     WEBHOOK = "webhook"
     FLOW = "flow"
     CALLBACK = "callback"
+    QUEUE = "queue"
     RETRIES = "retries"
     ERRORS = "errors"
     RECORDS_IN = "recordsIn"

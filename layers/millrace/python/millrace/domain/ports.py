@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 from millrace import limits
 from millrace.domain.action import ExportAction, ImportAction, ProcessAction
 from millrace.domain.base import Clock, Json, Record
-from millrace.domain.flow import MachineKind
+from millrace.domain.flow import Flow, MachineKind
 from millrace.domain.resource import Resource
 from millrace.domain.run import (
     ANY_RUN,
     Followed,
+    LaneKey,
     LatestRun,
     Run,
     RunError,
@@ -31,7 +32,9 @@ if TYPE_CHECKING:
     from millrace.domain.connection import Connection, PingMethod
     from millrace.domain.data_pool import DataPool
     from millrace.domain.delta import DeltaWindow
+    from millrace.domain.errors import StepError
     from millrace.domain.failed_record import FailedRecord
+    from millrace.domain.lane import Lane, LaneChange
     from millrace.domain.metrics import Counted, Grain
     from millrace.domain.notification import Notification
     from millrace.domain.notification_group import NotificationTarget
@@ -235,6 +238,17 @@ class Resources(Protocol):
         """
         ...
 
+    def unsettled(self, changed_before: datetime) -> tuple[Flow, ...]:
+        """Some flows of all workspaces of whose change nobody said since that it was followed."""
+        ...
+
+    def settle(self, flow: Flow) -> None:
+        """Note that what follows the change of a flow was done, unless it changed again.
+
+        Raises UnavailableError if that cannot be written now.
+        """
+        ...
+
     def record_use(self, workspace_id: str, token_id: str, at: datetime, since: datetime) -> None:
         """Remember when a token was last used, unless a use after `since` is known.
 
@@ -261,12 +275,36 @@ class Runs(Protocol):
         *,
         dedupe_key: str | None = None,
         dedupe_for: timedelta = DELIVERY_MEMORY,
+        lane: "LaneChange | None" = None,
     ) -> tuple[Run, bool]:
         """Store a new run, or give the one that already has this dedupe key.
 
         The key is forgotten after a while. The run that it repeats, if it repeats one, must be
-        over, and names it from now on. Returns the run, and whether it is new.
+        over, and names it from now on. Its lane changes with it or not at all: raises
+        LaneChangedError if it is not as it was read. Returns the run, and whether it is new.
         """
+        ...
+
+    def delivered(self, run: Run, dedupe_key: str | None) -> Run | None:
+        """The run that `create` would give for this dedupe key instead of the new one."""
+        ...
+
+    def lane(self, key: LaneKey) -> "Lane | None":
+        """A lane, if any run came to it of late; strongly consistent."""
+        ...
+
+    def swap_lane(self, change: "LaneChange") -> bool:
+        """Change a lane; False if it is not as it was read."""
+        ...
+
+    def lanes(
+        self, workspace_id: str, flow_id: str | None = None, *, limit: int
+    ) -> "tuple[tuple[LaneKey, Lane], ...]":
+        """Some of the lanes that are not empty, of a workspace (a moment behind) or of a flow."""
+        ...
+
+    def dequeue(self, key: RunKey, now: datetime) -> tuple[Run, bool]:
+        """A run that waited for its slot begins; the run as it is, and whether this began it."""
         ...
 
     def get(self, key: RunKey) -> Run:
@@ -316,11 +354,11 @@ class Runs(Protocol):
         """A flow's runs that are not over; one that began this moment may be left out."""
         ...
 
-    def claim_step(self, key: RunKey, attempt: int, step_id: str, now: datetime) -> StepRecord:
-        """Begin a step, or take up one that was interrupted.
+    def claim_step(self, run: "Run", step_id: str, now: datetime) -> StepRecord:
+        """Begin a step of a run as it was read just now, or take up one that was interrupted.
 
         A step that is over is returned as it is; otherwise its tries go up by one and its status
-        becomes running. Raises ConflictError if the run is over or on another attempt.
+        becomes running. Raises ConflictError if the run is over.
         """
         ...
 
@@ -332,9 +370,12 @@ class Runs(Protocol):
         """
         ...
 
-    def finish(self, key: RunKey, outcome: RunOutcome, now: datetime) -> Run:
+    def finish(
+        self, key: RunKey, outcome: RunOutcome, now: datetime, *, seen: "Run | None" = None
+    ) -> Run:
         """Write the run's terminal status and count the run, both exactly once.
 
+        The run as it was seen a moment ago saves a read.
         A run that is over already stays and is returned. Raises UnavailableError if so many runs
         of the flow end that this one cannot be counted now; it can be told again.
         """
@@ -540,6 +581,14 @@ class Machines(Protocol):
         """Delete a machine; running executions end first."""
         ...
 
+    def end_task(self, token: str, error: "StepError | None" = None) -> None:
+        """Tell the execution that waits with this token to go on, or with what its step failed.
+
+        A token that nobody waits with any more is left alone. Raises UnavailableError if Step
+        Functions cannot be told now.
+        """
+        ...
+
 
 class Exporter(Protocol):
     """Reads the records of one export."""
@@ -674,6 +723,10 @@ class Pong:
 class Connectors(Protocol):
     """What actions do."""
 
+    def check_address(self, workspace_id: str, url: str) -> str | None:
+        """Why requests of a workspace may not be sent to an address, if that shows already."""
+        ...
+
     def check_expression(self, expression: str) -> str | None:
         """What is wrong with an expression, if anything."""
         ...
@@ -787,6 +840,7 @@ class Message:
     """What a target is told."""
 
     id: str
+    workspace_id: str
     at: datetime
     title: str
     body: Mapping[str, Json]
@@ -832,6 +886,27 @@ class Schedule:
     data: dict[str, Json]
     start: datetime | None = None
     end: datetime | None = None
+
+
+class Queues(Protocol):
+    """The queues of the account whose messages may start runs."""
+
+    @property
+    def prefix(self) -> str:
+        """What the names of those begin with that flows may name."""
+        ...
+
+    def connect(self, name: str) -> None:
+        """Have messages of the queue come to the trigger function; it may be so already.
+
+        Raises ConflictError, in words, if the queue is not there or cannot be read so, and
+        UnavailableError if it may work later.
+        """
+        ...
+
+    def disconnect(self, name: str) -> None:
+        """Have no more come; what is in the queue stays. Raises UnavailableError."""
+        ...
 
 
 class Schedules(Protocol):

@@ -85,7 +85,7 @@ class ExportPage:
 class Batch:
     """What became of records that were handed to a process."""
 
-    records: list[Record]
+    records: Sequence[Record]
     ignored: int
     failures: list[RecordFailure]
     kept: list[Json] = field(default_factory=list)

@@ -67,6 +67,11 @@ class Resource(Model):
         """When the store may remove the resource by itself; None: never."""
         return None
 
+    @property
+    def unsettled_at(self) -> datetime | None:
+        """Since when something beside the store is to follow this change of it; None: nothing."""
+        return None
+
 
 class SecretHolder(Resource):
     """A resource with write-only fields, whose values are in the secret store."""

@@ -69,7 +69,9 @@ class Counts(Model):
     records_failed: int = 0
 
 
-type TriggerSource = Literal["manual", "schedule", "webhook", "callback", "flow"]
+type OnConflict = Literal["queue", "reject", "skip", "cancelPrevious"]
+
+type TriggerSource = Literal["manual", "schedule", "webhook", "callback", "queue", "flow"]
 
 
 class Trigger(Model):
@@ -78,26 +80,36 @@ class Trigger(Model):
     source: TriggerSource
     webhook_id: str | None = None
     callback_id: str | None = None
-    delivery_id: str | None = None
+    queue: str | None = Field(default=None, description="The SQS queue of the message.")
+    delivery_id: str | None = Field(default=None, description="Of a delivery, or of a message.")
     scheduled_for: Moment | None = None
-    step_id: str | None = Field(default=None, description="The source whose own schedule it was.")
+    step_id: str | None = Field(
+        default=None,
+        description="The source whose own schedule it was, or the step that waits for the run.",
+    )
     triggered_by: str | None = Field(default=None, description="Token id of the caller, if one.")
     run_id: str | None = Field(
-        default=None, description="The run of another flow, at whose end this one was started."
+        default=None,
+        description="The run of another flow, at whose end this one was started, or whose step "
+        "waits for it.",
     )
-    flows_before: int = Field(default=0, description="Flows that ended before it in that row.")
+    attempt: int | None = Field(
+        default=None, description="Of that run: in this attempt a step of it waits."
+    )
+    flows_before: int = Field(default=0, description="Flows that came before it in that row.")
+    depth: int = Field(
+        default=0, description="Runs that wait for it: that run, the one that waits for it, and on."
+    )
+
+    @property
+    def is_call(self) -> bool:
+        """Whether a step of another run waits for the result."""
+        return self.attempt is not None
 
     @property
     def caller(self) -> str | None:
-        """Who or what started the run: a token, or a public address."""
-        return self.triggered_by or self.webhook_id or self.callback_id
-
-
-class PayloadRef(Model):
-    """Where a run's trigger payload is: inline as JSON text, or under a key in the bucket."""
-
-    inline: str | None = None
-    key: str | None = None
+        """Who or what started the run: a token, a public address, or a queue."""
+        return self.triggered_by or self.webhook_id or self.callback_id or self.queue
 
 
 class RunInputs(Model):
@@ -122,9 +134,35 @@ class OutputPage(Model):
     skip: int | None = Field(
         default=None, description="Records under the key before the first of the page."
     )
+    of: int | None = Field(
+        default=None, description="Records under the key, if the page is only some of them."
+    )
     is_index: bool | None = Field(
         default=None, description="Under the key are the pages, and these have the records."
     )
+
+    def part(self, skip: int, records: int) -> "OutputPage":
+        """The page of some of the records under its key."""
+        whole = self.of or self.records
+        is_part = records < whole
+        update = {"records": records, "skip": skip or None, "of": whole if is_part else None}
+        return self.model_copy(update=update)
+
+
+class PayloadRef(Model):
+    """Where a run's trigger payload is: inline as JSON text, under a key in the bucket, or pages.
+
+    Pages are the records that a step of another run gathered for this one.
+    """
+
+    inline: str | None = None
+    key: str | None = None
+    pages: tuple[OutputPage, ...] = ()
+
+    @property
+    def is_in_bucket(self) -> bool:
+        """Whether it is kept no longer than what is in the bucket."""
+        return self.key is not None or any(page.key is not None for page in self.pages)
 
 
 class StepRecord(Model):
@@ -144,6 +182,12 @@ class StepRecord(Model):
     )
     delta: DeltaWindow | None = Field(
         default=None, description="What an export of changes reads, through all its tries."
+    )
+    child_run_id: str | None = Field(
+        default=None, description="The run of another flow that it waits for, or waited."
+    )
+    task_token: str | None = Field(
+        default=None, description="By which the machine is told that the wait is over."
     )
 
 
@@ -198,6 +242,26 @@ class RunKey(NamedTuple):
     run_id: str
 
 
+class LaneKey(NamedTuple):
+    """What names a lane: the runs of a flow, or of one key of it, that are counted together."""
+
+    workspace_id: str
+    flow_id: str
+    name: str
+
+
+class Place(Model):
+    """The lane of a run, and how the run goes there."""
+
+    lane: str
+    key: str | None = Field(default=None, description="The value by which its flow tells lanes.")
+    limit: int
+    on_conflict: OnConflict
+    priority: int
+    goes_past: bool = Field(default=False, description="It does not wait; it has a slot anyway.")
+    uses_queued_time: bool = True
+
+
 class Replay(Model):
     """Records that a run tries again from one step on, because they failed there before."""
 
@@ -214,6 +278,9 @@ class Attempt(Model):
     ended_at: Moment | None = None
     error: RunError | None = None
 
+
+SKIPPED: Final = "skipped"
+"""The error of a run that did not begin because its flow was busy, and skips what comes then."""
 
 _KEPT: Final = frozenset({RunStatus.FAILED, RunStatus.PARTIALLY_SUCCEEDED})
 
@@ -265,11 +332,21 @@ class Run(Model):
     replay: Replay | None = Field(
         default=None, description="What its first step takes in place of its input, if anything."
     )
+    place: Place | None = Field(
+        default=None, description="Where it counts, if its flow limits how many are at work."
+    )
     connections: dict[str, str] = Field(
         default_factory=dict, description="Connections, and those that take their place."
     )
     data_pools: dict[str, str] = Field(
         default_factory=dict, description="Data pools, and those that take their place."
+    )
+    traceparent: str | None = Field(
+        default=None, description="The place in a trace (W3C) from which it goes on."
+    )
+    tracestate: str | None = None
+    debug_until: Moment | None = Field(
+        default=None, description="As long as its flow would have it logged in detail."
     )
     attempt: int = 1
     created_at: Moment
@@ -298,6 +375,35 @@ class Run(Model):
         if self.ended_at is None or self.status in _KEPT:
             return None
         return self.ended_at + timedelta(days=limits.RUN_DAYS)
+
+    @property
+    def trace_id(self) -> str | None:
+        """What its log lines and outbound requests have in common with those of its caller."""
+        return None if self.traceparent is None else self.traceparent.split("-")[1]
+
+    @property
+    def is_skipped(self) -> bool:
+        """Whether it never was to begin, because others of its flow were at work."""
+        return self.error is not None and self.error.code == SKIPPED
+
+    @property
+    def waits_until(self) -> datetime:
+        """When it is given up, if it has no slot until then."""
+        return self.created_at + timedelta(hours=limits.QUEUE_WAIT_HOURS)
+
+    @property
+    def relative_to(self) -> datetime:
+        """What is now for its expressions: when it was queued, or when it began."""
+        if self.place is None or self.place.uses_queued_time:
+            return self.created_at
+        return self.started_at or self.created_at
+
+    @property
+    def lane_key(self) -> LaneKey | None:
+        """The name of its lane, if it has one."""
+        if self.place is None:
+            return None
+        return LaneKey(self.workspace_id, self.flow_id, self.place.lane)
 
     @property
     def is_settled(self) -> bool:

@@ -59,6 +59,16 @@ def retry_planned(run: Run, attempt: int, error: RunError, now: datetime) -> Run
     )
 
 
+def dequeued(run: Run, now: datetime) -> Run:
+    """The run that waited for a slot begins."""
+    if run.status is not RunStatus.QUEUED:
+        return run
+    begun = Attempt(number=run.attempt, status=RunStatus.RUNNING, started_at=now)
+    return run.model_copy(
+        update={"status": RunStatus.RUNNING, "started_at": now, "attempts": (begun,)}
+    )
+
+
 def attempt_begun(run: Run, attempt: int, now: datetime) -> Run:
     """The attempt after the one that failed begins."""
     if run.status is not RunStatus.RETRYING or run.attempt != attempt - 1:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import lru_cache
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from millrace.domain.action import HttpExport
 from millrace.domain.aws_imports import DynamoDbImport, S3Import, SqsImport
@@ -17,6 +17,9 @@ from millrace.domain.base import Json
 from millrace.domain.imports import HttpImport, Results
 from millrace.domain.sources import S3Export
 from millrace.domain.spoken_of import speaking_of
+
+if TYPE_CHECKING:
+    from millrace.domain.trace_context import Trace
 
 _NAMED: Final = re.compile(r"\bvariables\s*\.\s*`?([A-Za-z_][A-Za-z0-9_]*)")
 _NAMED_BESIDE: Final = re.compile(r"\$variables\s*\.\s*`?([A-Za-z_][A-Za-z0-9_]*)")
@@ -41,6 +44,9 @@ class RunValues:
     variables: Mapping[str, Json] = field(default_factory=dict, repr=False)
     secret_names: frozenset[str] = frozenset()
     """Those of the variables that nobody may be told."""
+
+    trace: "Trace | None" = None
+    """What the run's requests are parts of."""
 
     def beside(self, **others: Json) -> "RunValues":
         """These, and others such as the `record` that a request is made for."""

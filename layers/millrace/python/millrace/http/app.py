@@ -3,7 +3,6 @@
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from aws_lambda_powertools import Logger
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError as NoRouteError
 from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
@@ -14,12 +13,11 @@ from millrace.http import problems
 from millrace.http.parameters import Parameters, strange_names
 from millrace.http.requests import caller_of
 from millrace.http.roles import RoleResolver
+from millrace.observability import logger
 from millrace.usecases.context import Context
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.event_handler.middlewares import NextMiddleware
-
-logger = Logger(service="api")
 
 
 def create_app(context: Context, kind: type[RoleResolver] = RoleResolver) -> RoleResolver:

@@ -8,8 +8,6 @@ from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
-from aws_lambda_powertools import Logger
-
 from millrace import limits
 from millrace.domain.base import Json
 from millrace.domain.delivery import Delivery
@@ -20,11 +18,10 @@ from millrace.http import problems
 from millrace.http.answer_bodies import CONTENT_TYPES, body_of, json_of, readable, text_of
 from millrace.http.body import raw_body
 from millrace.http.run_views import Accepted
+from millrace.observability import Metric, logger, measure, on_run
 from millrace.usecases.context import Context
 from millrace.usecases.deliveries import receive_delivery
 from millrace.usecases.hold import Held, UnansweredError, hold, too_large
-
-logger = Logger(service="ingress")
 
 type _Answer = dict[str, Any]
 
@@ -38,6 +35,8 @@ _UNHAPPY: Final[Mapping[RunStatus, tuple[HTTPStatus, str]]] = {
     RunStatus.SUPERSEDED: (HTTPStatus.CONFLICT, "runSuperseded"),
 }
 """How callers are told of runs that have no result."""
+
+_SKIPPED: Final = (HTTPStatus.CONFLICT, "runSkipped")
 
 
 class Ingress:
@@ -58,17 +57,22 @@ class Ingress:
         except DomainError as error:
             problem = problems.from_error(error)
             logger.info("request refused", address=path, code=problem.code)
+            if "webhookId" in path:
+                measure({Metric.WEBHOOK_REFUSED: 1}, {"code": problem.code})
             return _answer(problem.status, problem.to_json(), problems.CONTENT_TYPE)
 
     def _deliver(self, webhook_id: str, delivery: Delivery) -> _Answer:
         """Accept a delivery with 202 and its run's id, once the run is durable."""
         accepted = receive_delivery(self._context, webhook_id, delivery)
         run, webhook = accepted.run, accepted.webhook
-        logger.info("delivery accepted", webhook=webhook_id, run=run.id, is_new=accepted.is_new)
+        on_run(run, self._context.clock())
+        logger.info("delivery accepted", webhook=webhook_id, is_new=accepted.is_new)
+        metric = Metric.WEBHOOK_ACCEPTED if accepted.is_new else Metric.WEBHOOK_DUPLICATES
+        measure({metric: 1}, {"runId": run.id, "flowId": run.flow_id})
         if webhook.body is not None:
             answered = _configured(webhook.status, webhook.body, CONTENT_TYPES[webhook.format])
         else:
-            told = Accepted(run_id=run.id, deduplicated=not accepted.is_new)
+            told = Accepted.of(run, is_new=accepted.is_new)
             answered = _answer(webhook.status, told.to_json(), _JSON)
         return _named(answered, run, is_new=accepted.is_new)
 
@@ -79,11 +83,13 @@ class Ingress:
             answered = _result(held)
         except UnansweredError as error:
             held = error.held
-            logger.warning("no answer", callback=callback_id, run=held.run.id, code=error.code)
+            on_run(held.run, self._context.clock())
+            logger.warning("no answer", callback=callback_id, code=error.code)
             answered = _unhappy(held.run, HTTPStatus.BAD_GATEWAY, error.code, str(error))
             return _named(answered, held.run, is_new=held.is_new)
         run = held.run
-        logger.info("call answered", callback=callback_id, run=run.id, status=run.status.value)
+        on_run(run, self._context.clock())
+        logger.info("call answered", callback=callback_id, status=run.status.value)
         return _named(answered, run, is_new=held.is_new)
 
 
@@ -98,14 +104,14 @@ def _result(held: Held) -> _Answer:
 def _worded(held: Held) -> _Answer:
     run = held.run
     if not run.status.is_terminal:
-        told = Accepted(run_id=run.id, deduplicated=not held.is_new)
+        told = Accepted.of(run, is_new=held.is_new)
         answered = _answer(HTTPStatus.ACCEPTED, told.to_json(), _JSON)
         answered["headers"]["Location"] = f"/v1/runs/{run.id}"
         return answered
     if held.reply is not None:
         return _replied(held, held.reply)
     if run.status in _UNHAPPY:
-        status, code = _UNHAPPY[run.status]
+        status, code = _SKIPPED if run.is_skipped else _UNHAPPY[run.status]
         return _unhappy(run, status, code, f"GET /v1/runs/{run.id} tells why")
     form = held.callback.format
     return _configured(held.callback.status, body_of(held.records, form), CONTENT_TYPES[form])

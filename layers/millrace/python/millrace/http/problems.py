@@ -12,10 +12,12 @@ from millrace.domain.base import Json, Model
 from millrace.domain.errors import (
     ConflictError,
     DomainError,
+    FlowBusyError,
     ForbiddenError,
     InvalidRequestError,
     NotFoundError,
     PreconditionRequiredError,
+    QueueFullError,
     RevisionMismatchError,
     RuleViolationError,
     TooLargeError,
@@ -35,11 +37,13 @@ STATUS: Final[dict[type[DomainError], HTTPStatus]] = {
     ForbiddenError: HTTPStatus.FORBIDDEN,
     NotFoundError: HTTPStatus.NOT_FOUND,
     ConflictError: HTTPStatus.CONFLICT,
+    FlowBusyError: HTTPStatus.CONFLICT,
     RevisionMismatchError: HTTPStatus.PRECONDITION_FAILED,
     TooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     UnsupportedMediaTypeError: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     RuleViolationError: HTTPStatus.UNPROCESSABLE_ENTITY,
     PreconditionRequiredError: HTTPStatus.PRECONDITION_REQUIRED,
+    QueueFullError: HTTPStatus.TOO_MANY_REQUESTS,
     UnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 

@@ -300,6 +300,12 @@ class FlowsQuery(FlowShown, ListQuery):
         return _check_values(values, r"\d{1,9}|none", "a number, or none")
 
 
+class LimitsQuery(Parameters):
+    """Whose runs are told of beside the limits."""
+
+    filter_flow_id: str | None = _text("filter[flowId]", "Only those of this flow.")
+
+
 class FlowRunsQuery(PagedQuery):
     """A list of a flow's runs."""
 

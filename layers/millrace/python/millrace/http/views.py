@@ -84,6 +84,7 @@ class RunView(Model):
     superseded_by: str | None
     supersedes: tuple[str, ...]
     trigger: Trigger
+    trace_id: str | None
     attempt: int
     created_at: Moment
     started_at: Moment | None
@@ -98,4 +99,4 @@ class RunView(Model):
     @classmethod
     def of(cls, run: Run) -> Self:
         """The view of a stored run."""
-        return cls(**fields_of(run, cls))
+        return cls(**fields_of(run, cls), trace_id=run.trace_id)

@@ -10,7 +10,7 @@ from botocore.exceptions import (
     EndpointConnectionError,
 )
 
-from millrace.domain.errors import ConflictError, UnavailableError
+from millrace.domain.errors import ConflictError, StepError, UnavailableError
 from millrace.domain.flow import MachineKind
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 
 _SERVER_ERROR = 500
+_CAUSE_LENGTH = 4_000
 
 
 class StepFunctions:
@@ -51,11 +52,18 @@ class StepFunctions:
         arn = f"{self._arn_prefix}{name}"
         try:
             self._client.create_state_machine(
-                name=arn.rpartition(":")[2], definition=asl, roleArn=self._role_arn, type=kind
+                name=arn.rpartition(":")[2],
+                definition=asl,
+                roleArn=self._role_arn,
+                type=kind,
+                tracingConfiguration={"enabled": True},
             )
         except self._client.exceptions.StateMachineAlreadyExists:
             self._client.update_state_machine(
-                stateMachineArn=arn, definition=asl, roleArn=self._role_arn
+                stateMachineArn=arn,
+                definition=asl,
+                roleArn=self._role_arn,
+                tracingConfiguration={"enabled": True},
             )
         return arn
 
@@ -125,6 +133,25 @@ class StepFunctions:
     def delete(self, machine_arn: str) -> None:
         """Delete a machine; running executions end first."""
         self._client.delete_state_machine(stateMachineArn=machine_arn)
+
+    def end_task(self, token: str, error: StepError | None = None) -> None:
+        """Tell the execution that waits with this token how its step ended.
+
+        The error looks as if the worker had raised it, so the machine needs no other words for it.
+        """
+        exceptions = self._client.exceptions
+        try:
+            if error is None:
+                self._client.send_task_success(taskToken=token, output="{}")
+            else:
+                name = type(error).__name__
+                told = {"errorType": name, "errorMessage": error.message[:_CAUSE_LENGTH]}
+                self._client.send_task_failure(taskToken=token, error=name, cause=json.dumps(told))
+        except (exceptions.TaskDoesNotExist, exceptions.TaskTimedOut, exceptions.InvalidToken):
+            return
+        except (BotoCoreError, ClientError) as failure:
+            message = "Step Functions takes no results just now"
+            raise _unavailable(failure, message) from failure
 
 
 def _execution_arn(machine_arn: str, name: str) -> str:

@@ -12,6 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from millrace.domain.base import rfc3339
 from millrace.domain.cursor import decode_cursor, encode_cursor
 from millrace.domain.errors import NotFoundError, UnavailableError
+from millrace.domain.flow import Flow
 from millrace.domain.ports import Browsed, Change, Found, KeyRef, Listing, Order, Ref
 from millrace.domain.resource import Resource
 from millrace.domain.run import LatestRun
@@ -76,6 +77,33 @@ class DynamoResources:
     def record_run(self, workspace_id: str, flow_id: str, run: LatestRun) -> None:
         """Remember the latest run of a flow and of its version, unless a later one is known."""
         self._latest_runs.record(workspace_id, flow_id, run)
+
+    def unsettled(self, changed_before: datetime) -> tuple[Flow, ...]:
+        """Some flows of whose change nobody said since that it was followed."""
+        answer = self._client.query(
+            TableName=self._table,
+            IndexName="gsi2",
+            KeyConditionExpression="gsi2pk = :unsettled AND gsi2sk < :before",
+            ExpressionAttributeValues=attributes(
+                **{":unsettled": keys.UNSETTLED, ":before": rfc3339(changed_before)}
+            ),
+        )
+        return tuple(resource_of(Flow, item) for item in answer["Items"])
+
+    def settle(self, flow: Flow) -> None:
+        """Note that what follows the change of a flow was done, unless it changed again."""
+        try:
+            self._client.update_item(
+                TableName=self._table,
+                Key=attributes(**keys.resource(flow.workspace_id, Flow.prefix, flow.id, None)),
+                UpdateExpression="REMOVE gsi2pk, gsi2sk",
+                ConditionExpression="revision = :revision",
+                ExpressionAttributeValues=attributes(**{":revision": flow.revision}),
+            )
+        except self._client.exceptions.ConditionalCheckFailedException:
+            return  # who changed it, or deleted it, has to follow that
+        except (ClientError, BotoCoreError) as error:
+            raise UnavailableError("it cannot be noted that the flow is settled") from error
 
     def record_use(self, workspace_id: str, token_id: str, at: datetime, since: datetime) -> None:
         """Remember when a token was last used, unless a use after `since` is known."""

@@ -24,6 +24,7 @@ from millrace.domain.ports import DELIVERY_MEMORY, Listing
 from millrace.domain.run import (
     ANY_RUN,
     Followed,
+    LaneKey,
     Run,
     RunError,
     RunFilter,
@@ -42,9 +43,11 @@ from millrace.storage.orders import time_key
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from botocore.exceptions import ClientError
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import PutTypeDef, TransactWriteItemTypeDef
 
+    from millrace.domain.lane import Lane, LaneChange
     from millrace.storage.run_lists import RunIndex
 
 _STEP_IS_OPEN = "(attribute_not_exists(pk) OR #status IN (:running, :retrying))"
@@ -77,6 +80,7 @@ class DynamoRuns:
         *,
         dedupe_key: str | None = None,
         dedupe_for: timedelta = DELIVERY_MEMORY,
+        lane: "LaneChange | None" = None,
     ) -> tuple[Run, bool]:
         """Store a new run, or give the one that already has this dedupe key."""
         puts: list[TransactWriteItemTypeDef] = [
@@ -93,14 +97,21 @@ class DynamoRuns:
         if run.retry_of is not None:
             repeated = RunKey(run.workspace_id, run.retry_of)
             puts.append(self._named_beside("retries", repeated, run.id))
+        if lane is not None:
+            # Few flows have lanes, and a cold start pays for what it imports.
+            from millrace.storage.dynamodb_lanes import put_of  # noqa: PLC0415
+
+            puts.append({"Put": put_of(self._table, lane)})
         for tries_left in reversed(range(_CREATE_TRIES)):
             try:
                 self._client.transact_write_items(TransactItems=puts)
-            except self._client.exceptions.TransactionCanceledException:
+            except self._client.exceptions.TransactionCanceledException as error:
                 # The same delivery may be there, or just being written by another invocation.
-                known = self._delivered(run, dedupe_key)
+                known = self.delivered(run, dedupe_key)
                 if known is not None:
                     return known, False
+                if lane is not None and _codes(error) <= MAY_PASS:
+                    raise _lane_changed() from error
                 if not tries_left:
                     raise
             else:
@@ -217,9 +228,10 @@ class DynamoRuns:
         runs = map(_run, read_items(self._client, self._table, places))
         return tuple(run for run in runs if not run.status.is_terminal)
 
-    def claim_step(self, key: RunKey, attempt: int, step_id: str, now: datetime) -> StepRecord:
+    def claim_step(self, run: Run, step_id: str, now: datetime) -> StepRecord:
         """Begin a step, or take up one that was interrupted."""
-        run_states.check_attempt(self.get(key), attempt)
+        key, attempt = run.key, run.attempt
+        run_states.check_attempt(run, attempt)
         fresh = StepRecord(
             step_id=step_id, attempt=attempt, status=StepStatus.RUNNING, started_at=now
         )
@@ -271,9 +283,11 @@ class DynamoRuns:
             raise ConflictError(f"another try of step {record.step_id!r} took over") from error
         return record
 
-    def finish(self, key: RunKey, outcome: RunOutcome, now: datetime) -> Run:
+    def finish(
+        self, key: RunKey, outcome: RunOutcome, now: datetime, *, seen: Run | None = None
+    ) -> Run:
         """Write the run's terminal status and count the run, both exactly once."""
-        return self._end(key, lambda run: run_states.finished(run, outcome, now))
+        return self._end(key, lambda run: run_states.finished(run, outcome, now), seen=seen)
 
     def supersede(self, key: RunKey, by: str, outcome: RunOutcome, now: datetime) -> Run:
         """End a run that waits for its next attempt in favour of a newer one; both say so."""
@@ -281,11 +295,16 @@ class DynamoRuns:
         return self._end(key, lambda run: run_states.superseded(run, by, outcome, now), newer)
 
     def _end(
-        self, key: RunKey, change: "run_states.Transition", *beside: "TransactWriteItemTypeDef"
+        self,
+        key: RunKey,
+        change: "run_states.Transition",
+        *beside: "TransactWriteItemTypeDef",
+        seen: Run | None = None,
     ) -> Run:
         """Write the end that `change` makes of the stored run, and what is told beside it."""
         for pause in (*_COUNT_PAUSES, None):
-            before = self.get(key)
+            # What was seen may be of some time ago; the write is refused then.
+            before, seen = seen or self.get(key), None
             after = change(before)
             if after == before:
                 return before
@@ -297,7 +316,7 @@ class DynamoRuns:
             try:
                 self._client.transact_write_items(TransactItems=writes)
             except self._client.exceptions.TransactionCanceledException as error:
-                codes = {reason.get("Code") for reason in error.response["CancellationReasons"]}
+                codes = _codes(error)
                 if not codes <= MAY_PASS:
                     raise
                 if pause is not None and "ConditionalCheckFailed" not in codes:
@@ -331,6 +350,38 @@ class DynamoRuns:
     def begin_attempt(self, key: RunKey, attempt: int, now: datetime) -> Run:
         """The next attempt starts running, once."""
         return self._change(key, lambda run: run_states.attempt_begun(run, attempt, now))
+
+    def dequeue(self, key: RunKey, now: datetime) -> tuple[Run, bool]:
+        """A run that waited for its slot begins; whether this began it."""
+        before = self.get(key)
+        after = run_states.dequeued(before, now)
+        if after == before:
+            return before, False
+        try:
+            self._client.put_item(**self._replacement(before, after))
+        except self._client.exceptions.ConditionalCheckFailedException:
+            return self.dequeue(key, now)
+        return after, True
+
+    def lane(self, key: LaneKey) -> "Lane | None":
+        """A lane, if any run came to it of late."""
+        from millrace.storage.dynamodb_lanes import read_lane  # noqa: PLC0415 - see `create`
+
+        return read_lane(self._client, self._table, key)
+
+    def swap_lane(self, change: "LaneChange") -> bool:
+        """Change a lane; False if it is not as it was read."""
+        from millrace.storage.dynamodb_lanes import swap_lane  # noqa: PLC0415 - see `create`
+
+        return swap_lane(self._client, self._table, change)
+
+    def lanes(
+        self, workspace_id: str, flow_id: str | None = None, *, limit: int
+    ) -> "tuple[tuple[LaneKey, Lane], ...]":
+        """Some of the lanes that are not empty."""
+        from millrace.storage.dynamodb_lanes import find_lanes  # noqa: PLC0415 - see `create`
+
+        return find_lanes(self._client, self._table, workspace_id, flow_id, limit)
 
     def note_followed(self, key: RunKey, what: Followed) -> Run:
         """Note once what followed the end of a run; nothing is to follow it any more."""
@@ -411,7 +462,8 @@ class DynamoRuns:
             }
         }
 
-    def _delivered(self, run: Run, dedupe_key: str | None) -> Run | None:
+    def delivered(self, run: Run, dedupe_key: str | None) -> Run | None:
+        """The run that has this dedupe key already."""
         if dedupe_key is None:
             return None
         item = self._read(keys.delivery(run.workspace_id, dedupe_key))
@@ -426,6 +478,18 @@ class DynamoRuns:
             TableName=self._table, Key=attributes(**key), ConsistentRead=True
         )
         return answer.get("Item")
+
+
+def _codes(error: "ClientError") -> set[str | None]:
+    """Why a transaction was cancelled, of each of its writes."""
+    reasons: Any = error.response.get("CancellationReasons", [])
+    return {reason.get("Code") for reason in reasons}
+
+
+def _lane_changed() -> Exception:
+    from millrace.domain.lane import LaneChangedError  # noqa: PLC0415 - see `create`
+
+    return LaneChangedError()
 
 
 def _run(item: Mapping[str, Any]) -> Run:

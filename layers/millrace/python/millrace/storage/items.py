@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic.alias_generators import to_camel
 
+from millrace.domain.base import rfc3339
 from millrace.domain.resource import Resource
 from millrace.storage import keys
 from millrace.storage.attributes import Attributes, attributes, data
@@ -40,6 +41,8 @@ def item_of(resource: Resource, parent_id: str | None) -> Attributes:
         item |= attributes(gsi3pk=keys.lookup(resource.workspace_id, resource.id))
     if resource.is_public:
         item |= attributes(gsi1pk=resource.id, gsi1sk=keys.PUBLIC)
+    if resource.unsettled_at is not None:
+        item |= attributes(gsi2pk=keys.UNSETTLED, gsi2sk=rfc3339(resource.unsettled_at))
     if resource.forgotten_at is not None:
         item |= attributes(expiresAt=int(resource.forgotten_at.timestamp()))
     return item

@@ -16,13 +16,17 @@
 | latest run for a request | `ws#flow_1#req` | SHA-256 of its id | | | | |
 | key in a data pool | `ws#pool_1#key#hash` | `key` | | | | |
 | delivery | `ws#delivery#hash` | `delivery` | | | | |
+| lane of a flow | `ws#flow_1#lanes` | its name | | | | |
 | pace of a connection | `ws#con_1#pace` | `pace` | | | | |
+| owner of a queue, which no workspace has for itself | `account#queue` | name | | | | |
 
 `gsi1` lists a flow's runs and finds what a public address names; `gsi2` is sparse and holds only
-unfinished runs, and those whose end something is still to follow, spread over a few partitions;
-`gsi3`, sparse and of keys only, finds a version without its flow by `ws#ver_1`, and a flow's
-unfinished runs by `ws#flow_1#unfinished`; `gsi4` lists all runs of a workspace, `ws#runs`, in the
-order of `gsi1`, and holds only what filters look at: `RUN_FILTERED`.
+unfinished runs, and those whose end something is still to follow, spread over a few partitions, and
+flows from each change of them until their schedules are in step with it (`UNSETTLED`);
+`gsi3`, sparse and of keys only, finds a version without its flow by `ws#ver_1`, a flow's
+unfinished runs by `ws#flow_1#unfinished`, and lanes that are not empty by `ws#lanes`; `gsi4` lists
+all runs of a workspace, `ws#runs`, in the order of `gsi1`, and holds only what filters look at:
+`RUN_FILTERED`.
 
 Four local indexes of keys only list a collection in other orders than that of ids (`INDEXES`), or
 skip in that one; what is sorted by ends in the id, so no two keys are alike. With local indexes a
@@ -37,7 +41,7 @@ from millrace import limits
 from millrace.domain.failed_record import ErrorPlace
 from millrace.domain.metrics import Grain
 from millrace.domain.ports import OrderName
-from millrace.domain.run import RunKey
+from millrace.domain.run import LaneKey, RunKey
 
 RUN: Final = "run"
 STEP_PREFIX: Final = "step#"
@@ -46,6 +50,9 @@ PACE: Final = "pace"
 POOL_ENTRY: Final = "key"
 PUBLIC: Final = "public"
 UNFINISHED_PARTITIONS: Final = 4
+
+UNSETTLED: Final = "unsettled"
+"""The `gsi2` partition of flows whose schedules may not be in step with them yet."""
 
 COUNT: Final = "!count"
 """Sorts before every id, so that the first page of a list reads it too."""
@@ -181,6 +188,27 @@ def delivery(workspace_id: str, dedupe_key: str) -> Key:
 def pace(workspace_id: str, connection_id: str) -> Key:
     """The key of the item by which a connection's workers keep its pace."""
     return {"pk": f"{workspace_id}#{connection_id}#{PACE}", "sk": PACE}
+
+
+def lanes(workspace_id: str, flow_id: str) -> str:
+    """The partition of a flow's lanes."""
+    return f"{workspace_id}#{flow_id}#lanes"
+
+
+def lane(key: LaneKey) -> Key:
+    """The key of a lane."""
+    return {"pk": lanes(key.workspace_id, key.flow_id), "sk": key.name}
+
+
+def lane_in(workspace_id: str, key: Key) -> LaneKey:
+    """The lane of a key of the table."""
+    flow_id = key["pk"].removeprefix(f"{workspace_id}#").removesuffix("#lanes")
+    return LaneKey(workspace_id, flow_id, key["sk"])
+
+
+def lanes_in_use(workspace_id: str) -> str:
+    """The `gsi3` partition of a workspace's lanes that are not empty."""
+    return f"{workspace_id}#lanes"
 
 
 def pool_entry(workspace_id: str, pool_id: str, key: str) -> Key:

@@ -7,14 +7,16 @@ DynamoDB.
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
+from threading import RLock
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from millrace import limits
 from millrace.domain import run_states
 from millrace.domain.cursor import decode_cursor, encode_cursor
-from millrace.domain.errors import ConflictError, NotFoundError, RevisionMismatchError
+from millrace.domain.errors import ConflictError, NotFoundError, RevisionMismatchError, StepError
 from millrace.domain.flow import Flow, MachineKind
+from millrace.domain.lane import Lane, LaneChange, LaneChangedError
 from millrace.domain.metrics import Counted, Grain, counters_of, grain_of
 from millrace.domain.notification import Notification
 from millrace.domain.ports import (
@@ -36,6 +38,7 @@ from millrace.domain.resource import Resource
 from millrace.domain.run import (
     ANY_RUN,
     Followed,
+    LaneKey,
     LatestRun,
     Run,
     RunError,
@@ -69,6 +72,7 @@ class MemoryResources:
     def __init__(self) -> None:
         self._items: dict[tuple[str, str], Resource] = {}
         self._latest: dict[tuple[str, str, str], LatestRun] = {}
+        self._settled: dict[str, int] = {}
 
     def get[R: Resource](
         self, kind: type[R], workspace_id: str, id_: str, *, parent_id: str | None = None
@@ -99,6 +103,21 @@ class MemoryResources:
             self._latest[place] = run
         if flow.latest_run is None or flow.latest_run.start_date <= run.start_date:
             self._items[address] = flow.model_copy(update={"latest_run": run})
+
+    def unsettled(self, changed_before: datetime) -> tuple[Flow, ...]:
+        """Flows of whose change nobody said since that it was followed."""
+        return tuple(
+            flow
+            for flow in self._items.values()
+            if isinstance(flow, Flow)
+            and flow.unsettled_at is not None
+            and flow.unsettled_at < changed_before
+            and self._settled.get(flow.id) != flow.revision
+        )
+
+    def settle(self, flow: Flow) -> None:
+        """Note that what follows the change of a flow was done."""
+        self._settled[flow.id] = flow.revision
 
     def record_use(self, workspace_id: str, token_id: str, at: datetime, since: datetime) -> None:
         """Remember when a token was last used, unless a use after `since` is known."""
@@ -253,6 +272,8 @@ class MemoryRuns:
         self._steps: dict[tuple[RunKey, int, str], StepRecord] = {}
         self._ended: list[Run] = []
         self._requests: dict[tuple[str, str, str], Run] = {}
+        self._lanes: dict[LaneKey, Lane] = {}
+        self._lock = RLock()
 
     def create(
         self,
@@ -260,20 +281,63 @@ class MemoryRuns:
         *,
         dedupe_key: str | None = None,
         dedupe_for: timedelta = DELIVERY_MEMORY,
+        lane: LaneChange | None = None,
     ) -> tuple[Run, bool]:
         """Store a new run, or give the one that already has this dedupe key."""
-        if dedupe_key is not None:
-            place = (run.workspace_id, dedupe_key)
-            known = self._deliveries.get(place)
-            if known is not None and known[1] > run.created_at:
-                return self._runs[known[0]], False
-            self._deliveries[place] = (run.key, run.created_at + dedupe_for)
-        self._runs[run.key] = unpack(Run, pack(run))
+        with self._lock:
+            known = self.delivered(run, dedupe_key)
+            if known is not None:
+                return known, False
+            if lane is not None and not self.swap_lane(lane):
+                raise LaneChangedError
+            if dedupe_key is not None:
+                place = (run.workspace_id, dedupe_key)
+                self._deliveries[place] = (run.key, run.created_at + dedupe_for)
+            self._runs[run.key] = unpack(Run, pack(run))
         if run.retry_of is not None:
             first = self.get(RunKey(run.workspace_id, run.retry_of))
             retries = tuple(sorted({*first.retries, run.id}))
             self._runs[first.key] = first.model_copy(update={"retries": retries})
         return run, True
+
+    def delivered(self, run: Run, dedupe_key: str | None) -> Run | None:
+        """The run that has this dedupe key already."""
+        known = self._deliveries.get((run.workspace_id, dedupe_key or ""))
+        is_known = known is not None and known[1] > run.created_at
+        return self._runs[known[0]] if known is not None and is_known else None
+
+    def lane(self, key: LaneKey) -> Lane | None:
+        """A lane, if any run ever came to it."""
+        return self._lanes.get(key)
+
+    def swap_lane(self, change: LaneChange) -> bool:
+        """Change a lane; False if it is not as it was read."""
+        with self._lock:
+            there = self._lanes.get(change.key)
+            if (there and there.revision) != (change.before and change.before.revision):
+                return False
+            self._lanes[change.key] = unpack(Lane, pack(change.after))
+            return True
+
+    def lanes(
+        self, workspace_id: str, flow_id: str | None = None, *, limit: int
+    ) -> tuple[tuple[LaneKey, Lane], ...]:
+        """Some of the lanes that are not empty."""
+        found = [
+            (key, self._lanes[key])
+            for key in sorted(self._lanes)
+            if key.workspace_id == workspace_id
+            and flow_id in {None, key.flow_id}
+            and not self._lanes[key].is_empty
+        ]
+        return tuple(found[:limit])
+
+    def dequeue(self, key: RunKey, now: datetime) -> tuple[Run, bool]:
+        """A run that waited for its slot begins; whether this began it."""
+        with self._lock:
+            before = self.get(key)
+            run = self._change(key, lambda run: run_states.dequeued(run, now))
+            return run, run != before
 
     def get(self, key: RunKey) -> Run:
         """The run without its steps. Raises NotFoundError."""
@@ -350,9 +414,10 @@ class MemoryRuns:
             and not run.status.is_terminal
         )
 
-    def claim_step(self, key: RunKey, attempt: int, step_id: str, now: datetime) -> StepRecord:
+    def claim_step(self, run: Run, step_id: str, now: datetime) -> StepRecord:
         """Begin a step, or take up one that was interrupted."""
-        run_states.check_attempt(self.get(key), attempt)
+        key, attempt = run.key, run.attempt
+        run_states.check_attempt(run, attempt)
         record = self.step(key, attempt, step_id)
         if record is None:
             record = StepRecord(
@@ -375,7 +440,14 @@ class MemoryRuns:
         self._steps[key, record.attempt, record.step_id] = unpack(StepRecord, pack(record))
         return record
 
-    def finish(self, key: RunKey, outcome: RunOutcome, now: datetime) -> Run:
+    def finish(
+        self,
+        key: RunKey,
+        outcome: RunOutcome,
+        now: datetime,
+        *,
+        seen: Run | None = None,  # noqa: ARG002 - a read costs nothing here
+    ) -> Run:
         """Write the run's terminal status and count the run, both exactly once."""
         return self._end(key, lambda run: run_states.finished(run, outcome, now))
 
@@ -412,11 +484,12 @@ class MemoryRuns:
         return self._requests[place].id if place in self._requests else None
 
     def _end(self, key: RunKey, change: run_states.Transition) -> Run:
-        was_over = self.get(key).status.is_terminal
-        run = self._change(key, change)
-        if run.status.is_terminal and not was_over:
-            self._ended.append(run)
-        return run
+        with self._lock:
+            was_over = self.get(key).status.is_terminal
+            run = self._change(key, change)
+            if run.status.is_terminal and not was_over:
+                self._ended.append(run)
+            return run
 
     def counted(
         self, workspace_id: str, flow_id: str, grain: Grain, start: datetime, end: datetime
@@ -439,8 +512,9 @@ class MemoryRuns:
         return self._change(key, lambda run: run_states.attempt_begun(run, attempt, now))
 
     def _change(self, key: RunKey, change: run_states.Transition) -> Run:
-        self._runs[key] = change(self.get(key))
-        return self._runs[key]
+        with self._lock:
+            self._runs[key] = change(self.get(key))
+            return self._runs[key]
 
 
 class MemoryBlobs:
@@ -502,6 +576,7 @@ class MemoryMachines:
         self.deployed: dict[str, tuple[str, str]] = {}
         self.started: dict[tuple[str, str], dict[str, Any]] = {}
         self.outcomes: dict[tuple[str, str], str] = {}
+        self.ended_tasks: dict[str, StepError | None] = {}
         self.on_run: Callable[[dict[str, Any]], str | None] = lambda _: None
 
     def deploy(self, name: str, asl: str, kind: MachineKind) -> str:
@@ -533,6 +608,29 @@ class MemoryMachines:
     def delete(self, machine_arn: str) -> None:
         """Forget the machine."""
         self.deployed.pop(machine_arn, None)
+
+    def end_task(self, token: str, error: StepError | None = None) -> None:
+        """Remember what the first one says of a token; whatever comes later is too late."""
+        self.ended_tasks.setdefault(token, error)
+
+
+class MemoryQueues:
+    """The `Queues` port in a set; nothing is received."""
+
+    def __init__(self, prefix: str = "millrace-data-") -> None:
+        self.prefix = prefix
+        self.missing: set[str] = set()
+        self.connected: set[str] = set()
+
+    def connect(self, name: str) -> None:
+        """Remember the queue, unless a test says that it is missing."""
+        if name in self.missing:
+            raise ConflictError(f"queue {name!r} cannot be read: it does not exist")
+        self.connected.add(name)
+
+    def disconnect(self, name: str) -> None:
+        """Forget it."""
+        self.connected.discard(name)
 
 
 class MemoryNotifications:

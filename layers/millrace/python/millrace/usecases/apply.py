@@ -38,10 +38,11 @@ from millrace.usecases.finders import Lookup, lookup
 from millrace.usecases.flow_changes import changed_flow, check_flow, creation, new_flow
 from millrace.usecases.flows import latest_versions
 from millrace.usecases.plan import ChangeKind, Plan, keys_used_twice
+from millrace.usecases.queues import check_queue_is_free
 from millrace.usecases.references import ToCome
 from millrace.usecases.resources import refuse
-from millrace.usecases.schedules import reschedule
 from millrace.usecases.stamps import stamped
+from millrace.usecases.trigger_sync import resync_triggers
 from millrace.usecases.webhooks import WEBHOOKS
 
 _RESOURCES_A_FILE: Final = 20
@@ -269,6 +270,10 @@ class _Apply:
         return flow.model_copy(update={"integration_id": id_})
 
     def _violations(self, flows: Sequence[AppliedFlow]) -> Iterator[Violation]:
+        for number, connection in enumerate(self._document.connections):
+            before = self._found.get(KeyRef(Connection, _key(connection)))
+            for violation in CONNECTIONS.check(self._context, self._caller, connection, before):
+                yield replace(violation, pointer=f"/connections/{number}{violation.pointer}")
         for number, (key, action) in enumerate(self._references.actions.items()):
             old = self._found.get(KeyRef(Action, key))
             yield from check_work(
@@ -296,7 +301,10 @@ class _Apply:
             to_come=to_come,
         )
         if flow.deploy and flow.steps:
-            yield from undeployable(flow.steps)
+            yield from undeployable(flow, flow.steps)
+            if flow.enabled:
+                id_ = None if before is None else before.id
+                yield from check_queue_is_free(self._context, flow, id_)
             yield from missing_customer_keys(
                 self._context, self._caller.workspace_id, flow, self._addresses_to_be(flow, before)
             )
@@ -358,7 +366,7 @@ class _Apply:
     def _deploy(self, given: AppliedFlow, result: AppliedFlowResult) -> AppliedFlowResult:
         flow = self._context.resources.get(Flow, self._caller.workspace_id, result.id)
         if not given.deploy or not given.steps:
-            reschedule(self._context, flow)
+            resync_triggers(self._context, flow)
             return result
         version = self._context.resources.get(
             Version, self._caller.workspace_id, result.version_id, parent_id=flow.id

@@ -14,6 +14,11 @@ from millrace.usecases.pages import PageWriter, read_records
 _PLACES: Final = 2
 
 
+def kept_pages(stored: Json) -> tuple[OutputPage, ...]:
+    """What was kept by a checkpoint as a step's record holds it."""
+    return tuple(OutputPage.model_validate(page) for page in (stored or {}).get("kept", ()))
+
+
 class Checkpoints:
     """The checkpoints of one try of a step, from that of the try before it on.
 
@@ -25,9 +30,7 @@ class Checkpoints:
         self._blobs = blobs
         self._prefix = prefix
         self._stored = stored
-        self._pages = tuple(
-            OutputPage.model_validate(page) for page in (stored or {}).get("kept", ())
-        )
+        self._pages = kept_pages(stored)
         self._writer = PageWriter(blobs, f"{prefix}/kept", self._pages)
         self._written = 0
 

@@ -19,7 +19,6 @@ from millrace.domain.connection import Connection
 from millrace.domain.data_pool import DataPool
 from millrace.domain.errors import Violation
 from millrace.domain.flow import Flow, FlowInput, FlowSettings, Step
-from millrace.domain.flow_parts import Concurrency
 from millrace.domain.operations import (
     AggregateOperation,
     DedupeOperation,
@@ -49,6 +48,7 @@ from millrace.usecases.context import Context
 from millrace.usecases.definitions import to_definition
 from millrace.usecases.finders import Lookup, lookup, work_of
 from millrace.usecases.lookup_rules import check_lookup
+from millrace.usecases.queues import check_queue, check_queue_is_free
 from millrace.usecases.references import references_of_work
 
 if TYPE_CHECKING:
@@ -133,25 +133,52 @@ def check_settings(context: Context, given: FlowInput, before: Flow | None) -> I
     if given.retry_unique_request_id_field is not None:
         where = "/retryUniqueRequestIdField"
         yield from check_expression(context, given.retry_unique_request_id_field, where)
-    yield from _check_concurrency(context, given.concurrency, "/concurrency")
-
-
-def _check_concurrency(
-    context: Context, concurrency: Concurrency | None, pointer: str
-) -> Iterator[Violation]:
+    yield from check_queue(context, given, before)
+    if before is not None and before.deployed_version_id is not None and given.enabled:
+        yield from check_queue_is_free(context, given, before.id)
+    concurrency = given.concurrency
     if concurrency is not None and concurrency.key_expression is not None:
-        yield from check_expression(context, concurrency.key_expression, f"{pointer}/keyExpression")
+        where = "/concurrency/keyExpression"
+        yield from check_expression(context, concurrency.key_expression, where)
 
 
-def undeployable(steps: Sequence[Step]) -> Iterator[Violation]:
-    """What may be stored, but cannot run yet."""
+def _check_requests_at_a_time(step: Step, pointer: str) -> Iterator[Violation]:
+    """Of what a flow says of its runs, a step says of its requests no more than how many."""
+    concurrency = step.concurrency
+    if concurrency is None:
+        return
+    if concurrency.limit > limits.STEP_CONCURRENCY_MAX:
+        yield Violation(
+            "stepConcurrencyTooHigh",
+            f"{pointer}/limit",
+            f"Step {step.id!r} would have {concurrency.limit:,} requests under way at a time.",
+            f"Set limit to {limits.STEP_CONCURRENCY_MAX} or less.",
+        )
+    if concurrency.on_conflict != "queue":
+        yield Violation(
+            "stepConcurrencyConflict",
+            f"{pointer}/onConflict",
+            f"One request too many of step {step.id!r} waits for its turn; no record is left out.",
+            "Leave it out, or set it to queue.",
+        )
+    if concurrency.key_expression is not None:
+        yield Violation(
+            "stepConcurrencyKey",
+            f"{pointer}/keyExpression",
+            f"The requests of step {step.id!r} are counted together.",
+            "Leave it out; where records of one key must stay in order, set limit to 1.",
+        )
+
+
+def undeployable(settings: FlowSettings, steps: Sequence[Step]) -> Iterator[Violation]:
+    """What may be stored, but cannot run: who waits for an answer cannot wait for another flow."""
     for number, step in enumerate(steps):
-        if step.type == "Flow" and not step.is_skipped:
+        if settings.is_synchronous and step.type == "Flow" and not step.is_skipped:
             yield Violation(
-                "flowStepNotRunnable",
+                "subflowOfSynchronousFlow",
                 f"/steps/{number}/type",
-                f"Step {step.id!r} runs another flow, which steps cannot do yet.",
-                "Skip the step, or start the other flow by runNextFlowIds once that is there.",
+                f"Step {step.id!r} waits for another flow, which a synchronous flow cannot do.",
+                "Set isSynchronous to false, start the other flow by runNextFlowIds, or skip it.",
             )
 
 
@@ -182,7 +209,7 @@ def check_steps(
                 "Give the schedule to an Export step without dependsOn, or to the flow.",
             )
         yield from _check_delta(step, pointer, find.action)
-        yield from _check_concurrency(context, step.concurrency, f"{pointer}/concurrency")
+        yield from _check_requests_at_a_time(step, f"{pointer}/concurrency")
         if step.action is not None:
             where = f"{pointer}/action"
             yield from check_work(context, step.action, where, find, named)

@@ -1,7 +1,8 @@
 """What every use case is given: the ports, the clock and the id factory."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from millrace.domain.base import Clock, IdFactory
 from millrace.domain.ports import (
@@ -12,6 +13,7 @@ from millrace.domain.ports import (
     Machines,
     Notifications,
     PoolEntries,
+    Queues,
     Resources,
     Runs,
     Schedules,
@@ -19,6 +21,9 @@ from millrace.domain.ports import (
     Secrets,
 )
 from millrace.targets import Targets
+
+if TYPE_CHECKING:
+    from millrace.domain.flow import Version
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +40,11 @@ class Context:
     machines: Machines
     functions: Functions
     schedules: Schedules
+    queues: Callable[[], Queues]
     notifications: Notifications
     targets: Targets
     clock: Clock
     new_id: IdFactory
     scratch: Callable[[], Scratch]
+    pinned: dict[tuple[str, str, str], "Version"] = field(default_factory=dict)
+    """Versions that runs were pinned to, as a warm function has them: see `pinned.run_version`."""

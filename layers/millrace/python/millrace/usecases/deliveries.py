@@ -3,7 +3,7 @@
 import hashlib
 import json
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Final
 
@@ -24,6 +24,7 @@ from millrace.domain.flow import Flow, Version
 from millrace.domain.records import RecordError
 from millrace.domain.run import Run, Trigger
 from millrace.domain.signatures import Verified, verified
+from millrace.domain.trace_context import Trace
 from millrace.domain.virtual_environment import VirtualEnvironment
 from millrace.domain.webhook import Webhook
 from millrace.usecases.api_keys import check_api_key
@@ -74,7 +75,8 @@ class Accepted:
 def receive_delivery(context: Context, webhook_id: str, delivery: Delivery) -> Accepted:
     """Check a delivery, record its run durably, and start it.
 
-    Raises what `admit` raises, and ConflictError if the flow has no deployed version.
+    Raises what `admit` and `record_run` raise, and ConflictError if the flow has no deployed
+    version.
     """
     admitted = admit(context, Webhook, webhook_id, delivery)
     trigger = Trigger(source="webhook", webhook_id=webhook_id, delivery_id=admitted.delivery_id)
@@ -93,7 +95,7 @@ def record(
         version,
         trigger,
         admitted.payload,
-        how=for_request(context, admitted.flow, admitted.payload, admitted.how),
+        how=for_request(context, admitted.flow, trigger, admitted.payload, admitted.how),
         dedupe_key=admitted.dedupe_key,
         dedupe_for=admitted.dedupe_for,
     )
@@ -131,10 +133,11 @@ def admit[A: (Webhook, Callback)](
     if not flow.is_enabled:
         raise ConflictError("the flow is disabled")
     payload = _payload(address, delivery)
+    usually = Manner() if environment is None else in_environment(environment)
     return Admitted(
         address,
         flow,
-        Manner() if environment is None else in_environment(environment),
+        replace(usually, trace=Trace.received(delivery.headers)),
         payload,
         _delivery_id(context, address, delivery, payload, signature),
     )

@@ -15,9 +15,11 @@ from millrace.usecases.context import Context
 from millrace.usecases.definitions import to_definition
 from millrace.usecases.deployed import SYNCHRONOUS
 from millrace.usecases.flows import get_flow, get_version
+from millrace.usecases.queues import check_queue_is_free
+from millrace.usecases.references import check_called_flows
 from millrace.usecases.resources import changed, check_revision, refuse
-from millrace.usecases.schedules import sync_schedules
 from millrace.usecases.step_durations import past_durations
+from millrace.usecases.trigger_sync import sync_triggers
 
 
 def deploy_version(
@@ -42,7 +44,7 @@ def deploy_version(
     check_revision(version, revision)
     kind: MachineKind = "EXPRESS" if flow.is_synchronous else "STANDARD"
     if version.deployed_at is not None and version.machine_kind == kind:
-        sync_schedules(context, flow)
+        sync_triggers(context, flow)
         return version
     _check_deployable(context, flow, version)
     machine_arn = _deploy_machine(context, flow, version, kind)
@@ -69,7 +71,7 @@ def deploy_version(
         old = get_version(context, caller, flow_id, flow.deployed_version_id)
         changes.append(_retired(context, caller, old))
     context.resources.commit(*audited(context, caller, event, changes))
-    sync_schedules(context, switched)
+    sync_triggers(context, switched)
     return live
 
 
@@ -81,7 +83,7 @@ def undeploy_version(
     version = get_version(context, caller, flow_id, version_id)
     check_revision(version, revision)
     if version.deployed_at is None:
-        sync_schedules(context, flow)
+        sync_triggers(context, flow)
         return version
     retired = _retired(context, caller, version)
     stopped = flow.model_copy(
@@ -89,7 +91,7 @@ def undeploy_version(
     )
     changes = [Replace(flow, stopped), retired]
     context.resources.commit(*audited(context, caller, "undeployed", changes))
-    sync_schedules(context, stopped)
+    sync_triggers(context, stopped)
     return get_version(context, caller, flow_id, version_id)
 
 
@@ -98,7 +100,9 @@ def _check_deployable(context: Context, flow: Flow, version: Version) -> None:
     find = stored(context, flow.workspace_id, version.steps)
     found = check_steps(context, version.steps, find)
     keys = missing_customer_keys(context, flow.workspace_id, flow, addresses_of(context, flow))
-    refuse([*undeployable(version.steps), *keys, *found])
+    called = check_called_flows(context, flow, version.steps)
+    queue = check_queue_is_free(context, flow, flow.id) if flow.is_enabled else ()
+    refuse([*undeployable(flow, version.steps), *called, *queue, *keys, *found])
 
 
 def _machines(version: Version, arn: str, kind: MachineKind) -> dict[str, Any]:

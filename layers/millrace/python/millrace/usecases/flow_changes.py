@@ -1,14 +1,13 @@
 """Flows: create, replace, delete, with the draft version that holds their steps."""
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
 from typing import Any
 
 from millrace import limits
 from millrace.domain.action import Action
 from millrace.domain.audit import AuditEvent
 from millrace.domain.callback import Callback
-from millrace.domain.errors import ConflictError, UnavailableError, Violation
+from millrace.domain.errors import ConflictError, Violation
 from millrace.domain.flow import Flow, FlowInput, FlowSettings, LatestSteps, Step, Version
 from millrace.domain.flow_parts import LayoutDirection
 from millrace.domain.ports import Change, Create, Delete, Put, Replace
@@ -22,8 +21,8 @@ from millrace.usecases.finders import Lookup, lookup
 from millrace.usecases.flows import get_flow, latest_version
 from millrace.usecases.references import NOTHING_TO_COME, ToCome, check_references
 from millrace.usecases.resources import born, changed, check_revision, fields_of, refuse
-from millrace.usecases.schedules import remove_schedules
 from millrace.usecases.stamps import stamped
+from millrace.usecases.trigger_sync import remove_triggers
 from millrace.usecases.unfinished_runs import has_unfinished_runs
 from millrace.usecases.write_only import commit_with_secrets
 
@@ -239,8 +238,7 @@ def delete_flow(context: Context, caller: Caller, flow_id: str, revision: int | 
     changes: list[Change] = [Delete(flow), Delete(steps)]
     context.resources.commit(*audited(context, caller, "deleted", changes))
     # The flow is gone for every caller now; what it owned can follow in as many steps as it takes.
-    with suppress(UnavailableError):  # a schedule that is left removes itself when it fires
-        remove_schedules(context, flow.id)
+    remove_triggers(context, flow)
     if flow.secrets_key is not None:
         context.secrets.delete(flow.secrets_key)
     for version in versions:

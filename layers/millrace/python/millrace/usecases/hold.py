@@ -18,7 +18,7 @@ from millrace.domain.errors import UnavailableError
 from millrace.domain.flow import Version
 from millrace.domain.quick_json import dump
 from millrace.domain.reply import OWN_HEADERS, RESPONSE, Reply
-from millrace.domain.run import Run, StepRecord, Trigger
+from millrace.domain.run import Run, RunStatus, StepRecord, Trigger
 from millrace.usecases.context import Context
 from millrace.usecases.deliveries import admit, record
 from millrace.usecases.deployed import deployed_version, is_synchronous
@@ -67,8 +67,8 @@ def hold(
 ) -> Held:
     """Check a request, start its run, and wait for the result; the same request waits for the same.
 
-    Raises what `admit` raises, ConflictError if the flow has no deployed version, and
-    UnansweredError.
+    So does one whose run waits for a slot. Raises what `admit` and `record_run` raise,
+    ConflictError if the flow has no deployed version, and UnansweredError.
     """
     deadline = clock() + limits.RUN_WAIT_SECONDS
     admitted = admit(context, Callback, callback_id, delivery)
@@ -76,7 +76,8 @@ def hold(
     trigger = Trigger(source="callback", callback_id=callback_id, delivery_id=admitted.delivery_id)
     run, is_new = record(context, admitted, version, trigger)
     steps: tuple[StepRecord, ...] | None = None
-    if is_new and is_synchronous(run.machine_arn):
+    at_once = is_new and is_synchronous(run.machine_arn) and run.status is RunStatus.RUNNING
+    if at_once:
         run, steps = _run(context, run, sleep)
     elif is_new:
         begin_run(context, run)
@@ -84,7 +85,7 @@ def hold(
         run, steps = wait_for(context, run, deadline - clock(), sleep), None
     held = Held(admitted.address, run, is_new)
     if not run.status.is_terminal:
-        if is_new and is_synchronous(run.machine_arn):
+        if at_once:
             tell_flow(context, run)
         return held
     if version.id != run.version_id:

@@ -29,7 +29,7 @@ from millrace.usecases.import_result import ImportPlan, ImportResult, told_of
 from millrace.usecases.references import ToCome
 from millrace.usecases.renaming import renamed_settings, renamed_step
 from millrace.usecases.resources import changed, fields_of, refuse
-from millrace.usecases.schedules import reschedule
+from millrace.usecases.trigger_sync import resync_triggers
 
 _AS_IT_IS: Final = ImportMetadata()
 
@@ -118,7 +118,7 @@ class _Import:
         self._see_to(flow)
         self._plan.commit(self._context, self._caller, "imported")
         if self._before is not None:
-            reschedule(self._context, flow)
+            resync_triggers(self._context, flow)
         return ImportResult(
             revision=flow.revision,
             resources=tuple(self._plan.told),

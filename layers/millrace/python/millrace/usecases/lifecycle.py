@@ -5,19 +5,20 @@ execution ended; the sweeper asks about runs of which neither was heard. All thr
 same run, in any order and more than once: the terminal status is written once.
 """
 
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import timedelta
 from typing import Final, Literal
 
-from millrace.compiler.rules import EXPRESS_SECONDS
 from millrace.domain.base import Json, Model
-from millrace.domain.errors import ConflictError, NotFoundError, UnavailableError
+from millrace.domain.errors import NotFoundError, UnavailableError
 from millrace.domain.flow import Flow
-from millrace.domain.run import Run, RunError, RunKey, RunOutcome, RunStatus, StepStatus
+from millrace.domain.run import Run, RunError, RunKey, RunOutcome, RunStatus, StepRecord, StepStatus
 from millrace.usecases.context import Context
 from millrace.usecases.delta_marks import move_marks, windows_read
 from millrace.usecases.deployed import is_synchronous
 from millrace.usecases.followers import follow, is_followed
+from millrace.usecases.lanes import release
 from millrace.usecases.latest_runs import tell_flow
 from millrace.usecases.run_ends import (
     Failure,
@@ -28,13 +29,10 @@ from millrace.usecases.run_ends import (
     total,
     version_of,
 )
-from millrace.usecases.runs import start_execution
 from millrace.usecases.unique_requests import make_way
 
 _RETRY_WAIT_MAX: Final = timedelta(hours=24)
-_EXPRESS_TIME: Final = timedelta(seconds=EXPRESS_SECONDS)
-_START_WITHIN: Final = timedelta(hours=1)
-_SWEEP_AFTER: Final = timedelta(minutes=2)
+_CANCELLED: Final = RunError(code="cancelled", message="the run was cancelled")
 
 
 class ExecutionInput(Model):
@@ -83,7 +81,7 @@ def _on_failed_attempt(context: Context, key: RunKey, event: AttemptEvent) -> di
     """
     run = context.runs.get(key)
     if run.status.is_terminal:
-        follow(context, run)
+        conclude(context, run)
         return {"retry": False}
     wait = _wait_after(context, run, event.attempt)
     if run.attempt == event.attempt:
@@ -92,6 +90,7 @@ def _on_failed_attempt(context: Context, key: RunKey, event: AttemptEvent) -> di
             finish_run(context, run, failure=error)
             return {"retry": False}
         run = context.runs.plan_retry(key, event.attempt, error, context.clock())
+        _cancel_called(context, run, context.runs.steps(key, event.attempt))
         if make_way(context, run).status.is_terminal:
             return {"retry": False}
     seconds = 0 if wait is None else int(wait.total_seconds())
@@ -148,37 +147,65 @@ def finish_run(
         counts=total(version, records),
         error=failure,
         delta=windows_read(run, status, records),
-        is_followed=flow is not None and is_followed(flow, status),
+        is_followed=is_followed(flow, run, status),
         recovered_from=(
             health.failed_run_id if health is not None and status is RunStatus.SUCCEEDED else None
         ),
     )
-    ended = context.runs.finish(run.key, outcome, context.clock())
-    move_marks(context, ended)
+    ended = context.runs.finish(run.key, outcome, context.clock(), seen=run)
     tell_flow(context, ended)
-    return follow(context, ended) if follows else ended
+    _cancel_called(context, run, records)
+    return conclude(context, ended, follows=follows)
 
 
-def cancel_run(context: Context, run: Run) -> Run:
+def conclude(context: Context, run: Run, *, follows: bool = True) -> Run:
+    """Do what the end of a run brings about; what was done already is not done again."""
+    move_marks(context, run)
+    release(context, run)
+    return follow(context, run) if follows else run
+
+
+def cancel_run(context: Context, run: Run, error: RunError = _CANCELLED) -> Run:
     """End a run before its time, from whatever state; one that is over stays as it is.
 
     The status is written first: no step begins any more, and no late result counts, even if the
-    machine cannot be stopped at once. Cancelling again stops it then.
+    machine cannot be stopped at once. Cancelling again stops it then. Its slot is free before, as
+    nothing of it counts any more.
     """
     if not run.status.is_terminal:
-        error = RunError(code="cancelled", message="the run was cancelled")
         records = settle(context, run, StepStatus.CANCELLED, error)
         outcome = RunOutcome(
-            status=RunStatus.CANCELLED, counts=total(version_of(context, run), records), error=error
+            status=RunStatus.CANCELLED,
+            counts=total(version_of(context, run), records),
+            error=error,
+            is_followed=run.trigger.is_call,
         )
         run = context.runs.finish(run.key, outcome, context.clock())
         # A step may have begun while its neighbours were ended.
-        settle(context, run, StepStatus.CANCELLED, error)
+        records = settle(context, run, StepStatus.CANCELLED, error)
         tell_flow(context, run)
-    if run.status is RunStatus.CANCELLED and not is_synchronous(run.machine_arn):
+        _cancel_called(context, run, records)
+    release(context, run)
+    if run.status is not RunStatus.CANCELLED:
+        return run
+    if not is_synchronous(run.machine_arn):
         # Step Functions stops no EXPRESS execution; one is over after five minutes anyway.
         context.machines.stop(run.machine_arn, run.id)
-    return run
+    return follow(context, run)
+
+
+def _cancel_called(context: Context, run: Run, records: Iterable[StepRecord]) -> None:
+    """Cancel the runs that steps without a result waited for; what cannot be now, the sweeper does.
+
+    One that was taken over from another run is over.
+    """
+    for record in records:
+        if record.child_run_id is None or record.status.has_output:
+            continue
+        with suppress(NotFoundError, UnavailableError):
+            child = context.runs.get(RunKey(run.workspace_id, record.child_run_id))
+            if not child.status.is_terminal:
+                cancel_run(context, child)
 
 
 def on_execution_end(
@@ -195,58 +222,10 @@ def on_execution_end(
         return None
     if run.status.is_terminal:
         # Whoever wrote that may not have come any further.
-        move_marks(context, run)
-        return follow(context, run) if follows else run
+        return conclude(context, run, follows=follows)
     if outcome == "SUCCEEDED":
         return finish_run(context, run, follows=follows)
     words = {"TIMED_OUT": "took longer than its limit", "ABORTED": "was stopped"}
     message = f"the run's state machine {words.get(outcome, 'failed')}"
     error = RunError(code=f"machine{outcome.title().replace('_', '')}", message=message)
     return finish_run(context, run, failure=error, follows=follows)
-
-
-def sweep(context: Context) -> int:
-    """Repair runs that lost their machine: start what never started, end what has ended.
-
-    What was to follow an end and was lost is started too.
-
-    Returns the number of runs repaired.
-    """
-    repaired = 0
-    for run in context.runs.unfinished(context.clock() - _SWEEP_AFTER):
-        with suppress(UnavailableError):  # the next sweep tries again
-            repaired += _repair(context, run)
-    return repaired
-
-
-def _synchronous_outcome(context: Context, run: Run) -> str | None:
-    """What can be told of an EXPRESS execution, of which Step Functions tells nothing.
-
-    It ends after five minutes anyway; if no step has begun by now, it never started.
-    """
-    age = context.clock() - run.created_at
-    if age <= _START_WITHIN and not context.runs.steps(run.key, run.attempt):
-        return None
-    return "TIMED_OUT" if age > _EXPRESS_TIME else "RUNNING"
-
-
-def _repair(context: Context, run: Run) -> bool:
-    """Whether there was something to repair."""
-    if run.status.is_terminal:
-        follow(context, run)
-        return True
-    outcome: str | None
-    if is_synchronous(run.machine_arn):
-        outcome = _synchronous_outcome(context, run)
-    else:
-        outcome = context.machines.outcome(run.machine_arn, run.id)
-    if outcome == "RUNNING":
-        return False
-    if outcome is None:
-        try:
-            start_execution(context, run)
-        except ConflictError as error:
-            finish_run(context, run, failure=RunError(code="machineMissing", message=error.message))
-    else:
-        on_execution_end(context, run.key, outcome)
-    return True

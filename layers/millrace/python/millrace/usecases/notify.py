@@ -124,7 +124,7 @@ def _message(context: Context, group: NotificationGroup, note: Notification) -> 
         body = body_about_run(note, run, found)
         title = f"Millrace: {run.flow_id if found is None else found.name}: {note.subject}"
     secret = secrets_of(context.secrets, group).get("signing_secret")
-    return Message(note.id, context.clock(), title, body, secret)
+    return Message(note.id, note.workspace_id, context.clock(), title, body, secret)
 
 
 def _failed(

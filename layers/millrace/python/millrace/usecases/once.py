@@ -17,6 +17,7 @@ from millrace.domain.errors import (
     TooLargeError,
     Violation,
 )
+from millrace.domain.flow import Flow
 from millrace.domain.ports import (
     Browsed,
     Change,
@@ -89,6 +90,14 @@ class Once:
     def record_run(self, workspace_id: str, flow_id: str, run: LatestRun) -> None:
         """Remember a flow's latest run beside the flow, unless a later one is known."""
         self._resources.record_run(workspace_id, flow_id, run)
+
+    def unsettled(self, changed_before: datetime) -> tuple[Flow, ...]:
+        """Some flows of all workspaces of whose change nobody said since that it was followed."""
+        return self._resources.unsettled(changed_before)
+
+    def settle(self, flow: Flow) -> None:
+        """Note that what follows the change of a flow was done, unless it changed again."""
+        self._resources.settle(flow)
 
     def record_use(self, workspace_id: str, token_id: str, at: datetime, since: datetime) -> None:
         """Remember when a token was last used, unless a use after `since` is known."""

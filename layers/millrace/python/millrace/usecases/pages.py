@@ -8,6 +8,7 @@ are, the list of them is short: where it grows long, its beginning becomes an in
 import gzip
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import groupby
 from typing import Final
 
 from pydantic import TypeAdapter
@@ -15,7 +16,7 @@ from pydantic import TypeAdapter
 from millrace import limits
 from millrace.domain.base import Record
 from millrace.domain.ports import Blobs
-from millrace.domain.quick_json import Dumped, dump, load
+from millrace.domain.quick_json import Unread, dump_lines
 from millrace.domain.run import OutputPage
 
 _LEVEL: Final = 1
@@ -30,15 +31,12 @@ def encode_page(lines: Sequence[bytes]) -> bytes:
     return gzip.compress(b"\n".join(lines), _LEVEL, mtime=0)
 
 
-def read_page(blobs: Blobs, page: OutputPage) -> list[Record]:
+def read_page(blobs: Blobs, page: OutputPage) -> Sequence[Record]:
     """The records of one page."""
     data = page.data if page.data is not None else blobs.get(page.key or "")
-    text = b"[" + b",".join(line[1:-1] for line in gzip.decompress(data).split(b"\n")) + b"]"
-    records: list[Record] = load(text)
+    lines = gzip.decompress(data).split(b"\n")
     start = page.skip or 0
-    if page.records < len(records):
-        return records[start : start + page.records]
-    return Dumped(records, text)
+    return Unread(lines, page.of or page.records)[start : start + page.records]
 
 
 def listed(blobs: Blobs, pages: Iterable[OutputPage], start: int = 0) -> Iterator[OutputPage]:
@@ -52,10 +50,41 @@ def listed(blobs: Blobs, pages: Iterable[OutputPage], start: int = 0) -> Iterato
             yield page
 
 
-def read_records(blobs: Blobs, pages: Iterable[OutputPage]) -> Iterator[list[Record]]:
-    """The records of pages, a list a page."""
+def read_records(blobs: Blobs, pages: Iterable[OutputPage]) -> Iterator[Sequence[Record]]:
+    """The records of pages, page by page."""
     for page in listed(blobs, pages):
         yield read_page(blobs, page)
+
+
+def joined(blobs: Blobs, prefix: str, pages: Sequence[OutputPage]) -> tuple[OutputPage, ...]:
+    """The pages of several outputs as one: what is too much for a step's record is in the bucket.
+
+    What is there already is not written again.
+    """
+    if sum(len(page.data or b"") for page in pages) > limits.INLINE_OUTPUT_BYTES:
+        pages = [_put(blobs, f"{prefix}/{place:06d}", page) for place, page in enumerate(pages)]
+    if len(pages) <= limits.OUTPUT_PAGES_LISTED:
+        return tuple(pages)
+    listing: list[OutputPage] = []
+    for is_index, group in groupby(pages, key=lambda page: bool(page.is_index)):
+        if is_index:
+            listing += group
+        else:
+            listing.append(_indexed(blobs, f"{prefix}/{len(listing):06d}.index.gz", tuple(group)))
+    return tuple(listing)
+
+
+def _put(blobs: Blobs, name: str, page: OutputPage) -> OutputPage:
+    if page.data is None:
+        return page
+    key = f"{name}.ndjson.gz"
+    blobs.put(key, page.data)
+    return page.model_copy(update={"data": None, "key": key})
+
+
+def _indexed(blobs: Blobs, key: str, pages: tuple[OutputPage, ...]) -> OutputPage:
+    blobs.put(key, gzip.compress(_INDEX.dump_json(pages), _LEVEL))
+    return OutputPage(records=sum(page.records for page in pages), key=key, is_index=True)
 
 
 class PageWriter:
@@ -100,8 +129,7 @@ class PageWriter:
             return False
         last = self._stored[-1] if self._stored else None
         if last and last.key == page.key and (last.skip or 0) + last.records == page.skip:
-            records = last.records + page.records
-            self._stored[-1] = last.model_copy(update={"records": records})
+            self._stored[-1] = last.part(last.skip or 0, last.records + page.records)
         elif page.skip:
             return False
         else:
@@ -110,7 +138,7 @@ class PageWriter:
 
     def _add(self, records: Sequence[Record]) -> None:
         """Add records that the open page has room for; what is large by its bytes, by halves."""
-        line = dump(records)
+        line = dump_lines(records)
         if len(line) > limits.OUTPUT_PAGE_BYTES and len(records) > 1:
             middle = len(records) // 2
             self._add(records[:middle])
@@ -151,10 +179,8 @@ class PageWriter:
 
     def _list(self, page: OutputPage) -> None:
         if len(self._stored) == limits.OUTPUT_PAGES_LISTED:
-            key = self._key("index.gz")
-            self._blobs.put(key, gzip.compress(_INDEX.dump_json(tuple(self._stored)), _LEVEL))
-            records = sum(page.records for page in self._stored)
-            self._indexes.append(OutputPage(records=records, key=key, is_index=True))
+            index = _indexed(self._blobs, self._key("index.gz"), tuple(self._stored))
+            self._indexes.append(index)
             self._stored = []
         self._stored.append(page)
 

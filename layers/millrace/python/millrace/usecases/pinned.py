@@ -1,17 +1,31 @@
 """The version that a run is pinned to, as the run takes it."""
 
 from collections.abc import Collection
+from typing import Final
 
 from millrace.domain.flow import Version
 from millrace.domain.run import Run
 from millrace.usecases.context import Context
 
+_KEPT: Final = 16
+"""Versions that a warm function keeps, each up to some MB."""
+
 
 def run_version(context: Context, run: Run) -> Version:
-    """The version a run is pinned to; steps that the run leaves out are marked as skipped."""
-    version = context.resources.get(
-        Version, run.workspace_id, run.version_id, parent_id=run.flow_id
-    )
+    """The version a run is pinned to; steps that the run leaves out are marked as skipped.
+
+    Steps of a version never change, so it is read once. What a version says of its deployment may
+    be of some time ago.
+    """
+    key = (run.workspace_id, run.flow_id, run.version_id)
+    version = context.pinned.get(key)
+    if version is None:
+        version = context.resources.get(
+            Version, run.workspace_id, run.version_id, parent_id=run.flow_id
+        )
+        if len(context.pinned) >= _KEPT:
+            context.pinned.pop(next(iter(context.pinned)))
+        context.pinned[key] = version
     return limited(version, run.steps_to_run)
 
 

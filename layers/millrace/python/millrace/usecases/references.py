@@ -4,7 +4,7 @@ Only what was not there before is looked up: a label that was deleted must not k
 disabling a flow that had it.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -93,7 +93,29 @@ def check_references(
                 "Name another flow, whose records have to be there first.",
             )
     if flow_id is not None and any(ref.kind is Flow for _, ref in wanted):
-        yield from _check_circles(context, workspace_id, flow_id, given, to_come.flows)
+        led_to = flows_led_to(given, given.steps)
+        yield from _check_circles(context, workspace_id, flow_id, led_to, to_come.flows)
+
+
+def check_called_flows(context: Context, flow: Flow, steps: Sequence[Step]) -> Iterator[Violation]:
+    """The flows that a version's steps run are there, and do not lead back to it.
+
+    What was right when it was saved may have changed, and it need not be the latest version.
+    """
+    called = [
+        (f"/steps/{number}/flowId", Ref(Flow, step.flow_id))
+        for number, step in enumerate(steps)
+        if step.flow_id is not None and not step.is_skipped
+    ]
+    if not called:
+        return
+    found = context.resources.get_many(flow.workspace_id, {ref for _, ref in called})
+    for pointer, ref in called:
+        if found.get(ref) is None:
+            message = f"There is no flow {ref.id!r}."
+            yield Violation("unknownFlow", pointer, message, "Name another flow, or skip the step.")
+    led_to = flows_led_to(flow, steps)
+    yield from _check_circles(context, flow.workspace_id, flow.id, led_to, {})
 
 
 def references_of(settings: FlowSettings, steps: Iterable[Step]) -> Iterator[tuple[str, Ref[Any]]]:
@@ -151,13 +173,13 @@ def _check_circles(
     context: Context,
     workspace_id: str,
     flow_id: str,
-    given: FlowInput,
+    led_to: Iterable[tuple[str, str]],
     new_flows: Mapping[str, FlowInput],
 ) -> Iterator[Violation]:
     """Follow the flows that this one starts, level by level, to see whether one starts it."""
     seen: set[str] = set()
     frontier: dict[str, str] = {}
-    for pointer, id_ in flows_led_to(given, given.steps):
+    for pointer, id_ in led_to:
         frontier.setdefault(id_, pointer)
     for _ in range(limits.FLOWS_IN_A_ROW):
         if flow_id in frontier:

@@ -98,7 +98,7 @@ def _store(
         # Before anything is stored: what cannot be deployed must not stay behind as a draft.
         addresses = addresses_of(context, before)
         keys = missing_customer_keys(context, caller.workspace_id, wanted, addresses)
-        refuse([*undeployable(rewired.steps), *keys])
+        refuse([*undeployable(before, rewired.steps), *keys])
     _, changes = changed_flow(
         context, caller, before, latest, wanted, find_action=rewired.find_action
     )

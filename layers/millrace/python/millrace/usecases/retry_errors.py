@@ -19,7 +19,14 @@ from millrace.usecases.deployed import deployed_version
 from millrace.usecases.flows import get_flow, get_version
 from millrace.usecases.pages import PageWriter
 from millrace.usecases.record_errors import ErrorSelection, KeptRecords, select
-from millrace.usecases.runs import Manner, begin_run, in_environment, new_run
+from millrace.usecases.runs import (
+    Manner,
+    begin_run,
+    in_environment,
+    in_lane,
+    new_run,
+    store_run,
+)
 
 type Reason = Literal[
     "resolved", "noRecord", "underWay", "versionGone", "stepGone", "environmentGone", "inputsGone"
@@ -126,7 +133,8 @@ def _plan(
             how = replace(how, inputs_of=inputs_of)
     except NotFoundError:
         return "inputsGone"
-    how = replace(how, steps_to_run=_from(version, group.step_id))
+    how = replace(how, steps_to_run=_from(version, group.step_id), goes_past=True)
+    how = in_lane(context, flow, "manual", None, how)
     return version, version.machine_arn, how
 
 
@@ -181,7 +189,7 @@ def _start(
         tried,
         lambda entry: entry.changed(retry_run_id=run.id, retries=entry.retries + 1),
     )
-    context.runs.create(run)
+    run, _ = store_run(context, run)
     begin_run(context, run)
     return run, lost
 

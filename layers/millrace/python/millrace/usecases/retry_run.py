@@ -11,6 +11,7 @@ from millrace.domain.base import Model
 from millrace.domain.errors import ConflictError, Violation
 from millrace.domain.run import Run, RunKey, RunStatus, StepStatus, Trigger
 from millrace.domain.token import Caller
+from millrace.domain.trace_context import Trace
 from millrace.usecases.context import Context
 from millrace.usecases.deployed import deployed_version
 from millrace.usecases.flows import get_flow, get_version
@@ -39,13 +40,16 @@ def retry_run(
     run_id: str,
     asked: RetryRequest,
     dedupe_key: str | None = None,
+    trace: Trace | None = None,
 ) -> Run:
     """Start a run that repeats one that is over; each names the other."""
     first = context.runs.get(RunKey(caller.workspace_id, run_id))
     if not first.status.is_terminal:
         raise ConflictError(f"run {run_id!r} is not over; wait for its end")
     _check_payload(context, first)
-    carried_over = _carried_over(context, first, asked) if asked.from_ == "failedStep" else ()
+    carries = asked.from_ == "failedStep"
+    if carries:
+        _check_carried_over(first, asked)
     flow = get_flow(context, caller, first.flow_id)
     if asked.version == "original":
         version = get_version(context, caller, flow.id, first.version_id)
@@ -57,8 +61,10 @@ def retry_run(
         connections=first.connections,
         data_pools=first.data_pools,
         retry_of=first,
-        carried_over=carried_over,
-        origin_id=(first.origin_id or first.id) if asked.from_ == "failedStep" else None,
+        trace=trace,
+        carried_over=carried_over(context, first) if carries else (),
+        origin_id=(first.origin_id or first.id) if carries else None,
+        goes_past=True,
     )
     trigger = Trigger(source="manual", triggered_by=caller.token_id)
     run, _ = start_run(
@@ -73,19 +79,22 @@ def _check_payload(context: Context, first: Run) -> None:
         message = "its flow removes the payloads of runs that fail (removeFailedPayloads)"
         raise ConflictError(f"run {first.id!r} cannot be repeated: {message}")
     kept_until = first.created_at + timedelta(days=limits.RUN_DETAIL_DAYS)
-    if first.payload.key is not None and context.clock() >= kept_until:
+    if first.payload.is_in_bucket and context.clock() >= kept_until:
         message = f"payloads in the bucket are kept {limits.RUN_DETAIL_DAYS} days"
         raise ConflictError(f"run {first.id!r} cannot be repeated: {message}")
 
 
-def _carried_over(context: Context, first: Run, asked: RetryRequest) -> tuple[str, ...]:
-    """The steps that succeeded on input that will not change: all they read is carried over too."""
+def _check_carried_over(first: Run, asked: RetryRequest) -> None:
     if asked.version == "latest":
         message = "The results of one version's steps say nothing of another version."
         refuse([Violation("notWithLatest", "/version", message, "Retry from the start.")])
     if first.status is RunStatus.SUCCEEDED:
         message = f"No step of run {first.id!r} failed."
         refuse([Violation("nothingFailed", "/from", message, "Retry from the start.")])
+
+
+def carried_over(context: Context, first: Run) -> tuple[str, ...]:
+    """The steps that succeeded on input that will not change: all they read is carried over too."""
     version = run_version(context, first)
     records = context.runs.steps(first.key, first.attempt)
     succeeded = {record.step_id for record in records if record.status is StepStatus.SUCCEEDED}

@@ -67,7 +67,7 @@ def end_unbegun(
         return []
     with suppress(ConflictError):  # the run is over already, and stays as it ended
         for step_id in unbegun:
-            context.runs.claim_step(run.key, run.attempt, step_id, context.clock())
+            context.runs.claim_step(run, step_id, context.clock())
     return [record for record in settle(context, run) if record.step_id not in begun]
 
 

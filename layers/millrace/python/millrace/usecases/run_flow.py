@@ -12,6 +12,7 @@ from millrace.domain.errors import NotFoundError, Violation
 from millrace.domain.flow import Flow, Version
 from millrace.domain.run import Run, RunInputs, Trigger
 from millrace.domain.token import Caller
+from millrace.domain.trace_context import Trace
 from millrace.domain.virtual_environment import VirtualEnvironment
 from millrace.usecases.context import Context
 from millrace.usecases.deployed import deployed_version
@@ -75,10 +76,17 @@ def run_flow(
     flow_id: str,
     asked: RunRequest,
     dedupe_key: str | None = None,
+    trace: Trace | None = None,
+    *,
+    goes_past: bool = False,
 ) -> Run:
-    """Start a run on behalf of a caller; with a dedupe key, once for that key."""
+    """Start a run on behalf of a caller; with a dedupe key, once for that key.
+
+    Where runs wait for a slot of the flow, it may go past them.
+    """
     flow = get_flow(context, caller, flow_id)
     version, how = chosen(context, caller, flow, asked, deployed_version)
+    how = replace(how, trace=trace, goes_past=goes_past)
     trigger = Trigger(source="manual", triggered_by=caller.token_id)
     run, _ = start_run(
         context, flow, trigger, asked.payload, version=version, how=how, dedupe_key=dedupe_key

@@ -14,19 +14,21 @@ from itertools import chain, groupby
 from typing import Final
 
 from millrace.domain.action import Action, ActionWork, ExportAction, ImportAction, ProcessAction
+from millrace.domain.aws_imports import S3Import
 from millrace.domain.base import Json, Model, Record
 from millrace.domain.errors import (
     ConflictError,
     NotFoundError,
     StepError,
     StepFailed,
-    StepPartialSuccess,
 )
 from millrace.domain.flow import Step, Version
-from millrace.domain.ports import Importer, Process
+from millrace.domain.imports import HttpImport
+from millrace.domain.ports import Process
 from millrace.domain.records import Origin, Written, idempotency_key
-from millrace.domain.run import Run, RunError, RunKey, StepRecord, StepStatus
+from millrace.domain.run import Run, RunKey, StepRecord, StepStatus
 from millrace.domain.run_states import check_attempt
+from millrace.usecases.call_ends import error_for_machine
 from millrace.usecases.context import Context
 from millrace.usecases.finders import lookup, work_of
 from millrace.usecases.import_answers import answered
@@ -35,7 +37,7 @@ from millrace.usecases.run_values import values_of_action
 from millrace.usecases.step_errors import Failed
 from millrace.usecases.step_export import export
 from millrace.usecases.step_input import AllTaken, Item, Origins, Verdict, records_of
-from millrace.usecases.step_job import Job, batches, in_parts
+from millrace.usecases.step_job import Job, in_parts, taken_of
 from millrace.usecases.step_progress import Progress
 from millrace.usecases.surroundings import surroundings_of
 
@@ -49,10 +51,17 @@ class StepTask(Model):
     run_id: str
     attempt: int
     step_id: str
+    task_token: str | None = None
+    """By which the machine is told, if it does not go on when the worker returns."""
 
 
-def run_step(context: Context, task: StepTask, time_left: Callable[[], timedelta]) -> StepRecord:
-    """Run a step to its result.
+def run_step(
+    context: Context,
+    task: StepTask,
+    time_left: Callable[[], timedelta],
+    on_run: Callable[[Run], None] = lambda _: None,
+) -> StepRecord:
+    """Run a step to its result; `on_run` is told which run it is of.
 
     Raises StepFailed, StepTransient, StepThrottled or StepPartialSuccess, by which the machine
     decides; each is remembered with the step before it is raised.
@@ -60,31 +69,44 @@ def run_step(context: Context, task: StepTask, time_left: Callable[[], timedelta
     key = RunKey(task.workspace_id, task.run_id)
     try:
         run = context.runs.get(key)
+        on_run(run)
         check_attempt(run, task.attempt)
         version = run_version(context, run)
     except (ConflictError, NotFoundError) as error:
         raise StepFailed("runOver", error.message) from error
     step = _find_step(version, task.step_id)
-    return carry_out(context, run, version, step, lambda: time_left() < _STOP_BEFORE_DEADLINE)
+    token = task.task_token
+    record = carry_out(
+        context, run, version, step, lambda: time_left() < _STOP_BEFORE_DEADLINE, token
+    )
+    if token is not None and (record.status.has_output or record.status is StepStatus.SKIPPED):
+        context.machines.end_task(token)
+    return record
 
 
 def carry_out(
-    context: Context, run: Run, version: Version, step: Step, must_stop: Callable[[], bool]
+    context: Context,
+    run: Run,
+    version: Version,
+    step: Step,
+    must_stop: Callable[[], bool],
+    task_token: str | None = None,
 ) -> StepRecord:
     """Run a step of a version in a run's present attempt; between two pages it may have to stop.
 
+    A step of type Flow is not over when it waits for the other run.
     Raises as `run_step` does; StepThrottled when it had to stop.
     """
     if step.is_skipped:
         return _not_run(context, run, step)
-    record = context.runs.claim_step(run.key, run.attempt, step.id, context.clock())
+    record = context.runs.claim_step(run, step.id, context.clock())
     if not record.status.is_terminal:
         progress = Progress(context, run, step, record, must_stop)
         earlier = _earlier(context, run, step)
         record = (
             progress.take_over(earlier)
             if earlier
-            else _try(Job(context, run, version, step, progress))
+            else _try(Job(context, run, version, step, progress), task_token)
         )
     _raise_for(record, step)
     return record
@@ -117,8 +139,10 @@ def _find_step(version: Version, step_id: str) -> Step:
     raise StepFailed("unknownStep", f"version {version.number} has no step {step_id!r}")
 
 
-def _try(job: Job) -> StepRecord:
+def _try(job: Job, task_token: str | None) -> StepRecord:
     try:
+        if job.step.type == "Flow":
+            return _call(job, task_token)
         _perform(job)
         return job.progress.end()
     except StepFailed as error:
@@ -132,14 +156,9 @@ def _try(job: Job) -> StepRecord:
 
 def _raise_for(record: StepRecord, step: Step) -> None:
     """Raise where the machine, not the worker, decides what a result means for the flow."""
-    error = record.error or RunError(code="unknown", message="the step failed")
-    if record.status is StepStatus.FAILED:
-        raise StepFailed(error.code, error.message)
-    if (
-        record.status is StepStatus.PARTIALLY_SUCCEEDED
-        and step.strategy("partial_success") == "stop"
-    ):
-        raise StepPartialSuccess(error.code, error.message)
+    error = error_for_machine(record, step)
+    if error is not None:
+        raise error
 
 
 def _perform(job: Job) -> None:
@@ -150,6 +169,36 @@ def _perform(job: Job) -> None:
             _process(job, work)
         case ImportAction() as work:
             _import(job, work)
+
+
+def _call(job: Job, task_token: str | None) -> StepRecord:
+    """Gather what another flow is to be given, and have it run; what passes by goes on after."""
+    from millrace.usecases.calls import call  # noqa: PLC0415 - starts runs, which few steps do
+
+    if task_token is None:
+        message = "a synchronous flow cannot wait for another one; deploy it asynchronous"
+        raise StepFailed("subflowOfSynchronousFlow", message)
+    position: int = job.progress.checkpoint or 0
+    for page in job.pages(position):
+        failed = job.unjudged(page)
+        passed = [] if isinstance(page, AllTaken) else _with_verdict(page, Verdict.PASS)
+        taken = page if isinstance(page, AllTaken) else _with_verdict(page, Verdict.TAKE)
+        position += len(page)
+        job.progress.advance(
+            position,
+            taken=len(page),
+            records=records_of(taken),
+            there=page.page if isinstance(page, AllTaken) else None,
+            ignored=len(page) - len(taken) - len(passed) - len(failed),
+            failed=failed,
+            succeeded=[item for item in page if item.failure is None],
+            kept=[*records_of(passed), *_proceeding(job.step, failed)],
+        )
+    return call(job.context, job.run, job.version, job.step, job.progress, task_token)
+
+
+def _with_verdict(items: Iterable[Item], verdict: Verdict) -> list[Item]:
+    return [item for item in items if item.verdict is verdict]
 
 
 def _work(job: Job) -> ActionWork:
@@ -251,22 +300,24 @@ def _import(job: Job, work: ImportAction) -> None:
 
     values = values_of_action(job.context, job.run, work.target, job.delta_before)
     importer = job.context.connectors.importer(work, connection, secrets, values, key)
-    for page in job.pages(job.progress.checkpoint or 0):
-        for items in batches(page, importer.batch_size):
-            _write(job, importer, items)
 
+    def write(items: Sequence[Item]) -> Written:
+        taken = taken_of(items)
+        return importer.write(records_of(taken), Origins(taken, job.run)) if taken else Written()
 
-def _write(job: Job, importer: Importer, items: Sequence[Item]) -> None:
-    """Send one request and remember it; items the filter held back are counted along."""
-    taken = items
-    if not isinstance(items, AllTaken):
-        taken = [item for item in items if item.verdict is Verdict.TAKE]
-    given = records_of(taken)
-    told = Written()
-    if taken:
-        told = importer.write(given, Origins(taken, job.run))
-    failed, _ = job.sorted_out(taken, told.failures, "import")
-    told_of = answered(job.step.response_mapping, given, told)
-    answered_ones = {taken[index].position: record for index, record in told_of.items()}
-    ignored, durable = len(told.ignored), importer.batch_size > 1
-    job.dealt_with(items, failed, answered_ones, ignored=ignored, durable=durable)
+    # Of items with the same key the last one stays, and queues keep the order of messages.
+    in_any_order = isinstance(work.target, HttpImport | S3Import)
+    requests = job.batches(importer.batch_size)
+    with job.answers(requests, write, one_by_one=not in_any_order) as answers:
+        for items, told, behind in answers:
+            taken = taken_of(items)
+            failed, _ = job.sorted_out(taken, told.failures, "import")
+            told_of = answered(job.step.response_mapping, records_of(taken), told)
+            job.dealt_with(
+                items,
+                failed,
+                {taken[index].position: record for index, record in told_of.items()},
+                ignored=len(told.ignored),
+                durable=importer.batch_size > 1,
+                behind=behind,
+            )

@@ -6,6 +6,7 @@ for it. Nothing is read that no expression names.
 
 import json
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 
 from millrace.domain.base import Json, rfc3339
 from millrace.domain.errors import NotFoundError, StepFailed
@@ -21,6 +22,7 @@ from millrace.domain.run_values import (
     speaks_of_delta,
     templates_of,
 )
+from millrace.domain.trace_context import Trace
 from millrace.domain.variable import Variable
 from millrace.usecases.context import Context
 from millrace.usecases.payloads import load_json
@@ -40,11 +42,12 @@ def values_of_action(
         for _, text in import_expressions(target)
         if (names := names_beside_records(text)) is not None
     }
+    trace = Trace.read(run.traceparent, run.tracestate)
     if not texts and not beside:
-        return NO_VALUES
+        return RunValues(trace=trace)
     names = frozenset[str]().union(*map(names_in_template, texts), *beside.values())
     read = delta() if any(map(speaks_of_delta, (*texts, *beside))) else {}
-    return _values(context, run, names, read)
+    return replace(_values(context, run, names, read), trace=trace)
 
 
 def values_beside_records(
@@ -87,6 +90,7 @@ def _values(
             "versionId": run.version_id,
             "versionNumber": run.version_number,
             "createdAt": rfc3339(run.created_at),
+            "time": rfc3339(run.relative_to),
             "triggerSource": run.trigger.source,
         },
     }

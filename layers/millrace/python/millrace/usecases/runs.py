@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from types import MappingProxyType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from millrace.domain.base import Json, Record
 from millrace.domain.errors import ConflictError, NotFoundError, UnavailableError
@@ -14,6 +14,8 @@ from millrace.domain.ports import DELIVERY_MEMORY, Listing
 from millrace.domain.run import (
     ANY_RUN,
     Attempt,
+    PayloadRef,
+    Place,
     Replay,
     Run,
     RunFilter,
@@ -22,16 +24,21 @@ from millrace.domain.run import (
     RunStatus,
     StepRecord,
     Trigger,
+    TriggerSource,
 )
 from millrace.domain.token import Caller
+from millrace.domain.trace_context import Trace
 from millrace.domain.virtual_environment import VirtualEnvironment
 from millrace.usecases.context import Context
 from millrace.usecases.deployed import deployed_version
 from millrace.usecases.flows import get_flow, get_version
 from millrace.usecases.latest_runs import tell_flow
 from millrace.usecases.pages import read_records
-from millrace.usecases.payloads import keep_json
+from millrace.usecases.payloads import keep_json, load_json
 from millrace.usecases.unique_requests import take_place, unique_request_id
+
+if TYPE_CHECKING:
+    from millrace.usecases.lane_views import WaitingRun
 
 _NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 _NO_INPUTS: Final = RunInputs()
@@ -39,10 +46,11 @@ _NO_INPUTS: Final = RunInputs()
 
 @dataclass(frozen=True, slots=True)
 class RunDetail:
-    """A run with what its steps did in the latest attempt."""
+    """A run with what its steps did in the latest attempt, and why it waits if it does."""
 
     run: Run
     steps: tuple[StepRecord, ...]
+    waiting: "WaitingRun | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +68,22 @@ class Manner:
     inputs_of: Run | None = None
     """Another run, whose inputs it has instead."""
 
+    payload: PayloadRef | None = None
+    """Its payload, if that is stored already."""
+
     replay: Replay | None = None
     request_id: str | None = None
+    trace: Trace | None = None
+    """What the run is a part of; None: a trace begins with it."""
+
+    debug_until: datetime | None = None
+    priority: int | None = None
+    """Of the run in its lane, in the place of its flow's."""
+
+    goes_past: bool = False
+    """It does not wait in its lane."""
+
+    place: Place | None = None
 
 
 _AS_USUAL: Final = Manner()
@@ -74,6 +96,7 @@ def in_environment(environment: VirtualEnvironment) -> Manner:
         connections=environment.replacements.connections,
         data_pools=environment.replacements.data_pools,
         inputs=RunInputs(variables=environment.replacements.variables),
+        priority=environment.replacements.priority,
     )
 
 
@@ -90,10 +113,11 @@ def start_run(
     """Record a run, durably, and start it; with a dedupe key, at most one run for that key.
 
     Returns the run, and whether it is new. Once it is recorded, the caller may be told that it is
-    accepted: a start that Step Functions does not take is made up for by the sweeper.
+    accepted: a start that Step Functions does not take is made up for by the sweeper. Where the
+    flow limits how many are at work it may wait, or be refused as `record_run` says.
     """
     version = deployed_version(context, flow) if version is None else version
-    how = for_request(context, flow, payload, how)
+    how = for_request(context, flow, trigger, payload, how)
     run, is_new = record_run(context, version, trigger, payload, how=how, dedupe_key=dedupe_key)
     if is_new:
         begin_run(context, run)
@@ -110,30 +134,74 @@ def record_run(
     dedupe_key: str | None = None,
     dedupe_for: timedelta = DELIVERY_MEMORY,
 ) -> tuple[Run, bool]:
-    """Record a run that is not started yet, or give the one that has the dedupe key already."""
+    """Record a run that is not started yet, or give the one that has the dedupe key already.
+
+    Raises FlowBusyError or QueueFullError if it has to wait and may not.
+    """
     if version.machine_arn is None:
         raise ConflictError(f"version {version.number} was never deployed; deploy it first")
     run = new_run(context, version, version.machine_arn, trigger, payload, how)
-    return context.runs.create(run, dedupe_key=dedupe_key, dedupe_for=dedupe_for)
+    return store_run(context, run, dedupe_key=dedupe_key, dedupe_for=dedupe_for)
+
+
+def store_run(
+    context: Context,
+    run: Run,
+    *,
+    dedupe_key: str | None = None,
+    dedupe_for: timedelta = DELIVERY_MEMORY,
+) -> tuple[Run, bool]:
+    """Store a new run, in its lane if it has one, or give the one that has the dedupe key."""
+    if run.place is None:
+        return context.runs.create(run, dedupe_key=dedupe_key, dedupe_for=dedupe_for)
+    # Few flows limit their runs, and a cold start pays for what it imports.
+    from millrace.usecases.lane_entry import create_in_lane  # noqa: PLC0415
+
+    return create_in_lane(context, run, run.place, dedupe_key, dedupe_for)
 
 
 def begin_run(context: Context, run: Run) -> None:
-    """Start a run that was recorded, or leave it to the sweeper."""
+    """Start a run that was recorded, or leave it to the sweeper, or to whoever has its slot."""
+    if run.status.is_terminal:
+        return
     with suppress(UnavailableError):
-        start_execution(context, run)
+        if run.status is RunStatus.QUEUED:
+            take_place(context, run)
+        else:
+            start_execution(context, run)
     tell_flow(context, run)
 
 
-def for_request(context: Context, flow: Flow, payload: Json, how: Manner) -> Manner:
-    """The manner with the unique id of the request that the run is for, if it has one.
+def for_request(
+    context: Context, flow: Flow, trigger: Trigger, payload: Json, how: Manner
+) -> Manner:
+    """The manner with the unique id of the request that the run is for, and its lane, if any.
 
-    A run that repeats another is for the same; one that tries single records again is for none.
+    A run that repeats another is for the same; one that tries single records again is for none. How
+    long the flow wants its runs logged in detail is said there too.
     """
+    how = replace(how, debug_until=flow.logging.debug_until)
+    how = in_lane(context, flow, trigger.source, payload, how)
     if how.replay is not None:
         return how
     if how.retry_of is not None:
         return replace(how, request_id=how.retry_of.unique_request_id)
     return replace(how, request_id=unique_request_id(context, flow, payload))
+
+
+def in_lane(
+    context: Context, flow: Flow, source: TriggerSource, payload: Json, how: Manner
+) -> Manner:
+    """The manner with the lane that the run counts in, if its flow limits such runs."""
+    if flow.concurrency is None and source != "schedule":
+        return how
+    from millrace.usecases.lane_entry import place_of  # noqa: PLC0415 - see `store_run`
+
+    if how.retry_of is not None:
+        payload = load_json(context, how.retry_of.payload)
+    priority = flow.priority if how.priority is None else how.priority
+    place = place_of(context, flow, payload, priority=priority, goes_past=how.goes_past)
+    return replace(how, place=place)
 
 
 def new_run(
@@ -148,6 +216,7 @@ def new_run(
     now = context.clock()
     run_id = context.new_id(Run.prefix)
     key = RunKey(version.workspace_id, run_id)
+    trace = how.trace or Trace.new()
     return Run(
         id=run_id,
         workspace_id=version.workspace_id,
@@ -156,26 +225,33 @@ def new_run(
         version_number=version.number,
         status=RunStatus.RUNNING,
         trigger=trigger,
-        payload=(
-            keep_json(context, key, "payload", payload)
-            if how.retry_of is None
-            else how.retry_of.payload
-        ),
+        payload=_payload(context, key, payload, how),
         **_inputs(context, key, how),
         retry_of=None if how.retry_of is None else how.retry_of.id,
         carried_over=how.carried_over,
         origin_id=how.origin_id,
         unique_request_id=how.request_id,
+        traceparent=trace.parent,
+        tracestate=trace.state,
+        debug_until=how.debug_until,
         machine_arn=machine_arn,
         steps_to_run=how.steps_to_run,
         replay=how.replay,
         virtual_environment_id=how.virtual_environment_id,
+        place=how.place,
         connections=dict(how.connections),
         data_pools=dict(how.data_pools),
         created_at=now,
         started_at=now,
         attempts=(Attempt(number=1, status=RunStatus.RUNNING, started_at=now),),
     )
+
+
+def _payload(context: Context, key: RunKey, payload: Json, how: Manner) -> PayloadRef:
+    """Where the payload is; a run that repeats another has what that had."""
+    if how.retry_of is not None:
+        return how.retry_of.payload
+    return how.payload or keep_json(context, key, "payload", payload)
 
 
 def _inputs(context: Context, key: RunKey, how: Manner) -> dict[str, Any]:
@@ -208,7 +284,12 @@ def execution_input(run: Run) -> dict[str, Json]:
 
 def get_run(context: Context, caller: Caller, run_id: str) -> RunDetail:
     """A run with the steps of its latest attempt."""
-    return RunDetail(*context.runs.detail(RunKey(caller.workspace_id, run_id)))
+    run, steps = context.runs.detail(RunKey(caller.workspace_id, run_id))
+    if run.status is not RunStatus.QUEUED:
+        return RunDetail(run, steps)
+    from millrace.usecases.lane_views import why_waiting  # noqa: PLC0415 - see `store_run`
+
+    return RunDetail(run, steps, why_waiting(context, run))
 
 
 def list_runs(

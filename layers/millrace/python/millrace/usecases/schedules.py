@@ -1,7 +1,8 @@
 """The schedules of flows and of their sources, and EventBridge Scheduler in step with them.
 
 What is there is compared with what is wanted, whatever was done before: so each change repairs what
-an earlier one could not do.
+an earlier one could not do. A flow is unsettled from its change on, by the same write, until that
+is done; if nobody comes to do it, the sweeper does.
 """
 
 import hashlib
@@ -11,7 +12,7 @@ from functools import cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from millrace.domain.errors import NotFoundError, UnavailableError
+from millrace.domain.errors import NotFoundError
 from millrace.domain.flow import Flow, Step, Version
 from millrace.domain.occurrences import Timetable
 from millrace.domain.ports import Schedule
@@ -73,43 +74,8 @@ def schedule_name(flow_id: str, step_id: str | None) -> str:
     return f"{flow_id}.{hashlib.sha256(step_id.encode()).hexdigest()[:20]}"
 
 
-def sync_schedules(context: Context, flow: Flow) -> None:
-    """Bring EventBridge Scheduler in step with a flow that was just stored; may be repeated.
-
-    If the flow changes meanwhile, whoever was last has to have the last word: it is done again.
-    Raises UnavailableError if the flow is stored but its schedules are not what it says.
-    """
-    try:
-        _sync(context, flow)
-        while (now := _stored(context, flow)).revision != flow.revision:
-            flow = now
-            _sync(context, flow)
-    except NotFoundError:
-        remove_schedules(context, flow.id)
-    except UnavailableError as error:
-        raise UnavailableError(
-            f"the flow is stored, but its schedules are not in step with it: {error.message}; "
-            "change the flow or deploy its version once more"
-        ) from error
-
-
-def reschedule(context: Context, flow: Flow) -> None:
-    """The same after a change that deploys nothing.
-
-    A flow that is not deployed has no schedules: they went when the version was undeployed, or
-    never came.
-    """
-    if flow.deployed_version_id is not None:
-        sync_schedules(context, flow)
-
-
-def remove_schedules(context: Context, flow_id: str) -> None:
-    """Remove all schedules of a flow."""
-    for name in _names(context, flow_id):
-        context.schedules.delete(name)
-
-
-def _sync(context: Context, flow: Flow) -> None:
+def set_schedules(context: Context, flow: Flow) -> None:
+    """Bring EventBridge Scheduler in step with a flow that was just stored; may be repeated."""
     wanted = dict(_wanted(context, flow))
     for schedule in filter(None, wanted.values()):
         context.schedules.put(schedule)
@@ -118,8 +84,10 @@ def _sync(context: Context, flow: Flow) -> None:
             context.schedules.delete(name)
 
 
-def _stored(context: Context, flow: Flow) -> Flow:
-    return context.resources.get(Flow, flow.workspace_id, flow.id)
+def remove_schedules(context: Context, flow_id: str) -> None:
+    """Remove all schedules of a flow."""
+    for name in _names(context, flow_id):
+        context.schedules.delete(name)
 
 
 def _names(context: Context, flow_id: str) -> list[str]:

@@ -17,8 +17,11 @@ from millrace.usecases.lookups import Ask, Lookup
 from millrace.usecases.payloads import load_payload
 from millrace.usecases.run_values import DeltaValues, values_of_action
 from millrace.usecases.step_errors import Failed
-from millrace.usecases.step_input import Item, Verdict, records_of
-from millrace.usecases.step_job import Job, batches
+from millrace.usecases.step_input import Item, end_of, records_of
+from millrace.usecases.step_job import Job, taken_of
+
+type _Found = list[list[Record] | RecordError]
+"""For each record that was asked for."""
 
 
 def export(job: Job, work: ExportAction) -> None:
@@ -83,39 +86,48 @@ def _look_up(job: Job, work: ExportAction) -> None:
     """One export for each record or batch of them, which go on with what was found."""
     ask = _asking(job, work, job.delta_before)
     lookup = Lookup(ask, job.context.connectors.lookup_key, work.request.lookup)
-    for page in job.pages(job.progress.checkpoint or 0):
-        for items in batches(page, lookup.size):
-            _find(job, lookup, items)
 
+    def find(items: Sequence[Item]) -> _Found | None:
+        try:
+            return lookup.find(records_of(taken_of(items)))
+        except RecordError:
+            return None
 
-def _find(job: Job, lookup: Lookup, items: Sequence[Item]) -> None:
-    """Ask once and remember it; of what cannot be had together, for each half by itself."""
-    taken = [item for item in items if item.verdict is Verdict.TAKE]
-    try:
-        found = lookup.find([item.record for item in taken])
-    except RecordError:
+    def remember(items: Sequence[Item], found: _Found | None, behind: int) -> None:
+        if found is not None:
+            _remember(job, items, found, behind)
+            return
+        # What cannot be had together is asked for each half by itself.
+        taken = taken_of(items)
         middle = items.index(taken[len(taken) // 2])
-        _find(job, lookup, items[:middle])
-        _find(job, lookup, items[middle:])
-        return
+        for half in (items[:middle], items[middle:]):
+            remember(half, find(half), behind)
+
+    with job.answers(job.batches(lookup.size), find) as answers:
+        for items, found, behind in answers:
+            remember(items, found, behind)
+
+
+def _remember(job: Job, items: Sequence[Item], found: _Found, behind: int) -> None:
+    """Let records go on with what was found for them."""
     mapping = job.step.response_mapping or ResponseMapping()
     failed: list[Failed] = []
     answered_ones: dict[int, Record] = {}
-    for item, each in zip(taken, found, strict=True):
+    for item, each in zip(taken_of(items), found, strict=True):
         answer: Record = {"data": each, "errors": []}
         if isinstance(each, RecordError):
             failure = RecordFailure.of(0, each)
             failed.append(Failed.of(job.run, item, failure, "export"))
             answer = {"errors": errors(failure)}
         answered_ones[item.position] = merged(item.record, mapping, answer)
-    job.dealt_with(items, failed, answered_ones)
+    job.dealt_with(items, failed, answered_ones, behind=behind)
 
 
 def _hand_on(job: Job) -> None:
     """Records that an export could not read, as somebody wrote them since."""
     for items in job.pages(job.progress.checkpoint or 0):
         job.progress.advance(
-            items[-1].position + 1,
+            end_of(items),
             taken=len(items),
             records=records_of(items),
             succeeded=items,

@@ -74,9 +74,13 @@ class AllTaken(Sequence[Item]):
             return self
         page = None
         if self.page is not None:
-            skip = (self.page.skip or 0) + start
-            page = self.page.model_copy(update={"records": end - start, "skip": skip or None})
+            page = self.page.part((self.page.skip or 0) + start, end - start)
         return AllTaken(self.first + start, self.records[start:end], page)
+
+
+def end_of(items: Sequence[Item]) -> int:
+    """The position after some items."""
+    return items.first + len(items) if isinstance(items, AllTaken) else items[-1].position + 1
 
 
 def records_of(items: Sequence[Item]) -> Sequence[Record]:
@@ -103,6 +107,9 @@ class Origins(Sequence[Origin]):
     def __getitem__(self, index: int | slice) -> "Origin | Origins":
         if isinstance(index, slice):
             return Origins(self.items[index], self.run)
+        if isinstance(self.items, AllTaken):
+            position = self.items.first + range(len(self.items))[index]
+            return Origin(self.run.origin_id or self.run.id, position)
         return self.items[index].origin_in(self.run)
 
 
@@ -143,8 +150,8 @@ def _read_by(version: Version) -> dict[str, tuple[str, ...]]:
 
 def input_records(
     context: Context, run: Run, version: Version, step: Step
-) -> Iterator[list[Record]]:
-    """The step's input as it comes, before its filter, a list a page."""
+) -> Iterator[Sequence[Record]]:
+    """The step's input as it comes, before its filter, page by page."""
     for records, _ in _batches(context, run, version, step, 0):
         if not isinstance(records, int):
             yield records
@@ -211,15 +218,17 @@ def _replayed(
 
 def _batches(
     context: Context, run: Run, version: Version, step: Step, start: int
-) -> Iterator[tuple[list[Record] | int, OutputPage | None]]:
+) -> Iterator[tuple[Sequence[Record] | int, OutputPage | None]]:
     """Pages of records; of a page wholly before `start` only its length, without reading it."""
     names = sources(version, step)
-    if not names:
+    gathered = run.payload.pages
+    if not names and not gathered:
         for records in payload_records(context, run):
             yield records, None
         return
     position = 0
-    for page in listed(context.blobs, _outputs(context, run, names), start):
+    pages = _outputs(context, run, names) if names else gathered
+    for page in listed(context.blobs, pages, start):
         position += page.records
         stored = page if page.data is None else None
         yield page.records if position <= start else read_page(context.blobs, page), stored

@@ -1,6 +1,7 @@
 """One try of one step: its input in batches, and what becomes of the records in them."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 from millrace.domain.base import Json, Record
@@ -13,8 +14,9 @@ from millrace.domain.run import Run
 from millrace.usecases.context import Context
 from millrace.usecases.delta_windows import delta_before
 from millrace.usecases.step_errors import Failed
-from millrace.usecases.step_input import AllTaken, Item, Verdict, input_pages, records_of
+from millrace.usecases.step_input import AllTaken, Item, Verdict, end_of, input_pages, records_of
 from millrace.usecases.step_progress import Progress
+from millrace.usecases.under_way import Answered, in_order
 from millrace.usecases.write_only import secrets_of
 
 
@@ -31,6 +33,19 @@ class Job:
     def pages(self, start: int) -> Iterator[Sequence[Item]]:
         """The step's input from a position on."""
         return input_pages(self.context, self.run, self.version, self.step, start)
+
+    def batches(self, size: int) -> Iterator[Sequence[Item]]:
+        """What is left of the input in groups that hold at most `size` records to act on."""
+        for page in self.pages(self.progress.checkpoint or 0):
+            yield from _batches(page, size)
+
+    def answers[T, R](
+        self, requests: Iterable[T], send: Callable[[T], R], *, one_by_one: bool = False
+    ) -> "closing[Generator[Answered[T, R]]]":
+        """What comes of requests, of which as many are under way at a time as the step says."""
+        concurrency = self.step.concurrency
+        limit = 1 if one_by_one or concurrency is None else concurrency.limit
+        return closing(in_order(requests, send, limit, self.progress.must_stop))
 
     def delta_before(self) -> dict[str, Json]:
         """The times of what the exports of changes before this step read."""
@@ -84,6 +99,7 @@ class Job:
         *,
         ignored: int = 0,
         durable: bool = False,
+        behind: int = 0,
     ) -> None:
         """Remember what became of items; those that the filter held back are counted along.
 
@@ -104,7 +120,7 @@ class Job:
         if answered_ones:
             records = [answered_ones.get(item.position, item.record) for item in handed_on]
         self.progress.advance(
-            items[-1].position + 1,
+            end_of(items),
             taken=len(items),
             records=records,
             there=handed_on.page if isinstance(handed_on, AllTaken) and not answered_ones else None,
@@ -112,7 +128,15 @@ class Job:
             failed=failed,
             succeeded=[item for item in items if item.position not in bad] if bad else items,
             durable=durable,
+            behind=behind,
         )
+
+
+def taken_of(items: Sequence[Item]) -> Sequence[Item]:
+    """Those that are to be acted on."""
+    if isinstance(items, AllTaken):
+        return items
+    return [item for item in items if item.verdict is Verdict.TAKE]
 
 
 def in_parts(pages: Iterable[Sequence[Item]], size: int) -> Iterator[Sequence[Item]]:
@@ -122,7 +146,7 @@ def in_parts(pages: Iterable[Sequence[Item]], size: int) -> Iterator[Sequence[It
             yield page[start : start + size]
 
 
-def batches(page: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
+def _batches(page: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
     """The items of a page in groups that hold at most `size` records to act on."""
     if isinstance(page, AllTaken):
         yield from in_parts([page], size)

@@ -36,7 +36,7 @@ class Progress:
         self._context = context
         self._key = run.key
         self._record = record
-        self._must_stop = must_stop
+        self.must_stop = must_stop
         # A try that lost its place may still be writing, so each writes under a name of its own.
         place = f"{record.attempt:02d}/{record.step_id}/{record.tries:03d}"
         prefix = f"{object_prefix(run.key)}/{place}"
@@ -86,12 +86,14 @@ class Progress:
         succeeded: Iterable[Item] = (),
         kept: Sequence[Json] = (),
         durable: bool = False,
+        behind: int = 0,
     ) -> None:
         """Count records that were dealt with, hand some on, and note what became of single ones.
 
         `there` is the page of another step that holds just these records, if one does. `kept` is
         what the next try has to know beside the checkpoint, and all that was kept before. All is
         written at once if `durable`, else once in a while: what is forgotten is read again.
+        `behind` it so many requests are under way already; a step that must stop waits for them.
         """
         before = self._record.counts
         self._writer.write(records, there)
@@ -115,7 +117,7 @@ class Progress:
         if durable or now - self._saved_at >= _REMEMBER_EVERY:
             self._save({})
             self._saved_at = now
-        if self._must_stop():
+        if not behind and self.must_stop():
             # The machine comes back at once, in a new invocation with its full time.
             raise StepThrottled(CONTINUES, "the step goes on in a new invocation", now)
 
@@ -142,10 +144,24 @@ class Progress:
                 "status": earlier.status,
                 "counts": earlier.counts,
                 "output": earlier.output,
+                "child_run_id": earlier.child_run_id,
                 "delta": earlier.delta,
                 "ended_at": self._context.clock(),
             }
         )
+
+    @property
+    def child_run_id(self) -> str | None:
+        """The run of another flow that the step waits for, if it has begun."""
+        return self._record.child_run_id
+
+    def gathered(self) -> tuple[OutputPage, ...]:
+        """What was handed on so far, durable."""
+        return self._writer.pages()
+
+    def wait_for(self, child_run_id: str, token: str) -> StepRecord:
+        """Remember the run whose end is the step's, and how to tell the machine of it."""
+        return self._save({"child_run_id": child_run_id, "task_token": token})
 
     def fail(self, error: StepFailed) -> StepRecord:
         """Write the result of a step that cannot be helped."""

@@ -89,6 +89,10 @@ class Rehearsal:
     requests_count: int = 0
     has_more: bool = False
 
+    def check_address(self, workspace_id: str, url: str) -> str | None:
+        """See Connectors."""
+        return self.connectors.check_address(workspace_id, url)
+
     def check_expression(self, expression: str) -> str | None:
         """See Connectors."""
         return self.connectors.check_expression(expression)
@@ -337,7 +341,7 @@ class _Watched:
                 for failure in batch.failures
             ]
             out = Batch(
-                out.records + batch.records,
+                [*out.records, *batch.records],
                 out.ignored + batch.ignored,
                 out.failures + failures,
                 out.kept + batch.kept,

@@ -116,8 +116,9 @@ class StepTrials:
         if step.type == "Flow":
             return StepFailed("flowStep", "a test runs no other flow; test that one by itself")
         context = replace(self.context, connectors=rehearsal)
+        one_by_one = step.model_copy(update={"concurrency": None})
         try:
-            carry_out(context, self.run, self.version, step, lambda: self.deadline.is_over)
+            carry_out(context, self.run, self.version, one_by_one, lambda: self.deadline.is_over)
         except StepError as error:
             return error
         return None

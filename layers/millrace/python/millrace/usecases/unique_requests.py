@@ -64,7 +64,10 @@ def supersede(context: Context, run: Run, by: str) -> Run:
     error = RunError(code="superseded", message=message)
     records = settle(context, run, StepStatus.CANCELLED, error)
     outcome = RunOutcome(
-        status=RunStatus.SUPERSEDED, counts=total(version_of(context, run), records), error=error
+        status=RunStatus.SUPERSEDED,
+        counts=total(version_of(context, run), records),
+        error=error,
+        is_followed=run.trigger.is_call,  # the sweeper tells the step that waits
     )
     run = context.runs.supersede(run.key, by, outcome, context.clock())
     if run.status is RunStatus.SUPERSEDED:
@@ -72,4 +75,8 @@ def supersede(context: Context, run: Run, by: str) -> Run:
         # A machine that is not stopped finds the run over when it wakes up.
         with suppress(UnavailableError):
             context.machines.stop(run.machine_arn, run.id)
+        # It starts runs, which imports this.
+        from millrace.usecases.lanes import release  # noqa: PLC0415
+
+        release(context, run)
     return run

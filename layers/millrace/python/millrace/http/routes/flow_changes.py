@@ -13,7 +13,7 @@ from millrace.http.requests import IfMatch, answer, caller_of, revision_of
 from millrace.http.roles import needs
 from millrace.http.sent_back import FlowChange
 from millrace.http.views import FlowDetail
-from millrace.usecases import flow_changes, patch, schedules
+from millrace.usecases import flow_changes, patch, trigger_sync
 from millrace.usecases.context import Context
 
 
@@ -45,7 +45,7 @@ def flow_changes_router(context: Context) -> APIGatewayHttpRouter:
         flow, steps = flow_changes.replace_flow(
             context, caller, flow_id, given, revision_of(if_match)
         )
-        schedules.reschedule(context, flow)
+        trigger_sync.resync_triggers(context, flow)
         return answer(FlowDetail.with_steps(flow, steps, caller), flow)
 
     @router.patch(
@@ -57,7 +57,7 @@ def flow_changes_router(context: Context) -> APIGatewayHttpRouter:
     def patch_flow(flow_id: str, given: Patch, if_match: IfMatch = None) -> Response[FlowDetail]:
         caller = caller_of(router.current_event)
         flow, steps = patch.patch_flow(context, caller, flow_id, given.root, revision_of(if_match))
-        schedules.reschedule(context, flow)
+        trigger_sync.resync_triggers(context, flow)
         return answer(FlowDetail.with_steps(flow, steps, caller), flow)
 
     @router.delete(

@@ -11,6 +11,7 @@ from millrace.domain.base import Model
 from millrace.domain.errors import ConflictError, NotFoundError
 from millrace.http.documented import WITH_BODY, WITH_IF_MATCH, answers
 from millrace.http.requests import IfMatch, answer, caller_of, revision_of
+from millrace.http.roles import needs
 from millrace.http.sent_back import SentBack
 from millrace.usecases.context import Context
 from millrace.usecases.last_export import (
@@ -42,6 +43,7 @@ def last_export_router(context: Context) -> APIGatewayHttpRouter:
     @router.get(
         "/v1/flows/<flow_id>/lastExportDateTime",
         tags=["flows"],
+        security=needs("viewer"),
         responses=answers(HTTPStatus.OK, NotFoundError),
     )
     def get_last_export(
@@ -54,6 +56,7 @@ def last_export_router(context: Context) -> APIGatewayHttpRouter:
     @router.put(
         "/v1/flows/<flow_id>/lastExportDateTime",
         tags=["flows"],
+        security=needs("editor"),
         responses=answers(HTTPStatus.OK, *WITH_BODY, *WITH_IF_MATCH, ConflictError),
     )
     def set_last_export(

@@ -1,15 +1,20 @@
 """/v1/limits."""
 
 from http import HTTPStatus
-from typing import Final
+from typing import Annotated, Final
 
+from aws_lambda_powertools.event_handler.openapi.params import Query
 from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
+from pydantic import Field
 
 from millrace import limits
 from millrace.domain.base import Model
 from millrace.http.documented import answers
+from millrace.http.queries import LimitsQuery
+from millrace.http.requests import caller_of
 from millrace.http.roles import needs
 from millrace.usecases.context import Context
+from millrace.usecases.lane_views import LaneView, lanes_of
 
 _SHOWN: Final[dict[str, float]] = {
     "stepsPerVersion": limits.STEPS_PER_VERSION,
@@ -57,7 +62,10 @@ _SHOWN: Final[dict[str, float]] = {
     "deliveryIdSeconds": limits.DELIVERY_SECONDS_MAX,
     "deliveryIdCharacters": limits.DELIVERY_ID_LENGTH,
     "signatureSeconds": limits.SIGNATURE_SECONDS,
+    "tracestateCharacters": limits.TRACESTATE_LENGTH,
     "formFields": limits.FORM_FIELDS,
+    "waitingRuns": limits.QUEUE_DEPTH,
+    "waitingHours": limits.QUEUE_WAIT_HOURS,
     "responseHeaders": limits.REPLY_HEADERS,
     "documentResources": limits.DOCUMENT_RESOURCES,
     "templateUrlSeconds": limits.TEMPLATE_URL_SECONDS,
@@ -79,19 +87,24 @@ _SHOWN: Final[dict[str, float]] = {
 
 
 class Limits(Model):
-    """The limits that a caller may meet, by name, each with its unit at the end."""
+    """The limits that a caller may meet, by name, each with its unit at the end; and who waits."""
 
     data: dict[str, int | float]
+    lanes: tuple[LaneView, ...] = Field(
+        description="Where the runs of a flow are limited and some are at work or wait; "
+        f"{limits.LANES_SHOWN} at most."
+    )
 
 
-def limits_router(_: Context) -> APIGatewayHttpRouter:
+def limits_router(context: Context) -> APIGatewayHttpRouter:
     """The one route."""
     router = APIGatewayHttpRouter()
 
     @router.get(
         "/v1/limits", tags=["limits"], security=needs("viewer"), responses=answers(HTTPStatus.OK)
     )
-    def get_limits() -> Limits:
-        return Limits(data=_SHOWN)
+    def get_limits(query: Annotated[LimitsQuery, Query()]) -> Limits:
+        caller = caller_of(router.current_event)
+        return Limits(data=_SHOWN, lanes=lanes_of(context, caller, query.filter_flow_id))
 
     return router

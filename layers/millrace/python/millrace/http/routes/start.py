@@ -1,8 +1,9 @@
 """Starting runs of a flow: /run, /start and /manual, and again: /v1/runs/{run_id}/retry."""
 
 import re
+from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Body, Header
@@ -10,7 +11,8 @@ from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 
 from millrace import limits
 from millrace.domain.base import Json
-from millrace.domain.errors import ConflictError, NotFoundError
+from millrace.domain.errors import ConflictError, NotFoundError, QueueFullError
+from millrace.domain.trace_context import Trace
 from millrace.http.body import JSON
 from millrace.http.documented import WITH_BODY, answers
 from millrace.http.idempotency import dedupe_key
@@ -32,32 +34,23 @@ Prefer = Annotated[
 ]
 
 _WAIT: Final = re.compile(r"\bwait\s*=\s*\"?(\d{1,6})\b")
-_RETRIED: Final = answers(HTTPStatus.ACCEPTED, *WITH_BODY, NotFoundError, ConflictError)
+_RETRIED: Final = answers(
+    HTTPStatus.ACCEPTED, *WITH_BODY, NotFoundError, ConflictError, QueueFullError
+)
 _STARTED: Final = answers(HTTPStatus.OK) | _RETRIED
-# Those that are queued, and that which goes past the queue; there is no queue yet.
 _PLACES: Final = ("run", "start", "manual")
 _PLACES_OF_A_VERSION: Final = ("start", "manual")
+_PAST_THE_LINE: Final = "manual"
+"""It starts what the others would let wait for a slot."""
+
+
+def _trace(event: Mapping[str, Any]) -> Trace:
+    return Trace.received({name.lower(): text for name, text in event["headers"].items()})
 
 
 def start_router(context: Context) -> APIGatewayHttpRouter:
     """The routes over this context."""
     router = APIGatewayHttpRouter()
-
-    def start(flow_id: str, asked: RunRequest, prefer: str | None) -> Started:
-        event = router.current_event
-        caller = caller_of(event)
-        run = run_flow.run_flow(context, caller, flow_id, asked, dedupe_key(event))
-        headers = {"Location": f"/v1/runs/{run.id}"}
-        preferred = _WAIT.search(prefer or "")
-        wait = asked.wait or 0
-        if preferred is not None:
-            wait = min(int(preferred[1]), limits.RUN_WAIT_SECONDS)
-            headers["Preference-Applied"] = f"wait={wait}"
-        if wait_for(context, run, wait).status.is_terminal:
-            detail = RunDetailView.of_detail(runs.get_run(context, caller, run.id))
-            return Response(HTTPStatus.OK.value, JSON, body=detail, headers=headers)
-        told = StartedRun(run_id=run.id, status=run.status)
-        return Response(HTTPStatus.ACCEPTED.value, JSON, body=told, headers=headers)
 
     @router.post(
         "/v1/runs/<run_id>/retry", tags=["runs"], security=needs("operator"), responses=_RETRIED
@@ -65,7 +58,8 @@ def start_router(context: Context) -> APIGatewayHttpRouter:
     def retry(run_id: str, given: RetryRequest | None = None) -> Response[StartedRun]:
         event = router.current_event
         asked = given or RetryRequest()
-        run = retry_run(context, caller_of(event), run_id, asked, dedupe_key(event))
+        caller = caller_of(event)
+        run = retry_run(context, caller, run_id, asked, dedupe_key(event), _trace(event))
         told = StartedRun(run_id=run.id, status=run.status)
         headers = {"Location": f"/v1/runs/{run.id}"}
         return Response(HTTPStatus.ACCEPTED.value, JSON, body=told, headers=headers)
@@ -78,31 +72,71 @@ def start_router(context: Context) -> APIGatewayHttpRouter:
         responses=_STARTED,
     )
     def start_raw(flow_id: str, payload: Payload = None, prefer: Prefer = None) -> Started:
-        return start(flow_id, RunRequest(payload=payload), prefer)
+        asked = RunRequest(payload=payload)
+        return _start(context, router.current_event, flow_id, asked, prefer, goes_past=False)
 
+    for place in _PLACES:
+        _add_routes(router, context, place)
+    return router
+
+
+def _add_routes(router: APIGatewayHttpRouter, context: Context, place: str) -> None:
+    goes_past = place == _PAST_THE_LINE
+
+    @router.post(
+        f"/v1/flows/<flow_id>/{place}",
+        tags=["runs"],
+        security=needs("operator"),
+        operation_id=f"{place}_flow",
+        responses=_STARTED,
+    )
     def start_deployed(
         flow_id: str, given: RunRequest | None = None, prefer: Prefer = None
     ) -> Started:
-        return start(flow_id, given or RunRequest(), prefer)
+        asked = given or RunRequest()
+        return _start(context, router.current_event, flow_id, asked, prefer, goes_past=goes_past)
 
+    if place not in _PLACES_OF_A_VERSION:
+        return
+
+    @router.post(
+        f"/v1/flows/<flow_id>/{place}/<version_id>",
+        tags=["runs"],
+        security=needs("operator"),
+        operation_id=f"{place}_version",
+        responses=_STARTED,
+    )
     def start_version(
         flow_id: str, version_id: str, given: RunRequest | None = None, prefer: Prefer = None
     ) -> Started:
+        event = router.current_event
         # A version that is not there is 404 in the address, 422 in the body.
-        get_version(context, caller_of(router.current_event), flow_id, version_id)
+        get_version(context, caller_of(event), flow_id, version_id)
         asked = (given or RunRequest()).model_copy(update={"version_id": version_id})
-        return start(flow_id, asked, prefer)
+        return _start(context, event, flow_id, asked, prefer, goes_past=goes_past)
 
-    for place in _PLACES:
-        path = f"/v1/flows/<flow_id>/{place}"
-        name = f"{place}_flow"
-        router.post(
-            path, tags=["runs"], security=needs("operator"), operation_id=name, responses=_STARTED
-        )(start_deployed)
-    for place in _PLACES_OF_A_VERSION:
-        path = f"/v1/flows/<flow_id>/{place}/<version_id>"
-        name = f"{place}_version"
-        router.post(
-            path, tags=["runs"], security=needs("operator"), operation_id=name, responses=_STARTED
-        )(start_version)
-    return router
+
+def _start(
+    context: Context,
+    event: Mapping[str, Any],
+    flow_id: str,
+    asked: RunRequest,
+    prefer: str | None,
+    *,
+    goes_past: bool,
+) -> Started:
+    caller = caller_of(event)
+    run = run_flow.run_flow(
+        context, caller, flow_id, asked, dedupe_key(event), _trace(event), goes_past=goes_past
+    )
+    headers = {"Location": f"/v1/runs/{run.id}"}
+    preferred = _WAIT.search(prefer or "")
+    wait = asked.wait or 0
+    if preferred is not None:
+        wait = min(int(preferred[1]), limits.RUN_WAIT_SECONDS)
+        headers["Preference-Applied"] = f"wait={wait}"
+    if wait_for(context, run, wait).status.is_terminal:
+        detail = RunDetailView.of_detail(runs.get_run(context, caller, run.id))
+        return Response(HTTPStatus.OK.value, JSON, body=detail, headers=headers)
+    told = StartedRun(run_id=run.id, status=run.status)
+    return Response(HTTPStatus.ACCEPTED.value, JSON, body=told, headers=headers)
