@@ -101,6 +101,8 @@ class _Look:
             for record in self._stores.runs.steps(run.key, run.attempt):
                 if not record.status.is_terminal:
                     yield f"step {record.step_id} of run {run.id} is left {record.status}"
+        lanes = self._stores.runs.lanes(ALICE.workspace_id, self._played.flow.id, limit=100)
+        yield from (f"a slot or a place in line is left: {key} {lane}" for key, lane in lanes)
         later = micros(self._played.world.clock() + timedelta(seconds=limits.SEAT_SECONDS))
         connections = self._stores.resources.page(Connection, ALICE.workspace_id).items
         for connection in connections:

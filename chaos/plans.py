@@ -72,6 +72,8 @@ def plan_of(seed: int) -> Plan:
             "retryMaxAttempts": rng.randint(1, 2),
             "retryDelayMinutes": rng.choice((0, 1, 10)),
         }
+    if rng.random() < 0.4:
+        settings["concurrency"] = {"limit": rng.randint(1, 2), "onConflict": "queue"}
     return Plan(
         seed=seed,
         rate=rng.choice((0.0, 0.01, 0.03, 0.1, 0.3)),

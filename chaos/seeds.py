@@ -3,8 +3,9 @@
 import logging
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
+from io import StringIO
 from random import Random
 
 from chaos.faults import Faults
@@ -36,7 +37,8 @@ def try_seed(seed: int) -> Verdict:
     logging.disable(logging.CRITICAL)
     plan, clock = plan_of(seed), FakeClock()
     faults = Faults(Random(f"{seed} faults"), plan.rate, plan.faults, plan.taste)
-    with without_threads_and_waits(clock), _stores(plan, faults, clock) as stores:
+    quiet = redirect_stdout(StringIO())  # metrics are lines of it
+    with quiet, without_threads_and_waits(clock), _stores(plan, faults, clock) as stores:
         try:
             found = broken(play(World(plan, stores, faults, clock)))
         except Exception:  # noqa: BLE001 - the other seeds go on

@@ -11,7 +11,7 @@ from millrace.domain.errors import UnavailableError
 _SAY_UNAVAILABLE: Final = {"record_run", "swap", "start", "stop"}
 _READS: Final = {
     *("get", "get_many", "find", "find_many", "find_public", "page", "detail", "steps", "step"),
-    *("unfinished", "read", "outcome", "open_trace_keys", "latest_for_request"),
+    *("lane", "lanes", "unfinished", "read", "outcome", "open_trace_keys", "latest_for_request"),
 }
 
 
