@@ -19,6 +19,7 @@ from millrace.domain.metrics import MetricKey
 from millrace.domain.pace import micros
 from millrace.domain.run import Counts, Run, RunKey, RunStatus, StepRecord, StepStatus
 from millrace.usecases.pages import read_records
+from millrace.usecases.runs import get_run
 
 _UNFOLLOWED = {RunStatus.CANCELLED, RunStatus.SUPERSEDED}
 
@@ -98,7 +99,7 @@ class _Look:
     def left_behind(self) -> Iterator[str]:
         """No step that runs, no slot and no lock is left."""
         for run in self._runs:
-            for record in self._stores.runs.steps(run.key, run.attempt):
+            for record in get_run(self.world.context, ALICE, run.id).steps:
                 if not record.status.is_terminal:
                     yield f"step {record.step_id} of run {run.id} is left {record.status}"
         lanes = self._stores.runs.lanes(ALICE.workspace_id, self._played.flow.id, limit=100)

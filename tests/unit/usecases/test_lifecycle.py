@@ -26,6 +26,7 @@ from millrace.usecases.flow_changes import delete_flow
 from millrace.usecases.flows import get_flow, latest_version
 from millrace.usecases.lifecycle import cancel_run, on_execution_end
 from millrace.usecases.run_ends import Failure
+from millrace.usecases.runs import get_run
 from millrace.usecases.sweeper import sweep
 
 MAP = process_step("map")
@@ -501,6 +502,17 @@ def test_r14_a_run_is_cancelled_from_every_state_once_and_for_all(
     world.clock.forward(hours=1)
     assert sweep(world.context) == 0
     assert world.now(run) == ended[0]
+
+
+def test_a_step_that_begins_as_its_run_ends_is_over_with_it(world: World) -> None:
+    """A worker that saw the run at work and then took its time leaves no step that runs."""
+    seen = world.start(world.deployed(MAP))
+    cancel_run(world.context, seen)
+    world.runs.claim_step(seen, "map", world.clock())
+    (step,) = get_run(world.context, ALICE, seen.id).steps
+    assert (step.status, step.ended_at) == (StepStatus.CANCELLED, NOON)
+    assert step.error is not None
+    assert step.error.code == "runOver"
 
 
 def test_a_run_that_is_over_stays_as_it_ended(world: World) -> None:
