@@ -20,7 +20,15 @@ from millrace.usecases.deployed import is_synchronous
 from millrace.usecases.followers import follow, is_followed
 from millrace.usecases.lanes import release
 from millrace.usecases.latest_runs import tell_flow
-from millrace.usecases.run_ends import Failure, crash, owners_of, settle, total, version_of
+from millrace.usecases.run_ends import (
+    Failure,
+    crash,
+    end_unbegun,
+    owners_of,
+    settle,
+    total,
+    version_of,
+)
 from millrace.usecases.unique_requests import make_way
 
 _RETRY_WAIT_MAX: Final = timedelta(hours=24)
@@ -125,13 +133,15 @@ def finish_run(
 ) -> Run:
     """Write the run's terminal status from what its steps did, and do what follows it."""
     records = settle(context, run)
+    flow, version, health = owners_of(context, run)
+    if failure is None:
+        records += end_unbegun(context, run, version, records)
     if failure is not None:
         status = RunStatus.FAILED
     elif all(record.status is StepStatus.SUCCEEDED for record in records):
         status = RunStatus.SUCCEEDED
     else:
         status = RunStatus.PARTIALLY_SUCCEEDED
-    flow, version, health = owners_of(context, run)
     outcome = RunOutcome(
         status=status,
         counts=total(version, records),
