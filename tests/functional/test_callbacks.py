@@ -29,6 +29,7 @@ class Machines:
 
     stack: Stack
     runs: list[str] = field(default_factory=list)
+    steps: tuple[str, ...] = ("map",)
     fails: bool = False
     is_slow: bool = False
 
@@ -38,10 +39,14 @@ class Machines:
         self.runs.append(name)
         if self.is_slow:
             return None
-        event = "attemptFailed" if self.fails else "attemptSucceeded"
-        if not self.fails:
-            self.stack.functions["run_step"]({"stepId": "map", **data}, LambdaContext())
-        self.stack.functions["lifecycle"]({"event": event, **data}, LambdaContext())
+        if self.fails:
+            self.stack.functions["lifecycle"]({"event": "attemptFailed", **data}, LambdaContext())
+            return "SUCCEEDED"
+        work = {"stepIds": [*self.steps], "endsRun": True, **data}
+        told = self.stack.functions["run_step"](work, LambdaContext())
+        if not told["isOver"]:
+            succeeded = {"event": "attemptSucceeded", **data}
+            self.stack.functions["lifecycle"](succeeded, LambdaContext())
         return "SUCCEEDED"
 
     def start(self, machine_arn: str, name: str, data: dict[str, Json]) -> None:

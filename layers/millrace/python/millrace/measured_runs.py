@@ -51,16 +51,32 @@ class MeasuredRuns(DynamoRuns):
     def save_step(self, key: RunKey, record: StepRecord) -> StepRecord:
         """See Runs."""
         stored = super().save_step(key, record)
-        if stored is record and record.status.is_terminal and record.ended_at is not None:
-            values = {
-                Metric.STEP_DURATION: _milliseconds(record.ended_at - record.started_at),
-                Metric.RECORDS_IN: record.counts.records_in,
-                Metric.RECORDS_OUT: record.counts.records_out,
-                Metric.RECORDS_FAILED: record.counts.records_failed,
-            }
-            names = {"runId": key.run_id, "stepId": record.step_id}
-            measure(values, names | {"outcome": record.status.value})
+        if stored is record:
+            _step_ended(key, record)
         return stored
+
+    def pass_on(
+        self, key: RunKey, record: StepRecord, step_id: str, now: datetime
+    ) -> tuple[StepRecord, StepRecord | None]:
+        """See Runs."""
+        stored, begun = super().pass_on(key, record, step_id, now)
+        if begun is not None:
+            # Without it the result was written by itself, and measured there.
+            _step_ended(key, record)
+        return stored, begun
+
+
+def _step_ended(key: RunKey, record: StepRecord) -> None:
+    """Measure what was written just now, if it is a step's result."""
+    if record.status.is_terminal and record.ended_at is not None:
+        values = {
+            Metric.STEP_DURATION: _milliseconds(record.ended_at - record.started_at),
+            Metric.RECORDS_IN: record.counts.records_in,
+            Metric.RECORDS_OUT: record.counts.records_out,
+            Metric.RECORDS_FAILED: record.counts.records_failed,
+        }
+        names = {"runId": key.run_id, "stepId": record.step_id}
+        measure(values, names | {"outcome": record.status.value})
 
 
 def _ended(run: Run, now: datetime) -> Run:

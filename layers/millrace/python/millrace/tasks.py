@@ -1,6 +1,7 @@
 """The Lambda events that are not HTTP: steps, attempts, schedules, ends of executions."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -10,7 +11,7 @@ from millrace.domain.base import Json
 from millrace.domain.errors import DomainError, StepError, StepThrottled
 from millrace.domain.notification import Notification
 from millrace.domain.ports import Messenger
-from millrace.domain.run import Run, RunKey
+from millrace.domain.run import Run, RunKey, StepRecord
 from millrace.observability import Metric, logger, measure, on_key, on_run
 from millrace.usecases.context import Context
 from millrace.usecases.lifecycle import (
@@ -21,7 +22,8 @@ from millrace.usecases.lifecycle import (
 )
 from millrace.usecases.notify import deliver
 from millrace.usecases.queue_messages import Message, on_message
-from millrace.usecases.run_step import StepTask, run_step
+from millrace.usecases.run_row import RowTask, run_row
+from millrace.usecases.run_step import AttemptTask, StepTask, run_step
 from millrace.usecases.step_progress import CONTINUES
 from millrace.usecases.sweeper import sweep
 from millrace.usecases.triggers import ScheduleEvent, on_schedule
@@ -44,34 +46,70 @@ class StepWorker:
         What an error says may quote the receiver's answer, so it is told with the run, and neither
         to the log, in which Lambda writes what is raised, nor to the machine.
         """
+        if "stepIds" in event:
+            row = RowTask.model_validate(event)
+            return self._run_row(row, _AtWork(row, row.step_ids[0]), _time_left(lambda_context))
         task = StepTask.model_validate(event)
-        key = RunKey(task.workspace_id, task.run_id)
-        on_key(key, stepId=task.step_id, attempt=task.attempt)
-        # By the time that Lambda counts an error at, which an alarm sets off against these.
-        begun_at = datetime.now(UTC)
-
-        def time_left() -> timedelta:
-            return timedelta(milliseconds=lambda_context.get_remaining_time_in_millis())
-
-        try:
-            record = run_step(self._context, task, time_left, self._begin)
-        except StepError as error:
-            logger.warning("step not ended", error=type(error).__name__, code=error.code)
-            names = {"runId": key.run_id, "stepId": task.step_id, "code": error.code}
-            measure({Metric.STEP_ERRORS: 1}, names, at=begun_at)
-            if isinstance(error, StepThrottled):
-                if error.code != CONTINUES:
-                    measure({Metric.THROTTLES: 1}, names)
-                raise
-            told = f"{error.code}; the run tells more: GET /v1/runs/{key.run_id}"
-            raise type(error)(error.code, told) from None
-        said = "step ended" if record.status.is_terminal else "step waits for another flow"
-        logger.info(said, status=record.status, counts=record.counts.to_json())
+        with _AtWork(task, task.step_id).errors_told():
+            record = run_step(self._context, task, _time_left(lambda_context), self._begin)
+        _tell(record)
         return {"status": record.status, "counts": record.counts.to_json()}
+
+    def _run_row(
+        self, task: RowTask, at: "_AtWork", time_left: Callable[[], timedelta]
+    ) -> dict[str, Json]:
+        """Whether the run is over, with nothing that is to follow."""
+        with at.errors_told():
+            ended = run_row(self._context, task, time_left, self._begin, at.begin, _tell)
+        if ended is not None:
+            logger.info("run ended", status=ended.status)
+        return {"isOver": ended is not None and ended.is_settled}
 
     def _begin(self, run: Run) -> None:
         on_run(run, self._context.clock())
         logger.debug("step begins")
+
+
+class _AtWork:
+    """The step that an invocation is at, by which its lines and its errors are told."""
+
+    def __init__(self, task: AttemptTask, step_id: str) -> None:
+        self._key = RunKey(task.workspace_id, task.run_id)
+        self._attempt = task.attempt
+        # By the time that Lambda counts an error at, which an alarm sets off against these.
+        self._begun_at = datetime.now(UTC)
+        self.begin(step_id)
+
+    def begin(self, step_id: str) -> None:
+        """Go on to a step."""
+        self._step_id = step_id
+        on_key(self._key, stepId=step_id, attempt=self._attempt)
+
+    @contextmanager
+    def errors_told(self) -> Iterator[None]:
+        """Tell of an error of the step; its words are only for the run's record."""
+        try:
+            yield
+        except StepError as error:
+            logger.warning("step not ended", error=type(error).__name__, code=error.code)
+            run_id = self._key.run_id
+            names = {"runId": run_id, "stepId": self._step_id, "code": error.code}
+            measure({Metric.STEP_ERRORS: 1}, names, at=self._begun_at)
+            if isinstance(error, StepThrottled):
+                if error.code != CONTINUES:
+                    measure({Metric.THROTTLES: 1}, names)
+                raise
+            told = f"{error.code}; the run tells more: GET /v1/runs/{run_id}"
+            raise type(error)(error.code, told) from None
+
+
+def _time_left(lambda_context: LambdaContext) -> Callable[[], timedelta]:
+    return lambda: timedelta(milliseconds=lambda_context.get_remaining_time_in_millis())
+
+
+def _tell(record: StepRecord) -> None:
+    said = "step ended" if record.status.is_terminal else "step waits for another flow"
+    logger.info(said, status=record.status, counts=record.counts.to_json())
 
 
 class Lifecycle:

@@ -15,8 +15,17 @@ for each fork, and two that frame them. All else lies off the happy path:
 - StepThrottled: its message is the time (RFC 3339, UTC) until which a Wait holds the step.
 
 The frame is a Parallel because only a Parallel can catch for many states at once.
+
+A synchronous machine, whose caller waits, makes fewer calls: steps that follow each other share a
+Task where `chains` says so, and one that never forks has no frame. There the last Task ends the run
+as well, and the lifecycle function is told only if something is left to do.
 """
 
+from collections.abc import Sequence
+from itertools import groupby
+from typing import NamedTuple
+
+from millrace.compiler.chains import chained
 from millrace.compiler.graph import Graph
 from millrace.compiler.model import Definition, Step
 from millrace.compiler.plan import Fork, Leaf, Plan, Series
@@ -24,6 +33,7 @@ from millrace.compiler.rules import EXPRESS_SECONDS, default_max_delay
 from millrace.compiler.states import (
     Branch,
     Catcher,
+    Fail,
     InvokeParameters,
     Machine,
     Parallel,
@@ -66,6 +76,8 @@ class _Emitter:
         self._name_of = {step.id: self._names.take(step.label) for step in enabled}
 
     def machine(self, plan: Plan) -> Machine:
+        if self._definition.is_synchronous and not _forks(plan):
+            return self._short_machine(plan)
         run = self._names.take("Run steps")
         succeeded = self._names.take("Record success")
         failed = self._names.take("Record failure")
@@ -85,14 +97,53 @@ class _Emitter:
             self._attempts(states, run, failed, failure)
         else:
             states[failed] = {**self._lifecycle("attemptFailed", _FAILURE), "Next": failure}
-        states[failure] = {
-            "Type": "Fail",
-            "Error": "RunFailed",
-            "Cause": "A step failed; the run's record says which and why.",
+        states[failure] = _run_failed()
+        return self._whole(run, states)
+
+    def _short_machine(self, plan: Plan) -> Machine:
+        """One whose steps run one after the other, and whose last Task ends the run as well.
+
+        The worker's answer may lack every field, as where it could not end the run: then the
+        lifecycle function does.
+        """
+        is_over = self._names.take("Run over?")
+        done = self._names.take("Run succeeded")
+        succeeded = self._names.take("Record success")
+        failed = self._names.take("Record failure")
+        failure = self._names.take("Run failed")
+        parts = self._in_tasks(plan.parts if isinstance(plan, Series) else (plan,))
+        tasks = [part for part in parts if not isinstance(part, Fork)]
+        names = [self._task_name(steps) for steps in tasks]
+        states: dict[str, State] = {}
+        for steps, name, following in zip(tasks[:-1], names, names[1:], strict=False):
+            self._step(states, steps, name, following, _Frame(failed))
+        last = self._step(states, tasks[-1], names[-1], is_over, _Frame(failed, succeeded))
+        last["Parameters"]["Payload"]["endsRun"] = True
+        last["ResultPath"] = "$.end"
+        answer = "$.end.Payload.isOver"
+        states[is_over] = {
+            "Type": "Choice",
+            "Choices": [
+                {
+                    "And": [
+                        {"Variable": answer, "IsPresent": True},
+                        {"Variable": answer, "BooleanEquals": True},
+                    ],
+                    "Next": done,
+                }
+            ],
+            "Default": succeeded,
         }
+        states[done] = {"Type": "Succeed"}
+        states[succeeded] = {**self._lifecycle("attemptSucceeded"), "End": True}
+        states[failed] = {**self._lifecycle("attemptFailed", _FAILURE), "Next": failure}
+        states[failure] = _run_failed()
+        return self._whole(names[0], states)
+
+    def _whole(self, start: str, states: dict[str, State]) -> Machine:
         machine: Machine = {
             "Comment": "Compiled by Millrace; change the flow instead.",
-            "StartAt": run,
+            "StartAt": start,
             "States": states,
         }
         if self._definition.is_synchronous:
@@ -161,47 +212,68 @@ class _Emitter:
 
     def _branch(self, plan: Plan) -> Branch:
         """One scope: a branch of a fork, or of the frame."""
-        parts = plan.parts if isinstance(plan, Series) else (plan,)
-        names = [self._entry_name(part) for part in parts]
+        parts = self._in_tasks(plan.parts if isinstance(plan, Series) else (plan,))
+        names = [
+            self._names.take("Fork") if isinstance(part, Fork) else self._task_name(part)
+            for part in parts
+        ]
         states: dict[str, State] = {}
         for part, name, following in zip(parts, names, [*names[1:], None], strict=True):
-            if isinstance(part, Leaf):
-                self._step(states, self._graph.steps[part.step], name, following)
-            else:
+            if isinstance(part, Fork):
                 fork: Parallel = {
                     "Type": "Parallel",
                     "Branches": [self._branch(inner) for inner in part.parts],
                     "ResultPath": None,
                 }
                 states[name] = _towards(fork, following)
+            else:
+                self._step(states, part, name, following)
         return {"StartAt": names[0], "States": states}
 
-    def _entry_name(self, plan: Plan) -> str:
-        if isinstance(plan, Leaf):
-            return self._name_of[self._graph.steps[plan.step].id]
-        return self._names.take("Fork")
+    def _in_tasks(self, parts: Sequence[Plan]) -> list[Fork | tuple[Step, ...]]:
+        """The parts of a series, in the place of steps those that share a Task."""
+        found: list[Fork | tuple[Step, ...]] = []
+        for kind, group in groupby(parts, type):
+            if kind is Leaf:
+                steps = [self._graph.steps[leaf.step] for leaf in group if isinstance(leaf, Leaf)]
+                together = self._definition.is_synchronous
+                found += chained(steps) if together else ((step,) for step in steps)
+            else:
+                found += (part for part in group if isinstance(part, Fork))
+        return found
 
-    def _step(self, states: dict[str, State], step: Step, name: str, following: str | None) -> None:
-        """A step's Task, and beside it the states that its failures need."""
+    def _task_name(self, steps: tuple[Step, ...]) -> str:
+        if len(steps) == 1:
+            return self._name_of[steps[0].id]
+        return self._names.take(f"{steps[0].label} to {steps[-1].label}")
+
+    def _step(
+        self,
+        states: dict[str, State],
+        steps: tuple[Step, ...],
+        name: str,
+        following: str | None,
+        frame: "_Frame | None" = None,
+    ) -> Task:
+        """The Task of steps, and beside it the states that their failures need.
+
+        `frame` says where failures lead that no Parallel around the Task catches.
+        """
         throttled = self._names.take(name, ": throttled")
         wait = self._names.take(name, ": wait")
         catchers = [_catcher("StepThrottled", throttled, "$.throttled")]
-        task = self._task(step)
-        states[name] = task
+        states[name] = task = self._task(steps)
+        step = steps[0]
         if step.on_failure == "continue":
             if step.on_partial_success == "stop":
-                partial = self._names.take(name, ": partial success")
-                catchers.append(_catcher("StepPartialSuccess", partial, None))
-                states[partial] = {
-                    "Type": "Fail",
-                    "Error": "StepPartialSuccess",
-                    "Cause": f"Some records failed in {step.id}, whose strategy for that is stop.",
-                }
-            onward = following
+                catchers.append(self._stop_at_partial_success(states, step, name, frame))
+            onward = following if frame is None else frame.onward or following
             if onward is None:
                 onward = self._names.take(name, ": done")
                 states[onward] = {"Type": "Succeed"}
             catchers.append(_catcher("States.ALL", onward, None))
+        elif frame is not None:
+            catchers.append(_catcher("States.ALL", frame.failed, "$.failure"))
         task["Catch"] = catchers
         states[name] = _towards(task, following)
         # The worker throttled says until when, as its error's message; a Wait holds no compute.
@@ -217,11 +289,29 @@ class _Emitter:
             "OutputPath": "$.input",
             "Next": name,
         }
+        return task
 
-    def _task(self, step: Step) -> Task:
+    def _stop_at_partial_success(
+        self, states: dict[str, State], step: Step, name: str, frame: "_Frame | None"
+    ) -> Catcher:
+        if frame is not None:
+            return _catcher("StepPartialSuccess", frame.failed, "$.failure")
+        partial = self._names.take(name, ": partial success")
+        states[partial] = {
+            "Type": "Fail",
+            "Error": "StepPartialSuccess",
+            "Cause": f"Some records failed in {step.id}, whose strategy for that is stop.",
+        }
+        return _catcher("StepPartialSuccess", partial, None)
+
+    def _task(self, steps: tuple[Step, ...]) -> Task:
+        step = steps[0]
         synchronous = self._definition.is_synchronous
         by_token = step.type == "Flow" and not synchronous
-        payload: Payload = {"stepId": step.id, **_IDS}
+        named: Payload = {"stepId": step.id}
+        if synchronous:
+            named = {"stepIds": [each.id for each in steps]}
+        payload: Payload = {**named, **_IDS}
         if by_token:
             payload["taskToken.$"] = "$$.Task.Token"
         longest = SUBFLOW_SECONDS if by_token else STEP_SECONDS
@@ -239,6 +329,14 @@ class _Emitter:
 
 
 _FAILURE: Payload = {"failure.$": "$.failure"}
+
+
+class _Frame(NamedTuple):
+    """Where failures lead in a machine without a Parallel that catches them."""
+
+    failed: str
+    onward: str | None = None
+    """Where one leads that stops nothing; None: to what follows."""
 
 
 class _Names:
@@ -267,6 +365,19 @@ class _Names:
 def _cut(stem: str, suffix: str) -> str:
     room = NAME_LIMIT - len(suffix)
     return (stem if len(stem) <= room else stem[: room - 1] + "…") + suffix
+
+
+def _forks(plan: Plan) -> bool:
+    parts = plan.parts if isinstance(plan, Series) else (plan,)
+    return any(isinstance(part, Fork) for part in parts)
+
+
+def _run_failed() -> Fail:
+    return {
+        "Type": "Fail",
+        "Error": "RunFailed",
+        "Cause": "A step failed; the run's record says which and why.",
+    }
 
 
 def _invoke(function: str, payload: Payload) -> InvokeParameters:

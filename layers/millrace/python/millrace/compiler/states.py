@@ -2,7 +2,7 @@
 
 from typing import Literal, NotRequired, TypedDict
 
-type Payload = dict[str, str]
+type Payload = dict[str, str | bool | list[str]]
 
 
 class Retrier(TypedDict):
@@ -60,7 +60,7 @@ class Pass(TypedDict):
     """Shapes the state's data without calling anything."""
 
     Type: Literal["Pass"]
-    Parameters: dict[str, str | Payload]
+    Parameters: dict[str, str | bool | list[str] | Payload]
     Next: str
 
 

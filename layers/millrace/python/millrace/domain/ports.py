@@ -370,6 +370,15 @@ class Runs(Protocol):
         """
         ...
 
+    def pass_on(
+        self, key: RunKey, record: StepRecord, step_id: str, now: datetime
+    ) -> tuple[StepRecord, StepRecord | None]:
+        """Write a step's result as `save_step` does, and begin another step in the same write.
+
+        Gives None for the other one where it was not begun, as when it had begun before.
+        """
+        ...
+
     def finish(
         self, key: RunKey, outcome: RunOutcome, now: datetime, *, seen: "Run | None" = None
     ) -> Run:

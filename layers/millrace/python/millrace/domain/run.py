@@ -190,6 +190,11 @@ class StepRecord(Model):
         default=None, description="By which the machine is told that the wait is over."
     )
 
+    @classmethod
+    def begun(cls, step_id: str, attempt: int, now: datetime) -> "StepRecord":
+        """That of a step's first try."""
+        return cls(step_id=step_id, attempt=attempt, status=StepStatus.RUNNING, started_at=now)
+
 
 class NextRun(Model):
     """A flow that was to start when a run ended."""

@@ -232,9 +232,7 @@ class DynamoRuns:
         """Begin a step, or take up one that was interrupted."""
         key, attempt = run.key, run.attempt
         run_states.check_attempt(run, attempt)
-        fresh = StepRecord(
-            step_id=step_id, attempt=attempt, status=StepStatus.RUNNING, started_at=now
-        )
+        fresh = StepRecord.begun(step_id, attempt, now)
         try:
             answer = self._client.update_item(
                 TableName=self._table,
@@ -261,27 +259,42 @@ class DynamoRuns:
 
     def save_step(self, key: RunKey, record: StepRecord) -> StepRecord:
         """Write how far a try of a step is, or its result."""
-        item = attributes(
-            **keys.step(key, record.attempt, record.step_id),
-            data=pack(record),
-            tries=record.tries,
-            status=record.status.value,
-            expiresAt=_expires(record),
-        )
         try:
-            self._client.put_item(
-                TableName=self._table,
-                Item=item,
-                ConditionExpression=f"tries = :tries AND {_STEP_IS_OPEN}",
-                ExpressionAttributeNames={"#status": "status"},
-                ExpressionAttributeValues=attributes(**_OPEN, **{":tries": record.tries}),
-            )
+            self._client.put_item(**self._step(key, record))
         except self._client.exceptions.ConditionalCheckFailedException as error:
             there = self.step(key, record.attempt, record.step_id)
             if there is not None and there.status.is_terminal:
                 return there
             raise ConflictError(f"another try of step {record.step_id!r} took over") from error
         return record
+
+    def pass_on(
+        self, key: RunKey, record: StepRecord, step_id: str, now: datetime
+    ) -> tuple[StepRecord, StepRecord | None]:
+        """Write a step's result, and begin another step in the same write."""
+        begun = StepRecord.begun(step_id, record.attempt, now)
+        put: PutTypeDef = {
+            "TableName": self._table,
+            "Item": _step_item(key, begun),
+            "ConditionExpression": "attribute_not_exists(pk)",
+        }
+        try:
+            self._client.transact_write_items(
+                TransactItems=[{"Put": self._step(key, record)}, {"Put": put}]
+            )
+        except self._client.exceptions.TransactionCanceledException:
+            return self.save_step(key, record), None
+        return record, begun
+
+    def _step(self, key: RunKey, record: StepRecord) -> "PutTypeDef":
+        """Puts what a try of a step came to, unless another one took over or a result is there."""
+        return {
+            "TableName": self._table,
+            "Item": _step_item(key, record),
+            "ConditionExpression": f"tries = :tries AND {_STEP_IS_OPEN}",
+            "ExpressionAttributeNames": {"#status": "status"},
+            "ExpressionAttributeValues": attributes(**_OPEN, **{":tries": record.tries}),
+        }
 
     def finish(
         self, key: RunKey, outcome: RunOutcome, now: datetime, *, seen: Run | None = None
@@ -530,6 +543,16 @@ def _beside(run: Run) -> Attributes:
 
 def _expires(record: StepRecord) -> int:
     return int((record.started_at + timedelta(days=limits.RUN_DETAIL_DAYS)).timestamp())
+
+
+def _step_item(key: RunKey, record: StepRecord) -> Attributes:
+    return attributes(
+        **keys.step(key, record.attempt, record.step_id),
+        data=pack(record),
+        tries=record.tries,
+        status=record.status.value,
+        expiresAt=_expires(record),
+    )
 
 
 def _step_record(item: dict[str, Any]) -> StepRecord:

@@ -420,9 +420,7 @@ class MemoryRuns:
         run_states.check_attempt(run, attempt)
         record = self.step(key, attempt, step_id)
         if record is None:
-            record = StepRecord(
-                step_id=step_id, attempt=attempt, status=StepStatus.RUNNING, started_at=now
-            )
+            record = StepRecord.begun(step_id, attempt, now)
         elif not record.status.is_terminal:
             record = record.model_copy(
                 update={"tries": record.tries + 1, "status": StepStatus.RUNNING}
@@ -439,6 +437,17 @@ class MemoryRuns:
             raise ConflictError(f"another try of step {record.step_id!r} took over")
         self._steps[key, record.attempt, record.step_id] = unpack(StepRecord, pack(record))
         return record
+
+    def pass_on(
+        self, key: RunKey, record: StepRecord, step_id: str, now: datetime
+    ) -> tuple[StepRecord, StepRecord | None]:
+        """Write a step's result and begin another step."""
+        saved = self.save_step(key, record)
+        if saved is not record or self.step(key, record.attempt, step_id) is not None:
+            return saved, None
+        begun = StepRecord.begun(step_id, record.attempt, now)
+        self._steps[key, record.attempt, step_id] = begun
+        return saved, begun
 
     def finish(
         self,

@@ -5,7 +5,7 @@ execution ended; the sweeper asks about runs of which neither was heard. All thr
 same run, in any order and more than once: the terminal status is written once.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from typing import Final, Literal
@@ -129,11 +129,19 @@ def _why(context: Context, run: Run, failure: Failure | None) -> RunError:
 
 
 def finish_run(
-    context: Context, run: Run, *, failure: RunError | None = None, follows: bool = True
+    context: Context,
+    run: Run,
+    *,
+    failure: RunError | None = None,
+    follows: bool = True,
+    records: Sequence[StepRecord] | None = None,
 ) -> Run:
-    """Write the run's terminal status from what its steps did, and do what follows it."""
-    records = settle(context, run)
+    """Write the run's terminal status from what its steps did, and do what follows it.
+
+    The results of all its steps, where they are known, save a read.
+    """
     flow, version, health = owners_of(context, run)
+    records = settle(context, run) if records is None else [*records]
     if failure is None:
         records += end_unbegun(context, run, version, records)
     if failure is not None:

@@ -29,6 +29,11 @@ def run_version(context: Context, run: Run) -> Version:
     return limited(version, run.steps_to_run)
 
 
+def known_version(context: Context, run: Run) -> Version | None:
+    """The same with all its steps, if it was read before."""
+    return context.pinned.get((run.workspace_id, run.flow_id, run.version_id))
+
+
 def limited(version: Version, steps_to_run: Collection[str] | None) -> Version:
     """The version with the other steps marked as skipped; None leaves out none."""
     if steps_to_run is None:

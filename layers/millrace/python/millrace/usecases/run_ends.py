@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pydantic import Field
 
@@ -13,7 +13,7 @@ from millrace.domain.notification import FlowHealth
 from millrace.domain.ports import Ref
 from millrace.domain.run import Counts, Run, RunError, StepRecord, StepStatus
 from millrace.usecases.context import Context
-from millrace.usecases.pinned import limited, run_version
+from millrace.usecases.pinned import known_version, limited, run_version
 from millrace.usecases.step_input import first_steps, last_steps
 
 
@@ -92,8 +92,11 @@ def owners_of(context: Context, run: Run) -> Owners:
     flow = Ref(Flow, run.flow_id)
     version = Ref(Version, run.version_id, run.flow_id)
     health = Ref(FlowHealth, run.flow_id)
-    found = context.resources.get_many(run.workspace_id, (flow, version, health))
-    pinned = found.get(version)
+    pinned = known_version(context, run)
+    wanted: list[Ref[Any]] = [flow, health] if pinned is not None else [flow, version, health]
+    found = context.resources.get_many(run.workspace_id, wanted)
+    if pinned is None:
+        pinned = found.get(version)
     if pinned is not None:
         pinned = limited(pinned, run.steps_to_run)
     return Owners(found.get(flow), pinned, found.get(health))

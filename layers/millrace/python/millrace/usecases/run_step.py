@@ -33,6 +33,7 @@ from millrace.usecases.context import Context
 from millrace.usecases.finders import lookup, work_of
 from millrace.usecases.import_answers import answered
 from millrace.usecases.pinned import run_version
+from millrace.usecases.row import Row
 from millrace.usecases.run_values import values_of_action
 from millrace.usecases.step_errors import Failed
 from millrace.usecases.step_export import export
@@ -44,12 +45,17 @@ from millrace.usecases.surroundings import surroundings_of
 _STOP_BEFORE_DEADLINE: Final = timedelta(seconds=60)
 
 
-class StepTask(Model):
-    """What the state machine hands to the worker."""
+class AttemptTask(Model):
+    """What the state machine hands to the worker in any case."""
 
     workspace_id: str
     run_id: str
     attempt: int
+
+
+class StepTask(AttemptTask):
+    """What it hands to the worker for a step."""
+
     step_id: str
     task_token: str | None = None
     """By which the machine is told, if it does not go on when the worker returns."""
@@ -66,22 +72,31 @@ def run_step(
     Raises StepFailed, StepTransient, StepThrottled or StepPartialSuccess, by which the machine
     decides; each is remembered with the step before it is raised.
     """
-    key = RunKey(task.workspace_id, task.run_id)
-    try:
-        run = context.runs.get(key)
-        on_run(run)
-        check_attempt(run, task.attempt)
-        version = run_version(context, run)
-    except (ConflictError, NotFoundError) as error:
-        raise StepFailed("runOver", error.message) from error
-    step = _find_step(version, task.step_id)
+    run, version = run_at_work(context, task, on_run)
+    step = find_step(version, task.step_id)
     token = task.task_token
-    record = carry_out(
-        context, run, version, step, lambda: time_left() < _STOP_BEFORE_DEADLINE, token
-    )
+    record = carry_out(context, run, version, step, too_late(time_left), token)
     if token is not None and (record.status.has_output or record.status is StepStatus.SKIPPED):
         context.machines.end_task(token)
     return record
+
+
+def run_at_work(
+    context: Context, task: AttemptTask, on_run: Callable[[Run], None]
+) -> tuple[Run, Version]:
+    """The run as it is now, and its version. Raises StepFailed if it is not on that attempt."""
+    try:
+        run = context.runs.get(RunKey(task.workspace_id, task.run_id))
+        on_run(run)
+        check_attempt(run, task.attempt)
+        return run, run_version(context, run)
+    except (ConflictError, NotFoundError) as error:
+        raise StepFailed("runOver", error.message) from error
+
+
+def too_late(time_left: Callable[[], timedelta]) -> Callable[[], bool]:
+    """Whether the invocation is about to end."""
+    return lambda: time_left() < _STOP_BEFORE_DEADLINE
 
 
 def carry_out(
@@ -91,22 +106,25 @@ def carry_out(
     step: Step,
     must_stop: Callable[[], bool],
     task_token: str | None = None,
+    row: Row | None = None,
 ) -> StepRecord:
     """Run a step of a version in a run's present attempt; between two pages it may have to stop.
 
-    A step of type Flow is not over when it waits for the other run.
+    A step of type Flow is not over when it waits for the other run. `row` is what is known of the
+    steps before it in the same invocation.
     Raises as `run_step` does; StepThrottled when it had to stop.
     """
     if step.is_skipped:
         return _not_run(context, run, step)
-    record = context.runs.claim_step(run, step.id, context.clock())
+    begun = None if row is None else row.begun(step.id)
+    record = begun or context.runs.claim_step(run, step.id, context.clock())
     if not record.status.is_terminal:
-        progress = Progress(context, run, step, record, must_stop)
+        progress = Progress(context, run, step, record, must_stop, row)
         earlier = _earlier(context, run, step)
         record = (
             progress.take_over(earlier)
             if earlier
-            else _try(Job(context, run, version, step, progress), task_token)
+            else _try(Job(context, run, version, step, progress, row), task_token)
         )
     _raise_for(record, step)
     return record
@@ -132,7 +150,8 @@ def _not_run(context: Context, run: Run, step: Step) -> StepRecord:
     )
 
 
-def _find_step(version: Version, step_id: str) -> Step:
+def find_step(version: Version, step_id: str) -> Step:
+    """The step of that id. Raises StepFailed."""
     for step in version.steps:
         if step.id == step_id:
             return step

@@ -1,17 +1,18 @@
 """What a step reads: the outputs of the steps it depends on, or what triggered the run."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from itertools import chain, takewhile
-from typing import NamedTuple, overload
+from types import MappingProxyType
+from typing import Final, NamedTuple, overload
 
 from millrace.domain.base import Record
 from millrace.domain.failed_record import ReplayedRecord
 from millrace.domain.flow import Step, Version
 from millrace.domain.ports import Connectors
 from millrace.domain.records import Origin, RecordError, RecordFailure
-from millrace.domain.run import OutputPage, Replay, Run
+from millrace.domain.run import OutputPage, Replay, Run, StepRecord
 from millrace.domain.run_values import RunValues
 from millrace.usecases.ahead import one_ahead
 from millrace.usecases.context import Context
@@ -19,6 +20,11 @@ from millrace.usecases.delta_windows import delta_before
 from millrace.usecases.pages import listed, read_page
 from millrace.usecases.payloads import payload_records
 from millrace.usecases.run_values import values_beside_records
+
+type Known = Mapping[str, StepRecord]
+"""Results of steps, by id, that need not be read."""
+
+_NONE_KNOWN: Final[Known] = MappingProxyType({})
 
 
 class Verdict(Enum):
@@ -158,7 +164,7 @@ def input_records(
 
 
 def input_pages(
-    context: Context, run: Run, version: Version, step: Step, start: int
+    context: Context, run: Run, version: Version, step: Step, start: int, known: Known = _NONE_KNOWN
 ) -> Iterator[Sequence[Item]]:
     """The step's input from position `start` on, page by page, judged by the step's filter.
 
@@ -171,7 +177,7 @@ def input_pages(
         yield from _replayed(context, run.replay, matches, step, rivals, start)
         return
     position = 0
-    for records, page in one_ahead(_batches(context, run, version, step, start)):
+    for records, page in one_ahead(_batches(context, run, version, step, start, known)):
         if isinstance(records, int):
             position += records
             continue
@@ -217,7 +223,7 @@ def _replayed(
 
 
 def _batches(
-    context: Context, run: Run, version: Version, step: Step, start: int
+    context: Context, run: Run, version: Version, step: Step, start: int, known: Known = _NONE_KNOWN
 ) -> Iterator[tuple[Sequence[Record] | int, OutputPage | None]]:
     """Pages of records; of a page wholly before `start` only its length, without reading it."""
     names = sources(version, step)
@@ -227,16 +233,18 @@ def _batches(
             yield records, None
         return
     position = 0
-    pages = _outputs(context, run, names) if names else gathered
+    pages = _outputs(context, run, names, known) if names else gathered
     for page in listed(context.blobs, pages, start):
         position += page.records
         stored = page if page.data is None else None
         yield page.records if position <= start else read_page(context.blobs, page), stored
 
 
-def _outputs(context: Context, run: Run, names: tuple[str, ...]) -> Iterator[OutputPage]:
+def _outputs(
+    context: Context, run: Run, names: tuple[str, ...], known: Known
+) -> Iterator[OutputPage]:
     for name in names:
-        record = context.runs.step(run.key, run.attempt, name)
+        record = known.get(name) or context.runs.step(run.key, run.attempt, name)
         if record is not None and record.status.has_output:
             yield from record.output
 

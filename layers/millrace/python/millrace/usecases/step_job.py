@@ -13,6 +13,7 @@ from millrace.domain.records import Origin, RecordFailure
 from millrace.domain.run import Run
 from millrace.usecases.context import Context
 from millrace.usecases.delta_windows import delta_before
+from millrace.usecases.row import Row
 from millrace.usecases.step_errors import Failed
 from millrace.usecases.step_input import AllTaken, Item, Verdict, end_of, input_pages, records_of
 from millrace.usecases.step_progress import Progress
@@ -29,10 +30,12 @@ class Job:
     version: Version
     step: Step
     progress: Progress
+    row: Row | None = None
 
     def pages(self, start: int) -> Iterator[Sequence[Item]]:
         """The step's input from a position on."""
-        return input_pages(self.context, self.run, self.version, self.step, start)
+        known = {} if self.row is None else self.row.results
+        return input_pages(self.context, self.run, self.version, self.step, start, known)
 
     def batches(self, size: int) -> Iterator[Sequence[Item]]:
         """What is left of the input in groups that hold at most `size` records to act on."""

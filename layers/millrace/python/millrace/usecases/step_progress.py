@@ -13,6 +13,7 @@ from millrace.usecases.checkpoints import Checkpoints
 from millrace.usecases.context import Context
 from millrace.usecases.pages import PageWriter
 from millrace.usecases.payloads import object_prefix
+from millrace.usecases.row import Row
 from millrace.usecases.step_errors import ErrorLog, Failed, check_number
 from millrace.usecases.step_input import Item
 
@@ -32,8 +33,11 @@ class Progress:
         step: Step,
         record: StepRecord,
         must_stop: Callable[[], bool],
+        row: Row | None = None,
     ) -> None:
         self._context = context
+        self._row = row
+        self._stops_at_failures = step.strategy("partial_success") == "stop"
         self._key = run.key
         self._record = record
         self.must_stop = must_stop
@@ -135,7 +139,10 @@ class Progress:
         failed = self._record.counts.records_failed
         status = StepStatus.PARTIALLY_SUCCEEDED if failed else StepStatus.SUCCEEDED
         error = self._record.error if failed else None
-        return self._save({"status": status, "error": error, "ended_at": self._context.clock()})
+        now = self._context.clock()
+        goes_on = not (failed and self._stops_at_failures)
+        begins = self._row.next_id if self._row and goes_on and self._row.is_fresh(now) else None
+        return self._save({"status": status, "error": error, "ended_at": now}, begins)
 
     def take_over(self, earlier: StepRecord) -> StepRecord:
         """Write as this step's result what it came to in another run."""
@@ -173,19 +180,26 @@ class Progress:
             }
         )
 
-    def _save(self, update: dict[str, object]) -> StepRecord:
+    def _save(self, update: dict[str, object], begins: str | None = None) -> StepRecord:
         self._errors.write()
         update = {"output": self._writer.pages(), **update}
         if self._checkpoint is not None:
             update["checkpoint"] = self._checkpoints.written(self._checkpoint)
-        return self._write(update)
+        return self._write(update, begins)
 
-    def _write(self, update: dict[str, object]) -> StepRecord:
+    def _write(self, update: dict[str, object], begins: str | None = None) -> StepRecord:
+        """Write the record; the step that `begins` begins along with it."""
         self._record = self._record.model_copy(update=update)
+        runs = self._context.runs
         try:
-            return self._context.runs.save_step(self._key, self._record)
+            if self._row is None or begins is None:
+                return runs.save_step(self._key, self._record)
+            now = self._context.clock()
+            saved, begun = runs.pass_on(self._key, self._record, begins, now)
         except ConflictError as error:
             raise StepFailed("superseded", error.message) from error
+        self._row.begin(begun)
+        return saved
 
 
 def _first(failed: Sequence[Failed]) -> RunError | None:

@@ -1,0 +1,238 @@
+"""Steps of a synchronous flow that share one invocation, and the end of the run there."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+import pytest
+from tests.support.samples import import_step, process_step
+from tests.support.world import AMPLE, World
+
+from millrace.domain.base import Json, Record
+from millrace.domain.errors import StepFailed, StepPartialSuccess, StepTransient, UnavailableError
+from millrace.domain.flow import Flow, Step
+from millrace.domain.run import Run, RunKey, RunOutcome, RunStatus, StepRecord, StepStatus, Trigger
+from millrace.storage.memory import MemoryRuns
+from millrace.usecases.lifecycle import cancel_run
+from millrace.usecases.pages import read_records
+from millrace.usecases.run_row import RowTask, run_row
+from millrace.usecases.runs import Manner, start_run
+
+MORE = "{'n': n + 1}"
+DOWN = StepTransient("http503", "the shop is down")
+CRASH = ConnectionAbortedError("the worker died")
+
+
+def process(id_: str, after: str | None = None, **changes: Json) -> Step:
+    """A step that adds one."""
+    return process_step(id_, MORE, depends_on=() if after is None else (after,), **changes)
+
+
+THREE = (process("a"), process("b", "a"), process("c", "b"))
+
+
+def started(world: World, *steps: Step, payload: Json = None, **settings: Json) -> Run:
+    """A run of a new synchronous flow."""
+    world.connection()
+    flow = world.deployed(*steps, isSynchronous=True, **settings)
+    return world.start(flow, {"n": 1} if payload is None else payload)
+
+
+def run_steps(
+    world: World,
+    run: Run,
+    *ids: str,
+    ends_run: bool = True,
+    on_step: Callable[[str], None] = lambda _: None,
+) -> Run | None:
+    """One invocation."""
+    task = RowTask(
+        workspace_id=run.workspace_id,
+        run_id=run.id,
+        attempt=1,
+        step_ids=ids,
+        ends_run=ends_run,
+    )
+    return run_row(world.context, task, lambda: AMPLE, lambda _: None, on_step, lambda _: None)
+
+
+def records(world: World, run: Run) -> dict[str, StepRecord]:
+    """What is stored of the steps."""
+    return {record.step_id: record for record in world.runs.steps(run.key, 1)}
+
+
+def output(world: World, record: StepRecord) -> list[Record]:
+    """What a step handed on."""
+    return [each for page in read_records(world.blobs, record.output) for each in page]
+
+
+def test_each_step_has_its_record_and_the_run_is_over(world: World) -> None:
+    """As if each had been called for alone; the flow knows of the end as well."""
+    run = started(world, *THREE)
+    ended = run_steps(world, run, "a", "b", "c")
+    assert ended is not None
+    assert ended == world.now(run)
+    assert (ended.status, ended.counts.records_in, ended.counts.records_out) == (
+        RunStatus.SUCCEEDED,
+        1,
+        1,
+    )
+    found = records(world, run)
+    assert [*found] == ["a", "b", "c"]
+    assert {(each.status, each.tries) for each in found.values()} == {(StepStatus.SUCCEEDED, 1)}
+    assert [output(world, each) for each in found.values()] == [[{"n": 2}], [{"n": 3}], [{"n": 4}]]
+    latest = world.flow_of(run).latest_run
+    assert latest is not None
+    assert latest.status is RunStatus.SUCCEEDED
+
+
+def test_steps_that_share_only_a_part_of_the_machine_end_the_run_with_all(world: World) -> None:
+    """The counts are those of every step, also of one that another invocation ran."""
+    run = started(world, *THREE)
+    assert run_steps(world, run, "a", ends_run=False) is None
+    assert world.now(run).status is RunStatus.RUNNING
+    ended = run_steps(world, run, "b", "c")
+    assert ended is not None
+    assert (ended.status, ended.counts.records_in) == (RunStatus.SUCCEEDED, 1)
+
+
+def test_after_an_error_the_machine_calls_again_and_the_rest_is_done(world: World) -> None:
+    """What was over is not done again."""
+    write = import_step("write", "con_000001", depends_on=("a",))
+    run = started(world, process("a"), write, process("c", "write"))
+    world.connectors.write_trouble = {0: [DOWN]}
+    with pytest.raises(StepTransient):
+        run_steps(world, run, "a", "write", "c")
+    assert {id_: each.status for id_, each in records(world, run).items()} == {
+        "a": StepStatus.SUCCEEDED,
+        "write": StepStatus.RETRYING,
+    }
+    ended = run_steps(world, run, "a", "write", "c")
+    assert ended is not None
+    assert ended.status is RunStatus.SUCCEEDED
+    assert {id_: each.tries for id_, each in records(world, run).items()} == {
+        "a": 1,
+        "write": 2,
+        "c": 1,
+    }
+
+
+def test_a_crash_between_two_steps_loses_nothing(world: World) -> None:
+    """The step that had begun already is taken up by the next invocation."""
+    run = started(world, *THREE)
+
+    def die(step_id: str) -> None:
+        if step_id == "b":
+            raise CRASH
+
+    with pytest.raises(ConnectionAbortedError):
+        run_steps(world, run, "a", "b", "c", on_step=die)
+    assert records(world, run)["b"].status is StepStatus.RUNNING
+    ended = run_steps(world, run, "a", "b", "c")
+    assert ended is not None
+    assert ended.status is RunStatus.SUCCEEDED
+    found = records(world, run)
+    assert [found[id_].tries for id_ in ("a", "b", "c")] == [1, 2, 1]
+    assert output(world, found["c"]) == [{"n": 4}]
+
+
+def test_a_step_that_fails_stops_those_after_it(world: World) -> None:
+    """They never begin, and the run is left to the machine's other way."""
+    write = import_step("b", "con_000001", depends_on=("a",))
+    run = started(world, THREE[0], write, THREE[2])
+    world.connectors.write_trouble = {0: [StepFailed("http401", "not you")]}
+    with pytest.raises(StepFailed):
+        run_steps(world, run, "a", "b", "c")
+    assert {id_: each.status for id_, each in records(world, run).items()} == {
+        "a": StepStatus.SUCCEEDED,
+        "b": StepStatus.FAILED,
+    }
+    assert world.now(run).status is RunStatus.RUNNING
+
+
+def test_a_partial_success_that_stops_begins_no_other_step(world: World) -> None:
+    """Nothing of the next step is there, not even that it began."""
+    stop: Json = [{"type": "partial_success", "strategy": "stop"}]
+    first = process("a", exception_behavior=stop)
+    run = started(world, first, process("b", "a"), payload=[{"n": 1}, {"n": "x"}])
+    with pytest.raises(StepPartialSuccess):
+        run_steps(world, run, "a", "b")
+    assert {id_: each.status for id_, each in records(world, run).items()} == {
+        "a": StepStatus.PARTIALLY_SUCCEEDED
+    }
+
+
+def test_no_step_begins_once_the_run_was_cancelled(world: World) -> None:
+    """A run that was read a second ago is read again before the next step."""
+    run = started(world, *THREE)
+
+    def cancel(step_id: str) -> None:
+        if step_id == "b":
+            cancel_run(world.context, world.now(run))
+            world.clock.forward(seconds=1)
+
+    with pytest.raises(StepFailed, match="over"):
+        run_steps(world, run, "a", "b", "c", on_step=cancel)
+    assert world.now(run).status is RunStatus.CANCELLED
+    assert "c" not in records(world, run)
+
+
+def test_what_the_run_leaves_out_is_passed_over(world: World) -> None:
+    """Its output is that of the step before, and it has no record."""
+    flow = world.deployed(*THREE, isSynchronous=True)
+    how = Manner(steps_to_run=("a", "c"))
+    run, _ = start_run(world.context, flow, Trigger(source="manual"), {"n": 1}, how=how)
+    ended = run_steps(world, run, "a", "b", "c")
+    assert ended is not None
+    assert ended.status is RunStatus.SUCCEEDED
+    found = records(world, run)
+    assert [*found] == ["a", "c"]
+    assert output(world, found["c"]) == [{"n": 3}]
+
+
+def test_what_follows_the_end_is_left_to_the_lifecycle_function(world: World) -> None:
+    """The worker may start neither flows nor notifications."""
+    other: Flow = world.deployed(process("x"), stableKey="other")
+    run = started(world, *THREE, runNextFlowIds=[other.id])
+    ended = run_steps(world, run, "a", "b", "c")
+    assert ended is not None
+    assert (ended.status, ended.is_followed) == (RunStatus.SUCCEEDED, True)
+    world.tell(run, "attemptSucceeded")
+    told = world.now(run)
+    assert not told.is_followed
+    assert [each.flow_id for each in told.next_runs] == [other.id]
+
+
+class Busy(MemoryRuns):
+    """Cannot count the end of a run, at times."""
+
+    is_busy = False
+
+    def finish(
+        self, key: RunKey, outcome: RunOutcome, now: datetime, *, seen: Run | None = None
+    ) -> Run:
+        """See Runs."""
+        if self.is_busy:
+            raise UnavailableError("too many runs of the flow end at once")
+        return super().finish(key, outcome, now, seen=seen)
+
+
+def test_a_run_that_the_worker_cannot_end_is_left_to_the_lifecycle_function(world: World) -> None:
+    """The steps are over all the same, so the invocation is no failure."""
+    world.runs = store = Busy()
+    run = started(world, *THREE)
+    store.is_busy = True
+    assert run_steps(world, run, "a", "b", "c") is None
+    assert world.now(run).status is RunStatus.RUNNING
+    store.is_busy = False
+    world.tell(run, "attemptSucceeded")
+    assert world.now(run).status is RunStatus.SUCCEEDED
+
+
+def test_a_run_gives_its_slot_back(world: World) -> None:
+    """The next one of its lane begins at once."""
+    rule: Json = {"limit": 1, "onConflict": "queue"}
+    run = started(world, *THREE, concurrency=rule)
+    waits = world.start(world.flow_of(run), {"n": 2})
+    assert waits.status is RunStatus.QUEUED
+    run_steps(world, run, "a", "b", "c")
+    assert world.now(waits).status is RunStatus.RUNNING
