@@ -1,8 +1,8 @@
 """Records what the functions ask of AWS in the functional tests, and compares it at the end.
 
 Both ways: what a role does not allow AWS would refuse, which the simulated one does not; what no
-test needs is too much. Only all functional tests together can tell the latter, so the comparison is
-made when all of them have passed; each worker of pytest-xdist hands over what it has seen.
+test needs is too much. The latter only all functional tests together can tell, when they have
+passed. Each worker of pytest-xdist hands over what it has seen.
 """
 
 from collections.abc import Callable
@@ -84,15 +84,18 @@ class RecordedNeeds:
                 function: [(need.action, need.resource, need.keys) for need in sorted(found)]
                 for function, found in self._needed.items()
             }
-        elif exitstatus == pytest.ExitCode.OK and _all_ran(self._config):
-            allowed = grants()
-            self._compared = len(allowed)
-            self._told = [
-                *(f"AWS would refuse {each}" for each in denied(self._needed, allowed)),
-                *(f"no functional test needs {each}" for each in unused(self._needed, allowed)),
-            ]
+        elif self._needed:
+            self._compare(whole=exitstatus == pytest.ExitCode.OK and _all_ran(self._config))
             if self._told:
                 session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def _compare(self, *, whole: bool) -> None:
+        allowed = grants()
+        self._told = [f"AWS would refuse {each}" for each in denied(self._needed, allowed)]
+        if whole:
+            self._compared = len(allowed)
+            too_much = unused(self._needed, allowed)
+            self._told += [f"no functional test needs {each}" for each in too_much]
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Say what the comparison has found."""
