@@ -44,6 +44,7 @@ ENVIRONMENT: Mapping[str, str] = {
     "MILLRACE_NOTIFY_MACHINE_ARN": (
         f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:notifications-{STACK}"
     ),
+    "MILLRACE_MAIL_SENDER": "millrace@example.com",
     "MILLRACE_TRIGGER_ARN": function_arn("trigger"),
     "MILLRACE_SCHEDULE_GROUP": f"{STACK}-flows",
     "MILLRACE_TARGET_PREFIX": TARGET_PREFIX,

@@ -22,6 +22,7 @@ VALUES: Final[Mapping[str, str]] = {
     "AWS::URLSuffix": "amazonaws.com",
     "Bucket.Arn": f"arn:aws:s3:::{BUCKET}",
     "Key.Arn": KEY_ARN,
+    "MailSender": ENVIRONMENT["MILLRACE_MAIL_SENDER"],
     "MachineRole.Arn": ENVIRONMENT["MILLRACE_MACHINE_ROLE_ARN"],
     "NotifyMachine": ENVIRONMENT["MILLRACE_NOTIFY_MACHINE_ARN"],
     "ScheduleGroup": ENVIRONMENT["MILLRACE_SCHEDULE_GROUP"],
