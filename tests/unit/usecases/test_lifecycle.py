@@ -19,7 +19,7 @@ from millrace.domain.errors import (
     UnavailableError,
 )
 from millrace.domain.flow import Flow, Step
-from millrace.domain.run import Counts, Run, RunError, RunKey, RunStatus, StepStatus
+from millrace.domain.run import Counts, Run, RunError, RunKey, RunStatus, StepRecord, StepStatus
 from millrace.storage.memory import MemoryMachines, MemoryRuns
 from millrace.usecases.deploy import undeploy_version
 from millrace.usecases.flow_changes import delete_flow
@@ -513,6 +513,24 @@ def test_a_step_that_begins_as_its_run_ends_is_over_with_it(world: World) -> Non
     assert (step.status, step.ended_at) == (StepStatus.CANCELLED, NOON)
     assert step.error is not None
     assert step.error.code == "runOver"
+
+
+class NoResults(MemoryRuns):
+    """A table that takes no steps."""
+
+    def save_step(self, key: RunKey, record: StepRecord) -> StepRecord:
+        """Refuse."""
+        raise ConnectionError(key, record)
+
+
+def test_a_cancellation_that_ends_half_way_is_whole() -> None:
+    """No step is cancelled in a run that goes on, which would pass it with its records unread."""
+    world = World(runs=NoResults())
+    run = world.start(world.deployed(MAP))
+    world.runs.claim_step(run, "map", world.clock())
+    with pytest.raises(ConnectionError):
+        cancel_run(world.context, run)
+    assert world.now(run).status is RunStatus.CANCELLED
 
 
 def test_a_run_that_is_over_stays_as_it_ended(world: World) -> None:

@@ -181,15 +181,15 @@ def cancel_run(context: Context, run: Run, error: RunError = _CANCELLED) -> Run:
     nothing of it counts any more.
     """
     if not run.status.is_terminal:
-        records = settle(context, run, StepStatus.CANCELLED, error)
+        so_far = context.runs.steps(run.key, run.attempt)
         outcome = RunOutcome(
             status=RunStatus.CANCELLED,
-            counts=total(version_of(context, run), records),
+            counts=total(version_of(context, run), so_far),
             error=error,
             is_followed=run.trigger.is_call,
         )
         run = context.runs.finish(run.key, outcome, context.clock())
-        # A step may have begun while its neighbours were ended.
+        # Not before: a run that is not cancelled after all would pass the steps that were.
         records = settle(context, run, StepStatus.CANCELLED, error)
         tell_flow(context, run)
         _cancel_called(context, run, records)
