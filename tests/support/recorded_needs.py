@@ -54,7 +54,8 @@ class RecordedNeeds:
         self, params: dict[str, Any], model: OperationModel, context: dict[str, Any], **_: object
     ) -> None:
         context[_PARAMS] = params
-        self._note(needs(model.service_model.service_name, model.name, params))
+        if _running.get() is not None:
+            self._note(needs(model.service_model.service_name, model.name, params))
 
     def _answered(self, parsed: dict[str, Any], context: dict[str, Any], **_: object) -> None:
         if parsed.get("Error", {}).get("Code") in {"NoSuchKey", "404"}:
