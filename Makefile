@@ -4,7 +4,7 @@ SHELL := /bin/sh
 PYTHON := .venv/bin/python
 INTERPRETER := $(if $(shell command -v npm),tests/functional/node/node_modules)
 
-.PHONY: help setup run stop log test check lint types template bench lock clean
+.PHONY: help setup run stop log test check lint types template chaos bench load lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,11 +42,17 @@ types: setup
 template: setup
 	SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 .venv/bin/sam validate --lint
 
+chaos: setup ## Let whole flows run under faults: SEEDS=1000, or one SEED=123
+	$(PYTHON) -m chaos $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),1000) --first $(or $(FIRST),0))
+
 bench: setup ## Run the benchmarks; figures, no verdicts
 	$(PYTHON) -m benchmarks.compiler
 	$(PYTHON) -m benchmarks.api
 	$(PYTHON) -m benchmarks.throughput
 	$(PYTHON) -m benchmarks.latency
+
+load: setup ## Deliver 2,000 times to a local stack of its own: each is run once
+	$(PYTHON) -m benchmarks.load --deliveries $(or $(DELIVERIES),2000)
 
 lock: setup ## Pin all dependencies anew, with hashes and without addresses
 	@local/lock.sh

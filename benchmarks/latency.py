@@ -56,7 +56,7 @@ class Caller:
     """Sends requests to the local stack over connections that stay open."""
 
     def __init__(self, url: str, token: str) -> None:
-        self._url = url
+        self.url = url
         self._token = token
         self._pool = urllib3.PoolManager(maxsize=AT_ONCE)
         self._numbers = count()
@@ -64,14 +64,14 @@ class Caller:
     def api(self, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401 - any JSON
         """The answer of the flow API."""
         headers = {"Authorization": f"Bearer {self._token}"}
-        told = self._pool.request(method, self._url + path, json=body, headers=headers)
+        told = self._pool.request(method, self.url + path, json=body, headers=headers)
         return self._told(path, told)
 
     def deliver(self, address: str) -> float:
         """Milliseconds until a public address answers a delivery like no other."""
         start = time.perf_counter()
         body = {"id": next(self._numbers), "total": 41}
-        told = self._pool.request("POST", self._url + address, json=body)
+        told = self._pool.request("POST", self.url + address, json=body)
         took = 1_000 * (time.perf_counter() - start)
         self._told(address, told)
         return took

@@ -1,9 +1,17 @@
-"""Says at the end of a run which tests could not take part in it."""
+"""What holds for all tests: roles are compared with them, and who is left out is told."""
 
 from pathlib import Path
 
 import pytest
+from tests.support.recorded_needs import RecordedNeeds
 from tests.support.second_interpreter import FOLDER, is_left_out
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Have every call of AWS watched."""
+    recorded = RecordedNeeds(config)
+    recorded.watch()
+    config.pluginmanager.register(recorded)
 
 
 def pytest_terminal_summary(

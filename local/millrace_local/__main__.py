@@ -1,4 +1,4 @@
-"""``python -m millrace_local run|up|down|status|logs``: the local stack from the command line."""
+"""``python -m millrace_local run|up|down|status|logs|bill``: the local stack, and what ships."""
 
 import argparse
 import contextlib
@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from millrace_local.bill import write_bill
 from millrace_local.config import Config
 from millrace_local.errors import LocalStackError
 from millrace_local.lifecycle import down, up
@@ -69,6 +70,12 @@ def run_logs(config: Config, arguments: argparse.Namespace) -> int:
     return 0
 
 
+def run_bill(config: Config, arguments: argparse.Namespace) -> int:
+    """Write the bill of materials of what `sam build` has built."""
+    say(f"bill of materials: {write_bill(config.root, config.root / arguments.build)}")
+    return 0
+
+
 def parse(arguments: list[str]) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="millrace_local", description=__doc__)
@@ -80,6 +87,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         "down": run_down,
         "status": run_status,
         "logs": run_logs,
+        "bill": run_bill,
     }
     for name, action in verbs.items():
         command = commands.add_parser(name, help=(action.__doc__ or "").splitlines()[0])
@@ -87,6 +95,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         if name == "logs":
             command.add_argument("-n", "--lines", type=int, default=100)
             command.add_argument("-f", "--follow", action="store_true")
+        if name == "bill":
+            command.add_argument("--build", type=Path, default=Path(".aws-sam/build"))
     return parser.parse_args(arguments)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from millrace_local.bill import LAYERS, write_bill
 from millrace_local.config import Config
 from millrace_local.errors import LocalStackError
 from millrace_local.processes import run_tool
@@ -96,6 +97,8 @@ def build(config: Config, digest: str) -> Path:
             for key, value in parameters.items()
         ]
     run_sam(config, command)
+    if any((target / layer).exists() for layer in LAYERS):
+        write_bill(config.root, target)
     marker.write_text(digest)
     return built
 

@@ -1,10 +1,12 @@
 """The built bundle: complete, small, and made for the machine that it will run on."""
 
+import json
 import re
 import struct
 import subprocess
 import sys
 import zipfile
+from importlib.metadata import distributions
 from io import BytesIO
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import pytest
 from tests.support.app import FUNCTIONS
 from tests.support.aws import ROOT, template
 
+from millrace_local.bill import FILE, LAYERS
 from millrace_local.build import host_architecture
 
 LAYER_BYTES = 6 * 1024 * 1024
@@ -127,6 +130,25 @@ def test_the_layer_holds_what_the_runtime_lacks_and_no_more(bundle: Path) -> Non
     assert not names & IN_THE_RUNTIME
     assert locked.count("--hash=sha256:") >= len(names)
     assert "://" not in locked
+
+
+def test_the_bill_of_materials_names_what_ships(bundle: Path) -> None:
+    """Each package in a layer, at its version, with its licence; nothing else is in there."""
+    bill = json.loads((bundle / FILE).read_text())
+    assert (bill["bomFormat"], bill["specVersion"]) == ("CycloneDX", "1.6")
+    named = {(each["name"].replace("-", "_"), each["version"]) for each in bill["components"]}
+    shipped = {
+        tuple(path.name.removesuffix(".dist-info").split("-"))
+        for layer in LAYERS
+        for path in layer_of(bundle, layer).glob("*.dist-info")
+    }
+    assert named == shipped
+    assert all(each["licenses"] for each in bill["components"])
+    for layer in LAYERS:
+        packages = distributions(path=[str(layer_of(bundle, layer))])
+        theirs = {file.parts[0] for package in packages for file in package.files or ()}
+        others = {path.name for path in layer_of(bundle, layer).iterdir()} - theirs
+        assert others <= {"millrace", "requirements.txt"}
 
 
 def test_the_bundle_is_small(

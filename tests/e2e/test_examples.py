@@ -4,6 +4,7 @@ import io
 import json
 import time
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -119,6 +120,54 @@ def test_a_schedule_fires(api: ApiClient) -> None:
     assert run["trigger"]["source"] == "schedule"
     (note,) = api.step_output(run["id"], "note")["data"]
     assert note["at"] == run["trigger"]["scheduledFor"]
+
+
+def counting(id_: str, *after: str, expression: str = "n + 1") -> dict[str, Any]:
+    """A step that adds one."""
+    operation = {"type": "map", "expression": f'{{"n": {expression}}}'}
+    action = {"type": "Process", "operations": [operation]}
+    return {"id": id_, "type": "Process", "dependsOn": after, "action": action}
+
+
+def test_a_flow_waits_for_another(api: ApiClient) -> None:
+    """By a task token, which the end of the other flow's run gives back."""
+    inner = {"stableKey": "inner", "name": "Inner", "steps": [counting("within")]}
+    call = {"id": "call", "type": "Flow", "flowId": "inner", "dependsOn": ["before"]}
+    steps = [counting("before"), call, counting("after", "call")]
+    outer = {"stableKey": "outer", "name": "Outer", "steps": steps}
+    flow_id = api.apply({"flows": [inner, outer]})["flows"][1]["id"]
+    run = finished(api, api.start_run(flow_id, {"n": 1})["runId"])
+    assert run["status"] == "succeeded"
+    assert api.step_output(run["id"], "after")["data"] == [{"n": 4}]
+    (called,) = (step["childRunId"] for step in run["steps"] if step["stepId"] == "call")
+    assert api.run(called)["trigger"]["runId"] == run["id"]
+
+
+def test_messages_of_a_queue_start_runs_that_wait_for_each_other(
+    config: Config, api: ApiClient
+) -> None:
+    """Each message starts one run; of a flow with one slot they run one after the other."""
+    sqs = config.session().client("sqs", endpoint_url=config.endpoint)
+    queue = sqs.create_queue(QueueName="millrace-data-orders")["QueueUrl"]
+    flow = {
+        "stableKey": "orders",
+        "name": "Orders",
+        "trigger": {"kind": "queue", "queue": "millrace-data-orders"},
+        "concurrency": {"limit": 1, "onConflict": "queue"},
+        "steps": [counting("add", expression="body.n + 1")],
+    }
+    flow_id = api.apply({"flows": [flow]})["flows"][0]["id"]
+    for number in range(4):
+        sqs.send_message(QueueUrl=queue, MessageBody=json.dumps({"n": number}))
+
+    def all_over() -> list[dict[str, Any]] | None:
+        runs = list(api.runs(flow_id))
+        return runs if len(runs) == 4 and all(run["endedAt"] for run in runs) else None
+
+    runs = sorted(eventually(all_over), key=lambda run: str(run["startedAt"]))
+    assert {(run["status"], run["trigger"]["source"]) for run in runs} == {("succeeded", "queue")}
+    for before, after in pairwise(runs):
+        assert before["endedAt"] <= after["startedAt"]
 
 
 def test_a_run_that_is_stopped_from_outside_is_failed_with_the_reason(

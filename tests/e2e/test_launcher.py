@@ -166,6 +166,16 @@ def test_a_handler_sees_what_it_would_see_on_aws(deployed: Stack, invoke: Invoke
     assert not seen["sees_pydantic"]
 
 
+def test_a_function_is_refused_what_its_role_does_not_allow(
+    client: Callable[[str], Any], invoke: Invoke
+) -> None:
+    """By name, though what it asks for is there; what it is allowed the other tests do."""
+    client("ssm").put_parameter(Name="/of/others", Value="a", Type="String")
+    refused = invoke("pry")
+    assert "AccessDenied" in refused["errorMessage"]
+    assert "ssm:GetParameter" in refused["errorMessage"]
+
+
 def test_concurrent_calls_run_in_workers_of_their_own(invoke: Invoke) -> None:
     """Calls that take long do not wait for each other, even where there are fewer cores."""
     with ThreadPoolExecutor(3) as threads:

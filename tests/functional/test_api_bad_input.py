@@ -24,7 +24,9 @@ TEN_THOUSAND = range(10_000)
         pytest.param([0] * 300_000, id="no steps at all"),
     ],
 )
-def test_far_too_many_steps_are_refused_by_their_number(alice: Client, steps: list[object]) -> None:
+def test_p11_far_too_many_steps_are_refused_by_their_number(
+    alice: Client, steps: list[object]
+) -> None:
     """Their count is named, and the answer stays far below what Lambda may answer."""
     answer = alice("POST", "/v1/flows", {"name": "x", "steps": steps})
     assert answer.status == 422

@@ -147,6 +147,52 @@ def test_all_broken_rules_are_named_at_once(alice: Client) -> None:
     assert table() == before
 
 
+def test_p10_all_faults_of_a_graph_are_named_at_once(alice: Client) -> None:
+    """A circle, a step after itself, unknown and repeated ids, each with its pointer."""
+    before = table()
+    graph = {
+        "read": ["last"],
+        "sort": ["read"],
+        "last": ["sort"],
+        "selfish": ["selfish"],
+        "lost": ["nowhere", "read", "read"],
+    }
+    steps = [
+        {"id": id_, "type": "Process", "action": STEP, "dependsOn": after}
+        for id_, after in graph.items()
+    ]
+    for method, path, headers in (
+        ("POST", "/v1/flows", {}),
+        ("PUT", "/v1/flows/{id}", {"If-Match": '"1"'}),
+    ):
+        made = alice("POST", "/v1/flows", {"name": "Draft"}) if method == "PUT" else None
+        place = path.format(id=made.body["id"] if made else "")
+        given = {"name": "Orders", "steps": [*steps, steps[1]]}
+        answer = alice(method, place, given, headers=headers)
+        assert (answer.status, answer.errors) == (
+            422,
+            {
+                ("cycle", "/steps/0/dependsOn/0"),
+                ("selfDependency", "/steps/3/dependsOn/0"),
+                ("unknownDependency", "/steps/4/dependsOn/0"),
+                ("duplicateDependency", "/steps/4/dependsOn/2"),
+                ("duplicateId", "/steps/5/id"),
+            },
+        )
+        if made is None:
+            assert table() == before
+
+
+def test_p10_a_graph_may_have_several_roots(alice: Client) -> None:
+    """Two sources, and a step that nothing depends on: each is a flow's good right."""
+    steps = [
+        {"id": id_, "type": "Process", "action": STEP, "dependsOn": after}
+        for id_, after in {"one": [], "two": [], "both": ["one", "two"], "alone": []}.items()
+    ]
+    made = alice("POST", "/v1/flows", {"name": "Orders", "steps": steps})
+    assert (made.status, made.body["stepsCount"]) == (201, 4)
+
+
 def test_faults_of_a_file_point_into_it(alice: Client) -> None:
     """The same for `apply`: nothing of the file is stored, not even its good parts."""
     before = table()
@@ -183,7 +229,7 @@ def test_bad_parameters_are_400(alice: Client) -> None:
         assert alice("PUT", path, FLOW, headers={"If-Match": etag}).status == 400
 
 
-def test_a_change_needs_the_revision_that_was_read(alice: Client) -> None:
+def test_c1_a_change_needs_the_revision_that_was_read(alice: Client) -> None:
     """Without If-Match 428, with an old one 412; the resource stays as it is."""
     flow = alice("POST", "/v1/flows", FLOW)
     connection = alice("POST", "/v1/connections", CONNECTION)

@@ -51,6 +51,7 @@ INSIDE = another_loopback()
 ALLOWED = ip_address("127.0.0.1")
 """Stands for a public address, and cannot be told from one by who resolves and connects."""
 WHOLE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]"
+LAST = WHOLE.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
 
 LITERALS = [
     "169.254.169.254",
@@ -103,11 +104,12 @@ class Counter:
                 return
             with connection, suppress(OSError):
                 self.connections.append(connection)
-                for _ in range(self.replies):
+                for left in reversed(range(self.replies)):
                     if not (head := connection.recv(65_536)):
                         break
                     self.heads.append(head)
-                    connection.sendall(WHOLE)
+                    # Told of the end, the client does not try this connection once more.
+                    connection.sendall(WHOLE if left else LAST)
 
 
 @contextmanager

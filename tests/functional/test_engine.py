@@ -12,6 +12,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from queue import Empty, Queue
+from random import Random
 from types import SimpleNamespace
 from typing import Any, cast
 from urllib.parse import parse_qs, urlsplit
@@ -25,9 +26,11 @@ from tests.functional.conftest import deployed_stack
 from tests.support.app import Client, Handler, LambdaContext
 from tests.support.aws import ENVIRONMENT, TABLE, simulated_aws
 
+from millrace.connectors.expressions import Expression
 from millrace.connectors.http_client import TRIES, HttpClient
 from millrace.connectors.http_messages import HttpRequest, HttpResponse
 from millrace.connectors.registry import HttpConnectors
+from millrace.domain.base import Record
 from millrace.observability import Observed
 from millrace.storage.dynamodb_paces import DynamoPaces
 from millrace.tasks import StepWorker
@@ -55,6 +58,8 @@ class Shop:
     requests: list[str] = field(default_factory=list)
     received: dict[str, list[dict[str, Json]]] = field(default_factory=dict)
     keys_seen: set[str] = field(default_factory=set)
+    keys: list[str] = field(default_factory=list)
+    """The key of each request that arrived, repeated ones too."""
     headers_seen: list[Mapping[str, str]] = field(default_factory=list)
     dies_after_receiving: int = 0
     """How many requests are taken in, and then the worker dies before it hears of it."""
@@ -91,6 +96,7 @@ class Shop:
         if self.fails_after is not None:
             self.fails_after -= 1
         key = request.headers["Idempotency-Key"]
+        self.keys.append(key)
         if key not in self.keys_seen:
             self.keys_seen.add(key)
             self.received.setdefault(path, []).extend(batch)
@@ -110,6 +116,8 @@ class Engine:
     retry_delays: list[float] = field(default_factory=list)
     waits: list[float] = field(default_factory=list)
     calls: "Queue[Call]" = field(default_factory=Queue)
+    answers_lost: dict[str, int] = field(default_factory=dict)
+    """How many answers of a step's worker never reach the machine, since it dies just then."""
     tokens: list[str] = field(default_factory=list)
     """By which machines were to be told."""
     lambda_context: LambdaContext = field(default_factory=LambdaContext)
@@ -136,12 +144,19 @@ class Engine:
         try:
             # What does not survive JSON would not survive Lambda.
             told = json.loads(json.dumps(handler(given, self.lambda_context)))
+            self._lose_answer(given)
         except Exception as error:  # noqa: BLE001 - Lambda reports every exception by its name
             details = {"errorType": type(error).__name__, "errorMessage": str(error)}
             told = {"StatusCode": 200, "FunctionError": "Unhandled", "Payload": details}
             answer.set_result(told)
         else:
             answer.set_result({"StatusCode": 200, "Payload": told})
+
+    def _lose_answer(self, given: dict[str, Json]) -> None:
+        step = given.get("stepId", "")
+        if self.answers_lost.get(step):
+            self.answers_lost[step] -= 1
+            raise MemoryError("the worker died")
 
     def flow(self, *steps: dict[str, Json], **settings: Json) -> dict[str, Json]:
         """Apply a file with a connection to the shop and a flow of these steps."""
@@ -165,6 +180,18 @@ class Engine:
     def ended(self, run_id: str) -> dict[str, Json]:
         """The run, once its execution has ended."""
         states = boto3.client("stepfunctions")
+        (arn,) = (
+            execution["executionArn"]
+            for machine in states.list_state_machines()["stateMachines"]
+            for execution in states.list_executions(stateMachineArn=machine["stateMachineArn"])[
+                "executions"
+            ]
+            if execution["name"] == run_id
+        )
+        status, deadline = "RUNNING", time.monotonic() + LONGEST_SECONDS
+        while status == "RUNNING" and time.monotonic() < deadline:
+            self.serve()
+            status = states.describe_execution(executionArn=arn)["status"]
         found = self.seen(run_id)
         prefix = ENVIRONMENT["MILLRACE_MACHINE_ARN_PREFIX"].replace(":stateMachine:", ":execution:")
         arn = f"{prefix}{found['flowId']}-v{found['versionNumber']}:{run_id}"
@@ -253,6 +280,12 @@ def process(name: str, *operations: dict[str, Json], **changes: Json) -> dict[st
 def steps_of(run: dict[str, Json]) -> dict[str, dict[str, Json]]:
     """What each step did, by its id."""
     return {step["stepId"]: step for step in run["steps"]}
+
+
+def ends(engine: Engine, run: dict[str, Json]) -> list[str]:
+    """The ends of a run that its log tells of."""
+    log = engine.client("GET", f"/v1/runs/{run['id']}/logs").body["data"]
+    return [entry["event"] for entry in log if entry["event"] == "runEnded"]
 
 
 def ids(records: list[dict[str, Json]]) -> Counter[int]:
@@ -347,7 +380,7 @@ def test_r8_what_one_run_is_told_of_a_limit_holds_for_the_next(engine: Engine) -
     assert steps_of(run)["read"]["error"] is None
 
 
-def test_a_worker_that_dies_is_followed_by_one_that_goes_on(engine: Engine) -> None:
+def test_r1_a_worker_that_dies_is_followed_by_one_that_goes_on(engine: Engine) -> None:
     """Whether it died before or after the receiver took the batch, each record arrives once."""
     engine.shop.trouble["/orders"] = [MemoryError("the worker died")]
     engine.shop.dies_after_receiving = 2
@@ -355,8 +388,118 @@ def test_a_worker_that_dies_is_followed_by_one_that_goes_on(engine: Engine) -> N
     assert run["status"] == "succeeded"
     assert engine.retry_delays == [2, 2, 4]
     assert ids(engine.shop.received["/write"]) == ONCE
-    assert engine.shop.requests.count("/write") == 3 + 2
+    assert engine.shop.requests.count("/write") == len(engine.shop.keys) == 3 + 2
+    assert len(engine.shop.keys_seen) == 3
     assert run["counts"]["recordsOut"] == 5
+    assert ends(engine, run) == ["runEnded"]
+
+
+def test_r2_a_result_that_the_machine_never_heard_of_is_reused(engine: Engine) -> None:
+    """The worker died between writing the result and answering: nothing is sent again."""
+    engine.answers_lost = {"read": 1, "write": 2}
+    run = engine.run(engine.flow(read(), write(batch_size=2)))
+    assert run["status"] == "succeeded"
+    assert engine.retry_delays == [2, 2, 4]
+    assert engine.shop.requests == ["/orders"] * 3 + ["/write"] * 3
+    assert {name: step["tries"] for name, step in steps_of(run).items()} == {"read": 1, "write": 1}
+    assert ids(engine.shop.received["/write"]) == ONCE
+    assert ends(engine, run) == ["runEnded"]
+
+
+def test_r13_a_poison_record_among_a_thousand_is_tried_again_alone(engine: Engine) -> None:
+    """The others are done, it is in the list of errors, and only it is sent again."""
+    engine.shop.refused_ids = {613}
+    flow = engine.flow(write("second", dependsOn=[]))
+    run = engine.run(flow, [{"id": number} for number in range(1_000)])
+    assert (run["status"], run["counts"]["recordsFailed"]) == ("partiallySucceeded", 1)
+    assert ids(engine.shop.received["/second"]) == Counter(set(range(1_000)) - {613})
+    path = f"/v1/flows/{flow['id']}/errors"
+    (entry,) = engine.client("GET", path).body["data"]
+    assert (entry["position"], entry["code"], entry["retriable"]) == (613, "http422", True)
+    engine.shop.refused_ids = set()
+    sent = len(engine.shop.requests)
+    (told,) = engine.client("POST", f"{path}/retry", {"errorIds": [entry["id"]]}).body["runs"]
+    assert engine.ended(told["runId"])["status"] == "succeeded"
+    assert engine.shop.requests[sent:] == ["/second"]
+    assert engine.shop.received["/second"][-1] == {"id": 613}
+    assert engine.client("GET", path).body["data"] == []
+
+
+def test_r15_a_run_ends_on_the_version_that_it_began_with(engine: Engine) -> None:
+    """While it is at work another version is deployed, and then rolled back."""
+    old = (read(), write("first", 5), write("last", 5, dependsOn=["first"]))
+    new = (read(), write("second", 5))
+    flow = engine.flow(*old)
+    path = f"/v1/flows/{flow['id']}"
+    runs: list[dict[str, Json]] = []
+
+    def start() -> None:
+        run_id = engine.client("POST", f"{path}/run").body["runId"]
+        runs.append(engine.client("GET", f"/v1/runs/{run_id}").body)
+
+    def meanwhile() -> None:
+        engine.shop.looked_at = lambda: None
+        engine.flow(*new)
+        start()
+        back = engine.client("POST", f"{path}/versions/{flow['versionId']}/rollback")
+        assert back.status == 200, back.body
+        start()
+
+    start()
+    engine.shop.looked_at = meanwhile
+    ended = engine.ended(runs[0]["id"])
+    assert (ended["status"], ended["versionId"]) == ("succeeded", flow["versionId"])
+    newer, after = (engine.ended(run["id"]) for run in runs[1:])
+    assert [run["versionNumber"] for run in (ended, newer, after)] == [1, 2, 1]
+    assert [sorted(steps_of(run)) for run in (ended, newer, after)] == [
+        ["first", "last", "read"],
+        ["read", "second"],
+        ["first", "last", "read"],
+    ]
+    assert ids(engine.shop.received["/second"]) == ONCE
+
+
+def test_p12_a_step_that_eats_its_worker_fails_and_no_other(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What no process survives ends the step in words; the next run is as good as ever."""
+    evaluator = Expression.evaluator
+
+    def short_of_memory(self: Expression, *, is_plain: bool) -> Callable[[Record], Json]:
+        if "$pad" in self.text:
+            raise MemoryError("a gigabyte")
+        return evaluator(self, is_plain=is_plain)
+
+    monkeypatch.setattr(Expression, "evaluator", short_of_memory)
+    text = {"type": "map", "expression": '{"a": $pad("", 1000000000)}'}
+    bomb = process("bomb", text, dependsOn=["read"])
+    run = engine.run(engine.flow(read(), bomb, write(dependsOn=["bomb"])))
+    assert (run["status"], run["error"]["code"]) == ("failed", "crashed")
+    assert run["error"]["stepId"] == "bomb"
+    assert (steps_of(run)["bomb"]["tries"], len(engine.retry_delays)) == (4, 3)
+    assert "/write" not in engine.shop.requests
+    assert engine.run(engine.flow(read(), write()))["status"] == "succeeded"
+
+
+KB = 1_024
+
+
+@pytest.mark.parametrize("size", [255 * KB, 256 * KB, 257 * KB, 400_000 - 1, 400_000, 400_000 + 1])
+def test_p2_an_output_of_any_size_is_handed_on_by_reference(engine: Engine, size: int) -> None:
+    """At the edges of what a state and an item hold: the run fails behind it and is taken up."""
+    frame = len('{"id":0,"text":""}')
+    record = {"id": 0, "text": Random(size).randbytes(size).hex()[: size - frame]}
+    large = process("large", {"type": "map", "expression": "$"})
+    flow = engine.flow(large, write("second", dependsOn=["large"]))
+    engine.shop.trouble["/second"] = [WRONG_TOKEN]
+    failed = engine.run(flow, [record])
+    assert (failed["status"], steps_of(failed)["large"]["status"]) == ("failed", "succeeded")
+    started = engine.client("POST", f"/v1/runs/{failed['id']}/retry", {"from": "failedStep"})
+    run = engine.ended(started.body["runId"])
+    assert (run["status"], run["carriedOver"]) == ("succeeded", ["large"])
+    assert engine.shop.received["/second"] == [record]
+    items = boto3.client("dynamodb").scan(TableName=TABLE)["Items"]
+    assert max(len(str(item)) for item in items) < 20_000
 
 
 def test_a_step_longer_than_an_invocation_goes_on_in_the_next(engine: Engine) -> None:

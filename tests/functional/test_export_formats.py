@@ -163,7 +163,7 @@ def test_no_content_is_no_records() -> None:
 
 
 @pytest.mark.parametrize("form", ["json", "ndjson", "csv", "xml"])
-def test_one_poison_record_among_a_thousand(form: str) -> None:
+def test_r13_one_poison_record_among_a_thousand(form: str) -> None:
     """The other 999 are handed on, and the step says what is wrong with the one."""
     good = [str(number) for number in range(1_000)]
     body = {

@@ -1,15 +1,20 @@
 """A POST that is sent again, over the real handlers: carried out once, answered alike."""
 
 import json
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import boto3
 import pytest
+from botocore.model import OperationModel
+from tests.functional.conftest import Stack
 from tests.functional.test_api_errors import table
 from tests.functional.test_api_resources import CONNECTION, FLOW, deployed
 from tests.support.app import Client, LambdaContext, answer_of, http_event
 from tests.support.aws import TABLE
 
+from millrace import limits
+from millrace.http.api import Api
 from millrace.http.openapi import document
 
 KEY = {"Idempotency-Key": "order 4711, first try"}
@@ -68,6 +73,52 @@ def test_other_methods_have_no_use_for_a_key(alice: Client) -> None:
     path = f"/v1/connections/{made.body['id']}"
     for method in ("GET", "PUT"):
         assert alice(method, path, CONNECTION, headers=KEY | made.etag).status == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/connections", CONNECTION),
+        ("/v1/flows", {"name": "Orders"}),
+        ("/v1/flows/{flow_id}/webhooks", {}),
+        ("/v1/flows/{flow_id}/run", {"payload": [1]}),
+    ],
+)
+def test_r4_an_answer_that_a_timeout_swallowed_is_given_later(
+    stack: Stack, alice: Client, path: str, body: object
+) -> None:
+    """The function is ended when all is done but said: within a minute 409, then the answer."""
+    path = path.format(flow_id=deployed(alice, FLOW | {"stableKey": "other"})["id"])
+    times = [datetime.now(UTC)]
+    api = Api(replace(stack.context, clock=lambda: times[-1]))
+    client = Client(api, alice.authorizer, alice.token)  # type: ignore[arg-type]  # takes any context
+    before = len(table())
+
+    def die(**_: object) -> None:
+        raise SystemExit("Task timed out after 29.00 seconds")
+
+    # What is told is remembered last; the write before it has done all there was to do.
+    writes: list[str] = []
+
+    def count(model: OperationModel, **_: object) -> None:
+        if model.name == "TransactWriteItems":
+            writes.append(model.name)
+            if len(writes) == 2:
+                die()
+
+    events = stack.context.resources._client.meta.events  # type: ignore[attr-defined]
+    events.register("before-call.dynamodb", count)
+    with pytest.raises(SystemExit):
+        client("POST", path, body, headers=KEY)
+    events.unregister("before-call.dynamodb", count)
+    done = table()
+    assert len(done) > before
+    first = client("POST", path, body, headers=KEY)
+    assert first.status == 409 or path.endswith("/run")
+    times.append(times[-1] + timedelta(seconds=limits.REQUEST_LEASE_SECONDS))
+    told = [client("POST", path, body, headers=KEY) for _ in range(2)]
+    assert {answer.status for answer in told} <= {201, 202}
+    assert told[0].body == told[1].body
 
 
 def test_the_table_forgets_by_itself(alice: Client) -> None:

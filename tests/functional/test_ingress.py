@@ -91,6 +91,9 @@ def test_a_delivery_is_accepted_and_its_run_started(
         "triggeredBy": None,
         "runId": None,
         "flowsBefore": 0,
+        "queue": None,
+        "attempt": None,
+        "depth": 0,
     }
     assert executions(run) == ["RUNNING"]
     second = deliver(stack, webhook_id)

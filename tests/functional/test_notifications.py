@@ -63,6 +63,39 @@ def test_a_failure_reaches_its_receiver(
         assert canary not in out + err + given
 
 
+def test_of_a_target_that_is_gone_the_others_are_told(stack: Stack, alice: Client) -> None:
+    """A topic and a mailbox get the failure, and then that an address takes no more."""
+    machine = create_notify_machine()
+    boto3.client("ses").verify_email_identity(EmailAddress=ENVIRONMENT["MILLRACE_MAIL_SENDER"])
+    topic = boto3.client("sns").create_topic(Name="millrace-ops")["TopicArn"]
+    with serving(answer(410)) as server:
+        targets = [
+            {"type": "url", "url": f"{server.url}/hook"},
+            {"type": "sns", "topicArn": topic},
+            {"type": "email", "address": "ops@example.com"},
+        ]
+        made = alice("POST", "/v1/notificationGroups", {"name": "Ops", "targets": targets})
+        flow = {"name": "Orders", "steps": [STEP], "notificationGroups": [made.body["id"]]}
+        applied = alice("POST", "/v1/apply", {"flows": [flow | {"stableKey": "orders"}]})
+        started = alice("POST", f"/v1/flows/{applied.body['flows'][0]['id']}/run", {})
+        run = alice("GET", started.headers["location"]).body
+        ids = {"workspaceId": run["workspaceId"], "runId": run["id"], "attempt": 1}
+        told = {"event": "attemptFailed", **ids, "failure": CRASHED}
+        assert stack.functions["lifecycle"](told, None) == {"retry": False}
+
+        client = boto3.client("stepfunctions")
+        outcomes = []
+        done: set[str] = set()
+        for _ in ("the failure", "the target that is gone"):
+            begun = client.list_executions(stateMachineArn=machine)["executions"]
+            for execution in (each["executionArn"] for each in begun):
+                if execution not in done:
+                    done.add(execution)
+                    given = client.describe_execution(executionArn=execution)["input"]
+                    outcomes.append(stack.functions["notify"](json.loads(given), None)["outcome"])
+    assert sorted(outcomes) == ["delivered"] * 4 + ["the target was disabled"]
+
+
 def test_the_sample_event_is_one(stack: Stack) -> None:
     """Of a group that is not there, which ends the notification."""
     answered = stack.functions["notify"](event("notify"), None)

@@ -120,6 +120,6 @@ def test_a_lambda_function_is_called(alice: Client, carry: Carry) -> None:
     backend.lambda_simple_results_queue.append(json.dumps(answer))
     shown, out = carry(flow_id, [{"n": 1}, {"n": 3}])
     assert (out, shown["counts"]["recordsIgnored"]) == ([{"n": 2}], 1)
-    with pytest.raises(StepFailed, match="the function answered") as raised:
+    with pytest.raises(StepFailed) as raised:
         carry(flow_id, [{"n": 1}])
     assert raised.value.code == "badFunctionAnswer"

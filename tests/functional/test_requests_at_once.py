@@ -11,7 +11,7 @@ from urllib.parse import unquote
 import pytest
 from tests.functional.busy_server import BusyServer, Heard, Reply, busy
 from tests.functional.conftest import Stack
-from tests.functional.loopback_server import REACH
+from tests.functional.loopback_server import LOOPBACK, REACH
 from tests.support.app import Client, LambdaContext
 from tests.support.samples import ALICE, import_step
 from tests.support.world import World
@@ -177,14 +177,15 @@ class Started:
     def __init__(self, shop: BusyServer) -> None:
         self.world = World()
         given = ConnectionInput(name="shop", stable_key="shop", base_url=shop.url)
-        stored = CONNECTIONS.create(self.world.context, ALICE, given)
+        stored = CONNECTIONS.create(self.context, ALICE, given)
         step = import_step("write", stored.id, None, concurrency=Concurrency(limit=6))
         self.run: Run = self.world.start(self.world.deployed(step), orders(20))
 
     @property
     def context(self) -> Context:
         """That of a new worker, which has no patience with trouble."""
-        connectors = HttpConnectors(HttpClient(Urllib3Transport(reach=REACH), tries=1))
+        http = HttpClient(Urllib3Transport(reach=REACH), tries=1)
+        connectors = HttpConnectors(http, networks=lambda: LOOPBACK)
         return replace(self.world.context, connectors=connectors)
 
     def step(self, seconds_left: Callable[[], float] = lambda: 900.0) -> StepRecord:

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from tests.simulator.language import Json, chosen, fill, get, handler_of, put
+
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
-# Errors that no Retry or Catch on States.ALL handles.
-_BEYOND_ALL = {"States.Runtime", "States.DataLimitExceeded"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,6 @@ class Outcome:
     message: str = ""
 
 
-type Json = Any
 type Worker = Callable[[str, int, int, float], Outcome]
 type Lifecycle = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -93,19 +92,19 @@ class Simulator:
             now = result.at
             if result.error is None:
                 state = result.state
-                name = _chosen(spec, state) if spec["Type"] == "Choice" else spec.get("Next")
+                name = chosen(spec, state) if spec["Type"] == "Choice" else spec.get("Next")
                 continue
-            catcher = _handler(spec.get("Catch", ()), result.error)
+            catcher = handler_of(spec.get("Catch", ()), result.error)
             if catcher is None:
                 return Execution(now, result.error, events, cause=result.cause)
             caught = {"Error": result.error, "Cause": result.cause}
-            state, name = _put(state, catcher["ResultPath"], caught), catcher["Next"]
+            state, name = put(state, catcher["ResultPath"], caught), catcher["Next"]
         return Execution(now, None, events, state)
 
     def _task(
         self, spec: Mapping[str, Any], state: Json, now: float, tries: dict[str, int]
     ) -> Execution:
-        payload = _fill(spec["Parameters"]["Payload"], state)
+        payload = fill(spec["Parameters"]["Payload"], state)
         events: list[Event] = []
         used: dict[int, int] = {}
         while True:
@@ -127,8 +126,8 @@ class Simulator:
                 events.append(Event(now, "end", step, error))
             if error is None:
                 result = {"Payload": {} if "stepId" in payload else answer, "StatusCode": 200}
-                return Execution(now, None, events, _put(state, spec["ResultPath"], result))
-            retrier = _handler(spec.get("Retry", ()), error)
+                return Execution(now, None, events, put(state, spec["ResultPath"], result))
+            retrier = handler_of(spec.get("Retry", ()), error)
             position = -1 if retrier is None else spec["Retry"].index(retrier)
             if retrier is None or used.get(position, 0) >= retrier["MaxAttempts"]:
                 cause = json.dumps({"errorMessage": outcome.message, "errorType": error})
@@ -156,17 +155,17 @@ class Simulator:
     def _pass(
         self, spec: Mapping[str, Any], state: Json, now: float, _: dict[str, int]
     ) -> Execution:
-        return Execution(now, None, (), _fill(spec["Parameters"], state))
+        return Execution(now, None, (), fill(spec["Parameters"], state))
 
     def _wait(
         self, spec: Mapping[str, Any], state: Json, now: float, _: dict[str, int]
     ) -> Execution:
         if "SecondsPath" in spec:
-            until = now + _get(state, spec["SecondsPath"])
+            until = now + get(state, spec["SecondsPath"])
         else:
-            moment = datetime.fromisoformat(_get(state, spec["TimestampPath"]))
+            moment = datetime.fromisoformat(get(state, spec["TimestampPath"]))
             until = max(now, (moment - EPOCH).total_seconds())
-        return Execution(until, None, (), _get(state, spec.get("OutputPath", "$")))
+        return Execution(until, None, (), get(state, spec.get("OutputPath", "$")))
 
     def _choice(
         self, _spec: Mapping[str, Any], state: Json, now: float, _: dict[str, int]
@@ -187,53 +186,3 @@ class Simulator:
 def instant(seconds: float) -> str:
     """The time in a simulation as the timestamp that a throttled worker raises."""
     return (EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _handler(handlers: Sequence[Mapping[str, Any]], error: str) -> Mapping[str, Any] | None:
-    for handler in handlers:
-        names = handler["ErrorEquals"]
-        if error in names or ("States.ALL" in names and error not in _BEYOND_ALL):
-            return handler
-    return None
-
-
-def _chosen(spec: Mapping[str, Any], state: Json) -> str:
-    for rule in spec["Choices"]:
-        if all(_holds(test, state) for test in rule["And"]):
-            return str(rule["Next"])
-    return str(spec["Default"])
-
-
-def _get(state: Json, path: str) -> Json:
-    for key in path.split(".")[1:]:
-        state = state[key]
-    return state
-
-
-def _put(state: Json, path: str | None, value: Json) -> Json:
-    if path is None:
-        return state
-    return {**state, path.removeprefix("$."): value}
-
-
-def _fill(template: Mapping[str, Any], state: Json) -> dict[str, Any]:
-    filled: dict[str, Any] = {}
-    for key, value in template.items():
-        if not key.endswith(".$"):
-            filled[key] = _fill(value, state) if isinstance(value, Mapping) else value
-        elif value.startswith("States.StringToJson("):
-            inner = value.removeprefix("States.StringToJson(").removesuffix(")")
-            filled[key[:-2]] = json.loads(_get(state, inner))
-        elif value == "$$.Task.Token":
-            filled[key[:-2]] = "token"
-        else:
-            filled[key[:-2]] = _get(state, value)
-    return filled
-
-
-def _holds(test: Mapping[str, Any], state: Json) -> bool:
-    try:
-        value = _get(state, test["Variable"])
-    except KeyError:
-        return test.get("IsPresent") is False
-    return "IsPresent" in test or value is test["BooleanEquals"]

@@ -23,6 +23,7 @@ TABLE = "millrace-table"
 BUCKET = "millrace-bucket"
 STACK = "millrace"
 TARGET_PREFIX = "millrace-data-"
+KEY_ARN: Final = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 
 
 def function_arn(name: str) -> str:
@@ -35,6 +36,7 @@ ENVIRONMENT: Mapping[str, str] = {
     "MILLRACE_TABLE": TABLE,
     "MILLRACE_BUCKET": BUCKET,
     "MILLRACE_SECRETS_PREFIX": f"/{STACK}/secrets",
+    "MILLRACE_KEY_ARN": KEY_ARN,
     "MILLRACE_MACHINE_ARN_PREFIX": f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:{STACK}-",
     "MILLRACE_MACHINE_ROLE_ARN": f"arn:aws:iam::{ACCOUNT}:role/{STACK}-machines",
     "MILLRACE_RUN_STEP_ARN": function_arn("run-step"),
@@ -42,6 +44,7 @@ ENVIRONMENT: Mapping[str, str] = {
     "MILLRACE_NOTIFY_MACHINE_ARN": (
         f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:notifications-{STACK}"
     ),
+    "MILLRACE_MAIL_SENDER": "millrace@example.com",
     "MILLRACE_TRIGGER_ARN": function_arn("trigger"),
     "MILLRACE_SCHEDULE_GROUP": f"{STACK}-flows",
     "MILLRACE_TARGET_PREFIX": TARGET_PREFIX,

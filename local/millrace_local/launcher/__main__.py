@@ -7,6 +7,7 @@ from ministack import app
 from millrace_local.launcher import (
     cloudformation,
     lambda_worker,
+    policies,
     schedules,
     step_functions,
     worker_pool,
@@ -17,7 +18,14 @@ from millrace_local.launcher.patching import ChangedMiniStackError
 def main() -> int:
     """Serve until SIGTERM; 1 when MiniStack is not the version the cures are for."""
     try:
-        for part in (lambda_worker, worker_pool, step_functions, schedules, cloudformation):
+        for part in (
+            lambda_worker,
+            worker_pool,
+            step_functions,
+            schedules,
+            cloudformation,
+            policies,
+        ):
             part.cure()
     except ChangedMiniStackError as changed:
         print(changed, file=sys.stderr)

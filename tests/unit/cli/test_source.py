@@ -97,6 +97,37 @@ def test_what_json_cannot_say_is_refused_with_its_place(
     assert f"{path}:{complaint}" in str(caught.value)
 
 
+LAUGHS = "l0: &l0 lol\n" + "\n".join(
+    f"l{level}: &l{level} [{', '.join([f'*l{level - 1}'] * 10)}]" for level in range(1, 30)
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        (LAUGHS, "anchor &l0"),
+        ("a: &a [*a]", "anchor &a"),
+        ("a: &a {b: 1}\nc: {<<: *a}", "anchor &a"),
+        ("a: !!python/object/apply:os.system [touch FILE]", "tag"),
+        ("a: !!python/object/new:os.system [touch FILE]", "tag"),
+        ("a: !include SECRET", "tag !include"),
+        ("a: !!binary Y2FuYXJ5", "tag"),
+    ],
+    ids=["billion laughs", "a circle", "merge", "apply", "new", "include", "binary"],
+)
+def test_p6_yaml_that_does_more_than_json_is_refused(
+    write: Write, tmp_path: Path, text: str, word: str
+) -> None:
+    """Nothing swells, nothing runs, and no other file is read."""
+    made, secret = tmp_path / "made", tmp_path / "secret"
+    secret.write_text("canary")
+    path = write("a.yaml", text.replace("FILE", str(made)).replace("SECRET", str(secret)))
+    with pytest.raises(CliError, match=f"{word}.* is not allowed") as caught:
+        read_source(path)
+    assert "canary" not in str(caught.value)
+    assert not made.exists()
+
+
 def test_all_refusals_are_named_at_once(write: Write) -> None:
     """One round of corrections is enough."""
     with pytest.raises(CliError) as caught:

@@ -9,6 +9,9 @@ from tests.simulator.machines import Outcome, Simulator, instant
 
 from millrace.compiler import Definition, FlowRetry, Step, Targets, compile_flow
 
+HISTORY_EVENTS = 25_000
+"""Step Functions: events of one execution."""
+
 
 def states(scope: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     """All states of a machine with their names, inner ones included."""
@@ -52,6 +55,22 @@ def test_names_stay_unique_and_short_enough_whatever_the_author_calls_steps() ->
     names = [name for name, _ in states(json.loads(compile_flow(flow).asl))]
     assert len(set(names)) == len(names)
     assert max(map(len, names)) == 80
+
+
+def test_p11_the_widest_flow_stays_far_below_the_limit_on_events() -> None:
+    """One step to 198 and back to one, of which each fails three times before it succeeds."""
+    middle = tuple(Step(f"s{number}", depends_on=("first",)) for number in range(198))
+    last = Step("last", depends_on=tuple(step.id for step in middle))
+    compiled = compile_flow(Definition((Step("first"), *middle, last)))
+    down = Outcome(error="StepTransient")
+    done = Simulator(lambda _step, _attempt, tries, _at: down if tries <= 3 else Outcome()).run(
+        compiled.definition
+    )
+    tries = len(done.starts())
+    assert (done.error, tries) == (None, 200 * 4)
+    # Of each state its entry and exit, of each try that it was scheduled, began and ended.
+    events = 2 * done.transitions() + 3 * tries
+    assert events < HISTORY_EVENTS / 6
 
 
 def test_two_hundred_plain_steps_stay_far_below_the_limit_on_size() -> None:

@@ -18,7 +18,7 @@ def test_a_sound_flow_has_no_findings() -> None:
     assert found(Step("a"), Step("b", depends_on=("a",))) == []
 
 
-def test_a_cycle_is_named_from_step_to_step() -> None:
+def test_p10_a_cycle_is_named_from_step_to_step() -> None:
     """The message walks once round the shortest cycle, and each knot is reported once."""
     steps = (
         Step("a", depends_on=("c",)),
@@ -38,7 +38,7 @@ def test_a_cycle_through_a_skipped_step_is_a_cycle() -> None:
     assert found(*steps) == [("cycle", "/steps/0/dependsOn/0")]
 
 
-def test_dependency_faults_are_told_apart() -> None:
+def test_p10_dependency_faults_are_told_apart() -> None:
     """Self-edges, unknown ids and repeated ids each have a code of their own."""
     assert found(Step("a"), Step("b", depends_on=("b", "x", "a", "a"))) == [
         ("selfDependency", "/steps/1/dependsOn/0"),
@@ -133,7 +133,7 @@ def test_compile_reports_all_findings_at_once() -> None:
     assert all(f.remedy for f in caught.value.findings)
 
 
-def test_a_huge_flow_is_refused_without_getting_lost_in_it() -> None:
+def test_p11_a_huge_flow_is_refused_without_getting_lost_in_it() -> None:
     """A chain and a ring of twenty thousand steps: in quadratic time this would not end."""
     count = 20_000
     chain = [Step(f"s{i}", depends_on=(f"s{i - 1}",) if i else ()) for i in range(count)]

@@ -151,7 +151,7 @@ def test_an_object_has_the_format_that_is_asked_for(form: str, *, is_gzip: bool)
     assert head.get("ContentEncoding") == ("gzip" if is_gzip else None)
 
 
-def test_one_poison_record_among_a_thousand_is_left_out() -> None:
+def test_r13_one_poison_record_among_a_thousand_is_left_out() -> None:
     """The other 999 are in the object."""
     records: list[Record] = [{"id": number} for number in range(1_000)]
     records[613] = {"id": float("nan")}

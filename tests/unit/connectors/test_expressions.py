@@ -102,11 +102,34 @@ def test_wrong_expression_is_refused_with_its_place(text: str, place: str) -> No
     ],
     ids=["deep recursion", "endless", "huge range", "wrong type", "no such function", "infinity"],
 )
-def test_failing_expression_is_a_record_error(text: str, code: str, says: str) -> None:
+def test_p12_a_failing_expression_is_a_record_error(text: str, code: str, says: str) -> None:
     """Whatever goes wrong or never ends is an error of the record with a stable code."""
     with pytest.raises(RecordError, match=says) as raised:
         evaluate(text, {})
     assert raised.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('$match("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!", /^(a+)+$/)', None),
+        ('$replace("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!", /(a|aa)+$/, "")', "a" * 35 + "!"),
+        ('$contains("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!", /^(a|a?)+$/)', False),
+    ],
+    ids=["nested", "overlapping", "optional"],
+)
+def test_p12_no_pattern_takes_long(text: str, expected: Json) -> None:
+    """Patterns over which other engines would still be thinking tomorrow are matched at once."""
+    assert evaluate(text, {}) == expected
+
+
+def test_p12_a_text_that_doubles_without_end_runs_out_of_time() -> None:
+    """Long before it would take a gigabyte; then the engine goes on with the next record."""
+    doubling = '($f := function($s, $n){$n = 0 ? $s : $f($s & $s, $n - 1)}; $length($f("x", 40)))'
+    with pytest.raises(RecordError, match="D1012") as raised:
+        evaluate(doubling, {})
+    assert raised.value.code == "expressionTimeout"
+    assert evaluate('$length("alive")', {}) == 5
 
 
 @pytest.mark.parametrize("number", [LARGE, -LARGE, 2**63, -(10**400)])

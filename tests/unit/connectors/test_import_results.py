@@ -243,7 +243,7 @@ def all_or_nothing(request: HttpRequest) -> Answer:
     return refused(422, b"poison") if {"id": 613} in records else ok()
 
 
-def test_one_poison_record_among_a_thousand_fails_alone() -> None:
+def test_r13_one_poison_record_among_a_thousand_fails_alone() -> None:
     """Where a system takes all or nothing, the batch is split until the reason stands alone."""
     transport = ScriptedTransport(all_or_nothing)
     written = write(transport, numbered(1_000), batchSize=1_000, splitRefused=True)

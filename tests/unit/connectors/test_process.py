@@ -51,7 +51,7 @@ def test_operations_apply_in_order() -> None:
     assert flow.finish() == Batch([], 0, [])
 
 
-def test_poison_record_fails_alone() -> None:
+def test_r13_a_poison_record_fails_alone() -> None:
     """One record that an expression cannot take leaves the other 999 done."""
     records: list[Record] = [{"n": i} for i in range(1_000)]
     records[500] = {"n": "many"}
@@ -164,7 +164,7 @@ def test_filter_and_map_do_what_python_would(records: list[dict[str, Any]]) -> N
     assert batch == Batch(expected, len(records) - len(expected), [])
 
 
-def test_expression_that_never_ends_fails_the_step_in_bounded_time() -> None:
+def test_p12_an_expression_that_never_ends_fails_the_step_in_bounded_time() -> None:
     """A few records that run out of time are failures; then the step gives up."""
     flow = fed_pipeline(map_("($f := function($x){$f($x)}; $f(1))"))
     assert flow.feed([{}] * (TIMEOUTS_MAX - 1)).failures[0].code == "expressionTimeout"

@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Callable
 from io import BytesIO, StringIO
+from pathlib import Path
 from xml.sax.saxutils import escape, quoteattr
 
 import pytest
@@ -219,6 +220,31 @@ def test_xml_that_cannot_be_read_is_a_clear_error(body: bytes, code: str) -> Non
     with pytest.raises(StepFailed) as raised:
         xml(body)
     assert raised.value.code == code
+
+
+LAUGHS = b"".join(
+    b'<!ENTITY l%d "%s">' % (level, b"&l%d;" % (level - 1) * 10) for level in range(1, 10)
+)
+HOSTILE_XML = {
+    "billion laughs": b'<!DOCTYPE orders [<!ENTITY l0 "lol">' + LAUGHS + b"]>%s&l9;",
+    "file": b'<!DOCTYPE orders [<!ENTITY l9 SYSTEM "file://FILE">]>%s&l9;',
+    "network": b'<!DOCTYPE orders [<!ENTITY l9 SYSTEM "http://127.0.0.1:9/">]>%s&l9;',
+    "parameter": b'<!DOCTYPE orders [<!ENTITY %% p SYSTEM "file://FILE"> %%p;]>%s',
+    "external subset": b'<!DOCTYPE orders SYSTEM "http://127.0.0.1:9/orders.dtd">%s',
+    "public": b'<!DOCTYPE orders PUBLIC "-//X//Y" "file://FILE">%s',
+}
+
+
+@pytest.mark.parametrize("body", HOSTILE_XML.values(), ids=HOSTILE_XML.keys())
+def test_p6_xml_that_declares_anything_is_refused(body: bytes, tmp_path: Path) -> None:
+    """At its first line: no entity swells, no file is read, and no unit test may open a socket."""
+    secret = tmp_path / "secret"
+    secret.write_text("canary")
+    whole = body % b"<orders><order>" + b"</order></orders>"
+    with pytest.raises(StepFailed) as raised:
+        xml(whole.replace(b"FILE", str(secret).encode()))
+    assert raised.value.code == "xmlDoctype"
+    assert "canary" not in str(raised.value)
 
 
 def test_xml_that_is_cut_is_broken() -> None:

@@ -7,7 +7,7 @@ import boto3
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
-from tests.support.aws import BUCKET, TABLE, create_stack, simulated_aws
+from tests.support.aws import BUCKET, KEY_ARN, TABLE, create_stack, simulated_aws
 from tests.support.time_and_ids import FakeClock
 
 from millrace.domain.ports import Blobs, FailedRecords, Paces, PoolEntries, Resources, Runs, Secrets
@@ -119,4 +119,4 @@ def secrets(substrate: str) -> Secrets:
     if substrate == IN_MEMORY:
         return MemorySecrets()
     client = boto3.client("ssm")
-    return SsmSecrets(lambda: client, "/millrace/secrets")
+    return SsmSecrets(lambda: client, "/millrace/secrets", KEY_ARN)

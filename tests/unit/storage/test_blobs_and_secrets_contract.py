@@ -4,7 +4,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import boto3
 import pytest
-from tests.support.aws import simulated_aws
+from tests.support.aws import KEY_ARN, simulated_aws
 
 from millrace.domain.errors import NotFoundError
 from millrace.domain.ports import Blobs, Secrets
@@ -71,19 +71,20 @@ def test_what_is_given_out_is_a_copy(secrets: Secrets) -> None:
 
 
 def test_secrets_are_encrypted_under_the_stack_prefix() -> None:
-    """On AWS a set is one SecureString, below the prefix that policies name."""
+    """On AWS a set is one SecureString, below the prefix that policies name, by the stack's key."""
     with simulated_aws():
         client = boto3.client("ssm")
-        SsmSecrets(lambda: client, "/millrace/secrets").put(KEY, {"token": "a"})
-        parameter = client.get_parameter(Name=f"/millrace/secrets/{KEY}")["Parameter"]
-    assert parameter["Type"] == "SecureString"
+        SsmSecrets(lambda: client, "/millrace/secrets", KEY_ARN).put(KEY, {"token": "a"})
+        (parameter,) = client.describe_parameters()["Parameters"]
+    assert parameter["Name"] == f"/millrace/secrets/{KEY}"
+    assert (parameter["Type"], parameter["KeyId"]) == ("SecureString", KEY_ARN)
 
 
 def test_secrets_are_read_once_a_process() -> None:
     """Parameter Store allows few reads a second, so a set is remembered."""
     with simulated_aws():
         client = boto3.client("ssm")
-        store = SsmSecrets(lambda: client, "/millrace/secrets")
+        store = SsmSecrets(lambda: client, "/millrace/secrets", KEY_ARN)
         store.put(KEY, {"token": "a"})
         store.get(KEY)
         client.delete_parameter(Name=f"/millrace/secrets/{KEY}")

@@ -274,7 +274,7 @@ def test_a_changed_document_changes_the_flow_in_place(world: World) -> None:
     assert connection.base_url == "https://shop.example"
 
 
-def test_importing_runs_nothing(world: World) -> None:
+def test_s13_importing_runs_nothing(world: World) -> None:
     """No machine, no run, no schedule, whatever the document says."""
     flow = world.flow(process_step(), schedule="rate(5 minutes)", trigger=Trigger(kind="schedule"))  # type: ignore[arg-type]  # read as an enum
     imported(world, exported(world, flow.id))

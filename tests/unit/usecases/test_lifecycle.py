@@ -19,13 +19,14 @@ from millrace.domain.errors import (
     UnavailableError,
 )
 from millrace.domain.flow import Flow, Step
-from millrace.domain.run import Counts, Run, RunError, RunKey, RunStatus, StepStatus
+from millrace.domain.run import Counts, Run, RunError, RunKey, RunStatus, StepRecord, StepStatus
 from millrace.storage.memory import MemoryMachines, MemoryRuns
 from millrace.usecases.deploy import undeploy_version
 from millrace.usecases.flow_changes import delete_flow
 from millrace.usecases.flows import get_flow, latest_version
 from millrace.usecases.lifecycle import cancel_run, on_execution_end
 from millrace.usecases.run_ends import Failure
+from millrace.usecases.runs import get_run
 from millrace.usecases.sweeper import sweep
 
 MAP = process_step("map")
@@ -114,6 +115,18 @@ def test_a_step_that_crashed_and_continued_is_failed_at_the_end(world: World) ->
     assert (record.status, record.ended_at) == (StepStatus.FAILED, NOON)
     assert record.error is not None
     assert record.error.code == "crashed"
+
+
+def test_a_step_that_died_before_it_began_and_continued_is_failed_at_the_end(world: World) -> None:
+    """What never came as far as its record is not passed over: the run is no plain success."""
+    write = import_step("write", "con_000001", depends_on=("read",))
+    run = world.start(world.deployed(export(exception_behavior=CONTINUES), write))
+    world.step(run, "write")
+    world.tell(run, "attemptSucceeded")
+    assert world.now(run).status is RunStatus.PARTIALLY_SUCCEEDED
+    read = world.runs.step(run.key, 1, "read")
+    assert read is not None
+    assert (read.status, read.error and read.error.code) == (StepStatus.FAILED, "crashed")
 
 
 def test_a_failure_names_the_step_and_its_reason(world: World) -> None:
@@ -489,6 +502,35 @@ def test_r14_a_run_is_cancelled_from_every_state_once_and_for_all(
     world.clock.forward(hours=1)
     assert sweep(world.context) == 0
     assert world.now(run) == ended[0]
+
+
+def test_a_step_that_begins_as_its_run_ends_is_over_with_it(world: World) -> None:
+    """A worker that saw the run at work and then took its time leaves no step that runs."""
+    seen = world.start(world.deployed(MAP))
+    cancel_run(world.context, seen)
+    world.runs.claim_step(seen, "map", world.clock())
+    (step,) = get_run(world.context, ALICE, seen.id).steps
+    assert (step.status, step.ended_at) == (StepStatus.CANCELLED, NOON)
+    assert step.error is not None
+    assert step.error.code == "runOver"
+
+
+class NoResults(MemoryRuns):
+    """A table that takes no steps."""
+
+    def save_step(self, key: RunKey, record: StepRecord) -> StepRecord:
+        """Refuse."""
+        raise ConnectionError(key, record)
+
+
+def test_a_cancellation_that_ends_half_way_is_whole() -> None:
+    """No step is cancelled in a run that goes on, which would pass it with its records unread."""
+    world = World(runs=NoResults())
+    run = world.start(world.deployed(MAP))
+    world.runs.claim_step(run, "map", world.clock())
+    with pytest.raises(ConnectionError):
+        cancel_run(world.context, run)
+    assert world.now(run).status is RunStatus.CANCELLED
 
 
 def test_a_run_that_is_over_stays_as_it_ended(world: World) -> None:

@@ -88,7 +88,7 @@ def test_a_day_later_the_key_is_free(
     assert request_.carried_out == 2
 
 
-def test_of_twins_at_once_one_is_carried_out(
+def test_r4_of_twins_at_once_one_is_carried_out(
     request_: Request, store: MemoryResources, clock: FakeClock
 ) -> None:
     """What the slower one did is undone with its transaction."""
@@ -120,7 +120,7 @@ def test_a_crash_after_the_work_does_not_repeat_it(
     assert stored(store) == ["con_1"]
 
 
-def test_a_crash_before_the_work_leaves_the_key_free(request_: Request) -> None:
+def test_r4_a_crash_before_the_work_leaves_the_key_free(request_: Request) -> None:
     """No lock is left behind."""
 
     def crash() -> Answer:

@@ -1,5 +1,6 @@
 """The worker runs a step once, however often it is asked and wherever it was interrupted."""
 
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -82,7 +83,7 @@ def test_an_export_hands_on_all_pages(world: World) -> None:
     assert (record.started_at, record.ended_at) == (NOON, NOON)
 
 
-def test_a_result_is_answered_without_doing_the_work_again(world: World) -> None:
+def test_r2_a_result_is_answered_without_doing_the_work_again(world: World) -> None:
     """A delivery that the machine repeats reads nothing and writes nothing."""
     run = started(world, export(), write(depends_on=("read",)))
     world.step(run, "read")
@@ -122,7 +123,7 @@ def test_a_crash_loses_only_what_was_not_remembered(world: World) -> None:
     assert record.counts.records_out == 8
 
 
-def test_a_crash_between_sending_and_remembering_repeats_the_same_request(world: World) -> None:
+def test_r1_a_crash_between_sending_and_remembering_repeats_the_same_request(world: World) -> None:
     """The repeated request has the same key, so the receiver can tell; the others come once."""
     run = started(world, export(), write(batch_size=3, depends_on=("read",)))
     world.step(run, "read")
@@ -147,6 +148,20 @@ def test_an_interrupted_import_sends_no_batch_again(world: World) -> None:
         world.step(run, "write")
     world.step(run, "write")
     assert [request.position for request in world.connectors.written] == [0, 2, 4, 4, 6]
+
+
+def test_p11_a_hundred_thousand_records_are_one_task_of_the_machine(world: World) -> None:
+    """A map over them happens in the worker, by pages: the machine's history does not grow."""
+    world.connectors.pages = [orders(1_000, 1_000 * page) for page in range(100)]
+    doubled = process_step("map", '{"id": id, "twice": id * 2}', depends_on=("read",))
+    run = started(world, export(), doubled)
+    assert world.step(run, "read").counts.records_out == 100_000
+    record = world.step(run, "map")
+    assert (record.status, record.tries) == (StepStatus.SUCCEEDED, 1)
+    assert record.counts == Counts(records_in=100_000, records_out=100_000)
+    assert all(item["twice"] == item["id"] * 2 for item in output(world, record))
+    ((machine, _),) = world.machines.deployed.values()
+    assert "Map" not in {state["Type"] for state in json.loads(machine)["States"].values()}
 
 
 def test_request_keys_tell_requests_apart(world: World) -> None:

@@ -6,6 +6,7 @@ from tests.support.world import World
 
 from millrace.domain.errors import ConflictError, NotFoundError, PreconditionRequiredError
 from millrace.domain.flow import Flow, Version
+from millrace.domain.run import RunStatus
 from millrace.usecases.audit import list_audit
 from millrace.usecases.deploy import undeploy_version
 from millrace.usecases.flows import get_flow, get_version, latest_version
@@ -54,6 +55,29 @@ def test_a_rollback_makes_an_older_version_live(world: World) -> None:
     assert list_audit(world.context, ALICE, flow.id, 1, None).items[0].event == "rolledBack"
     with pytest.raises(ConflictError, match="never deployed"):
         roll_back(world.context, ALICE, flow.id, draft.id)
+
+
+def test_r15_a_hundred_runs_end_on_the_versions_that_they_began_with(world: World) -> None:
+    """Another version is deployed and rolled back while they are in flight."""
+    flow = world.deployed(READ)
+    runs = [world.start(flow) for _ in range(40)]
+    for run in runs[:20]:
+        world.step(run, "read")
+    world.change(flow, READ, WRITE)
+    second = world.deploy(flow)
+    runs += [world.start(get_flow(world.context, ALICE, flow.id)) for _ in range(30)]
+    roll_back(world.context, ALICE, flow.id, runs[0].version_id)
+    runs += [world.start(get_flow(world.context, ALICE, flow.id)) for _ in range(30)]
+    for run in runs:
+        for step in ("read", "write") if run.version_id == second.id else ("read",):
+            world.step(run, step)
+        world.tell(run, "attemptSucceeded")
+    ended = [world.now(run) for run in runs]
+    assert {run.status for run in ended} == {RunStatus.SUCCEEDED}
+    assert [run.version_number for run in ended] == [1] * 40 + [2] * 30 + [1] * 30
+    assert len({run.machine_arn for run in ended}) == 2
+    counts = [len(world.runs.steps(run.key, 1)) for run in ended]
+    assert counts == [1] * 40 + [2] * 30 + [1] * 30
 
 
 def test_a_version_goes_with_its_machine(world: World) -> None:

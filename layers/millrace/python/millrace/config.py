@@ -13,6 +13,8 @@ class Config:
     table: str
     bucket: str
     secrets_prefix: str
+    key_arn: str
+    """Of the key that secrets are encrypted with; who only reads them need not know it."""
     machine_arn_prefix: str
     machine_role_arn: str
     run_step_arn: str

@@ -307,6 +307,9 @@ IDEMPOTENCY_KEY_LENGTH: Final = 128
 IDEMPOTENCY_HOURS: Final = 24
 """How long the answer to a request with an Idempotency-Key is given again."""
 
+REQUEST_LEASE_SECONDS: Final = 60
+"""After so long no request is under way any more: the function is ended after half of it."""
+
 DOCUMENT_RESOURCES: Final = 400
 """Of one kind in a flow's document; its 200 steps and 100 aliases name no more."""
 

@@ -164,7 +164,7 @@ def aws_context(config: Config, patience: ClientConfig = _CLIENT) -> Context:
         failed_records=DynamoFailedRecords(dynamodb, config.table),
         pool_entries=DynamoPoolEntries(dynamodb, config.table),
         blobs=S3Blobs(s3, config.bucket),
-        secrets=SsmSecrets(ssm, config.secrets_prefix),
+        secrets=SsmSecrets(ssm, config.secrets_prefix, config.key_arn),
         connectors=HttpConnectors(paces=paces, aws=targets, networks=partial(_networks, config)),
         machines=machines,
         functions=LambdaFunctions(lambda_),

@@ -2,8 +2,8 @@
 
 import json
 import re
-from base64 import b64encode
-from collections.abc import Iterable, Mapping
+from base64 import b64encode, urlsafe_b64encode
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 from typing import Final
@@ -14,6 +14,11 @@ from millrace.connectors.http_messages import HttpRequest
 _PLACEHOLDER: Final = re.compile(r"\{\d+\.\d+\}")
 _ANY: Final = "surrogatepass"
 """A secret may be any text that JSON can hold."""
+
+_PERCENT: Final = re.compile("%[0-9A-F]{2}")
+_BYTES_OF_BASE64: Final = 3
+_TELLING: Final = 8
+"""Fewer characters of base64 may be anything."""
 
 _ORIGIN: Final = re.compile(r"[^:/?#]+://[^/?#]*")
 
@@ -29,15 +34,35 @@ def longest_first(texts: Iterable[str]) -> tuple[str, ...]:
 
 
 def _forms(secret: str) -> tuple[str, ...]:
+    """New forms go to the end: checkpoints count on the places of the others."""
+    as_json = json.dumps(secret)[1:-1]
+    strict = quote(secret, safe="", errors=_ANY)
     return (
         secret,
         quote(secret, errors=_ANY),
-        quote(secret, safe="", errors=_ANY),
+        strict,
         quote_plus(secret, errors=_ANY),
-        json.dumps(secret)[1:-1],
+        as_json,
         json.dumps(secret, ensure_ascii=False)[1:-1],
         b64encode(secret.encode(errors=_ANY)).decode(),
+        # Written as other libraries do.
+        as_json.replace("/", "\\/"),
+        json.dumps(as_json)[1:-1],
+        _PERCENT.sub(lambda found: found[0].lower(), strict),
+        *_within_base64(secret),
     )
+
+
+def _within_base64(secret: str) -> Iterator[str]:
+    """What base64 has of a secret that other text stands before, whose length it depends on."""
+    for before in range(_BYTES_OF_BASE64):
+        data = b"\0" * before + secret.encode(errors=_ANY)
+        # The characters at both ends depend on what stands beside the secret, too.
+        own = slice((before * 8 + 5) // 6, len(data) * 8 // 6)
+        for encode in (b64encode, urlsafe_b64encode):
+            found = encode(data).decode()[own]
+            if len(found) >= _TELLING:
+                yield found
 
 
 class PrivateTexts:

@@ -20,6 +20,8 @@ class RememberedRequest(Resource):
     fingerprint: str
     """SHA-256 of what was asked; another request may not have the same key."""
     expires_at: Moment
+    made: str | None = None
+    """The id of what the transaction made, if anything, of which a lost answer can be made."""
     status: int | None = None
     headers: dict[str, str] = Field(default_factory=dict)
     body: str = ""

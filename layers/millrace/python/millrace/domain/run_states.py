@@ -15,6 +15,8 @@ from millrace.domain.run import (
     RunError,
     RunOutcome,
     RunStatus,
+    StepRecord,
+    StepStatus,
 )
 
 type Transition = Callable[[Run], Run]
@@ -96,6 +98,18 @@ def superseded(run: Run, by: str, outcome: RunOutcome, now: datetime) -> Run:
     if run.status is not RunStatus.RETRYING:
         return run
     return finished(run, outcome, now).model_copy(update={"superseded_by": by})
+
+
+def ended_with(run: Run, record: StepRecord) -> StepRecord:
+    """A step as its run left it: over with it, even if it was begun as the run ended.
+
+    A worker looks at the run and then begins the step, and the run may end in between.
+    """
+    if not run.status.is_terminal or record.status.is_terminal:
+        return record
+    error = RunError(code="runOver", message="the run was over before the step was")
+    update = {"status": StepStatus.CANCELLED, "error": record.error or error}
+    return record.model_copy(update=update | {"ended_at": run.ended_at})
 
 
 def _ended(

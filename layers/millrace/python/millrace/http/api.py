@@ -34,6 +34,10 @@ class Api:
 
     def __call__(self, event: dict[str, Any], lambda_context: LambdaContext) -> dict[str, Any]:
         """The answer to one request; never raises."""
+        told = self._answer(event, lambda_context)
+        return told | {"headers": {**told["headers"], **problems.SAFE}}
+
+    def _answer(self, event: dict[str, Any], lambda_context: LambdaContext) -> dict[str, Any]:
         try:
             path = event["rawPath"]
             if path in _DOCS:
@@ -41,11 +45,26 @@ class Api:
             app = self._app_for(event["requestContext"]["http"]["method"], path)
             app.check_role(event)
             request = json_request(event)
-            return answer_once(self._once, request, lambda: app.resolve(request, lambda_context))
+            return answer_once(
+                self._once,
+                request,
+                lambda: app.resolve(request, lambda_context),
+                lambda place: self._get(place, request, lambda_context),
+            )
         except DomainError as error:
             return _told(problems.from_error(error))
         except Exception as error:  # noqa: BLE001 - the last resort, as within the application
             return _told(fault(error))
+
+    def _get(
+        self, path: str, request: dict[str, Any], lambda_context: LambdaContext
+    ) -> dict[str, Any]:
+        """What the sender of a request would be shown at a path."""
+        http = {**request["requestContext"]["http"], "method": "GET", "path": path}
+        context = {**request["requestContext"], "http": http}
+        asked = {**request, "rawPath": path, "rawQueryString": "", "requestContext": context}
+        asked |= {"body": None, "queryStringParameters": None}
+        return self._app_for("GET", path).resolve(asked, lambda_context)
 
     def _app_for(self, method: str, path: str) -> RoleResolver:
         router = router_of(method, path)

@@ -3,6 +3,7 @@
 import hashlib
 import re
 from collections.abc import Callable, Mapping
+from http import HTTPStatus
 from typing import Any, Final
 
 from millrace import limits
@@ -17,9 +18,12 @@ _TOKENS: Final = "/v1/tokens"
 
 
 def answer_once(
-    once: Once, event: Mapping[str, Any], resolve: Callable[[], dict[str, Any]]
+    once: Once,
+    event: Mapping[str, Any],
+    resolve: Callable[[], dict[str, Any]],
+    get: Callable[[str], dict[str, Any]],
 ) -> dict[str, Any]:
-    """The answer to a request, carried out at most once if it has a key."""
+    """The answer to a request, carried out at most once if it has a key; `get` answers a path."""
     key = _key_of(event)
     if key is None:
         return resolve()
@@ -28,9 +32,15 @@ def answer_once(
         told = resolve()
         return Answer(told["statusCode"], told["headers"], told["body"])
 
-    answer = once.answer(caller_of(event), key, _fingerprint(event), carry_out)
+    def show(id_: str) -> Answer | None:
+        """What a collection was to make, where the collection has it."""
+        told = get(f"{event['rawPath']}/{id_}")
+        is_there = told["statusCode"] == HTTPStatus.OK
+        return Answer(HTTPStatus.CREATED, told["headers"], told["body"]) if is_there else None
+
+    answer = once.answer(caller_of(event), key, _fingerprint(event), carry_out, show)
     return {
-        "statusCode": answer.status,
+        "statusCode": int(answer.status),
         "headers": dict(answer.headers),
         "body": answer.body,
         "isBase64Encoded": False,

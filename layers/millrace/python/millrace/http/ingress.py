@@ -179,7 +179,7 @@ def _answer(status: int, body: dict[str, Any], content_type: str) -> _Answer:
 def _configured(status: int, body: str, content_type: str) -> _Answer:
     return {
         "statusCode": int(status),
-        "headers": {"Content-Type": content_type},
+        "headers": {"Content-Type": content_type, **problems.SAFE},
         "body": body,
         "isBase64Encoded": False,
     }

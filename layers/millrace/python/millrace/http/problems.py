@@ -30,6 +30,8 @@ from millrace.domain.pointers import json_pointer
 from millrace.domain.shape import violation_of
 
 CONTENT_TYPE: Final = "application/problem+json"
+SAFE: Final = {"X-Content-Type-Options": "nosniff"}
+"""What all answers say: a browser takes none of them for anything but what it is."""
 
 STATUS: Final[dict[type[DomainError], HTTPStatus]] = {
     InvalidRequestError: HTTPStatus.BAD_REQUEST,

@@ -18,9 +18,10 @@ class SsmSecrets:
     Store allows 40 reads a second by default, and each step or delivery would spend one.
     """
 
-    def __init__(self, connect: "Callable[[], SSMClient]", prefix: str) -> None:
+    def __init__(self, connect: "Callable[[], SSMClient]", prefix: str, key_arn: str) -> None:
         self._connect = connect
         self._prefix = prefix
+        self._key_arn = key_arn
         self._known: dict[str, dict[str, str]] = {}
 
     @property
@@ -30,7 +31,11 @@ class SsmSecrets:
     def put(self, key: str, values: dict[str, str]) -> None:
         """Store a set of secrets under a new key."""
         self._client.put_parameter(
-            Name=self._name(key), Value=json.dumps(values), Type="SecureString", Overwrite=True
+            Name=self._name(key),
+            Value=json.dumps(values),
+            Type="SecureString",
+            KeyId=self._key_arn,
+            Overwrite=True,
         )
 
     def get(self, key: str) -> dict[str, str]:

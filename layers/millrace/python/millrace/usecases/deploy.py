@@ -4,9 +4,9 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from millrace import compiler, limits
-from millrace.domain.errors import Violation
+from millrace.domain.errors import RevisionMismatchError, Violation
 from millrace.domain.flow import Flow, MachineKind, Version
-from millrace.domain.ports import Replace
+from millrace.domain.ports import Ref, Replace
 from millrace.domain.token import Caller
 from millrace.usecases.api_keys import addresses_of, missing_customer_keys
 from millrace.usecases.audit import audited
@@ -70,7 +70,11 @@ def deploy_version(
     if flow.deployed_version_id not in {None, version.id}:
         old = get_version(context, caller, flow_id, flow.deployed_version_id)
         changes.append(_retired(context, caller, old))
-    context.resources.commit(*audited(context, caller, event, changes))
+    try:
+        context.resources.commit(*audited(context, caller, event, changes))
+    except RevisionMismatchError:
+        _clear_away(context, flow, machine_arn)
+        raise
     sync_triggers(context, switched)
     return live
 
@@ -126,6 +130,16 @@ def _deploy_machine(context: Context, flow: Flow, version: Version, kind: Machin
         )
         raise
     return context.machines.deploy(machine_name(version, kind), compiled.asl, compiled.type)
+
+
+def _clear_away(context: Context, flow: Flow, machine_arn: str) -> None:
+    """Delete a machine if its flow was deleted meanwhile, by who cannot have known of it.
+
+    As long as there is a flow, the machine may be what another request has just deployed.
+    """
+    ref = Ref(Flow, flow.id)
+    if context.resources.get_many(flow.workspace_id, [ref]).get(ref) is None:
+        context.machines.delete(machine_arn)
 
 
 def machine_name(version: Version, kind: MachineKind = "STANDARD") -> str:

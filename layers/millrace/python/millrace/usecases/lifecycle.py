@@ -20,7 +20,15 @@ from millrace.usecases.deployed import is_synchronous
 from millrace.usecases.followers import follow, is_followed
 from millrace.usecases.lanes import release
 from millrace.usecases.latest_runs import tell_flow
-from millrace.usecases.run_ends import Failure, crash, owners_of, settle, total, version_of
+from millrace.usecases.run_ends import (
+    Failure,
+    crash,
+    end_unbegun,
+    owners_of,
+    settle,
+    total,
+    version_of,
+)
 from millrace.usecases.unique_requests import make_way
 
 _RETRY_WAIT_MAX: Final = timedelta(hours=24)
@@ -132,14 +140,16 @@ def finish_run(
 
     The results of all its steps, where they are known, save a read.
     """
-    records = settle(context, run) if records is None else records
+    flow, version, health = owners_of(context, run)
+    records = settle(context, run) if records is None else [*records]
+    if failure is None:
+        records += end_unbegun(context, run, version, records)
     if failure is not None:
         status = RunStatus.FAILED
     elif all(record.status is StepStatus.SUCCEEDED for record in records):
         status = RunStatus.SUCCEEDED
     else:
         status = RunStatus.PARTIALLY_SUCCEEDED
-    flow, version, health = owners_of(context, run)
     outcome = RunOutcome(
         status=status,
         counts=total(version, records),
@@ -171,15 +181,15 @@ def cancel_run(context: Context, run: Run, error: RunError = _CANCELLED) -> Run:
     nothing of it counts any more.
     """
     if not run.status.is_terminal:
-        records = settle(context, run, StepStatus.CANCELLED, error)
+        so_far = context.runs.steps(run.key, run.attempt)
         outcome = RunOutcome(
             status=RunStatus.CANCELLED,
-            counts=total(version_of(context, run), records),
+            counts=total(version_of(context, run), so_far),
             error=error,
             is_followed=run.trigger.is_call,
         )
         run = context.runs.finish(run.key, outcome, context.clock())
-        # A step may have begun while its neighbours were ended.
+        # Not before: a run that is not cancelled after all would pass the steps that were.
         records = settle(context, run, StepStatus.CANCELLED, error)
         tell_flow(context, run)
         _cancel_called(context, run, records)

@@ -59,6 +59,11 @@ class _Request:
     expired: RememberedRequest | None
     is_stored: bool = False
 
+    def note(self, changes: Iterable[Change]) -> None:
+        """Remember what a transaction is to make: the first thing that it stores."""
+        made = next((each.resource.id for each in changes if isinstance(each, Create)), None)
+        self.record = self.record.model_copy(update={"made": made})
+
     def change(self) -> Change:
         """What stores the record, unless another invocation was faster."""
         return Create(self.record) if self.expired is None else Replace(self.expired, self.record)
@@ -170,6 +175,7 @@ class Once:
         if request is None or request.is_stored or not changes:
             self._resources.commit(*changes)
             return
+        request.note(changes)
         try:
             self._resources.commit(*changes, request.change())
         except (ConflictError, RevisionMismatchError) as error:
@@ -182,18 +188,24 @@ class Once:
         request.is_stored = True
 
     def answer(
-        self, caller: Caller, key: str, fingerprint: str, carry_out: Callable[[], Answer]
+        self,
+        caller: Caller,
+        key: str,
+        fingerprint: str,
+        carry_out: Callable[[], Answer],
+        show: Callable[[str], Answer | None] = lambda _: None,
     ) -> Answer:
         """The answer to a request with a key: the first one again, or that of carrying it out.
 
-        Raises RuleViolationError if the key came with another request, ConflictError if the
-        answer is not known.
+        If the function died before it could answer, what it made is shown; `show` gives an answer
+        of its id, if the request is one that makes such things. Raises RuleViolationError if the
+        key came with another request, ConflictError if the answer is not known.
         """
         now = self._clock()
         id_ = hashlib.sha256(key.encode()).hexdigest()
         known = self._known(caller.workspace_id, id_)
         if known is not None and known.expires_at > now:
-            return _again(known, fingerprint)
+            return self._recovered(known, fingerprint, show) or _again(known, fingerprint)
         record = RememberedRequest(
             id=id_,
             workspace_id=caller.workspace_id,
@@ -212,6 +224,16 @@ class Once:
             self._request = None
         self._remember(request, answer)
         return answer
+
+    def _recovered(
+        self, known: RememberedRequest, fingerprint: str, show: Callable[[str], Answer | None]
+    ) -> Answer | None:
+        """An answer that was lost, once nobody can be about to give it."""
+        over = known.modified_at + timedelta(seconds=limits.REQUEST_LEASE_SECONDS)
+        is_lost = known.status is None and known.fingerprint == fingerprint
+        if not is_lost or known.made is None or self._clock() < over:
+            return None
+        return show(known.made)
 
     def _remember(self, request: _Request, answer: Answer) -> None:
         record = request.record

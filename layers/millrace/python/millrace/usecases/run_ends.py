@@ -1,12 +1,13 @@
 """What the end of a run is written from: what became of its steps, and what they counted."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from pydantic import Field
 
 from millrace.domain.base import Model
-from millrace.domain.errors import NotFoundError
+from millrace.domain.errors import ConflictError, NotFoundError
 from millrace.domain.flow import Flow, Version
 from millrace.domain.notification import FlowHealth
 from millrace.domain.ports import Ref
@@ -50,6 +51,24 @@ def settle(
         )
         settled.append(context.runs.save_step(run.key, ended))
     return settled
+
+
+def end_unbegun(
+    context: Context, run: Run, version: Version | None, records: Iterable[StepRecord]
+) -> list[StepRecord]:
+    """The records of steps that have none though their machine passed them, ended as failed.
+
+    Their worker died each time before it came so far, and the flow goes on after such a step.
+    """
+    begun = {record.step_id for record in records}
+    steps = () if version is None else version.steps
+    unbegun = [step.id for step in steps if not step.is_skipped and step.id not in begun]
+    if not unbegun:
+        return []
+    with suppress(ConflictError):  # the run is over already, and stays as it ended
+        for step_id in unbegun:
+            context.runs.claim_step(run, step_id, context.clock())
+    return [record for record in settle(context, run) if record.step_id not in begun]
 
 
 def version_of(context: Context, run: Run) -> Version | None:

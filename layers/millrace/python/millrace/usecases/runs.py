@@ -26,6 +26,7 @@ from millrace.domain.run import (
     Trigger,
     TriggerSource,
 )
+from millrace.domain.run_states import ended_with
 from millrace.domain.token import Caller
 from millrace.domain.trace_context import Trace
 from millrace.domain.virtual_environment import VirtualEnvironment
@@ -286,7 +287,7 @@ def get_run(context: Context, caller: Caller, run_id: str) -> RunDetail:
     """A run with the steps of its latest attempt."""
     run, steps = context.runs.detail(RunKey(caller.workspace_id, run_id))
     if run.status is not RunStatus.QUEUED:
-        return RunDetail(run, steps)
+        return RunDetail(run, tuple(ended_with(run, step) for step in steps))
     from millrace.usecases.lane_views import why_waiting  # noqa: PLC0415 - see `store_run`
 
     return RunDetail(run, steps, why_waiting(context, run))

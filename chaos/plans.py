@@ -1,0 +1,182 @@
+"""What a seed makes up: flows, what starts their runs, and how much goes wrong."""
+
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any, Final
+
+from chaos.faults import TASTES
+from chaos.shop import elements
+
+KEPT: Final = 3
+"""A filter drops the records whose number this divides."""
+
+BAD: Final = 7
+"""On a record whose number leaves this by `BAD_BY`, a map fails."""
+
+BAD_BY: Final = 19
+
+EVERY_DYNAMODB: Final = 12
+"""Every so many seeds run on the adapters for DynamoDB, with faults on the wire."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """What starts a run of a flow, and how often it is said."""
+
+    name: str
+    is_delivery: bool
+    size: int
+    at_seconds: float
+    repeats: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that a seed decides before anything happens."""
+
+    seed: int
+    rate: float
+    faults: int
+    taste: str
+    on_dynamodb: bool
+    is_fed_by_webhook: bool
+    steps: tuple[dict[str, Any], ...]
+    settings: dict[str, Any]
+    starts: tuple[Start, ...]
+    has_next_flow: bool
+    rate_limit: dict[str, Any] | None
+    cancels: bool
+    rng: Random = field(repr=False)
+
+    def told(self) -> str:
+        """The plan in a few lines."""
+        graph = ", ".join(f"{step['id']} <- {step['dependsOn'] or '-'}" for step in self.steps)
+        starts = ", ".join(f"{s.name} ({s.size} records, {s.repeats} times)" for s in self.starts)
+        where = "DynamoDB on moto" if self.on_dynamodb else "stores in memory"
+        return (
+            f"seed {self.seed}: {where}, {self.faults} faults ({self.taste}), rate {self.rate}\n"
+            f"  steps: {graph}\n  settings: {self.settings}, rate limit: {self.rate_limit}\n"
+            f"  starts: {starts}"
+        )
+
+
+def plan_of(seed: int) -> Plan:
+    """The plan of a seed, always the same."""
+    rng = Random(seed)
+    on_dynamodb = seed % EVERY_DYNAMODB == 0
+    is_fed = rng.random() < 0.5
+    starts = rng.randint(1, 2 if on_dynamodb else 4)
+    settings: dict[str, Any] = {}
+    if rng.random() < 0.4:
+        settings = {
+            "retryMaxAttempts": rng.randint(1, 2),
+            "retryDelayMinutes": rng.choice((0, 1, 10)),
+        }
+    if rng.random() < 0.4:
+        settings["concurrency"] = {"limit": rng.randint(1, 2), "onConflict": "queue"}
+    return Plan(
+        seed=seed,
+        rate=rng.choice((0.0, 0.01, 0.03, 0.1, 0.3)),
+        faults=rng.choice((2, 5, 10, 20)),
+        taste=rng.choice(("of all kinds", *TASTES)),
+        on_dynamodb=on_dynamodb,
+        is_fed_by_webhook=is_fed,
+        steps=tuple(_steps(rng, is_fed=is_fed)),
+        settings=settings,
+        starts=tuple(
+            Start(
+                name=f"d{number}",
+                is_delivery=is_fed,
+                size=rng.choice((0, 1, 7, 25, 60)),
+                at_seconds=rng.uniform(0, 30),
+                repeats=rng.choice((1, 1, 2, 3)),
+            )
+            for number in range(starts)
+        ),
+        has_next_flow=rng.random() < 0.25,
+        rate_limit=rng.choice(
+            (
+                None,
+                None,
+                {"maxConcurrency": 1},
+                {"requestsPerSecond": 5.0},
+                {"requestsPerSecond": 20.0, "maxConcurrency": 2},
+            )
+        ),
+        cancels=rng.random() < 0.1,
+        rng=rng,
+    )
+
+
+def _steps(rng: Random, *, is_fed: bool) -> list[dict[str, Any]]:
+    """An export, processes and imports on up to three branches, perhaps an import of all."""
+    steps = [_export(rng, is_fed=is_fed)]
+    ends = []
+    for branch in range(rng.choice((1, 1, 2, 3))):
+        last = "read"
+        for place in range(rng.choice((0, 1, 1, 2))):
+            steps.append(_process(rng, f"change-{branch}-{place}", last))
+            last = steps[-1]["id"]
+        steps.append(_import(rng, f"write-{branch}", [last]))
+        ends.append(steps[-1]["id"])
+    if rng.random() < 0.3:
+        steps.append(_import(rng, "write-all", ends))
+    return steps
+
+
+def _export(rng: Random, *, is_fed: bool) -> dict[str, Any]:
+    if is_fed:
+        action: dict[str, Any] = {"type": "Export", "payload": {"path": "/body"}}
+    else:
+        http = {
+            "path": "/catalogue",
+            "query": {"name": "{{ parameters.name }}"},
+            "recordsPath": "/items",
+            "pagination": {"type": "offset", "limit": rng.choice((3, 10, 50))},
+        }
+        action = {"type": "Export", "connectionId": "shop", "http": http}
+    return _step(rng, "read", [], action)
+
+
+def _process(rng: Random, name: str, after: str) -> dict[str, Any]:
+    filter_ = {"type": "filter", "expression": f"n % {KEPT} != 0"}
+    fails = f'n % {BAD_BY} = {BAD} ? $error("no") : {{"id": id, "n": n, "text": $string(n)}}'
+    map_ = {"type": "map", "expression": fails}
+    operations = rng.choice(([filter_], [map_], [filter_, map_]))
+    return _step(rng, name, [after], {"type": "Process", "operations": operations})
+
+
+def _import(rng: Random, name: str, after: list[str]) -> dict[str, Any]:
+    http: dict[str, Any] = {"path": f"/{name}"}
+    size = rng.choice((None, 1, 2, 5, 20))
+    if size is not None:
+        http |= {"batchSize": size, "splitRefused": rng.random() < 0.5}
+    action = {"type": "Import", "connectionId": "shop", "http": http}
+    step = _step(rng, name, after, action)
+    if rng.random() < 0.3:
+        step["filter"] = f"n % {KEPT} != 1"
+        step["onNotMatching"] = rng.choice(("drop", "pass"))
+    return step
+
+
+def _step(rng: Random, name: str, after: list[str], action: dict[str, Any]) -> dict[str, Any]:
+    behaviour = [
+        {"type": kind, "strategy": strategy}
+        for kind, strategy in (("failure", "continue"), ("partial_success", "stop"))
+        if rng.random() < 0.15
+    ]
+    step = {
+        "id": name,
+        "type": action["type"],
+        "action": action,
+        "dependsOn": after,
+        "exceptionBehavior": behaviour,
+    }
+    if rng.random() < 0.3:
+        step["timeoutSeconds"] = 120
+    return step
+
+
+def body_of(start: Start) -> list[Any]:
+    """What a delivery brings."""
+    return elements(start.name, start.size)

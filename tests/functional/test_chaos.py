@@ -1,0 +1,59 @@
+"""Whole flows under faults: what `make chaos` tries, for a few seeds, and that it can tell."""
+
+from dataclasses import replace
+
+import pytest
+from chaos import seeds
+from chaos.plans import EVERY_DYNAMODB, Plan, plan_of
+from chaos.seeds import Verdict, try_seed
+from chaos.shop import Shop
+
+from millrace.connectors.http_messages import HttpRequest, HttpResponse
+
+
+@pytest.mark.parametrize("first", range(0, 50, 10))
+def test_no_invariant_is_broken_whatever_goes_wrong(first: int) -> None:
+    """Fifty seeds, some of them on DynamoDB's adapters; each says how to repeat it."""
+    verdicts = [try_seed(seed) for seed in range(first, first + 10)]
+    broken = {f"make chaos SEED={each.seed}": each.broken for each in verdicts if each.broken}
+    assert broken == {}
+
+
+@pytest.mark.parametrize("seed", [1, EVERY_DYNAMODB])
+def test_a_seed_is_the_same_each_time(seed: int) -> None:
+    """What was broken once can be looked into: the same faults in the same places."""
+    first, again = try_seed(seed), try_seed(seed)
+    assert first.faults
+    assert first == again
+
+
+def test_a_record_that_never_arrives_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The invariants are of use: a place that says yes and keeps nothing breaks one."""
+    monkeypatch.setattr(seeds, "plan_of", _without_faults)
+    monkeypatch.setattr(Shop, "_take", _forget)
+    assert any("is lost" in each for each in _verdict().broken)
+
+
+def test_a_record_that_arrives_twice_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As does one that takes each request twice."""
+    take = Shop._take
+
+    def twice(shop: Shop, request: HttpRequest) -> HttpResponse:
+        take(shop, request)
+        return take(shop, request)
+
+    monkeypatch.setattr(seeds, "plan_of", _without_faults)
+    monkeypatch.setattr(Shop, "_take", twice)
+    assert any("arrived 2 times" in each for each in _verdict().broken)
+
+
+def _verdict() -> Verdict:
+    return try_seed(3)
+
+
+def _without_faults(seed: int) -> Plan:
+    return replace(plan_of(seed), rate=0.0)
+
+
+def _forget(_: Shop, __: HttpRequest) -> HttpResponse:
+    return HttpResponse(201, {}, b"{}")
