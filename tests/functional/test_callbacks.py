@@ -310,6 +310,65 @@ def test_nobodys_callback_is_404(line: Callable[..., Line]) -> None:
         assert made.call({}).status == 404
 
 
+def count_requests(monkeypatch: pytest.MonkeyPatch, counted: Counter[str]) -> None:
+    """Count from here on what is asked of AWS, by operation."""
+    client = boto3.client("dynamodb")
+    make = type(client)._make_api_call  # type: ignore[attr-defined] # botocore's own
+
+    def counting(self: object, name: str, arguments: dict[str, Any]) -> Any:  # noqa: ANN401 - botocore's
+        counted[name] += 1
+        return make(self, name, arguments)
+
+    monkeypatch.setattr("botocore.client.BaseClient._make_api_call", counting)
+
+
+def test_three_steps_take_few_requests(
+    stack: Stack, alice: Client, line: Callable[..., Line], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run, a beginning, two results that begin the next step, one more, and the end."""
+    made = line()
+    operations = [{"type": "map", "expression": "{'n': n + 1}"}]
+    steps = [
+        {
+            "id": id_,
+            "type": "Process",
+            "action": {"type": "Process", "operations": operations},
+            "dependsOn": after,
+        }
+        for id_, after in (("a", []), ("b", ["a"]), ("c", ["b"]))
+    ]
+    first = [{"type": "map", "expression": "{'n': body.n}"}]
+    steps[0]["action"] = {"type": "Process", "operations": first}
+    flow = deployed(alice, SYNCHRONOUS | {"stableKey": "three", "steps": steps})
+    made.callback_id = alice("POST", f"/v1/flows/{flow['id']}/callbacks", {}).body["id"]
+    made.machines.steps = ("a", "b", "c")
+    assert made.call({"n": 1}).body == [{"n": 3}]
+    counted: Counter[str] = Counter()
+    work = stack.functions["run_step"]
+
+    def apart(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+        with monkeypatch.context() as patched:
+            count_requests(patched, counted)
+            return work(event, context)
+
+    monkeypatch.setitem(stack.functions, "run_step", apart)
+    answer = made.call({"n": 1})
+    assert answer.body == [{"n": 3}]
+    assert counted == {
+        "GetItem": 1,
+        "UpdateItem": 2,
+        "PutItem": 1,
+        "TransactWriteItems": 3,
+        "BatchGetItem": 1,
+    }
+    run = alice("GET", f"/v1/runs/{answer.headers['millrace-run-id']}").body
+    assert [(step["stepId"], step["status"]) for step in run["steps"]] == [
+        ("a", "succeeded"),
+        ("b", "succeeded"),
+        ("c", "succeeded"),
+    ]
+
+
 def test_a_call_takes_few_requests(
     line: Callable[..., Line], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -327,13 +386,6 @@ def test_a_call_takes_few_requests(
         return outcome
 
     made.machines.run = apart  # type: ignore[method-assign] # what the machine does is not counted
-    client = boto3.client("dynamodb")
-    make = type(client)._make_api_call  # type: ignore[attr-defined] # botocore's own
-
-    def counting(self: object, name: str, arguments: dict[str, Any]) -> Any:  # noqa: ANN401 - botocore's
-        counted[name] += 1
-        return make(self, name, arguments)
-
-    monkeypatch.setattr("botocore.client.BaseClient._make_api_call", counting)
+    count_requests(monkeypatch, counted)
     assert made.call({}).status == 200
-    assert counted == {"Query": 2, "GetItem": 2, "TransactWriteItems": 1}
+    assert counted == {"Query": 2, "GetItem": 1, "TransactWriteItems": 1}

@@ -126,6 +126,29 @@ def test_a_step_is_claimed_again_until_it_is_over(runs: Runs) -> None:
     assert runs.step(KEY, 1, "read") == result
 
 
+def test_a_result_may_begin_the_next_step(runs: Runs) -> None:
+    """In one write; what began before is left as it is, and the result is written all the same."""
+    runs.create(run())
+    first = runs.claim_step(runs.get(KEY), "read", NOON)
+    done = {"status": StepStatus.SUCCEEDED, "ended_at": LATER}
+    result = first.model_copy(update=done)
+    saved, begun = runs.pass_on(KEY, result, "map", LATER)
+    assert (saved, begun) == (result, runs.step(KEY, 1, "map"))
+    assert begun is not None
+    assert (begun.tries, begun.status, begun.started_at) == (1, StepStatus.RUNNING, LATER)
+    second = runs.claim_step(runs.get(KEY), "map", LATER)
+    assert second.tries == 2
+    with pytest.raises(ConflictError):
+        runs.pass_on(KEY, begun.model_copy(update=done), "write", LATER)
+    assert runs.step(KEY, 1, "write") is None
+    runs.claim_step(runs.get(KEY), "write", NOON)
+    mapped = second.model_copy(update=done)
+    assert runs.pass_on(KEY, mapped, "write", LATER) == (mapped, None)
+    assert runs.pass_on(KEY, mapped, "other", LATER) == (mapped, None)
+    assert runs.step(KEY, 1, "map") == mapped
+    assert runs.step(KEY, 1, "other") is None
+
+
 def test_a_checkpoint_is_there_for_the_next_try(runs: Runs) -> None:
     """What a try remembered (counts, output, place, error) is what the next one finds."""
     runs.create(run())

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 _CLIENT = ClientConfig(
     retries={"mode": "standard", "max_attempts": 5}, connect_timeout=3, read_timeout=20
 )
+_UNCHECKED: Final = ClientConfig(parameter_validation=False)
+"""For what callers wait for: mypy has checked it, and AWS checks it again."""
+
 
 IMPATIENT: Final = _CLIENT.merge(
     ClientConfig(
@@ -91,7 +94,8 @@ def aws_context(config: Config, patience: ClientConfig = _CLIENT) -> Context:
     """
     endpoint = config.endpoint_url or None
     once = partial(_made_once, Lock())
-    dynamodb = once(lambda: boto3.client("dynamodb", config=patience, endpoint_url=endpoint))
+    quick = patience.merge(_UNCHECKED)
+    dynamodb = once(lambda: boto3.client("dynamodb", config=quick, endpoint_url=endpoint))
     # Addresses are signed by version 4 everywhere; some regions take no other.
     # They name the bucket's region: a global name is redirected, and the signature is of one host.
     style: Literal["auto", "virtual"] = "virtual" if endpoint is None else "auto"
@@ -107,6 +111,7 @@ def aws_context(config: Config, patience: ClientConfig = _CLIENT) -> Context:
         ClientConfig(
             retries={"mode": "standard", "total_max_attempts": 1},
             read_timeout=limits.RUN_WAIT_SECONDS,
+            parameter_validation=False,
         )
     )
     if endpoint is not None:
@@ -149,7 +154,9 @@ def aws_context(config: Config, patience: ClientConfig = _CLIENT) -> Context:
         from millrace.connectors.aws_targets import AwsTargets  # noqa: PLC0415 - as above
 
         own = frozenset({config.table, config.bucket})
-        return AwsTargets(s3, dynamodb, sqs, config.target_prefix, own)
+        # What users name is checked before it is sent.
+        checked = once(lambda: boto3.client("dynamodb", config=_CLIENT, endpoint_url=endpoint))
+        return AwsTargets(s3, checked, sqs, config.target_prefix, own)
 
     return Context(
         resources=DynamoResources(dynamodb, config.table),

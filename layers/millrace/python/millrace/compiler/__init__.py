@@ -13,7 +13,7 @@ The stages, in order; each is a pure function of its input (no AWS, no clock, no
    Never changes what is correct, only what is fast.
 5. `plan` (with `cuts`, `lanes`): graph, scenarios -> nested forks and series that honour the order.
    Knows nothing of the Amazon States Language.
-6. `emit` (with `states`): definition, graph, plan, ARNs -> the machine.
+6. `emit` (with `chains`, `states`): definition, graph, plan, ARNs -> the machine.
    Changes no order and drops no step.
 7. `validate` (with `asl_fields`, `asl_choices`): a finished definition -> what would fail on AWS.
    Trusts none of the stages before.

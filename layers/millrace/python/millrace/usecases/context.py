@@ -48,3 +48,6 @@ class Context:
     scratch: Callable[[], Scratch]
     pinned: dict[tuple[str, str, str], "Version"] = field(default_factory=dict)
     """Versions that runs were pinned to, as a warm function has them: see `pinned.run_version`."""
+
+    deployed: dict[tuple[str, str], tuple[int, "Version"]] = field(default_factory=dict)
+    """The deployed versions of flows of these revisions: see `deployed.deployed_version`."""

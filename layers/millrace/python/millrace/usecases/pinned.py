@@ -7,7 +7,7 @@ from millrace.domain.flow import Version
 from millrace.domain.run import Run
 from millrace.usecases.context import Context
 
-_KEPT: Final = 16
+VERSIONS_KEPT: Final = 16
 """Versions that a warm function keeps, each up to some MB."""
 
 
@@ -23,7 +23,7 @@ def run_version(context: Context, run: Run) -> Version:
         version = context.resources.get(
             Version, run.workspace_id, run.version_id, parent_id=run.flow_id
         )
-        if len(context.pinned) >= _KEPT:
+        if len(context.pinned) >= VERSIONS_KEPT:
             context.pinned.pop(next(iter(context.pinned)))
         context.pinned[key] = version
     return limited(version, run.steps_to_run)
