@@ -261,7 +261,7 @@ class _Flow:
                 kept.append(id_)
                 self.sent[path, id_] += 1
         # A record that came by two branches may arrive once and be refused once.
-        for id_ in {*kept, *noted}:
+        for id_ in sorted({*kept, *noted}):
             if received[id_] < self.sent[path, id_]:
                 wrong.append(self._says(step["id"], f"record {id_} is lost"))
             if noted[id_] and received[id_] > self.sent[path, id_]:
