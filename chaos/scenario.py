@@ -120,7 +120,7 @@ class _Scenario:
     def heal(self) -> None:
         """Nothing goes wrong any more: what failed is retried from where it failed."""
         self._world.faults.left = 0
-        for root in {run_id for told in self.played.accepted.values() for run_id in told}:
+        for root in sorted({id_ for told in self.played.accepted.values() for id_ in told}):
             for _ in range(_RETRIES_MAX):
                 run = self._last(root)
                 if run.status is RunStatus.CANCELLED or not self._has_failed(run):
