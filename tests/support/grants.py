@@ -33,10 +33,60 @@ VALUES: Final[Mapping[str, str]] = {
 """What a deploy makes of the names in template.yaml, beside the defaults of its parameters."""
 
 _BY_LAMBDA: Final = "Lambda itself asks, by the function's role, to read the queue"
+_SWEEP: Final = "of the sweeper or after an end, which unit tests run over stores in memory"
+_OLDER: Final = "an older run for the same request ends: unit/usecases/test_unique_requests.py"
+_MISSING: Final = "without it a missing object looks like a forbidden one"
+_HELD: Final = "functional/test_callbacks.py runs the synchronous machines itself"
 NOT_SEEN: Final[Mapping[tuple[str, str], str]] = {
     ("trigger", "sqs:ReceiveMessage"): _BY_LAMBDA,
     ("trigger", "sqs:DeleteMessage"): _BY_LAMBDA,
     ("trigger", "sqs:GetQueueAttributes"): _BY_LAMBDA,
+    (
+        "api",
+        "dynamodb:Query",
+    ): "of runs that are not over: unit/storage/test_runs_contract.py",
+    ("api", "lambda:InvokeFunction"): "tests of flows call functions: unit/usecases/test_trials.py",
+    (
+        "api",
+        "lambda:UpdateEventSourceMapping",
+    ): "a mapping that was disabled is enabled: unit/orchestration/test_queue_mappings.py",
+    ("api", "s3:ListBucket"): _MISSING,
+    (
+        "api",
+        "states:UpdateStateMachine",
+    ): "unit/orchestration/test_step_functions.py",
+    (
+        "ingress",
+        "dynamodb:BatchGetItem",
+    ): "a run is ended for its caller: unit/usecases/test_hold.py",
+    (
+        "ingress",
+        "s3:GetObject",
+    ): "results that are large: unit/usecases/test_hold.py",
+    ("ingress", "states:StartSyncExecution"): _HELD,
+    ("ingress", "states:StopExecution"): _OLDER,
+    ("lifecycle", "iam:PassRole"): _SWEEP,
+    ("lifecycle", "kms:GenerateDataKey"): _SWEEP,
+    ("lifecycle", "lambda:CreateEventSourceMapping"): _SWEEP,
+    ("lifecycle", "lambda:DeleteEventSourceMapping"): _SWEEP,
+    ("lifecycle", "lambda:ListEventSourceMappings"): _SWEEP,
+    ("lifecycle", "lambda:UpdateEventSourceMapping"): _SWEEP,
+    ("lifecycle", "s3:DeleteObject"): _SWEEP,
+    ("lifecycle", "s3:PutObject"): _SWEEP,
+    ("lifecycle", "scheduler:CreateSchedule"): _SWEEP,
+    ("lifecycle", "scheduler:DeleteSchedule"): _SWEEP,
+    ("lifecycle", "scheduler:ListSchedules"): _SWEEP,
+    ("lifecycle", "scheduler:UpdateSchedule"): _SWEEP,
+    ("lifecycle", "states:DescribeExecution"): _SWEEP,
+    ("lifecycle", "states:StopExecution"): _OLDER,
+    ("run_step", "s3:ListBucket"): _MISSING,
+    (
+        "run_step",
+        "states:SendTaskSuccess",
+    ): "a sub-flow is over already: unit/usecases/test_calls.py",
+    ("run_step", "states:StopExecution"): _OLDER,
+    ("trigger", "dynamodb:Query"): _OLDER,
+    ("trigger", "states:StopExecution"): _OLDER,
 }
 """What is allowed though no test's request needs it, by function and action, with the reason."""
 
