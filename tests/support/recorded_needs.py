@@ -106,7 +106,8 @@ class RecordedNeeds:
                 terminalreporter.line(line, red=True)
         elif self._compared:
             terminalreporter.line(
-                f"roles of functions: {self._compared} permissions, each needed, none missing"
+                f"roles of functions: {self._compared} permissions, none missing, each needed by a "
+                f"test or with a reason"
             )
 
 
