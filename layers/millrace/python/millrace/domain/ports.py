@@ -6,7 +6,8 @@ Each port has an adapter for AWS and one in memory; both pass the same contract 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol
 
 from millrace import limits
 from millrace.domain.action import ExportAction, ImportAction, ProcessAction
@@ -557,6 +558,15 @@ class Secrets(Protocol):
         ...
 
 
+class Ended(NamedTuple):
+    """How an execution ended."""
+
+    status: str
+    """In Step Functions' words."""
+
+    output: Mapping[str, Any] = MappingProxyType({})
+
+
 class Machines(Protocol):
     """The state machines that run versions."""
 
@@ -574,7 +584,7 @@ class Machines(Protocol):
         """
         ...
 
-    def run(self, machine_arn: str, name: str, data: dict[str, Json]) -> str | None:
+    def run(self, machine_arn: str, name: str, data: dict[str, Json]) -> Ended | None:
         """Start an execution of an EXPRESS machine and wait for its outcome.
 
         None if that is not known within `limits.RUN_WAIT_SECONDS`. Each call starts an execution,

@@ -84,25 +84,15 @@ class DynamoRuns:
         lane: "LaneChange | None" = None,
     ) -> tuple[Run, bool]:
         """Store a new run, or give the one that already has this dedupe key."""
-        puts: list[TransactWriteItemTypeDef] = [
-            {
-                "Put": {
-                    "TableName": self._table,
-                    "Item": _run_item(run),
-                    "ConditionExpression": "attribute_not_exists(pk)",
-                }
-            }
-        ]
-        if dedupe_key is not None:
-            puts.append(self._delivery(run, dedupe_key, dedupe_for))
-        if run.retry_of is not None:
-            repeated = RunKey(run.workspace_id, run.retry_of)
-            puts.append(self._named_beside("retries", repeated, run.id))
-        if lane is not None:
-            # Few flows have lanes, and a cold start pays for what it imports.
-            from millrace.storage.dynamodb_lanes import put_of  # noqa: PLC0415
-
-            puts.append({"Put": put_of(self._table, lane)})
+        put: PutTypeDef = {
+            "TableName": self._table,
+            "Item": _run_item(run),
+            "ConditionExpression": "attribute_not_exists(pk)",
+        }
+        others = self._along_with(run, dedupe_key, dedupe_for, lane)
+        if not others:
+            return self._create_alone(run, put)
+        puts: list[TransactWriteItemTypeDef] = [{"Put": put}, *others]
         for tries_left in reversed(range(_CREATE_TRIES)):
             try:
                 self._client.transact_write_items(TransactItems=puts)
@@ -117,6 +107,32 @@ class DynamoRuns:
                     raise
             else:
                 break
+        return run, True
+
+    def _along_with(
+        self, run: Run, dedupe_key: str | None, dedupe_for: timedelta, lane: "LaneChange | None"
+    ) -> "list[TransactWriteItemTypeDef]":
+        """What is written along with a new run."""
+        writes: list[TransactWriteItemTypeDef] = []
+        if dedupe_key is not None:
+            writes.append(self._delivery(run, dedupe_key, dedupe_for))
+        if run.retry_of is not None:
+            repeated = RunKey(run.workspace_id, run.retry_of)
+            writes.append(self._named_beside("retries", repeated, run.id))
+        if lane is not None:
+            # Few flows have lanes, and a cold start pays for what it imports.
+            from millrace.storage.dynamodb_lanes import put_of  # noqa: PLC0415
+
+            writes.append({"Put": put_of(self._table, lane)})
+        return writes
+
+    def _create_alone(self, run: Run, put: "PutTypeDef") -> tuple[Run, bool]:
+        """Store a run and nothing beside it, which takes half of what a transaction does."""
+        try:
+            self._client.put_item(**put)
+        except self._client.exceptions.ConditionalCheckFailedException:
+            # Its id is new, so it is the same run: the client sent it twice, for want of an answer.
+            return self.get(run.key), True
         return run, True
 
     def get(self, key: RunKey) -> Run:

@@ -25,6 +25,7 @@ from millrace.domain.ports import (
     Change,
     Create,
     Delete,
+    Ended,
     Found,
     KeyRef,
     Listing,
@@ -595,7 +596,7 @@ class MemoryMachines:
         self.started: dict[tuple[str, str], dict[str, Any]] = {}
         self.outcomes: dict[tuple[str, str], str] = {}
         self.ended_tasks: dict[str, StepError | None] = {}
-        self.on_run: Callable[[dict[str, Any]], str | None] = lambda _: None
+        self.on_run: Callable[[dict[str, Any]], Ended | None] = lambda _: None
 
     def deploy(self, name: str, asl: str, kind: MachineKind) -> str:
         """Remember the machine; its name serves as ARN."""
@@ -609,7 +610,7 @@ class MemoryMachines:
         if self.started.setdefault((machine_arn, name), data) is data:
             self.outcomes[machine_arn, name] = "RUNNING"
 
-    def run(self, machine_arn: str, name: str, data: dict[str, Any]) -> str | None:
+    def run(self, machine_arn: str, name: str, data: dict[str, Any]) -> Ended | None:
         """Start the execution, and have the test say how it ends."""
         self.start(machine_arn, name, data)
         return self.on_run(data)

@@ -12,6 +12,7 @@ from millrace.domain.flow import Version
 from millrace.domain.run import Run, RunKey, StepRecord
 from millrace.usecases.context import Context
 from millrace.usecases.row import Row, TakenError
+from millrace.usecases.run_answers import RunAnswer
 from millrace.usecases.run_step import (
     AttemptTask,
     at_work,
@@ -20,6 +21,7 @@ from millrace.usecases.run_step import (
     run_at_work,
     too_late,
 )
+from millrace.usecases.step_input import last_steps
 
 logger = logging.getLogger(__name__)
 
@@ -39,13 +41,13 @@ def run_row(
     on_run: Callable[[Run], None],
     on_step: Callable[[str], None],
     on_result: Callable[[StepRecord], None],
-) -> Run | None:
-    """Run steps one after the other, and tell of each when it begins and ends; the run if it ended.
+) -> RunAnswer | None:
+    """Run steps one after the other, telling of each when it begins and ends; the run if it ended.
 
     Raises as `run_step` does, and then runs none of the steps after that one.
     """
 
-    def try_(*, may_wait: bool) -> Run | None:
+    def try_(*, may_wait: bool) -> RunAnswer | None:
         row, version = _read(context, task, on_run, may_wait=may_wait)
         for step in (find_step(version, id_) for id_ in task.step_ids):
             if not row.is_fresh():
@@ -87,7 +89,7 @@ def _read(
     return Row.of(context, run, steps, there, may_wait=may_wait), version
 
 
-def _end(context: Context, row: Row, version: Version) -> Run | None:
+def _end(context: Context, row: Row, version: Version) -> RunAnswer | None:
     """End a run that succeeded, but for what follows, which takes more than the worker may do.
 
     What goes wrong is no fault of the steps: the lifecycle function, told next, ends the run then.
@@ -99,8 +101,10 @@ def _end(context: Context, row: Row, version: Version) -> Run | None:
     if not is_all:
         row.write()
     try:
-        return finish_run(context, row.run, follows=False, records=records, fresh=row.waiting)
+        run = finish_run(context, row.run, follows=False, records=records, fresh=row.waiting)
     except Exception:  # whatever it is, the results of the steps are not lost for it
         logger.exception("%s could not be ended by the worker", row.run.id)
         row.write()
         return None
+    last = (row.results.get(id_) for id_ in last_steps(version))
+    return RunAnswer(run=run, steps=tuple(record for record in last if record is not None))
