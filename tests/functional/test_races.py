@@ -8,7 +8,7 @@ import boto3
 import pytest
 from botocore.model import OperationModel
 from tests.functional.test_api_errors import table
-from tests.functional.test_api_resources import FLOW, deployed
+from tests.functional.test_api_resources import FLOW, STEP, deployed
 from tests.support.app import Answer, Client, load_handler
 from tests.support.aws_moments import refused
 
@@ -144,7 +144,7 @@ def test_a_version_that_changed_while_it_was_deployed_is_deployed_as_it_is_now(
         return {name for name in ("map", "other") if f'"{name}"' in found["definition"]}
 
     def change() -> None:
-        given = FLOW | {"steps": [{**step, "id": "other"} for step in FLOW["steps"]]}
+        given = FLOW | {"steps": [{"id": "other", "type": "Process", "action": STEP}]}
         assert alice("PUT", path, given, headers=flow.etag).status == 200
 
     etag = alice("GET", version).etag

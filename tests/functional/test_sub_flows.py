@@ -75,7 +75,7 @@ def test_a_sub_flow_that_is_over_before_it_is_waited_for_lets_its_caller_go_on(
     assert ids(engine.shop.received["/inner"]) == ids(engine.shop.received["/after"]) == ONCE
 
 
-def test_a_sub_flow_whose_caller_is_cancelled_as_it_begins_is_cancelled_too(
+def test_r18_a_sub_flow_whose_caller_is_cancelled_as_it_begins_is_cancelled_too(
     stack: Stack, alice: Client
 ) -> None:
     """Who cancelled it could not know of the other run; the worker that began it finds out."""
