@@ -15,7 +15,7 @@ __all__ = ["engine"]
 
 type Json = Any
 
-LETTERS = "".join(Random(7).choices("abcdefghijklmnopqrstuvwxyz0123456789", k=18_000))
+LETTERS = "".join(Random(7).choices("abcdefghijklmnopqrstuvwxyz0123456789", k=30_000))
 
 
 def process(id_: str, expression: str = "$") -> dict[str, Json]:
@@ -109,3 +109,5 @@ def test_results_of_a_sub_flow_that_are_large_together_are_handed_on_whole(
     stack.functions["lifecycle"]({"event": "attemptSucceeded", **child}, LambdaContext())
     output = alice("GET", f"/v1/runs/{run_id}/steps/call/output").body["data"]
     assert output == texts
+    kept = boto3.client("s3").list_objects_v2(Bucket=BUCKET)["Contents"]
+    assert all(f"/{run_id}/" in each["Key"] for each in kept)
