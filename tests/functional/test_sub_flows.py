@@ -1,15 +1,20 @@
 """Flows that other flows wait for, over the real functions: what is left when both are over."""
 
 import json
+from collections.abc import Callable
 from random import Random
 from typing import Any
 
 import boto3
+import pytest
 from tests.functional.conftest import Stack
 from tests.functional.test_engine import ONCE, Calling, Engine, engine, ids, steps_of, write
+from tests.functional.test_ingress import HOOK, deliver
+from tests.functional.test_queues import QUEUE, messages
 from tests.support.app import Client, LambdaContext
 from tests.support.aws import BUCKET
 from tests.support.aws_moments import once_after
+from tests.unit.orchestration.test_queue_mappings import make_function
 
 __all__ = ["engine"]
 
@@ -92,6 +97,47 @@ def test_r18_a_sub_flow_whose_caller_is_cancelled_as_it_begins_is_cancelled_too(
     runs = alice("GET", "/v1/runs").body["data"]
     assert [run["status"] for run in runs] == ["cancelled", "cancelled"]
     assert statuses() == {run["id"]: "ABORTED" for run in runs}
+
+
+def by_webhook(stack: Stack, client: Client, child_id: str, _: str) -> None:
+    """Start the other flow by a delivery."""
+    hook = client("POST", f"/v1/flows/{child_id}/webhooks", HOOK).body["id"]
+    assert deliver(stack, hook, b"{}").status == 202
+
+
+def by_message(stack: Stack, client: Client, child_id: str, _: str) -> None:
+    """Start the other flow by a message of its queue."""
+    make_function(boto3.client("lambda"))
+    boto3.client("sqs").create_queue(QueueName=QUEUE)
+    path = f"/v1/flows/{child_id}"
+    patch = [{"op": "replace", "path": "/trigger", "value": {"kind": "queue", "queue": QUEUE}}]
+    assert client("PATCH", path, patch, headers=client("GET", path).etag).status == 200
+    event = {"Records": messages()["Records"][:1]}
+    assert stack.functions["trigger"](event, LambdaContext()) == {"batchItemFailures": []}
+
+
+def by_another_caller(stack: Stack, client: Client, _: str, parent_id: str) -> None:
+    """Have another run wait for the other flow."""
+    begin_call(stack, client, parent_id, [{}])
+
+
+@pytest.mark.parametrize("newer", [by_webhook, by_message, by_another_caller])
+def test_a_sub_flow_that_makes_way_for_another_run_fails_its_caller(
+    stack: Stack, alice: Client, newer: Callable[[Stack, Client, str, str], None]
+) -> None:
+    """At once, whoever started the other one: its machine would wait for a run that is over."""
+    concurrency = {"limit": 1, "onConflict": "cancelPrevious"}
+    parent_id = caller_of(alice, process("map"), concurrency=concurrency)
+    run_id, called_id = begin_call(stack, alice, parent_id, [{}])
+    child_id = alice("GET", f"/v1/runs/{called_id}").body["flowId"]
+    newer(stack, alice, child_id, parent_id)
+    assert alice("GET", f"/v1/runs/{called_id}").body["status"] == "cancelled"
+    (step,) = alice("GET", f"/v1/runs/{run_id}").body["steps"]
+    assert (step["status"], step["error"]["code"]) == ("failed", "subflowCancelled")
+    assert [run["status"] for run in alice("GET", f"/v1/flows/{child_id}/runs").body["data"]] == [
+        "running",
+        "cancelled",
+    ]
 
 
 def test_results_of_a_sub_flow_that_are_large_together_are_handed_on_whole(
