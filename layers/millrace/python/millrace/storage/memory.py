@@ -5,7 +5,7 @@ DynamoDB.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from threading import RLock
 from typing import Any
@@ -438,16 +438,21 @@ class MemoryRuns:
         self._steps[key, record.attempt, record.step_id] = unpack(StepRecord, pack(record))
         return record
 
-    def pass_on(
-        self, key: RunKey, record: StepRecord, step_id: str, now: datetime
-    ) -> tuple[StepRecord, StepRecord | None]:
-        """Write a step's result and begin another step."""
-        saved = self.save_step(key, record)
-        if saved is not record or self.step(key, record.attempt, step_id) is not None:
-            return saved, None
-        begun = StepRecord.begun(step_id, record.attempt, now)
-        self._steps[key, record.attempt, step_id] = begun
-        return saved, begun
+    def write_steps(
+        self, key: RunKey, fresh: Sequence[StepRecord], result: StepRecord | None = None
+    ) -> bool:
+        """Write records of steps that have none, and perhaps the result of a step at work."""
+        if any(self.step(key, each.attempt, each.step_id) is not None for each in fresh):
+            return False
+        if result is not None:
+            try:
+                if self.save_step(key, result) is not result:
+                    return False
+            except ConflictError:
+                return False
+        for each in fresh:
+            self._steps[key, each.attempt, each.step_id] = unpack(StepRecord, pack(each))
+        return True
 
     def finish(
         self,
@@ -456,9 +461,13 @@ class MemoryRuns:
         now: datetime,
         *,
         seen: Run | None = None,  # noqa: ARG002 - a read costs nothing here
+        fresh: Sequence[StepRecord] = (),
     ) -> Run:
         """Write the run's terminal status and count the run, both exactly once."""
-        return self._end(key, lambda run: run_states.finished(run, outcome, now))
+        with self._lock:
+            if not self.get(key).status.is_terminal and not self.write_steps(key, fresh):
+                raise ConflictError("another invocation wrote of the run's steps")
+            return self._end(key, lambda run: run_states.finished(run, outcome, now))
 
     def supersede(self, key: RunKey, by: str, outcome: RunOutcome, now: datetime) -> Run:
         """End a run that waits for its next attempt in favour of a newer one; both say so."""
