@@ -28,7 +28,7 @@ from millrace.usecases.actions import ACTIONS
 from millrace.usecases.addresses import check_address
 from millrace.usecases.api_keys import addresses_of, missing_customer_keys
 from millrace.usecases.callbacks import CALLBACKS
-from millrace.usecases.checks import Finders, check_work, named_by, undeployable
+from millrace.usecases.checks import undeployable
 from millrace.usecases.connections import CONNECTIONS
 from millrace.usecases.context import Context
 from millrace.usecases.crud import Crud
@@ -42,8 +42,10 @@ from millrace.usecases.queues import check_queue_is_free
 from millrace.usecases.references import ToCome
 from millrace.usecases.resources import refuse
 from millrace.usecases.stamps import stamped
+from millrace.usecases.stored_finders import Finders
 from millrace.usecases.trigger_sync import resync_triggers
 from millrace.usecases.webhooks import WEBHOOKS
+from millrace.usecases.work_rules import check_work, named_by
 
 _RESOURCES_A_FILE: Final = 20
 
