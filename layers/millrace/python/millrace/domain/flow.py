@@ -1,5 +1,6 @@
 """Flows and their versions: what a user edits, and the immutable snapshot that runs."""
 
+from collections.abc import Iterable
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
@@ -160,6 +161,19 @@ class Step(Model):
             if behavior.type == type_:
                 return behavior.strategy
         return "stop" if type_ == "failure" else "continue"
+
+
+def steps_before(steps: Iterable[Step], step: Step) -> list[Step]:
+    """The steps that lead to a step, in their order; itself too, if it is on a circle."""
+    by_id = {other.id: other for other in steps}
+    seen: set[str] = set()
+    waiting = list(step.depends_on)
+    while waiting:
+        id_ = waiting.pop()
+        if id_ in by_id and id_ not in seen:
+            seen.add(id_)
+            waiting += by_id[id_].depends_on
+    return [other for id_, other in by_id.items() if id_ in seen]
 
 
 class FlowSettings(Model):

@@ -6,12 +6,13 @@ from typing import Final
 from pydantic.alias_generators import to_camel
 
 from millrace import compiler, limits
-from millrace.domain.action import Action, ExportAction
+from millrace.domain.action import Action
 from millrace.domain.errors import Violation
 from millrace.domain.flow import Flow, FlowInput, FlowSettings, Step
 from millrace.domain.run_values import names_beside_records
 from millrace.usecases.context import Context
 from millrace.usecases.definitions import to_definition
+from millrace.usecases.delta_rules import check_delta
 from millrace.usecases.finders import Lookup, work_of
 from millrace.usecases.queues import check_queue, check_queue_is_free
 from millrace.usecases.stored_finders import Finders
@@ -103,7 +104,7 @@ def check_steps(
                 f"Step {step.id!r} does not begin the flow by reading, so nothing can start it.",
                 "Give the schedule to an Export step without dependsOn, or to the flow.",
             )
-        yield from _check_delta(step, pointer, find.action)
+        yield from check_delta(steps, step, pointer, find.action)
         yield from _check_requests_at_a_time(step, f"{pointer}/concurrency")
         if step.action is not None:
             where = f"{pointer}/action"
@@ -171,27 +172,6 @@ def _check_subflow(step: Step, pointer: str) -> Iterator[Violation]:
                 f"Step {step.id!r} is of type Flow and has no action.",
                 "Remove it, or set the step's type to that of the action.",
             )
-
-
-def _check_delta(step: Step, pointer: str, find_action: Lookup[Action]) -> Iterator[Violation]:
-    """Only an export of changes can be kept behind another flow."""
-    if step.keep_delta_behind_flow_id is None:
-        if step.keep_delta_behind_export_id is not None:
-            yield Violation(
-                "keepDeltaBehindNoFlow",
-                f"{pointer}/keepDeltaBehindExportId",
-                f"Step {step.id!r} names an export of another flow, but not the flow.",
-                "Set keepDeltaBehindFlowId to the id of the flow.",
-            )
-        return
-    work = work_of(step, find_action)
-    if work is not None and not (isinstance(work, ExportAction) and work.delta is not None):
-        yield Violation(
-            "keepDeltaBehindNoDelta",
-            f"{pointer}/keepDeltaBehindFlowId",
-            f"Step {step.id!r} does not export what has changed, so it cannot be kept behind.",
-            "Give its export a delta, or take keepDeltaBehindFlowId out.",
-        )
 
 
 def _check_requests_at_a_time(step: Step, pointer: str) -> Iterator[Violation]:
