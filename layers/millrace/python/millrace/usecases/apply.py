@@ -18,6 +18,7 @@ from millrace.domain.callback import Callback, CallbackInput
 from millrace.domain.connection import Connection, ConnectionInput
 from millrace.domain.data_pool import DataPool
 from millrace.domain.errors import Violation
+from millrace.domain.findings import missing
 from millrace.domain.flow import Flow, FlowInput, Step, Version, flow_key
 from millrace.domain.ports import Found, KeyRef
 from millrace.domain.resource import Resource
@@ -68,8 +69,9 @@ class ApplyDocument(Model):
     @model_validator(mode="after")
     def _not_empty(self) -> Self:
         if not (self.connections or self.actions or self.flows):
-            msg = "there is nothing to apply: no connections, actions or flows"
-            raise ValueError(msg)
+            raise missing(
+                "flows", "There is nothing to apply.", "Add connections, actions or flows."
+            )
         return self
 
 
