@@ -71,5 +71,6 @@ def _end(context: Context, run: Run, version: Version, row: Row) -> Run | None:
     try:
         return finish_run(context, run, follows=False, records=records)
     except Exception:
+        # The steps are done: were it raised, the machine would try them again for nothing.
         logger.exception("%s could not be ended by the worker", run.id)
         return None
