@@ -514,7 +514,7 @@ def test_what_is_another_workspaces_is_not_there(alice: Client, mallory: Client)
 def test_a_bad_import_is_refused_with_its_faults(alice: Client) -> None:
     """Faults of shape and of rules, each with its place; nothing is stored."""
     for body, fault in (
-        ({}, ("valueError", "")),
+        ({}, ("missingField", "/flow")),
         ({"flow": {"name": "Orders", "nmae": 1}}, ("unknownField", "/flow/nmae")),
         ({"flow": {}}, ("missingField", "/flow/name")),
         ({"flow": {"name": "n", "labels": ["x"]}}, ("unknownLabel", "/flow/labels/0")),

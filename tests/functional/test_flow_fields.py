@@ -103,7 +103,7 @@ STEP_FIELDS: Final[list[tuple[str, Any, Any, str]]] = [
     ("name", "Read", "", "/name"),
     ("type", "Export", "Read", "/type"),
     ("referrer", None, "act_9", "/referrer"),
-    ("action", EXPORT["action"], {"type": "Export"}, "/action"),
+    ("action", EXPORT["action"], {"type": "Export"}, "/action/http"),
     ("flowId", None, "flow_9", "/flowId"),
     ("dependsOn", [], ["nothing"], "/dependsOn/0"),
     ("isSkipped", False, None, "/isSkipped"),

@@ -60,6 +60,7 @@ INGRESS_NEVER: Final = (
     "millrace.usecases.crud",
     "millrace.usecases.deploy",
     "millrace.usecases.lifecycle",
+    "millrace.usecases.work_rules",
 )
 """What the ingress function's requests need not, ours and others'."""
 

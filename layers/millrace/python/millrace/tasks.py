@@ -194,6 +194,7 @@ class EventTrigger:
             logger.warning("message not taken", error=type(error).__name__, **names)
             raise
         except Exception:
+            # Whatever it is, the log has to name the message, which comes again or is given up.
             logger.exception("message not taken", **names)
             raise
         on_run(run, self._context.clock())

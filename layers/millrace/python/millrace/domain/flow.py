@@ -1,5 +1,6 @@
 """Flows and their versions: what a user edits, and the immutable snapshot that runs."""
 
+from collections.abc import Iterable
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
@@ -23,6 +24,7 @@ from millrace.domain.base import (
     StableKey,
     Whole,
 )
+from millrace.domain.findings import contradiction, finding
 from millrace.domain.flow_parts import (
     Aliases,
     ApiKeys,
@@ -162,6 +164,19 @@ class Step(Model):
         return "stop" if type_ == "failure" else "continue"
 
 
+def steps_before(steps: Iterable[Step], step: Step) -> list[Step]:
+    """The steps that lead to a step, in their order; itself too, if it is on a circle."""
+    by_id = {other.id: other for other in steps}
+    seen: set[str] = set()
+    waiting = list(step.depends_on)
+    while waiting:
+        id_ = waiting.pop()
+        if id_ in by_id and id_ not in seen:
+            seen.add(id_)
+            waiting += by_id[id_].depends_on
+    return [other for id_, other in by_id.items() if id_ in seen]
+
+
 class FlowSettings(Model):
     """The fields of a flow that a caller sets, its steps apart."""
 
@@ -218,23 +233,22 @@ class FlowSettings(Model):
     def _schedule_ends_after_it_starts(self) -> Self:
         start, end = self.schedule_start_date, self.schedule_end_date
         if start is not None and end is not None and end <= start:
-            raise PydanticCustomError(
-                "empty_window",
+            raise finding(
+                "emptyWindow",
                 "The schedule ends before it starts.",
-                {
-                    "pointer": "/scheduleEndDate",
-                    "remedy": "Give a scheduleEndDate after scheduleStartDate.",
-                },
+                "Give a scheduleEndDate after scheduleStartDate.",
+                "/scheduleEndDate",
             )
         return self
 
     @model_validator(mode="after")
     def _schedule_trigger_has_schedule(self) -> Self:
         if self.trigger.kind is TriggerKind.SCHEDULE and self.schedule is None:
-            raise PydanticCustomError(
-                "schedule_missing",
+            raise finding(
+                "scheduleMissing",
                 "A trigger of kind schedule needs a schedule.",
-                {"pointer": "/schedule", "remedy": "Set schedule, or another kind of trigger."},
+                "Set schedule, or another kind of trigger.",
+                "/schedule",
             )
         return self
 
@@ -281,14 +295,10 @@ class FlowInput(FlowSettings):
             return given
         told = _told_enabled(given)
         if len(set(told.values())) > 1:
-            raise PydanticCustomError(
-                "contradiction",
-                "{names} contradict each other.",
-                {
-                    "names": " and ".join(told),
-                    "pointer": f"/{next(iter(told))}",
-                    "remedy": "Send one of them.",
-                },
+            raise contradiction(
+                next(iter(told)),
+                f"{' and '.join(told)} contradict each other.",
+                "Send one of them.",
             )
         return given if not told else {"enabled": next(iter(told.values()))} | given
 

@@ -18,6 +18,7 @@ from millrace.domain.callback import Callback, CallbackInput
 from millrace.domain.connection import Connection, ConnectionInput
 from millrace.domain.data_pool import DataPool
 from millrace.domain.errors import Violation
+from millrace.domain.findings import missing
 from millrace.domain.flow import Flow, FlowInput, Step, Version, flow_key
 from millrace.domain.ports import Found, KeyRef
 from millrace.domain.resource import Resource
@@ -28,7 +29,7 @@ from millrace.usecases.actions import ACTIONS
 from millrace.usecases.addresses import check_address
 from millrace.usecases.api_keys import addresses_of, missing_customer_keys
 from millrace.usecases.callbacks import CALLBACKS
-from millrace.usecases.checks import Finders, check_work, named_by, undeployable
+from millrace.usecases.checks import undeployable
 from millrace.usecases.connections import CONNECTIONS
 from millrace.usecases.context import Context
 from millrace.usecases.crud import Crud
@@ -42,8 +43,10 @@ from millrace.usecases.queues import check_queue_is_free
 from millrace.usecases.references import ToCome
 from millrace.usecases.resources import refuse
 from millrace.usecases.stamps import stamped
+from millrace.usecases.stored_finders import Finders
 from millrace.usecases.trigger_sync import resync_triggers
 from millrace.usecases.webhooks import WEBHOOKS
+from millrace.usecases.work_rules import check_work, named_by
 
 _RESOURCES_A_FILE: Final = 20
 
@@ -66,8 +69,9 @@ class ApplyDocument(Model):
     @model_validator(mode="after")
     def _not_empty(self) -> Self:
         if not (self.connections or self.actions or self.flows):
-            msg = "there is nothing to apply: no connections, actions or flows"
-            raise ValueError(msg)
+            raise missing(
+                "flows", "There is nothing to apply.", "Add connections, actions or flows."
+            )
         return self
 
 

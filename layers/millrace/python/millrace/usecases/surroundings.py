@@ -10,9 +10,9 @@ from millrace.domain.flow import Step
 from millrace.domain.operations import EnrichOperation, data_pools_of
 from millrace.domain.ports import Ref, Runs, Surroundings
 from millrace.domain.run import Run, RunKey
-from millrace.usecases.checks import expressions_of
 from millrace.usecases.context import Context
 from millrace.usecases.run_values import DeltaValues, values_beside_records
+from millrace.usecases.work_rules import expressions_of
 
 
 def surroundings_of(
