@@ -29,11 +29,11 @@ def run_to_its_end(engine: Engine, asked: dict[str, str]) -> dict[str, str]:
     states = boto3.client("stepfunctions")
     arn = states.start_execution(**asked)["executionArn"]
 
-    def status() -> str:
-        return str(states.describe_execution(executionArn=arn)["status"])
+    def told() -> dict[str, Any]:
+        return dict(states.describe_execution(executionArn=arn))
 
-    engine.until(lambda: status() != "RUNNING")
-    return {"executionArn": arn, "status": status()}
+    engine.until(lambda: told()["status"] != "RUNNING")
+    return {name: value for name, value in told().items() if name in {"status", "output"}}
 
 
 @pytest.fixture
