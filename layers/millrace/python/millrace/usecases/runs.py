@@ -165,12 +165,13 @@ def begin_run(context: Context, run: Run) -> None:
     """Start a run that was recorded, or leave it to the sweeper, or to whoever has its slot."""
     if run.status.is_terminal:
         return
+    # The flow first: once the machine is at work, its functions and this one meet.
+    tell_flow(context, run)
     with suppress(UnavailableError):
         if run.status is RunStatus.QUEUED:
             take_place(context, run)
         else:
             start_execution(context, run)
-    tell_flow(context, run)
 
 
 def for_request(
