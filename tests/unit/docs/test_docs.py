@@ -26,7 +26,7 @@ from millrace.domain.sources import PayloadExport, S3Export
 from millrace.http import problems
 from millrace.http.openapi import document
 from millrace.http.queries import FlowsQuery
-from millrace.usecases.apply import AppliedFlow, ApplyDocument
+from millrace.usecases.apply_document import AppliedFlow, ApplyDocument
 from millrace.usecases.includes.catalogue import FLOW, VERSION
 from millrace.usecases.includes.relation import names_of
 

@@ -23,7 +23,8 @@ from millrace.domain.resource import Resource
 from millrace.domain.virtual_environment import VirtualEnvironmentInput
 from millrace.storage.memory import MemoryResources
 from millrace.usecases.actions import ACTIONS
-from millrace.usecases.apply import ApplyDocument, ApplyResult, apply
+from millrace.usecases.apply import apply
+from millrace.usecases.apply_document import ApplyDocument, ApplyResult
 from millrace.usecases.connections import CONNECTIONS
 from millrace.usecases.crud import Crud
 from millrace.usecases.dependencies import Dependency, dependencies_of, descendants_of
