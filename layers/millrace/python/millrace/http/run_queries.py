@@ -10,13 +10,7 @@ from millrace.domain.base import Moment
 from millrace.domain.failed_record import Classification, ErrorSource
 from millrace.domain.run import RunFilter, RunStatus, TriggerSource
 from millrace.http.queries import PagedQuery
-from millrace.http.query_values import (
-    check_choice,
-    different,
-    listed,
-    parameter,
-    refuse_many,
-)
+from millrace.http.query_values import check_choice, different, listed, parameter, refuse_many
 
 _SOURCES: Final = get_args(ErrorSource)
 

@@ -16,9 +16,10 @@ from millrace.domain.callback import Callback, CallbackInput
 from millrace.domain.connection import Connection, ConnectionInput
 from millrace.domain.data_pool import DataPool
 from millrace.domain.errors import Violation
-from millrace.domain.flow import Flow, FlowInput, Step, Version, flow_key
+from millrace.domain.flow import Flow, FlowInput, Version, flow_key
 from millrace.domain.ports import Found, KeyRef
 from millrace.domain.resource import Resource
+from millrace.domain.step import Step
 from millrace.domain.token import Caller
 from millrace.domain.virtual_environment import VirtualEnvironment
 from millrace.domain.webhook import Webhook, WebhookInput
