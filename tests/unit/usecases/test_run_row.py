@@ -15,6 +15,7 @@ from millrace.domain.step import Step
 from millrace.storage.memory import MemoryRuns
 from millrace.usecases.lifecycle import cancel_run
 from millrace.usecases.pages import read_records
+from millrace.usecases.run_answers import handed_on
 from millrace.usecases.run_row import RowTask, run_row
 from millrace.usecases.runs import Manner, start_run
 
@@ -47,14 +48,16 @@ def run_steps(
     *ids: str,
     ends_run: bool = True,
     on_step: Callable[[str], None] = lambda _: None,
+    handed: Run | None = None,
 ) -> Run | None:
-    """One invocation."""
+    """One invocation, whose machine may have handed on the run."""
     task = RowTask(
         workspace_id=run.workspace_id,
         run_id=run.id,
         attempt=1,
         step_ids=ids,
         ends_run=ends_run,
+        input={} if handed is None else handed_on(handed),
     )
     told = run_row(world.context, task, lambda: AMPLE, lambda _: None, on_step, lambda _: None)
     return None if told is None else told.run
@@ -338,6 +341,45 @@ def test_a_run_that_the_worker_cannot_end_is_left_to_the_lifecycle_function(worl
     store.is_busy = False
     world.tell(run, "attemptSucceeded")
     assert world.now(run).status is RunStatus.SUCCEEDED
+
+
+def test_another_run_that_is_handed_on_is_left_alone(world: World) -> None:
+    """The names that the machine gives say which run it is."""
+    run = started(world, *THREE)
+    other = world.start(world.flow_of(run), {"n": 2})
+    ended = run_steps(world, run, "a", "b", "c", handed=other)
+    assert ended == world.now(run)
+    assert ended.status is RunStatus.SUCCEEDED
+    assert world.now(other).status is RunStatus.RUNNING
+
+
+def test_a_run_that_was_handed_on_a_second_ago_is_read(world: World) -> None:
+    """It may have been cancelled since."""
+    run = started(world, *THREE)
+    cancel_run(world.context, run)
+    world.clock.forward(seconds=1)
+    with pytest.raises(StepFailed, match="over"):
+        run_steps(world, run, "a", "b", "c", handed=run)
+
+
+def test_what_became_of_a_run_that_was_handed_on_counts(world: World) -> None:
+    """It is cancelled while its steps are at work: nothing of them is written."""
+    run = started(world, *THREE)
+    cancel_run(world.context, run)
+    ended = run_steps(world, run, "a", "b", "c", handed=run)
+    assert ended is not None
+    assert ended.status is RunStatus.CANCELLED
+    assert records(world, run) == {}
+
+
+def test_steps_on_record_of_a_run_that_was_handed_on_count(world: World) -> None:
+    """An invocation that died may have got to them."""
+    run = started(world, *THREE)
+    run_steps(world, run, "a", ends_run=False)
+    ended = run_steps(world, run, "a", "b", "c", handed=run)
+    assert ended is not None
+    assert ended.status is RunStatus.SUCCEEDED
+    assert {id_: each.tries for id_, each in records(world, run).items()} == dict.fromkeys("abc", 1)
 
 
 def test_a_run_gives_its_slot_back(world: World) -> None:

@@ -312,6 +312,8 @@ class _Emitter:
         if synchronous:
             named = {"stepIds": [each.id for each in steps]}
         payload: Payload = {**named, **_IDS}
+        if synchronous:
+            payload["input.$"] = "$"  # with the run, as its caller stored it just before
         if by_token:
             payload["taskToken.$"] = "$$.Task.Token"
         longest = SUBFLOW_SECONDS if by_token else STEP_SECONDS

@@ -41,6 +41,8 @@ class ExecutionInput(Model):
     workspace_id: str
     run_id: str
     attempt: int
+    run: str | None = None
+    """The run itself, which synchronous machines hand on."""
 
 
 class AttemptEvent(ExecutionInput):
@@ -163,7 +165,7 @@ def finish_run(
         ),
     )
     ended = context.runs.finish(run.key, outcome, context.clock(), seen=run, fresh=fresh)
-    tell_flow(context, ended)
+    tell_flow(context, ended, flow)
     _cancel_called(context, run, records)
     return conclude(context, ended, follows=follows)
 

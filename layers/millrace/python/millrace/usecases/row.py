@@ -39,6 +39,11 @@ def is_repeatable(step: Step) -> bool:
     )
 
 
+def is_fresh(read_at: datetime, now: datetime) -> bool:
+    """Whether what was read of a run then need not be read again."""
+    return now - read_at < _FRESH
+
+
 @dataclass(slots=True)
 class Row:
     """The steps of an invocation, in their order, of a run as it was read at a time."""
@@ -68,6 +73,7 @@ class Row:
         there: Iterable[StepRecord],
         *,
         may_wait: bool = True,
+        read_at: datetime | None = None,
     ) -> "Row":
         """The row of these steps, of which these records are there."""
         row = [step for step in steps if not step.is_skipped]
@@ -76,11 +82,11 @@ class Row:
         repeats = run.retry_of is not None or run.replay is not None
         results = {id_: each for id_, each in known.items() if each.status.is_terminal}
         may_wait = may_wait and is_new and not repeats
-        return cls(context, run, context.clock(), row, results, may_wait)
+        return cls(context, run, read_at or context.clock(), row, results, may_wait)
 
     def is_fresh(self) -> bool:
         """Whether the run need not be read again, to see whether it was cancelled."""
-        return self.context.clock() - self.read_at < _FRESH
+        return is_fresh(self.read_at, self.context.clock())
 
     def begin(self, step: Step) -> StepRecord:
         """The first try of a step, or one more of one that was interrupted, or its result.

@@ -8,11 +8,14 @@ import logging
 from collections.abc import Callable
 from datetime import timedelta
 
+from pydantic import Field
+
+from millrace.domain.base import Json
 from millrace.domain.flow import Version
 from millrace.domain.run import Run, RunKey, StepRecord
 from millrace.usecases.context import Context
-from millrace.usecases.row import Row, TakenError
-from millrace.usecases.run_answers import RunAnswer
+from millrace.usecases.row import Row, TakenError, is_fresh
+from millrace.usecases.run_answers import RunAnswer, run_of
 from millrace.usecases.run_step import (
     AttemptTask,
     at_work,
@@ -32,6 +35,9 @@ class RowTask(AttemptTask):
     step_ids: tuple[str, ...]
     ends_run: bool = False
     """Whether these are the flow's last steps, after whose success the run is over."""
+
+    input: dict[str, Json] = Field(default_factory=dict)
+    """What the machine was started with, and what its states added."""
 
 
 def run_row(
@@ -76,8 +82,17 @@ def run_row(
 def _read(
     context: Context, task: RowTask, on_run: Callable[[Run], None], *, may_wait: bool
 ) -> tuple[Row, Version]:
-    """The row with the run and all its steps in one read. Raises StepFailed as `run_step` does."""
+    """The row with the run and all its steps in one read. Raises StepFailed as `run_step` does.
+
+    What was stored a moment ago and handed on needs no read: if anything came since, the store
+    does not take what the row writes.
+    """
     there: tuple[StepRecord, ...] = ()
+    handed = run_of(task.input, RunKey(task.workspace_id, task.run_id)) if may_wait else None
+    if handed is not None and is_fresh(handed.created_at, context.clock()):
+        run, version = at_work(context, task, on_run, lambda _: handed)
+        steps = [find_step(version, id_) for id_ in task.step_ids]
+        return Row.of(context, run, steps, there, read_at=handed.created_at), version
 
     def read(key: RunKey) -> Run:
         nonlocal there
