@@ -8,7 +8,8 @@ import pytest
 from tests.support.app import Client
 from tests.support.aws import TABLE
 
-from millrace.domain.flow import FlowInput, Step
+from millrace.domain.flow import FlowInput
+from millrace.domain.step import Step
 from millrace.domain.token import Role
 from millrace.usecases.patch import PATCHABLE
 

@@ -20,10 +20,11 @@ from millrace.domain.errors import (
     StepFailed,
     UnavailableError,
 )
-from millrace.domain.flow import Flow, Step
+from millrace.domain.flow import Flow
 from millrace.domain.imports import HttpImport
 from millrace.domain.ports import Change
 from millrace.domain.run import Run, RunStatus
+from millrace.domain.step import Step
 from millrace.domain.virtual_environment import VirtualEnvironmentInput
 from millrace.storage.memory import MemoryResources
 from millrace.usecases.actions import ACTIONS

@@ -13,9 +13,10 @@ from millrace.domain.base import Json
 from millrace.domain.callback import Callback, CallbackInput
 from millrace.domain.delivery import Delivery
 from millrace.domain.errors import ConflictError, UnavailableError
-from millrace.domain.flow import Flow, Step
+from millrace.domain.flow import Flow
 from millrace.domain.ports import Ended
 from millrace.domain.run import Run, RunStatus
+from millrace.domain.step import Step
 from millrace.storage.memory import MemoryMachines
 from millrace.usecases.callbacks import CALLBACKS
 from millrace.usecases.deploy import undeploy_version

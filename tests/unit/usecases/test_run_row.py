@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import pytest
 from tests.support.samples import import_step, process_step
@@ -9,14 +10,17 @@ from tests.support.world import AMPLE, World
 
 from millrace.domain.base import Json, Record
 from millrace.domain.errors import StepFailed, StepPartialSuccess, StepTransient, UnavailableError
-from millrace.domain.flow import Flow, Step
 from millrace.domain.run import Run, RunKey, RunOutcome, RunStatus, StepRecord, StepStatus, Trigger
+from millrace.domain.step import Step
 from millrace.storage.memory import MemoryRuns
 from millrace.usecases.lifecycle import cancel_run
 from millrace.usecases.pages import read_records
 from millrace.usecases.run_answers import handed_on
 from millrace.usecases.run_row import RowTask, run_row
 from millrace.usecases.runs import Manner, start_run
+
+if TYPE_CHECKING:
+    from millrace.domain.flow import Flow
 
 MORE = "{'n': n + 1}"
 DOWN = StepTransient("http503", "the shop is down")

@@ -8,8 +8,9 @@ from pydantic.alias_generators import to_camel
 from millrace import compiler, limits
 from millrace.domain.action import Action
 from millrace.domain.errors import Violation
-from millrace.domain.flow import Flow, FlowInput, FlowSettings, Step
+from millrace.domain.flow import Flow, FlowInput, FlowSettings
 from millrace.domain.run_values import names_beside_records
+from millrace.domain.step import Step
 from millrace.usecases.context import Context
 from millrace.usecases.definitions import to_definition
 from millrace.usecases.delta_rules import check_delta

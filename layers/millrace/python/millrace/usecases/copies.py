@@ -12,9 +12,10 @@ from millrace.domain.audit import AuditEvent
 from millrace.domain.base import Model, Name
 from millrace.domain.connection import Connection
 from millrace.domain.errors import InvalidRequestError, Violation
-from millrace.domain.flow import Flow, FlowInput, FlowSettings, Step
+from millrace.domain.flow import Flow, FlowInput, FlowSettings
 from millrace.domain.pointers import pointer_of
 from millrace.domain.ports import Create, Ref
+from millrace.domain.step import Step
 from millrace.domain.token import Caller
 from millrace.usecases.audit import audited
 from millrace.usecases.context import Context

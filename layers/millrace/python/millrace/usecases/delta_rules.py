@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 
 from millrace.domain.action import Action, ActionWork, ExportAction, ImportAction, ProcessAction
 from millrace.domain.errors import Violation
-from millrace.domain.flow import Step, steps_before
 from millrace.domain.pointers import pointer_of
 from millrace.domain.run_values import Target, TemplateKind, speaks_of_delta_times, templates_of
+from millrace.domain.step import Step, steps_before
 from millrace.usecases.finders import Lookup, work_of
 
 

@@ -7,9 +7,10 @@ from millrace.domain.action import Action, ExportAction
 from millrace.domain.base import Json
 from millrace.domain.delta import EPOCH, Delta, DeltaMark, DeltaWindow
 from millrace.domain.errors import NotFoundError, StepFailed
-from millrace.domain.flow import Flow, Step, Version, steps_before
+from millrace.domain.flow import Flow, Version
 from millrace.domain.run import Run
 from millrace.domain.run_values import speak_of_parameters
+from millrace.domain.step import Step, steps_before
 from millrace.usecases.context import Context
 from millrace.usecases.delta_marks import read_marks
 from millrace.usecases.finders import lookup, work_of

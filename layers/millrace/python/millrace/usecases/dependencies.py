@@ -8,11 +8,12 @@ from millrace.domain.action import Action
 from millrace.domain.base import Model
 from millrace.domain.connection import Connection
 from millrace.domain.data_pool import DataPool
-from millrace.domain.flow import Flow, Step
+from millrace.domain.flow import Flow
 from millrace.domain.integration import Integration
 from millrace.domain.label import Label
 from millrace.domain.notification_group import NotificationGroup
 from millrace.domain.ports import Ref
+from millrace.domain.step import Step
 from millrace.domain.token import Caller
 from millrace.usecases.context import Context
 from millrace.usecases.copies import read_actions

@@ -8,9 +8,10 @@ from millrace.domain.action import Action
 from millrace.domain.audit import AuditEvent
 from millrace.domain.callback import Callback
 from millrace.domain.errors import ConflictError, Violation
-from millrace.domain.flow import Flow, FlowInput, FlowSettings, LatestSteps, Step, Version
+from millrace.domain.flow import Flow, FlowInput, FlowSettings, LatestSteps, Version
 from millrace.domain.flow_parts import LayoutDirection
 from millrace.domain.ports import Change, Create, Delete, Put, Replace
+from millrace.domain.step import Step
 from millrace.domain.token import Caller
 from millrace.domain.webhook import Webhook
 from millrace.usecases.api_keys import changed_keys, new_keys

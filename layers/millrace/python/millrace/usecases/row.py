@@ -13,9 +13,9 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from millrace.domain.action import ProcessAction
-from millrace.domain.flow import Step
 from millrace.domain.operations import FunctionOperation, RememberOperation
 from millrace.domain.run import Run, StepRecord, StepStatus
+from millrace.domain.step import Step
 from millrace.usecases.context import Context
 
 _FRESH: Final = timedelta(seconds=1)

@@ -22,12 +22,13 @@ from millrace.domain.errors import (
     StepError,
     StepFailed,
 )
-from millrace.domain.flow import Step, Version
+from millrace.domain.flow import Version
 from millrace.domain.imports import HttpImport
 from millrace.domain.ports import Process
 from millrace.domain.records import Origin, Written, idempotency_key
 from millrace.domain.run import Run, RunKey, StepRecord, StepStatus
 from millrace.domain.run_states import check_attempt
+from millrace.domain.step import Step
 from millrace.usecases.call_ends import error_for_machine
 from millrace.usecases.context import Context
 from millrace.usecases.finders import lookup, work_of

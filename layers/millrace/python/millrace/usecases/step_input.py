@@ -9,11 +9,12 @@ from typing import Final, NamedTuple, overload
 
 from millrace.domain.base import Record
 from millrace.domain.failed_record import ReplayedRecord
-from millrace.domain.flow import Step, Version
+from millrace.domain.flow import Version
 from millrace.domain.ports import Connectors
 from millrace.domain.records import Origin, RecordError, RecordFailure
 from millrace.domain.run import OutputPage, Replay, Run, StepRecord
 from millrace.domain.run_values import RunValues
+from millrace.domain.step import Step
 from millrace.usecases.ahead import one_ahead
 from millrace.usecases.context import Context
 from millrace.usecases.delta_windows import delta_before

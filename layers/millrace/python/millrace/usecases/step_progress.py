@@ -7,8 +7,8 @@ from typing import Final
 from millrace.domain.base import Json, Record
 from millrace.domain.delta import DeltaWindow
 from millrace.domain.errors import ConflictError, StepError, StepFailed, StepThrottled
-from millrace.domain.flow import Step
 from millrace.domain.run import Counts, OutputPage, Run, RunError, StepRecord, StepStatus
+from millrace.domain.step import Step
 from millrace.usecases.checkpoints import Checkpoints
 from millrace.usecases.context import Context
 from millrace.usecases.pages import PageWriter

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from millrace.domain.action import Action
 from millrace.domain.connection import Connection
 from millrace.domain.data_pool import DataPool
-from millrace.domain.flow import Step
 from millrace.domain.ports import Found, Ref
+from millrace.domain.step import Step
 from millrace.usecases.context import Context
 from millrace.usecases.finders import Lookup, lookup
 from millrace.usecases.references import references_of_work
