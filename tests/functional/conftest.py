@@ -1,14 +1,26 @@
 """The stack in process: the real functions over moto, and two workspaces that use it."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import cast
 
 import pytest
-from tests.support.app import FUNCTIONS, Client, FunctionName, Handler, load_handler
+from tests.support.app import (
+    FUNCTIONS,
+    Client,
+    FunctionName,
+    Handler,
+    LambdaContext,
+    event,
+    load_handler,
+)
 from tests.support.aws import create_stack, simulated_aws
 
 from millrace.config import Config
 from millrace.domain.token import Caller, TokenInput
+from millrace.observability import Observed
+from millrace.tasks import Lifecycle
 from millrace.usecases.context import Context
 from millrace.usecases.tokens import create_token, create_workspace
 from millrace.wiring import aws_context
@@ -53,3 +65,16 @@ def alice(stack: Stack) -> Client:
 def mallory(stack: Stack) -> Client:
     """Who has a valid token for another workspace."""
     return stack.client("Mallory")
+
+
+@pytest.fixture
+def sweep(stack: Stack) -> Callable[[], int]:
+    """Has the sweeper come five minutes from now; how many runs it repaired."""
+
+    def sweep_later() -> int:
+        later = replace(stack.context, clock=lambda: stack.context.clock() + timedelta(minutes=5))
+        function = cast("Handler", Observed("lifecycle", Lifecycle(later)))
+        repaired: int = function(event("lifecycle_sweep"), LambdaContext())["repaired"]
+        return repaired
+
+    return sweep_later

@@ -3,6 +3,9 @@
 import hashlib
 import hmac
 import json
+import random
+from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 import boto3
@@ -18,6 +21,7 @@ from tests.support.app import (
     http_event,
 )
 from tests.support.aws import BUCKET, TABLE
+from tests.support.aws_moments import once_after, throttled, unreachable
 
 from millrace import limits
 
@@ -215,6 +219,52 @@ def test_a_large_delivery_is_kept_in_the_bucket(stack: Stack, webhook_id: str) -
     assert kept["Key"].endswith("/payload.json")
     too_large = deliver(stack, webhook_id, body + b" ", x_github_delivery="other")
     assert (too_large.status, too_large.body["code"]) == (413, "tooLarge")
+
+
+def test_r5_a_throttled_table_loses_no_delivery(
+    stack: Stack, alice: Client, sweep: Callable[[], int]
+) -> None:
+    """A delivery is refused until its run is there, and accepted from then on; each run starts.
+
+    Each is about the same few orders, so that its run looks for an older one once it is there.
+    """
+    flow = deployed(alice, FLOW | {"retryUniqueRequestIdField": "body.order"})
+    webhook_id = alice("POST", f"/v1/flows/{flow['id']}/webhooks", HOOK).body["id"]
+    chance = random.Random(5)
+    refusals = 0
+    ids: set[str] = set()
+    for number in range(20):
+        body = json.dumps({"order": number % 5}).encode()
+        while True:
+            with throttled("dynamodb", chance, 0.3):
+                answer = deliver(stack, webhook_id, body, x_github_delivery=str(number))
+            if answer.status == 202:
+                break
+            assert (answer.status, answer.body["code"]) == (503, "unavailable")
+            assert answer.headers["content-type"] == "application/problem+json"
+            assert len(runs(alice, flow)) == number
+            refusals += 1
+        ids.add(answer.body["runId"])
+    assert refusals > 0
+    assert {run["id"] for run in runs(alice, flow)} == ids
+    assert len(ids) == 20
+    assert sweep() > 0  # not each machine could be started
+    assert all(executions(run) for run in runs(alice, flow))
+
+
+def test_r5_a_call_that_is_recorded_is_told_where_to_look(stack: Stack, alice: Client) -> None:
+    """Its result cannot be read just now; who sent it again would not know that it is at work."""
+    flow = deployed(alice, FLOW)
+    id_ = alice("POST", f"/v1/flows/{flow['id']}/callbacks", {}).body["id"]
+    sent = http_event("ingress", "POST", f"/callbacks/{id_}", b"{}", {})
+    sent["pathParameters"] = {"callbackId": id_}
+    trouble = ExitStack()
+    begins = once_after("StartExecution", lambda: trouble.enter_context(unreachable("dynamodb")))
+    with begins, trouble:
+        answer = answer_of(stack.functions["ingress"](sent, LambdaContext()))
+    (run,) = runs(alice, flow)
+    assert (answer.status, answer.body["runId"]) == (202, run["id"])
+    assert answer.headers["location"] == f"/v1/runs/{run['id']}"
 
 
 def test_bad_json_is_422(stack: Stack, webhook_id: str) -> None:

@@ -1,38 +1,20 @@
 """What the sweeper of the real lifecycle function makes up for, over the simulated AWS."""
 
 from collections.abc import Callable
-from dataclasses import replace
-from datetime import timedelta
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import boto3
 import pytest
 from tests.functional.conftest import Stack
 from tests.functional.test_api_resources import FLOW
-from tests.support.app import Answer, Client, Handler, LambdaContext, event
+from tests.support.app import Answer, Client
 from tests.support.aws import TARGET_PREFIX
 from tests.support.aws_moments import unreachable
 from tests.unit.orchestration.test_queue_mappings import make_function
 
-from millrace.observability import Observed
-from millrace.tasks import Lifecycle
-
 type Json = Any
 
 QUEUE: Final = f"{TARGET_PREFIX}orders"
-
-
-@pytest.fixture
-def sweep(stack: Stack) -> Callable[[], int]:
-    """Has the sweeper come five minutes from now; how many runs it repaired."""
-
-    def sweep_later() -> int:
-        later = replace(stack.context, clock=lambda: stack.context.clock() + timedelta(minutes=5))
-        function = cast("Handler", Observed("lifecycle", Lifecycle(later)))
-        repaired: int = function(event("lifecycle_sweep"), LambdaContext())["repaired"]
-        return repaired
-
-    return sweep_later
 
 
 def changed(client: Client, flow_id: str, **values: Json) -> Answer:

@@ -3,6 +3,7 @@
 At the boundary that all clients share, so that it holds for functions that are at work already.
 """
 
+import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -37,6 +38,23 @@ def refused(operation: str, code: str) -> Iterator[None]:
 
     def refuse(endpoint: Endpoint, model: OperationModel, request: dict[str, Any]) -> Any:  # noqa: ANN401 - handed on
         if model.name == operation:
+            return SimpleNamespace(status_code=400), told
+        return send(endpoint, model, request)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Endpoint, "make_request", refuse)
+        yield
+
+
+@contextmanager
+def throttled(service: str, chance: random.Random, share: float) -> Iterator[None]:
+    """A time at which so many of a service's requests are refused, however often they are sent."""
+    send = Endpoint.make_request
+    code = "ThrottlingException"
+    told = {"Error": {"Code": code, "Message": code}, "ResponseMetadata": {"HTTPStatusCode": 400}}
+
+    def refuse(endpoint: Endpoint, model: OperationModel, request: dict[str, Any]) -> Any:  # noqa: ANN401 - handed on
+        if model.service_model.service_name == service and chance.random() < share:
             return SimpleNamespace(status_code=400), told
         return send(endpoint, model, request)
 

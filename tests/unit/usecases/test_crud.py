@@ -16,9 +16,12 @@ from millrace.domain.errors import (
     RevisionMismatchError,
     RuleViolationError,
     TooLargeError,
+    UnavailableError,
 )
+from millrace.domain.ports import Change
 from millrace.domain.resource import Resource
 from millrace.domain.variable import Variable
+from millrace.storage.memory import MemoryResources
 from millrace.usecases.connections import CONNECTIONS
 from millrace.usecases.crud import Crud
 from millrace.usecases.integrations import INTEGRATIONS
@@ -200,6 +203,24 @@ def test_a_secret_value_left_out_is_kept(world: World) -> None:
     given = VARIABLES.input.model_validate({"key": "k", "secret": True, "description": "new"})
     after = VARIABLES.replace(world.context, ALICE, before.id, given, 1)
     assert secrets_of(world.secrets, after) == {"value": '"s3cret"'}
+
+
+class CutOff(MemoryResources):
+    """Stores what it is given, and the answer is lost on the way."""
+
+    def commit(self, *changes: Change) -> None:
+        """Nobody hears that it went well."""
+        super().commit(*changes)
+        raise UnavailableError("the store cannot be reached just now")
+
+
+def test_a_secret_outlives_an_answer_that_was_lost() -> None:
+    """What is stored may name it: it is not taken back as it is after a refusal."""
+    world = World(resources=CutOff())
+    with pytest.raises(UnavailableError):
+        secret_variable(world)
+    (stored,) = world.resources.page(Variable, ALICE.workspace_id).items
+    assert secrets_of(world.secrets, stored) == {"value": '"s3cret"'}
 
 
 @pytest.mark.parametrize("change", [{"secret": False}, {"secret": True, "type": "number"}])

@@ -23,6 +23,7 @@ from millrace.storage.dynamodb_pool_entries import DynamoPoolEntries
 from millrace.storage.dynamodb_resources import DynamoResources
 from millrace.storage.s3_blobs import S3Blobs
 from millrace.storage.ssm_secrets import SsmSecrets
+from millrace.storage.troubles import telling_troubles
 from millrace.targets import Targets
 from millrace.usecases.context import Context
 
@@ -98,13 +99,15 @@ def aws_context(config: Config, patience: ClientConfig = _CLIENT) -> Context:
     endpoint = config.endpoint_url or None
     once = partial(_made_once, Lock())
     quick = patience.merge(_UNCHECKED)
-    dynamodb = once(lambda: boto3.client("dynamodb", config=quick, endpoint_url=endpoint))
+    dynamodb = once(
+        lambda: telling_troubles(boto3.client("dynamodb", config=quick, endpoint_url=endpoint))
+    )
     # Addresses are signed by version 4 everywhere; some regions take no other.
     # They name the bucket's region: a global name is redirected, and the signature is of one host.
     style: Literal["auto", "virtual"] = "virtual" if endpoint is None else "auto"
     signed = _CLIENT.merge(ClientConfig(signature_version="s3v4", s3={"addressing_style": style}))
-    s3 = once(lambda: boto3.client("s3", config=signed, endpoint_url=endpoint))
-    ssm = once(lambda: boto3.client("ssm", config=_CLIENT, endpoint_url=endpoint))
+    s3 = once(lambda: telling_troubles(boto3.client("s3", config=signed, endpoint_url=endpoint)))
+    ssm = once(lambda: telling_troubles(boto3.client("ssm", config=_CLIENT, endpoint_url=endpoint)))
     step_functions = once(
         lambda: boto3.client("stepfunctions", config=_CLIENT, endpoint_url=endpoint)
     )
@@ -157,9 +160,10 @@ def aws_context(config: Config, patience: ClientConfig = _CLIENT) -> Context:
         from millrace.connectors.aws_targets import AwsTargets  # noqa: PLC0415 - as above
 
         own = frozenset({config.table, config.bucket})
-        # What users name is checked before it is sent.
+        # What users name is checked before it is sent, and its troubles are those of a step.
+        files = once(lambda: boto3.client("s3", config=signed, endpoint_url=endpoint))
         checked = once(lambda: boto3.client("dynamodb", config=_CLIENT, endpoint_url=endpoint))
-        return AwsTargets(s3, checked, sqs, config.target_prefix, own)
+        return AwsTargets(files, checked, sqs, config.target_prefix, own)
 
     return Context(
         resources=DynamoResources(dynamodb, config.table),

@@ -103,7 +103,7 @@ def _result(held: Held) -> _Answer:
 
 def _worded(held: Held) -> _Answer:
     run = held.run
-    if not run.status.is_terminal:
+    if not held.has_result:
         told = Accepted.of(run, is_new=held.is_new)
         answered = _answer(HTTPStatus.ACCEPTED, told.to_json(), _JSON)
         answered["headers"]["Location"] = f"/v1/runs/{run.id}"

@@ -28,15 +28,12 @@ PAUSES: Final = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
 _PAUSES: Final = (0.05, 0.1, 0.2, 0.4, 0.8)
 
 
-MAY_PASS: Final = frozenset(
-    {
-        "None",
-        "ConditionalCheckFailed",
-        "TransactionConflict",
-        "ThrottlingError",
-        "ProvisionedThroughputExceeded",
-    }
+PASSES: Final = frozenset(
+    {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
 )
+"""Why a transaction may be cancelled and yet succeed when the same is sent again."""
+
+MAY_PASS: Final = PASSES | {"None", "ConditionalCheckFailed"}
 """Why a transaction may be cancelled and yet succeed when it is sent again after a new read."""
 
 

@@ -19,7 +19,7 @@ from millrace.domain.quick_json import dump, load
 from millrace.domain.records import Origin
 from millrace.storage import keys
 from millrace.storage.attributes import Attributes, attribute, attributes, number, text
-from millrace.storage.batches import PAUSES, read_items, wait, write_all
+from millrace.storage.batches import PASSES, PAUSES, read_items, wait, write_all
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -120,7 +120,7 @@ class DynamoPoolEntries:
         except ClientError as error:
             reasons: Any = error.response.get("CancellationReasons", [])
             codes = {reason.get("Code") for reason in reasons}
-            if codes & {"ConditionalCheckFailed", "TransactionConflict"}:
+            if codes & {"ConditionalCheckFailed", *PASSES}:
                 return False
             raise
         return True

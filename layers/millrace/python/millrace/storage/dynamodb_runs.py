@@ -33,7 +33,7 @@ from millrace.domain.run import (
 )
 from millrace.storage import keys
 from millrace.storage.attributes import Attributes, attributes, data, number, text
-from millrace.storage.batches import MAY_PASS, read_items, wait
+from millrace.storage.batches import MAY_PASS, PASSES, read_items, wait
 from millrace.storage.codec import pack, unpack
 from millrace.storage.counters import additions, counted_of
 from millrace.storage.orders import time_key
@@ -104,6 +104,8 @@ class DynamoRuns:
                 if lane is not None and {*_codes(error)} <= MAY_PASS:
                     raise _lane_changed() from error
                 if not tries_left:
+                    if {*_codes(error)} & PASSES:
+                        raise UnavailableError("the run cannot be recorded just now") from error
                     raise
             else:
                 break

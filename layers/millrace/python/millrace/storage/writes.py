@@ -14,6 +14,7 @@ from millrace.domain.ports import Change, Create, Delete, Put, Replace
 from millrace.domain.resource import Resource
 from millrace.storage import keys
 from millrace.storage.attributes import Attributes, attributes
+from millrace.storage.batches import PASSES
 from millrace.storage.changes import (
     Relisted,
     already_there,
@@ -193,7 +194,7 @@ def raise_refusal(writes: Sequence[Write], error: ClientError) -> None:
         # Another transaction over the same item is about to make the condition fail.
         if refusal is not None and code in {"ConditionalCheckFailed", "TransactionConflict"}:
             raise refusal from error
-    if (None, "TransactionConflict") not in told:
+    if not any(code in PASSES for _, code in told):
         raise error
 
 

@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Final
 
@@ -49,6 +49,14 @@ class Held:
     reply: Reply | None = None
     """What they would have the caller told instead."""
 
+    is_read: bool = True
+    """Not if the stores do not tell just now what became of the run, which goes on."""
+
+    @property
+    def has_result(self) -> bool:
+        """Whether the caller can be told how the run ended."""
+        return self.is_read and self.run.status.is_terminal
+
 
 class UnansweredError(Exception):
     """The flow ran, but what it made is no answer."""
@@ -76,6 +84,24 @@ def hold(
     version = deployed_version(context, admitted.flow)
     trigger = Trigger(source="callback", callback_id=callback_id, delivery_id=admitted.delivery_id)
     run, is_new = record(context, admitted, version, trigger)
+    held = Held(admitted.address, run, is_new)
+    try:
+        return _awaited(context, held, version, sleep, lambda: deadline - clock())
+    except UnavailableError as error:
+        # Who is told that it failed sends the request again, though its run is at work.
+        logger.warning("%s goes on, its caller is not told how: %s", run.id, error.message)
+        return replace(held, is_read=False)
+
+
+def _awaited(
+    context: Context,
+    held: Held,
+    version: Version,
+    sleep: Callable[[float], None],
+    seconds_left: Callable[[], float],
+) -> Held:
+    """What became of a run that was just recorded, and started if it is new."""
+    run, is_new = held.run, held.is_new
     steps: tuple[StepRecord, ...] | None = None
     at_once = is_new and is_synchronous(run.machine_arn) and run.status is RunStatus.RUNNING
     if at_once:
@@ -83,8 +109,8 @@ def hold(
     elif is_new:
         begin_run(context, run)
     if not run.status.is_terminal:
-        run, steps = wait_for(context, run, deadline - clock(), sleep), None
-    held = Held(admitted.address, run, is_new)
+        run, steps = wait_for(context, run, seconds_left(), sleep), None
+    held = replace(held, run=run)
     if not run.status.is_terminal:
         if at_once:
             tell_flow(context, run)

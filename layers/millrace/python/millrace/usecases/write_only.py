@@ -9,7 +9,7 @@ from pydantic.alias_generators import to_camel
 
 from millrace import limits
 from millrace.domain.base import Model
-from millrace.domain.errors import DomainError, TooLargeError
+from millrace.domain.errors import DomainError, TooLargeError, UnavailableError
 from millrace.domain.ports import Change, Secrets
 from millrace.domain.resource import Resource, SecretHolder
 from millrace.usecases.context import Context
@@ -96,6 +96,8 @@ def commit_with_secrets(
         context.secrets.put(key, values)
     try:
         context.resources.commit(*changes)
+    except UnavailableError:
+        raise  # it may have been written all the same
     except DomainError:
         for key in new:
             context.secrets.delete(key)

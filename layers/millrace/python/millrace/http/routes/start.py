@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Annotated, Any, Final
 
@@ -11,7 +12,7 @@ from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 
 from millrace import limits
 from millrace.domain.base import Json
-from millrace.domain.errors import ConflictError, NotFoundError, QueueFullError
+from millrace.domain.errors import ConflictError, NotFoundError, QueueFullError, UnavailableError
 from millrace.domain.trace_context import Trace
 from millrace.http.body import JSON
 from millrace.http.documented import WITH_BODY, answers
@@ -135,8 +136,9 @@ def _start(
     if preferred is not None:
         wait = min(int(preferred[1]), limits.RUN_WAIT_SECONDS)
         headers["Preference-Applied"] = f"wait={wait}"
-    if wait_for(context, run, wait).status.is_terminal:
-        detail = RunDetailView.of_detail(runs.get_run(context, caller, run.id))
-        return Response(HTTPStatus.OK.value, JSON, body=detail, headers=headers)
+    with suppress(UnavailableError):  # who is told that it failed would start another one
+        if wait_for(context, run, wait).status.is_terminal:
+            detail = RunDetailView.of_detail(runs.get_run(context, caller, run.id))
+            return Response(HTTPStatus.OK.value, JSON, body=detail, headers=headers)
     told = StartedRun(run_id=run.id, status=run.status)
     return Response(HTTPStatus.ACCEPTED.value, JSON, body=told, headers=headers)
