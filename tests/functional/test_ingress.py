@@ -135,6 +135,9 @@ def test_a_webhook_answers_as_it_is_told_to(
     assert told.headers["content-type"] == "application/xml"
     (run,) = runs(alice, flow)
     assert told.headers["millrace-run-id"] == run["id"]
+    again = deliver(stack, made["id"])
+    assert again.headers.pop("millrace-deduplicated") == "true"
+    assert again == told
     bare = alice("POST", path, HOOK | {"status": 201}).body
     told = deliver(stack, bare["id"])
     assert (told.status, told.body["runId"]) == (201, told.headers["millrace-run-id"])
@@ -219,6 +222,31 @@ def test_a_large_delivery_is_kept_in_the_bucket(stack: Stack, webhook_id: str) -
     assert kept["Key"].endswith("/payload.json")
     too_large = deliver(stack, webhook_id, body + b" ", x_github_delivery="other")
     assert (too_large.status, too_large.body["code"]) == (413, "tooLarge")
+
+
+def test_p1_a_refused_or_repeated_delivery_leaves_no_object(stack: Stack, alice: Client) -> None:
+    """What is too large for the item of a run is in the bucket once there is a run, and once."""
+    flow = deployed(alice, FLOW | {"concurrency": {"limit": 1, "onConflict": "reject"}})
+    webhook_id = alice("POST", f"/v1/flows/{flow['id']}/webhooks", HOOK).body["id"]
+    path = f"/v1/flows/{flow['id']}"
+    body = json.dumps("x" * limits.INLINE_PAYLOAD_BYTES).encode()
+
+    def objects() -> list[str]:
+        found = boto3.client("s3").list_objects_v2(Bucket=BUCKET).get("Contents", [])
+        return [each["Key"] for each in found]
+
+    run_id = deliver(stack, webhook_id, body).body["runId"]
+    kept = [f"runs/{flow['workspaceId']}/{run_id}/payload.json"]
+    assert objects() == kept
+    for _ in range(2):
+        assert deliver(stack, webhook_id, body).body == {"runId": run_id, "deduplicated": True}
+    assert objects() == kept
+    busy = deliver(stack, webhook_id, body, x_github_delivery="second")
+    assert (busy.status, busy.body["code"]) == (409, "flowBusy")
+    assert alice("POST", f"{path}/start", {"payload": "x" * len(body)}).status == 409
+    too_large = deliver(stack, webhook_id, b"x" * 4_000_001, x_github_delivery="third")
+    assert too_large.status == 413
+    assert objects() == kept
 
 
 def test_r5_a_throttled_table_loses_no_delivery(

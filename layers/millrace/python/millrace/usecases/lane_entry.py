@@ -25,6 +25,7 @@ from millrace.domain.records import RecordError
 from millrace.domain.run import SKIPPED, Place, Run, RunError, RunKey, RunStatus
 from millrace.usecases.context import Context
 from millrace.usecases.pauses import pauses
+from millrace.usecases.payloads import Unstored
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +63,12 @@ def place_of(
 
 
 def create_in_lane(
-    context: Context, run: Run, place: Place, dedupe_key: str | None, dedupe_for: timedelta
+    context: Context,
+    run: Run,
+    place: Place,
+    values: Unstored,
+    dedupe_key: str | None,
+    dedupe_for: timedelta,
 ) -> tuple[Run, bool]:
     """Record a run along with its slot, or as one that waits; or give the one with its dedupe key.
 
@@ -71,6 +77,7 @@ def create_in_lane(
     """
     key = run.lane_key
     if key is None:
+        values.store(context.blobs)
         return context.runs.create(run, dedupe_key=dedupe_key, dedupe_for=dedupe_for)
     for _ in pauses():
         now = context.clock()
@@ -84,7 +91,9 @@ def create_in_lane(
                 _cancel(context, run, lane.previous(place.limit, now))
                 continue
             given_up = _refused(run, lane, entry)
+            values.store(context.blobs)
             return context.runs.create(given_up, dedupe_key=dedupe_key, dedupe_for=dedupe_for)
+        values.store(context.blobs)
         comes = run if entry is Entry.SLOT else _waiting(run)
         change = LaneChange(key, before, lane)
         with suppress(LaneChangedError):

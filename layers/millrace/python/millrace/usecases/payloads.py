@@ -2,9 +2,11 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 from millrace import limits
 from millrace.domain.base import Json, Record
+from millrace.domain.ports import Blobs
 from millrace.domain.run import PayloadRef, Run, RunKey
 from millrace.usecases.context import Context
 
@@ -14,16 +16,31 @@ def object_prefix(key: RunKey) -> str:
     return f"runs/{key.workspace_id}/{key.run_id}"
 
 
-def keep_json(context: Context, key: RunKey, name: str, value: Json) -> PayloadRef:
-    """Store a value under a name of the run's; where it is."""
-    if value is None:
-        return PayloadRef()
-    text = json.dumps(value, separators=(",", ":"))
-    if len(text) <= limits.INLINE_PAYLOAD_BYTES:
-        return PayloadRef(inline=text)
-    place = f"{object_prefix(key)}/{name}.json"
-    context.blobs.put(place, text.encode())
-    return PayloadRef(key=place)
+@dataclass(frozen=True, slots=True)
+class Unstored:
+    """What belongs into the bucket once it is sure that there will be a run.
+
+    Deliveries that are repeated or refused would leave it there otherwise.
+    """
+
+    objects: dict[str, bytes] = field(default_factory=dict)
+
+    def keep(self, key: RunKey, name: str, value: Json) -> PayloadRef:
+        """Where a value is to be, under a name of the run's."""
+        if value is None:
+            return PayloadRef()
+        text = json.dumps(value, separators=(",", ":"))
+        if len(text) <= limits.INLINE_PAYLOAD_BYTES:
+            return PayloadRef(inline=text)
+        place = f"{object_prefix(key)}/{name}.json"
+        self.objects[place] = text.encode()
+        return PayloadRef(key=place)
+
+    def store(self, blobs: Blobs) -> None:
+        """Store what is not stored yet."""
+        for place in [*self.objects]:
+            blobs.put(place, self.objects[place])
+            del self.objects[place]
 
 
 def load_json(context: Context, ref: PayloadRef) -> Json:

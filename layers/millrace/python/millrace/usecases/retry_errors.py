@@ -180,7 +180,7 @@ def _start(
         return None, lost
     how = replace(how, replay=Replay(step_id=step_id, pages=writer.pages()))
     trigger = Trigger(source="manual", triggered_by=caller.token_id)
-    run = new_run(context, version, machine_arn, trigger, None, how)
+    run, values = new_run(context, version, machine_arn, trigger, None, how)
     # First, so that a request which dies here and is repeated starts no second run of them: what
     # names a run that there is not, or that is over, may be tried.
     context.failed_records.change(
@@ -189,7 +189,7 @@ def _start(
         tried,
         lambda entry: entry.changed(retry_run_id=run.id, retries=entry.retries + 1),
     )
-    run, _ = store_run(context, run)
+    run, _ = store_run(context, run, values)
     begin_run(context, run)
     return run, lost
 

@@ -35,7 +35,7 @@ from millrace.usecases.deployed import deployed_version, is_synchronous
 from millrace.usecases.flows import get_flow, get_version
 from millrace.usecases.latest_runs import tell_flow
 from millrace.usecases.pages import read_records
-from millrace.usecases.payloads import keep_json, load_json
+from millrace.usecases.payloads import Unstored, load_json
 from millrace.usecases.run_answers import handed_on
 from millrace.usecases.unique_requests import take_place, unique_request_id
 
@@ -142,24 +142,30 @@ def record_run(
     """
     if version.machine_arn is None:
         raise ConflictError(f"version {version.number} was never deployed; deploy it first")
-    run = new_run(context, version, version.machine_arn, trigger, payload, how)
-    return store_run(context, run, dedupe_key=dedupe_key, dedupe_for=dedupe_for)
+    run, values = new_run(context, version, version.machine_arn, trigger, payload, how)
+    return store_run(context, run, values, dedupe_key=dedupe_key, dedupe_for=dedupe_for)
 
 
 def store_run(
     context: Context,
     run: Run,
+    values: Unstored,
     *,
     dedupe_key: str | None = None,
     dedupe_for: timedelta = DELIVERY_MEMORY,
 ) -> tuple[Run, bool]:
     """Store a new run, in its lane if it has one, or give the one that has the dedupe key."""
+    if values.objects:
+        known = context.runs.delivered(run, dedupe_key)
+        if known is not None:
+            return known, False
     if run.place is None:
+        values.store(context.blobs)
         return context.runs.create(run, dedupe_key=dedupe_key, dedupe_for=dedupe_for)
     # Few flows limit their runs, and a cold start pays for what it imports.
     from millrace.usecases.lane_entry import create_in_lane  # noqa: PLC0415
 
-    return create_in_lane(context, run, run.place, dedupe_key, dedupe_for)
+    return create_in_lane(context, run, run.place, values, dedupe_key, dedupe_for)
 
 
 def begin_run(context: Context, run: Run) -> None:
@@ -214,13 +220,14 @@ def new_run(
     trigger: Trigger,
     payload: Json,
     how: Manner,
-) -> Run:
-    """A run that is not stored yet; its payload is."""
+) -> tuple[Run, Unstored]:
+    """A run that is not stored yet, nor is what it takes of the bucket."""
     now = context.clock()
     run_id = context.new_id(Run.prefix)
     key = RunKey(version.workspace_id, run_id)
     trace = how.trace or Trace.new()
-    return Run(
+    values = Unstored()
+    run = Run(
         id=run_id,
         workspace_id=version.workspace_id,
         flow_id=version.flow_id,
@@ -228,8 +235,8 @@ def new_run(
         version_number=version.number,
         status=RunStatus.RUNNING,
         trigger=trigger,
-        payload=_payload(context, key, payload, how),
-        **_inputs(context, key, how),
+        payload=_payload(values, key, payload, how),
+        **_inputs(values, key, how),
         retry_of=None if how.retry_of is None else how.retry_of.id,
         carried_over=how.carried_over,
         origin_id=how.origin_id,
@@ -248,23 +255,24 @@ def new_run(
         started_at=now,
         attempts=(Attempt(number=1, status=RunStatus.RUNNING, started_at=now),),
     )
+    return run, values
 
 
-def _payload(context: Context, key: RunKey, payload: Json, how: Manner) -> PayloadRef:
+def _payload(values: Unstored, key: RunKey, payload: Json, how: Manner) -> PayloadRef:
     """Where the payload is; a run that repeats another has what that had."""
     if how.retry_of is not None:
         return how.retry_of.payload
-    return how.payload or keep_json(context, key, "payload", payload)
+    return how.payload or values.keep(key, "payload", payload)
 
 
-def _inputs(context: Context, key: RunKey, how: Manner) -> dict[str, Any]:
+def _inputs(values: Unstored, key: RunKey, how: Manner) -> dict[str, Any]:
     """The fields of a run for what it was given; a run that repeats another has what that had."""
     other = how.retry_of or how.inputs_of
     if other is not None:
         return {name: getattr(other, name) for name in ("inputs", "start_date", "end_date")}
     given = how.inputs.model_dump(mode="json", include={"variables", "parameters"})
     return {
-        "inputs": keep_json(context, key, "inputs", given if any(given.values()) else None),
+        "inputs": values.keep(key, "inputs", given if any(given.values()) else None),
         "start_date": how.inputs.start_date,
         "end_date": how.inputs.end_date,
     }

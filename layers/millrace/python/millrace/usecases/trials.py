@@ -175,7 +175,8 @@ def _try(
     aside = replace(
         context, runs=stores.runs, blobs=stores.blobs, failed_records=stores.failed_records
     )
-    run = new_run(aside, version, "", Trigger(source="manual"), payload, how)
+    run, values = new_run(aside, version, "", Trigger(source="manual"), payload, how)
+    values.store(aside.blobs)
     aside.runs.create(run)
     deadline = Deadline(context.clock, started + timedelta(seconds=limits.TEST_SECONDS))
     test = StepTrials(aside, run, version, deadline)
