@@ -73,6 +73,42 @@ def test_a_schedule_that_could_not_be_removed_is_removed(
     assert schedules() == {}
 
 
+def undeploy(client: Client, flow_id: str) -> Answer:
+    """The answer to undeploying the deployed version of a flow."""
+    version_id = client("GET", f"/v1/flows/{flow_id}").body["deployedVersionId"]
+    path = f"/v1/flows/{flow_id}/versions/{version_id}"
+    return client("PUT", path, {"deployedAt": None}, headers=client("GET", path).etag)
+
+
+def test_a_flow_is_not_deleted_before_its_schedules(
+    alice: Client, sweep: Callable[[], int]
+) -> None:
+    """Nothing would tell any more whose they were, and one may fire in years."""
+    flow_id = applied(alice, schedule="at(2099-07-01T02:30:00)")
+    path = f"/v1/flows/{flow_id}"
+    with unreachable("scheduler"):
+        assert undeploy(alice, flow_id).status == 503
+        refused = alice("DELETE", path, headers=alice("GET", path).etag)
+    assert (refused.status, "is not deleted" in refused.body["detail"]) == (503, True)
+    assert schedules().keys() == {flow_id}
+    sweep()
+    assert schedules() == {}
+    assert alice("DELETE", path, headers=alice("GET", path).etag).status == 204
+
+
+def test_a_schedule_goes_with_a_flow_that_is_deleted_before_the_sweeper_comes(
+    alice: Client,
+) -> None:
+    """Undeploying could not remove it; the scheduler is back by now."""
+    flow_id = applied(alice, schedule="rate(1 hour)")
+    path = f"/v1/flows/{flow_id}"
+    with unreachable("scheduler"):
+        undeploy(alice, flow_id)
+    assert schedules().keys() == {flow_id}
+    assert alice("DELETE", path, headers=alice("GET", path).etag).status == 204
+    assert schedules() == {}
+
+
 @pytest.fixture
 def connected(stack: Stack) -> Callable[[], dict[str, bool]]:  # noqa: ARG001 - AWS has to be simulated
     """The queues that are connected to the trigger function, and whether messages come."""

@@ -7,7 +7,7 @@ from millrace import limits
 from millrace.domain.action import Action
 from millrace.domain.audit import AuditEvent
 from millrace.domain.callback import Callback
-from millrace.domain.errors import ConflictError, Violation
+from millrace.domain.errors import ConflictError, UnavailableError, Violation
 from millrace.domain.flow import Flow, FlowInput, FlowSettings, LatestSteps, Version
 from millrace.domain.flow_parts import LayoutDirection
 from millrace.domain.ports import Change, Create, Delete, Put, Replace
@@ -24,7 +24,7 @@ from millrace.usecases.references import NOTHING_TO_COME, ToCome, check_referenc
 from millrace.usecases.resources import born, changed, check_revision, fields_of, refuse
 from millrace.usecases.stamps import stamped
 from millrace.usecases.stored_finders import Finders, stored
-from millrace.usecases.trigger_sync import remove_triggers
+from millrace.usecases.trigger_sync import sync_triggers
 from millrace.usecases.unfinished_runs import has_unfinished_runs
 from millrace.usecases.write_only import commit_with_secrets
 
@@ -227,7 +227,7 @@ def delete_flow(context: Context, caller: Caller, flow_id: str, revision: int | 
     """Remove a flow with all it owns; its actions and audit trail stay.
 
     Raises ConflictError while a version is deployed, since undeploying first stops the triggers,
-    and while runs are not over.
+    and while runs are not over; UnavailableError while schedules are left that cannot be removed.
     """
     flow = get_flow(context, caller, flow_id)
     check_revision(flow, revision)
@@ -235,12 +235,12 @@ def delete_flow(context: Context, caller: Caller, flow_id: str, revision: int | 
         raise ConflictError("a version of the flow is deployed; undeploy it first")
     if has_unfinished_runs(context, flow):
         raise ConflictError("runs of the flow are not over; wait for them, or cancel them")
+    _stop_triggers(context, flow)
     versions = tuple(_all(context, Version, flow))
     steps = context.resources.get(LatestSteps, caller.workspace_id, flow.id)
     changes: list[Change] = [Delete(flow), Delete(steps)]
     context.resources.commit(*audited(context, caller, "deleted", changes))
     # The flow is gone for every caller now; what it owned can follow in as many steps as it takes.
-    remove_triggers(context, flow)
     if flow.secrets_key is not None:
         context.secrets.delete(flow.secrets_key)
     for version in versions:
@@ -255,6 +255,18 @@ def delete_flow(context: Context, caller: Caller, flow_id: str, revision: int | 
     from millrace.usecases.trial_results import forget_trials  # noqa: PLC0415 - see above
 
     forget_trials(context, flow)
+
+
+def _stop_triggers(context: Context, flow: Flow) -> None:
+    """Make sure that undeploying did it: of a flow that is gone the sweeper finds no schedule."""
+    if flow.unsettled_at is None:
+        return
+    try:
+        sync_triggers(context, flow)
+    except UnavailableError as error:
+        raise UnavailableError(
+            "the flow is not deleted, because its triggers cannot be removed just now; try again"
+        ) from error
 
 
 def _all[R: (Version, Webhook, Callback)](
