@@ -271,4 +271,4 @@ class _Flow:
 
 def body_of_name(world: Any, name: str) -> list[Any]:  # noqa: ANN401 - a World
     """What a start brings or has read."""
-    return next(body_of(start) for start in world.plan.starts if start.name == name)
+    return next(body_of(world.plan, start) for start in world.plan.starts if start.name == name)

@@ -93,7 +93,7 @@ class _Scenario:
         """Plan what comes from outside."""
         loop, rng = self._world.loop, self._plan.rng
         for start in self._plan.starts:
-            self._world.shop.catalogue[start.name] = body_of(start)
+            self._world.shop.catalogue[start.name] = body_of(self._plan, start)
             for _ in range(start.repeats):
                 after = start.at_seconds + rng.choice((0, 1, 60, 600)) * rng.random()
                 loop.after(partial(self._send, start), seconds=after)
@@ -154,7 +154,7 @@ class _Scenario:
             "ingress",
             "POST",
             f"/hooks/{self._webhook_id}",
-            json.dumps(body_of(start)).encode(),
+            json.dumps(body_of(self._plan, start)).encode(),
             {"Content-Type": "application/json", _DELIVERY_ID: start.name},
         )
         event["pathParameters"] = {"webhookId": self._webhook_id}

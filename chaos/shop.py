@@ -9,6 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from random import Random
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
@@ -123,14 +124,16 @@ def is_no_record(number: int) -> bool:
     return number % 29 == 17
 
 
-def elements(name: str, count: int) -> list[Any]:
+def elements(name: str, count: int, weight: int = 0) -> list[Any]:
     """What a catalogue holds: records, and here and there something else."""
-    return [f"no {n}" if is_no_record(n) else record(name, n) for n in range(count)]
+    return [f"no {n}" if is_no_record(n) else record(name, n, weight) for n in range(count)]
 
 
-def record(name: str, number: int) -> dict[str, Any]:
-    """A record that no other catalogue has."""
-    return {"id": f"{name}-{number}", "n": number}
+def record(name: str, number: int, weight: int = 0) -> dict[str, Any]:
+    """A record that no other catalogue has; so many bytes of it do not compress."""
+    id_ = f"{name}-{number}"
+    pad = {"pad": Random(id_).randbytes(weight).hex()} if weight else {}
+    return {"id": id_, "n": number, **pad}
 
 
 def numbers(ids: Iterable[str]) -> list[int]:

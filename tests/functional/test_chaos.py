@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 from chaos import seeds
-from chaos.plans import EVERY_DYNAMODB, Plan, plan_of
+from chaos.plans import EVERY_ON_AWS, Plan, plan_of
 from chaos.seeds import Verdict, try_seed
 from chaos.shop import Shop
 
@@ -13,13 +13,13 @@ from millrace.connectors.http_messages import HttpRequest, HttpResponse
 
 @pytest.mark.parametrize("first", range(0, 50, 10))
 def test_no_invariant_is_broken_whatever_goes_wrong(first: int) -> None:
-    """Fifty seeds, some of them on DynamoDB's adapters; each says how to repeat it."""
+    """Fifty seeds, some of them on the adapters for AWS; each says how to repeat it."""
     verdicts = [try_seed(seed) for seed in range(first, first + 10)]
     broken = {f"make chaos SEED={each.seed}": each.broken for each in verdicts if each.broken}
     assert broken == {}
 
 
-@pytest.mark.parametrize("seed", [1, EVERY_DYNAMODB])
+@pytest.mark.parametrize("seed", [1, EVERY_ON_AWS])
 def test_a_seed_is_the_same_each_time(seed: int) -> None:
     """What was broken once can be looked into: the same faults in the same places."""
     first, again = try_seed(seed), try_seed(seed)
