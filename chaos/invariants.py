@@ -32,6 +32,7 @@ def broken(played: Played) -> list[str]:
     found = _Look(played)
     return [
         *found.deliveries(),
+        *found.answers(),
         *found.statuses(),
         *found.followers(),
         *found.left_behind(),
@@ -66,6 +67,13 @@ class _Look:
                 yield f"delivery {start.name}: its answers named {len(told)} runs"
             if roots[start.name] != 1:
                 yield f"delivery {start.name}: it has {roots[start.name]} runs"
+
+    def answers(self) -> Iterator[str]:
+        """What callers were told agrees with how the run ended."""
+        stores = self._stores
+        for told in self._played.answers:
+            run = stores.runs.get(RunKey(ALICE.workspace_id, told.run_id))
+            yield from told.disagreements(self.world.plan, stores.runs, stores.blobs, run)
 
     def _name(self, run: Run) -> str:
         """Of a run that was started by hand: what it was asked to read."""

@@ -46,7 +46,11 @@ class Plan:
     focus: str
     """With what the places begin where something goes wrong: all, or rare ones alone."""
     on_aws: bool
-    is_fed_by_webhook: bool
+    is_fed: bool
+    """By deliveries; else it reads what is there."""
+    is_called: bool
+    """Who delivers waits for the result."""
+    is_synchronous: bool
     steps: tuple[dict[str, Any], ...]
     settings: dict[str, Any]
     starts: tuple[Start, ...]
@@ -85,7 +89,15 @@ def plan_of(seed: int) -> Plan:
     if rng.random() < 0.4:
         settings["concurrency"] = {"limit": rng.randint(1, 2), "onConflict": "queue"}
     rate = rng.choice((0.0, 0.01, 0.03, 0.1, 0.3))
-    focus = more.choice(("", "", "", *(_RARE_ON_AWS if on_aws else _RARE)))
+    is_synchronous = more.random() < 0.25
+    if is_synchronous:
+        # Who waits for an answer waits for no further attempt.
+        settings = {name: settings[name] for name in settings if not name.startswith("retry")}
+        settings["isSynchronous"] = True
+    seconds = 50 if is_synchronous else 120
+    steps = tuple(_timed(step, seconds) for step in _steps(rng, is_fed=is_fed))
+    rare = _RARE_ON_AWS if on_aws else _RARE
+    focus = more.choice(("", "", "", *rare, *(("machines",) * 2 if is_synchronous else ())))
     return Plan(
         seed=seed,
         rate=rate if not focus else 0.3,
@@ -93,8 +105,10 @@ def plan_of(seed: int) -> Plan:
         taste=rng.choice(("of all kinds", *TASTES)),
         focus=focus,
         on_aws=on_aws,
-        is_fed_by_webhook=is_fed,
-        steps=tuple(_steps(rng, is_fed=is_fed)),
+        is_fed=is_fed,
+        is_called=is_fed and (is_synchronous or more.random() < 0.2),
+        is_synchronous=is_synchronous,
+        steps=steps,
         settings=settings,
         starts=tuple(
             Start(
@@ -187,8 +201,13 @@ def _step(rng: Random, name: str, after: list[str], action: dict[str, Any]) -> d
         "exceptionBehavior": behaviour,
     }
     if rng.random() < 0.3:
-        step["timeoutSeconds"] = 120
+        step["timeoutSeconds"] = 0
     return step
+
+
+def _timed(step: dict[str, Any], seconds: int) -> dict[str, Any]:
+    """A step that has a time-out, with this one: those of a synchronous flow may not add up."""
+    return {**step, "timeoutSeconds": seconds} if "timeoutSeconds" in step else step
 
 
 def body_of(plan: Plan, start: Start) -> list[Any]:

@@ -6,16 +6,19 @@ from functools import partial
 from itertools import count
 from typing import Any, Final
 
+from chaos.answers import Told
 from chaos.cloud import SWEEP_MINUTES
 from chaos.plans import Plan, Start, body_of
 from chaos.world import World
 from tests.support.app import http_event
 from tests.support.samples import ALICE
 
+from millrace.domain.callback import CallbackInput
 from millrace.domain.connection import ConnectionInput, RateLimit
 from millrace.domain.flow import Flow, FlowInput
 from millrace.domain.run import Run, RunKey, RunStatus, StepStatus
 from millrace.domain.webhook import WebhookInput
+from millrace.usecases.callbacks import CALLBACKS
 from millrace.usecases.connections import CONNECTIONS
 from millrace.usecases.context import Context
 from millrace.usecases.deploy import deploy_version
@@ -46,6 +49,8 @@ class Played:
     next_flow: Flow | None
     accepted: dict[str, list[str]] = field(default_factory=dict)
     """The runs that the senders were told of, one for each answer, by what they sent."""
+    answers: list[Told] = field(default_factory=list)
+    """What those were told who waited for the result."""
     is_settled: bool = False
 
 
@@ -79,6 +84,8 @@ class _Scenario:
         )
         hook = WebhookInput(delivery_id_header=_DELIVERY_ID)
         self._webhook_id = WEBHOOKS.create(context, ALICE, hook, flow_id=flow.id).id
+        callback = CallbackInput(delivery_id_header=_DELIVERY_ID)
+        self._callback_id = CALLBACKS.create(context, ALICE, callback, flow_id=flow.id).id
         self.played = Played(world, flow, next_flow)
         self._keys = count()
 
@@ -150,19 +157,23 @@ class _Scenario:
             self.played.accepted.setdefault(start.name, []).append(run_id)
 
     def _deliver(self, start: Start) -> str | None:
+        kind, id_ = ("webhook", self._webhook_id)
+        if self._plan.is_called:
+            kind, id_ = ("callback", self._callback_id)
         event = http_event(
             "ingress",
             "POST",
-            f"/hooks/{self._webhook_id}",
+            f"/{kind}s/{id_}",
             json.dumps(body_of(self._plan, start)).encode(),
             {"Content-Type": "application/json", _DELIVERY_ID: start.name},
         )
-        event["pathParameters"] = {"webhookId": self._webhook_id}
-        told = self._world.cloud.deliver(event)
-        if told["statusCode"] != 202:
+        event["pathParameters"] = {f"{kind}Id": id_}
+        told = Told.of(self._world.cloud.deliver(event))
+        if told is None:
             return None
-        run_id: str = json.loads(told["body"])["runId"]
-        return run_id
+        if self._plan.is_called:
+            self.played.answers.append(told)
+        return told.run_id
 
     def _start(self, start: Start) -> str:
         asked = RunRequest(parameters={"name": start.name})

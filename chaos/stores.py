@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from botocore.exceptions import ClientError
-from chaos.faults import READS, WRITES, Faults
+from chaos.faults import READS, WRITES, Fault, Faults
 
 from millrace.domain.errors import UnavailableError
 
@@ -24,7 +24,11 @@ class FaultyStore:
     """A port's adapter behind faults; `saw` is told what each call gives."""
 
     def __init__(
-        self, name: str, store: object, faults: Faults, saw: Callable[[Any], None] = lambda _: None
+        self,
+        name: str,
+        store: Any,  # noqa: ANN401 - stands for a port
+        faults: Faults,
+        saw: Callable[[Any], None] = lambda _: None,
     ) -> None:
         self._name = name
         self._store = store
@@ -41,6 +45,9 @@ class FaultyStore:
             problem: Any = {"Code": "ThrottlingException", "Message": "Rate exceeded"}
             return ClientError({"Error": problem}, name)
 
+        if (self._name, name) == ("machines", "run"):
+            return self._run
+
         def call(*args: object, **named: object) -> object:
             answer = self._faults.meet(
                 f"{self._name}.{name}",
@@ -52,3 +59,20 @@ class FaultyStore:
             return answer
 
         return call
+
+    def _run(self, machine_arn: str, name: str, data: dict[str, Any]) -> str | None:
+        """Of an EXPRESS execution that nobody waits for any more the port says that it began."""
+        match kind := self._faults.draw("machines.run", WRITES):
+            case Fault.REFUSED:
+                raise UnavailableError("machines.run is not to be had")
+            case Fault.KILLED_BEFORE:
+                raise self._faults.kill()
+            case Fault.LOST | Fault.KILLED_AFTER:
+                self._store.start(machine_arn, name, data)
+                if kind is Fault.LOST:
+                    return None
+                raise self._faults.kill()
+            case Fault.MEANWHILE | Fault.FROZEN:
+                self._faults.wait(give_up=kind is Fault.FROZEN)
+        outcome: str | None = self._store.run(machine_arn, name, data)
+        return outcome

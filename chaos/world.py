@@ -11,8 +11,9 @@ from typing import Any, cast
 from unittest import mock
 
 from chaos.cloud import TARGETS, Cloud
+from chaos.executions import LiveMachines
 from chaos.faults import Faults
-from chaos.machines import LiveMachines, Loop
+from chaos.machines import Loop
 from chaos.plans import Plan
 from chaos.shop import Shop
 from chaos.stores import FaultyStore

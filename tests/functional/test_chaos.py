@@ -9,6 +9,7 @@ from chaos.seeds import Verdict, try_seed
 from chaos.shop import Shop
 
 from millrace.connectors.http_messages import HttpRequest, HttpResponse
+from millrace.http import ingress
 
 
 @pytest.mark.parametrize("first", range(0, 50, 10))
@@ -45,6 +46,20 @@ def test_a_record_that_arrives_twice_is_noticed(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(seeds, "plan_of", _without_faults)
     monkeypatch.setattr(Shop, "_take", twice)
     assert any("arrived 2 times" in each for each in _verdict().broken)
+
+
+def test_an_answer_that_is_not_the_flows_result_is_noticed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """So does an answer to the caller of a synchronous flow that says something else."""
+    monkeypatch.setattr(seeds, "plan_of", _without_faults)
+    monkeypatch.setattr(ingress, "body_of", lambda _, __: "[]")
+    called = next(seed for seed in range(100) if _waits_for_records(plan_of(seed)))
+    assert any("its caller was told []" in each for each in try_seed(called).broken)
+
+
+def _waits_for_records(plan: Plan) -> bool:
+    return plan.is_synchronous and plan.is_called and any(start.size for start in plan.starts)
 
 
 def _verdict() -> Verdict:
