@@ -57,6 +57,8 @@ class Plan:
     has_next_flow: bool
     rate_limit: dict[str, Any] | None
     cancels: bool
+    retries_errors: bool
+    """Nothing is refused any more after a while, and what was is tried again."""
     weight: int
     """Bytes of each record that do not compress: many go by way of the bucket."""
     rng: Random = field(repr=False)
@@ -95,7 +97,11 @@ def plan_of(seed: int) -> Plan:
         settings = {name: settings[name] for name in settings if not name.startswith("retry")}
         settings["isSynchronous"] = True
     seconds = 50 if is_synchronous else 120
-    steps = tuple(_timed(step, seconds) for step in _steps(rng, is_fed=is_fed))
+    retries_errors = more.random() < 0.35
+    steps = tuple(
+        _timed(_unsplit(step) if retries_errors else step, seconds)
+        for step in _steps(rng, is_fed=is_fed)
+    )
     rare = _RARE_ON_AWS if on_aws else _RARE
     focus = more.choice(("", "", "", *rare, *(("machines",) * 2 if is_synchronous else ())))
     return Plan(
@@ -131,6 +137,7 @@ def plan_of(seed: int) -> Plan:
             )
         ),
         cancels=rng.random() < 0.1,
+        retries_errors=retries_errors,
         weight=3_000 if focus in _OF_BULK else more.choice((0, 0, 500, 3_000)),
         rng=rng,
     )
@@ -208,6 +215,18 @@ def _step(rng: Random, name: str, after: list[str], action: dict[str, Any]) -> d
 def _timed(step: dict[str, Any], seconds: int) -> dict[str, Any]:
     """A step that has a time-out, with this one: those of a synchronous flow may not add up."""
     return {**step, "timeoutSeconds": seconds} if "timeoutSeconds" in step else step
+
+
+def _unsplit(step: dict[str, Any]) -> dict[str, Any]:
+    """A step that sends no half of a batch.
+
+    A half that is taken, and later again with the other one because nothing is refused any more,
+    arrives twice, as docs/reliability.md says.
+    """
+    http = step["action"].get("http", {})
+    if "splitRefused" not in http:
+        return step
+    return {**step, "action": {**step["action"], "http": {**http, "splitRefused": False}}}
 
 
 def body_of(plan: Plan, start: Start) -> list[Any]:

@@ -25,6 +25,8 @@ from millrace.usecases.deploy import deploy_version
 from millrace.usecases.flow_changes import create_flow
 from millrace.usecases.flows import latest_version
 from millrace.usecases.lifecycle import cancel_run
+from millrace.usecases.record_errors import ErrorFilter
+from millrace.usecases.retry_errors import ErrorRetryRequest, retry_errors
 from millrace.usecases.retry_run import RetryRequest, retry_run
 from millrace.usecases.run_flow import RunRequest, run_flow
 from millrace.usecases.webhooks import WEBHOOKS
@@ -37,6 +39,12 @@ _SWEEPS: Final = 12
 
 _STEPS_MAX: Final = 50_000
 _RETRIES_MAX: Final = 3
+_FAULTS_AGAIN: Final = 5
+"""So many more for the time when failed records are tried again."""
+
+UNFOLLOWED: Final = frozenset({RunStatus.CANCELLED, RunStatus.SUPERSEDED})
+"""How runs end that nobody wants to go on."""
+
 _DELIVERY_ID: Final = "X-Delivery-Id"
 
 
@@ -59,6 +67,9 @@ def play(world: World) -> Played:
     scenario = _Scenario(world)
     scenario.begin()
     scenario.settle()
+    if scenario.played.is_settled and world.plan.retries_errors:
+        scenario.retry_errors()
+        scenario.settle()
     if scenario.played.is_settled:
         scenario.heal()
     return scenario.played
@@ -124,13 +135,41 @@ class _Scenario:
             world.cloud.sweep()
             in_vain += 1
 
+    def retry_errors(self) -> None:
+        """Nothing is refused any more: have what was tried again, while things still go wrong."""
+        world = self._world
+        world.shop.takes_all_since = world.clock()
+        world.faults.left += _FAULTS_AGAIN
+        for _ in range(_RETRIES_MAX):
+            seconds = self._plan.rng.choice((0, 1, 600)) * self._plan.rng.random()
+            world.loop.after(self._retry_errors, seconds=seconds)
+
+    def _retry_errors(self) -> None:
+        """Ask until it is heard."""
+        asked = ErrorRetryRequest(filter=ErrorFilter())
+        flow_id = self.played.flow.id
+        try:
+            self._world.cloud.api(
+                "retry errors", lambda context: retry_errors(context, ALICE, flow_id, asked)
+            )
+        except Exception:  # noqa: BLE001 - whatever it is, the user tries again
+            self._world.loop.after(self._retry_errors, seconds=20)
+
     def heal(self) -> None:
         """Nothing goes wrong any more: what failed is retried from where it failed."""
         self._world.faults.left = 0
-        for root in sorted({id_ for told in self.played.accepted.values() for id_ in told}):
+        self._retry_runs()
+        if self._plan.retries_errors:
+            self._retry_errors()
+            self.settle()
+            self._retry_runs()
+
+    def _retry_runs(self) -> None:
+        runs = self._world.stores.runs.page(ALICE.workspace_id, self.played.flow.id, limit=10_000)
+        for root in sorted(run.id for run in runs.items if run.retry_of is None):
             for _ in range(_RETRIES_MAX):
                 run = self._last(root)
-                if run.status is RunStatus.CANCELLED or not self._has_failed(run):
+                if run.status in UNFOLLOWED or not self._has_failed(run):
                     break
                 retry_run(self._world.context, ALICE, run.id, RetryRequest(from_="failedStep"))
                 self.settle()

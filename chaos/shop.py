@@ -8,6 +8,7 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 from http import HTTPStatus
 from random import Random
 from typing import Any, Final
@@ -42,6 +43,8 @@ class Shop:
 
     clock: FakeClock
     faults: Faults
+    takes_all_since: datetime | None = None
+    """When it began to refuse nothing any more."""
     catalogue: dict[str, list[Any]] = field(default_factory=dict)
     """What can be read, by name."""
     received: defaultdict[str, Counter[str]] = field(
@@ -108,7 +111,7 @@ class Shop:
     def _take(self, request: HttpRequest) -> HttpResponse:
         given = json.loads(request.body or b"null")
         records = given if isinstance(given, list) else [given]
-        if any(is_refused(record["n"]) for record in records):
+        if self.takes_all_since is None and any(is_refused(record["n"]) for record in records):
             return HttpResponse(422, {}, b"not wanted")
         self.received[_path(request)].update(record["id"] for record in records)
         return HttpResponse(201, {}, b"{}")
