@@ -128,6 +128,7 @@ class _Look:
             flow = _Flow(self, root, run, name)
             yield from flow.check()
             allowed.update(flow.sent)
+            allowed.update(flow.anew)
         for path, received in self._played.world.shop.received.items():
             for id_, times in received.items():
                 if times > max(1, allowed[path, id_]):
@@ -162,6 +163,8 @@ class _Flow:
         self._records = {record.step_id: record for record in records}
         self.sent: Counter[tuple[str, str]] = Counter()
         """How often each record may have arrived, by path and id."""
+        self.anew: Counter[tuple[str, str]] = Counter()
+        """How often more, because a step took something else when it was tried again."""
 
     def check(self) -> Iterator[str]:
         """What is wrong with the run."""
@@ -183,6 +186,12 @@ class _Flow:
         for each in body_of_name(self._world, self._name):
             if isinstance(each, dict):
                 self.sent[path, each["id"]] += len(step["dependsOn"])
+
+    def _may_take_more(self, step: dict[str, Any]) -> bool:
+        """Whether the flow went on to it without what failed, which may be there by now."""
+        behaviour = [each["exceptionBehavior"] for each in self._steps.values() if each != step]
+        goes_on = any({"type": "failure", "strategy": "continue"} in each for each in behaviour)
+        return len(step["dependsOn"]) > 1 and goes_on
 
     def _stopped(self) -> list[str]:
         """The steps that end the run as they should, since some of their records failed."""
@@ -282,6 +291,7 @@ class _Flow:
             else:
                 kept.append(id_)
                 self.sent[path, id_] += 1
+                self.anew[path, id_] += self._may_take_more(step)
         # A record that came by two branches may arrive once and be refused once.
         for id_ in sorted({*kept, *noted}):
             if received[id_] < self.sent[path, id_]:
