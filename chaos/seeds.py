@@ -35,16 +35,23 @@ class Verdict:
 
 def try_seed(seed: int) -> Verdict:
     """Let a seed take place, and look what is broken."""
+    plan = plan_of(seed)
+    return try_plan(
+        plan, Faults(Random(f"{seed} faults"), plan.rate, plan.faults, plan.taste, plan.focus)
+    )
+
+
+def try_plan(plan: Plan, faults: Faults) -> Verdict:
+    """Let a plan take place under faults, and look what is broken."""
     logging.disable(logging.CRITICAL)
-    plan, clock = plan_of(seed), FakeClock()
-    faults = Faults(Random(f"{seed} faults"), plan.rate, plan.faults, plan.taste, plan.focus)
+    clock = FakeClock()
     quiet = redirect_stdout(StringIO())  # metrics are lines of it
     with quiet, without_threads_and_waits(clock), _stores(plan, faults, clock) as stores:
         try:
             found = broken(play(World(plan, stores, faults, clock)))
         except Exception:  # noqa: BLE001 - the other seeds go on
             found = [f"the harness fell over: {traceback.format_exc()}"]
-    return Verdict(seed, plan.told(), tuple(faults.happened), tuple(found))
+    return Verdict(plan.seed, plan.told(), tuple(faults.happened), tuple(found))
 
 
 @contextmanager

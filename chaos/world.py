@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any, cast
+from typing import Any
 from unittest import mock
 
 from chaos.cloud import TARGETS, Cloud
@@ -104,7 +104,10 @@ class World:
             new_id=self._new_id,
             scratch=scratch,
             queues=MemoryQueues,
-            **cast("Any", self._kept),
+            **{
+                name: self._faulty(name, store, is_on_wire=False)
+                for name, store in self._kept.items()
+            },
         )
 
     def _faulty(self, name: str, store: object, *, is_on_wire: bool = True) -> Any:  # noqa: ANN401 - stands for a port
