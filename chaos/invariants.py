@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from chaos import superseding
 from chaos.error_queue import ErrorQueue
 from chaos.plans import BAD, BAD_BY, KEPT, body_of
 from chaos.scenario import UNFOLLOWED, Played
@@ -32,6 +33,7 @@ def broken(played: Played) -> list[str]:
     return [
         *found.deliveries(),
         *found.answers(),
+        *found.superseded(),
         *found.statuses(),
         *found.followers(),
         *found.left_behind(),
@@ -72,6 +74,10 @@ class _Look:
         for told in self._played.answers:
             run = stores.runs.get(RunKey(ALICE.workspace_id, told.run_id))
             yield from told.disagreements(self.world.plan, stores.runs, stores.blobs, run)
+
+    def superseded(self) -> Iterator[str]:
+        """Older and newer runs for the same request name each other."""
+        yield from superseding.disagreements(self._runs)
 
     def _name(self, run: Run) -> str:
         """Of a run that was started by hand: what it was asked to read."""

@@ -57,6 +57,8 @@ class Plan:
     has_next_flow: bool
     rate_limit: dict[str, Any] | None
     cancels: bool
+    closed_seconds: float
+    """So long all that is written is refused with 401; all requests are for the same then."""
     retries_errors: bool
     """Nothing is refused any more after a while, and what was is tried again."""
     weight: int
@@ -98,6 +100,10 @@ def plan_of(seed: int) -> Plan:
         settings["isSynchronous"] = True
     seconds = 50 if is_synchronous else 120
     retries_errors = more.random() < 0.35
+    is_closed = not is_synchronous and more.random() < 0.15
+    if is_closed:
+        settings |= {"retryMaxAttempts": 2, "retryDelayMinutes": 10}
+        settings["retryUniqueRequestIdField"] = '"all the same"'
     steps = tuple(
         _timed(_unsplit(step) if retries_errors else step, seconds)
         for step in _steps(rng, is_fed=is_fed)
@@ -138,6 +144,7 @@ def plan_of(seed: int) -> Plan:
         ),
         cancels=rng.random() < 0.1,
         retries_errors=retries_errors,
+        closed_seconds=more.uniform(0, 40) if is_closed else 0.0,
         weight=3_000 if focus in _OF_BULK else more.choice((0, 0, 500, 3_000)),
         rng=rng,
     )

@@ -45,6 +45,8 @@ class Shop:
     faults: Faults
     takes_all_since: datetime | None = None
     """When it began to refuse nothing any more."""
+    closed_until: datetime | None = None
+    """Until when nobody is let in to write."""
     catalogue: dict[str, list[Any]] = field(default_factory=dict)
     """What can be read, by name."""
     received: defaultdict[str, Counter[str]] = field(
@@ -100,6 +102,8 @@ class Shop:
             start, size = int(query["offset"][0]), int(query["limit"][0])
             page = self.catalogue[query["name"][0]][start : start + size]
             return HttpResponse(200, {}, json.dumps({"items": page}).encode())
+        if self.closed_until is not None and self.clock() < self.closed_until:
+            return _ANSWERS["401"]
         key = request.headers["Idempotency-Key"]
         if key not in self._keys:
             answer = self._take(request)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from random import Random
 from typing import Any
 from unittest import mock
@@ -66,7 +67,8 @@ class World:
         self.loop = Loop(clock)
         self.faults = faults
         faults.go_on = self._others_go_on
-        self.shop = Shop(clock, faults)
+        closed_until = clock() + timedelta(seconds=plan.closed_seconds)
+        self.shop = Shop(clock, faults, closed_until=closed_until)
         self.ends: defaultdict[str, set[str]] = defaultdict(set)
         """Every terminal status that anybody saw of a run."""
         self._rng = Random(plan.seed + 1)

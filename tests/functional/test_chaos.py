@@ -1,6 +1,7 @@
 """Whole flows under faults: what `make chaos` tries, for a few seeds, and that it can tell."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from chaos import seeds
@@ -11,7 +12,10 @@ from chaos.seeds import Verdict, try_seed
 from chaos.shop import Shop
 
 from millrace.connectors.http_messages import HttpRequest, HttpResponse
+from millrace.domain.ports import Listing
+from millrace.domain.run import Run
 from millrace.http import ingress
+from millrace.storage.memory import MemoryRuns
 
 
 @pytest.mark.parametrize("first", range(0, 50, 10))
@@ -80,6 +84,22 @@ def test_an_answer_that_is_not_the_flows_result_is_noticed(
     monkeypatch.setattr(ingress, "body_of", lambda _, __: "[]")
     called = next(seed for seed in range(100) if _waits_for_records(plan_of(seed)))
     assert any("its caller was told []" in each for each in try_seed(called).broken)
+
+
+def test_a_run_that_made_way_for_another_one_than_it_says_is_noticed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """So do two runs of which only one names the other."""
+    page = MemoryRuns.page
+
+    def forgetful(*args: Any, **named: Any) -> Listing[Run]:  # noqa: ANN401 - hands them on
+        there = page(*args, **named)
+        runs = (run.model_copy(update={"supersedes": ()}) for run in there.items)
+        return Listing(tuple(runs), there.cursor)
+
+    monkeypatch.setattr(MemoryRuns, "page", forgetful)
+    closed = (seed for seed in range(200) if plan_of(seed).closed_seconds)
+    assert any("which made way for it" in each for seed in closed for each in try_seed(seed).broken)
 
 
 def _waits_for_records(plan: Plan) -> bool:
