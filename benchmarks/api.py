@@ -22,6 +22,7 @@ from unittest.mock import patch
 
 import boto3
 from benchmarks.cold_start import FirstRequest, cold_starts
+from benchmarks.figures import logs_aside
 from benchmarks.units import consumed
 from moto.core.botocore_stubber import BotocoreStubber
 from moto.dynamodb.models import dynamodb_backends
@@ -324,7 +325,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=200, help="calls of each kind")
     parser.add_argument("--cold", type=int, default=15, help="cold starts of each handler")
     arguments = parser.parse_args()
-    found = measured(arguments.rounds, arguments.cold)
+    with logs_aside():
+        found = measured(arguments.rounds, arguments.cold)
     if arguments.json:
         told = {
             **summary(found),

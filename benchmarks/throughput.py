@@ -34,10 +34,10 @@ from millrace.connectors.process import Pipeline
 from millrace.connectors.registry import HttpConnectors
 from millrace.domain.action import ExportAction, ImportAction, ProcessAction
 from millrace.domain.connection import ConnectionInput
-from millrace.domain.flow import Step
 from millrace.domain.networks import AllowedNetworks
 from millrace.domain.operations import MapOperation
 from millrace.domain.records import Origin
+from millrace.domain.step import Step
 from millrace.storage.memory_paces import MemoryPaces
 from millrace.usecases.connections import CONNECTIONS
 from millrace.usecases.context import Context

@@ -44,6 +44,7 @@ class Config:
     sources: tuple[str, ...] = ("functions", "layers", "statemachines")
     lambda_workers: int = 12  # up to 70 MB each
     lambda_patience_seconds: float = 2.0
+    enforces_policies: bool = True
     parameters: dict[str, str] = field(default_factory=dict)
 
     @classmethod

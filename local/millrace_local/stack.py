@@ -189,7 +189,8 @@ def _server_environment(config: Config, token: str) -> dict[str, str]:
         "S3_PERSIST": "1",
         "S3_DATA_DIR": str(config.state / "s3"),
         "TMPDIR": str(config.state / "tmp"),
-        "AUTH": "true",  # functions may do what their roles in the template say, as on AWS
+        # Functions may do what their roles in the template say, as on AWS.
+        "AUTH": "true" if config.enforces_policies else "false",
         "MILLRACE_LAMBDA_CACHE": str(config.state / "lambda"),
         "MILLRACE_LAMBDA_WORKERS": str(config.lambda_workers),
         "MILLRACE_LAMBDA_PATIENCE": str(config.lambda_patience_seconds),

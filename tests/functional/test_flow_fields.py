@@ -8,7 +8,8 @@ import pytest
 from tests.support.app import Client
 from tests.support.aws import TABLE
 
-from millrace.domain.flow import FlowInput, Step
+from millrace.domain.flow import FlowInput
+from millrace.domain.step import Step
 from millrace.domain.token import Role
 from millrace.usecases.patch import PATCHABLE
 
@@ -103,7 +104,7 @@ STEP_FIELDS: Final[list[tuple[str, Any, Any, str]]] = [
     ("name", "Read", "", "/name"),
     ("type", "Export", "Read", "/type"),
     ("referrer", None, "act_9", "/referrer"),
-    ("action", EXPORT["action"], {"type": "Export"}, "/action"),
+    ("action", EXPORT["action"], {"type": "Export"}, "/action/http"),
     ("flowId", None, "flow_9", "/flowId"),
     ("dependsOn", [], ["nothing"], "/dependsOn/0"),
     ("isSkipped", False, None, "/isSkipped"),

@@ -18,7 +18,7 @@ from millrace.connectors.http_import import HttpImporter
 from millrace.connectors.http_messages import HttpRequest, TransportError
 from millrace.connectors.oauth2 import AccessTokens
 from millrace.connectors.transport import Urllib3Transport
-from millrace.domain.action import ExportAction
+from millrace.domain.action import HttpExport
 from millrace.domain.authentication import BearerAuth
 from millrace.domain.base import Json
 from millrace.domain.connection import Connection
@@ -61,8 +61,9 @@ def client(base_url: str) -> ConnectionClient:
 
 def export(base_url: str, **http: Json) -> list[Json]:
     """All records of an export."""
-    work = {"type": "Export", "connectionId": "con_1", "http": {"path": "/orders", **http}}
-    exporter = HttpExporter(ExportAction.model_validate(work), client(base_url))
+    exporter = HttpExporter(
+        HttpExport.model_validate({"path": "/orders", **http}), client(base_url)
+    )
     return [record for page in exporter.pages() for record in page.records]
 
 

@@ -46,15 +46,20 @@ def flow_of(client: Client, action: dict[str, Any], **step: object) -> str:
     return found
 
 
+def carried_out(alice: Client, stack: Stack, run_id: str, step_id: str) -> None:
+    """Let the worker do a step of a run."""
+    run = alice("GET", f"/v1/runs/{run_id}").body
+    task = {"workspaceId": run["workspaceId"], "runId": run_id, "attempt": 1}
+    stack.functions["run_step"]({"stepId": step_id, **task}, LambdaContext())
+
+
 @pytest.fixture
 def carry(stack: Stack, alice: Client) -> Carry:
     """Runs a flow's import over records, and gives the step as the run shows it."""
 
     def carry_out(flow_id: str, payload: list[dict[str, Any]]) -> dict[str, Any]:
         run_id = alice("POST", f"/v1/flows/{flow_id}/run", {"payload": payload}).body["runId"]
-        run = alice("GET", f"/v1/runs/{run_id}").body
-        task = {"workspaceId": run["workspaceId"], "runId": run_id, "attempt": 1}
-        stack.functions["run_step"]({"stepId": "write", **task}, LambdaContext())
+        carried_out(alice, stack, run_id, "write")
         (step,) = alice("GET", f"/v1/runs/{run_id}").body["steps"]
         found: dict[str, Any] = step
         return found
@@ -184,29 +189,35 @@ def test_a_batch_is_taken_in_part_after_a_lost_answer(alice: Client, carry: Carr
     assert (entry["code"], entry["message"]) == ("noStock", "sold out")
 
 
-def test_a_lookup_asks_for_each_record_and_hands_on_what_it_finds(
-    alice: Client, stack: Stack
-) -> None:
-    """Over a real socket; what is not there is the failure of its record alone."""
+def priced(
+    alice: Client, stack: Stack, shop_url: str, http: dict[str, Any], payload: list[dict[str, Any]]
+) -> tuple[str, str]:
+    """The ids of a flow that looks up prices, and of its run over a payload, of one step."""
     mapping = {"fields": [{"extract": "data[0].price", "generate": "price"}]}
-    http = {"path": "/articles", "query": {"sku": "{{ record.sku }}"}, "recordsPath": "/items"}
     step = {
         "id": "price",
         "type": "Export",
         "responseMapping": mapping,
         "action": {"type": "Export", "connectionId": "shop", "http": http},
     }
+    connection = {"name": "Shop", "stableKey": "shop", "baseUrl": shop_url}
+    flow = {"name": "Prices", "stableKey": "prices", "steps": [step]}
+    document = {"connections": [connection], "flows": [flow]}
+    flow_id = alice("POST", "/v1/apply", document).body["flows"][0]["id"]
+    run_id = alice("POST", f"/v1/flows/{flow_id}/run", {"payload": payload}).body["runId"]
+    carried_out(alice, stack, run_id, "price")
+    return flow_id, run_id
+
+
+def test_a_lookup_asks_for_each_record_and_hands_on_what_it_finds(
+    alice: Client, stack: Stack
+) -> None:
+    """Over a real socket; what is not there is the failure of its record alone."""
+    http = {"path": "/articles", "query": {"sku": "{{ record.sku }}"}, "recordsPath": "/items"}
     found = answer(200, b'{"items": [{"price": 5}, {"price": 6}]}')
-    large = [{"sku": 2**60 + 1}, {"sku": "a b"}, {"sku": "c"}]
+    large: list[dict[str, Any]] = [{"sku": 2**60 + 1}, {"sku": "a b"}, {"sku": "c"}]
     with serving(found, answer(404), answer(200, b'{"items": []}')) as shop:
-        connection = {"name": "Shop", "stableKey": "shop", "baseUrl": shop.url}
-        flow = {"name": "Prices", "stableKey": "prices", "steps": [step]}
-        document = {"connections": [connection], "flows": [flow]}
-        flow_id = alice("POST", "/v1/apply", document).body["flows"][0]["id"]
-        run_id = alice("POST", f"/v1/flows/{flow_id}/run", {"payload": large}).body["runId"]
-        run = alice("GET", f"/v1/runs/{run_id}").body
-        task = {"workspaceId": run["workspaceId"], "runId": run_id, "attempt": 1}
-        stack.functions["run_step"]({"stepId": "price", **task}, LambdaContext())
+        flow_id, run_id = priced(alice, stack, shop.url, http, large)
     (told,) = alice("GET", f"/v1/runs/{run_id}").body["steps"]
     assert counts(told) == (3, 2, 1)
     lines = [request.partition(b" HTTP")[0].decode() for request in shop.requests]
@@ -223,19 +234,12 @@ def test_a_lookup_asks_for_a_batch_and_hands_each_record_its_own(
     alice: Client, stack: Stack
 ) -> None:
     """Over a real socket; one that the system refuses is found by halves."""
-    mapping = {"fields": [{"extract": "data[0].price", "generate": "price"}]}
     http = {
         "method": "POST",
         "path": "/articles/search",
         "body": {"skus": "{{ keys }}"},
         "recordsPath": "/items",
         "lookup": {"batchSize": 100, "recordKeyPath": "/sku", "keyPath": "/sku"},
-    }
-    step = {
-        "id": "price",
-        "type": "Export",
-        "responseMapping": mapping,
-        "action": {"type": "Export", "connectionId": "shop", "http": http},
     }
     payload = [{"sku": "a"}, {"sku": "!"}, {"sku": "b"}]
     items = [{"sku": "b", "price": 6}, {"sku": "c", "price": 7}]
@@ -247,14 +251,7 @@ def test_a_lookup_asks_for_a_batch_and_hands_each_record_its_own(
         answer(200, json.dumps({"items": items}).encode()),
     )
     with serving(*replies) as shop:
-        connection = {"name": "Shop", "stableKey": "shop", "baseUrl": shop.url}
-        flow = {"name": "Prices", "stableKey": "prices", "steps": [step]}
-        document = {"connections": [connection], "flows": [flow]}
-        flow_id = alice("POST", "/v1/apply", document).body["flows"][0]["id"]
-        run_id = alice("POST", f"/v1/flows/{flow_id}/run", {"payload": payload}).body["runId"]
-        run = alice("GET", f"/v1/runs/{run_id}").body
-        task = {"workspaceId": run["workspaceId"], "runId": run_id, "attempt": 1}
-        stack.functions["run_step"]({"stepId": "price", **task}, LambdaContext())
+        flow_id, run_id = priced(alice, stack, shop.url, http, payload)
     asked = [json.loads(request.partition(b"\r\n\r\n")[2])["skus"] for request in shop.requests]
     assert asked == [["a", "!", "b"], ["a"], ["!", "b"], ["!"], ["b"]]
     output = alice("GET", f"/v1/runs/{run_id}/steps/price/output").body["data"]

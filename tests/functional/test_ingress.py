@@ -322,6 +322,25 @@ def test_a_machine_that_reports_a_failure_ends_its_run(
     assert status(alice, run["runId"]) == "failed"
 
 
+def test_the_payload_of_a_run_that_failed_is_removed_where_the_flow_says_so(
+    stack: Stack, alice: Client
+) -> None:
+    """From the bucket too; such a run cannot be repeated, and says so."""
+    flow = deployed(alice, FLOW | {"removeFailedPayloads": True})
+    webhook_id = alice("POST", f"/v1/flows/{flow['id']}/webhooks", HOOK).body["id"]
+    body = json.dumps({"text": "x" * limits.INLINE_PAYLOAD_BYTES}).encode()
+    run_id = deliver(stack, webhook_id, body).body["runId"]
+    s3 = boto3.client("s3")
+    assert s3.list_objects_v2(Bucket=BUCKET)["KeyCount"] == 1
+    told = {"workspaceId": flow["workspaceId"], "runId": run_id, "attempt": 1}
+    stack.functions["lifecycle"](event("lifecycle") | told, LambdaContext())
+    assert s3.list_objects_v2(Bucket=BUCKET)["KeyCount"] == 0
+    run = alice("GET", f"/v1/runs/{run_id}").body
+    assert (run["status"], run["payloadRemoved"]) == ("failed", True)
+    again = alice("POST", f"/v1/runs/{run_id}/retry", {})
+    assert (again.status, "removeFailedPayloads" in again.body["detail"]) == (409, True)
+
+
 def test_an_execution_that_was_stopped_ends_its_run(
     stack: Stack, alice: Client, flow: dict[str, Any]
 ) -> None:

@@ -8,8 +8,9 @@ import boto3
 import pytest
 from botocore.model import OperationModel
 from tests.functional.test_api_errors import table
-from tests.functional.test_api_resources import FLOW, deployed
+from tests.functional.test_api_resources import FLOW, STEP, deployed
 from tests.support.app import Answer, Client, load_handler
+from tests.support.aws_moments import refused
 
 DEPLOY = {"deployedAt": "2026-01-31T12:00:00Z"}
 
@@ -128,3 +129,29 @@ def test_c1_a_clone_of_a_flow_that_is_edited_is_of_one_state(alice: Client, mome
     state = (clone["description"], clone["steps"][0]["id"])
     assert state == (("edited", "other") if moment == "BatchGetItem" else (None, "map"))
     assert alice("GET", path).body["description"] == "edited"
+
+
+def test_a_version_that_changed_while_it_was_deployed_is_deployed_as_it_is_now(
+    alice: Client, flow: Answer
+) -> None:
+    """The machine that the first deploy left behind is brought up to the version's steps."""
+    path, version = place(flow), f"{place(flow)}/versions/{flow.body['latestVersionId']}"
+    states = boto3.client("stepfunctions")
+
+    def step_names() -> set[str]:
+        (machine,) = states.list_state_machines()["stateMachines"]
+        found = states.describe_state_machine(stateMachineArn=machine["stateMachineArn"])
+        return {name for name in ("map", "other") if f'"{name}"' in found["definition"]}
+
+    def change() -> None:
+        given = FLOW | {"steps": [{"id": "other", "type": "Process", "action": STEP}]}
+        assert alice("PUT", path, given, headers=flow.etag).status == 200
+
+    etag = alice("GET", version).etag
+    with interrupted(alice, "TransactWriteItems", change) as client:
+        assert client("PUT", version, DEPLOY, headers=etag).status == 412
+    assert step_names() == {"map"}
+    etag = alice("GET", version).etag
+    with refused("CreateStateMachine", "StateMachineAlreadyExists"):
+        assert alice("PUT", version, DEPLOY, headers=etag).status == 200
+    assert step_names() == {"other"}

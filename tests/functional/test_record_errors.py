@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from typing import Any
 
+import boto3
 import pytest
 from tests.functional.conftest import Stack
 from tests.support.app import Answer, Client, LambdaContext
+from tests.support.aws import BUCKET
 
 from millrace.domain.run import RunError, RunKey
 
@@ -219,8 +221,9 @@ def test_errors_are_resolved_assigned_and_tagged(
 def test_a_selection_says_which_in_one_way(alice: Client, flow: dict[str, str]) -> None:
     """Neither nothing nor both, no unknown fields, and no more ids than are dealt with at once."""
     path = f"/v1/flows/{flow['id']}/errors/resolve"
-    assert alice("PUT", path, {}).status == 422
-    assert alice("PUT", path, {"errorIds": ["err_1"], "filter": {}}).status == 422
+    assert alice("PUT", path, {}).errors == {("missingField", "/errorIds")}
+    both = alice("PUT", path, {"errorIds": ["err_1"], "filter": {}})
+    assert (both.status, both.errors) == (422, {("contradiction", "/filter")})
     assert alice("PUT", path, {"filter": {"colour": ["red"]}}).errors == {
         ("unknownField", "/filter/colour")
     }
@@ -246,6 +249,24 @@ def test_the_record_of_an_error_is_changed_over_what_was_read(
     now = alice("GET", f"{path}/{error_id}")
     assert alice("PUT", place, {"n": 1}, headers=now.etag).status == 409
     assert alice("GET", f"{path}/err_1_2_none/record").status == 404
+
+
+def test_a_record_that_is_kept_no_more_is_left_out_of_a_retry(
+    alice: Client, flow: dict[str, str], failed: dict[str, Any]
+) -> None:
+    """The bucket forgets large ones after a while: the others are tried, and it is said why."""
+    assert failed["counts"]["recordsFailed"] == 2
+    path = f"/v1/flows/{flow['id']}/errors"
+    first, second = ids(errors(alice, flow))
+    large = {"n": 1, "text": "é" * 10_000}
+    place = f"{path}/{first}/record"
+    assert alice("PUT", place, large, headers={"If-Match": '"1"'}).status == 200
+    bucket = boto3.resource("s3").Bucket(BUCKET)
+    assert len(bucket.objects.all().delete()) == 1
+    assert alice("GET", place).status == 404
+    told = alice("POST", f"{path}/retry", {"errorIds": [first, second]}).body
+    assert told["leftOut"] == [{"errorId": first, "reason": "noRecord"}]
+    assert len(told["runs"]) == 1
 
 
 def test_a_new_attempt_begins_without_the_errors_of_the_last(

@@ -9,15 +9,17 @@ from urllib.parse import quote, quote_plus
 
 import boto3
 import pytest
+from moto.awslambda_simple.models import lambda_simple_backends
 from tests.functional.loopback_server import Reply, answer, serving
 from tests.functional.test_api_connections import GRANTED, KINDS, SECRET, created
 from tests.functional.test_api_errors import table
 from tests.functional.test_lists import follow, link
 from tests.support.app import Answer, Client
-from tests.support.aws import BUCKET
+from tests.support.aws import ACCOUNT, BUCKET, REGION
 
 type Json = Any
 
+FUNCTION = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:millrace-fn-twice"
 ORDERS = [{"id": 1, "total": 5}, {"id": 2, "total": 50}, {"id": 3, "total": "?"}]
 PAGE = json.dumps({"items": ORDERS, "next": "/orders?page=2"}).encode()
 
@@ -309,3 +311,15 @@ def test_no_secret_is_shown_or_kept(alice: Client, kind: str) -> None:
     forms = {SECRET, quote(SECRET), quote_plus(SECRET), "canary-t0ken"}
     forms |= {b64encode(text.encode()).decode() for text in (SECRET, f"ann:{SECRET}")}
     assert [form for form in forms if form in seen] == []
+
+
+def test_a_test_calls_the_functions_of_the_flow(alice: Client) -> None:
+    """What one answers is what goes on, so it can be seen before anything is deployed."""
+    operation = {"type": "function", "arn": FUNCTION}
+    action = {"type": "Process", "operations": [operation]}
+    made = flow(alice, {"id": "twice", "type": "Process", "action": action})
+    # moto runs no code without Docker; it answers what it was told to.
+    backend = lambda_simple_backends[ACCOUNT][REGION]
+    backend.lambda_simple_results_queue.append(json.dumps({"records": [{"n": 2}], "errors": []}))
+    told = alice("POST", made["testUrl"], {"payload": [{"n": 1}]})
+    assert steps_of(told)["twice"]["output"]["data"] == [{"n": 2}]

@@ -1,14 +1,25 @@
 """What the roles of the functions in template.yaml allow, compared with what their code needs."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from itertools import product
 from pathlib import Path
 from re import sub
 from typing import Any, Final
 
 from samcli.yamlhelper import yaml_parse
-from tests.support.aws import ACCOUNT, BUCKET, ENVIRONMENT, KEY_ARN, REGION, ROOT, STACK, TABLE
+from tests.support.aws import (
+    ACCOUNT,
+    BUCKET,
+    ENVIRONMENT,
+    KEY_ARN,
+    REGION,
+    ROOT,
+    STACK,
+    TABLE,
+    TARGET_PREFIX,
+)
 from tests.support.aws_requests import Need
 
 type Needs = Mapping[str, Iterable[Need]]
@@ -32,63 +43,17 @@ VALUES: Final[Mapping[str, str]] = {
 }
 """What a deploy makes of the names in template.yaml, beside the defaults of its parameters."""
 
+type Reasons = Mapping[tuple[str, str, str], str]
+"""By function, action and resource as the role has it."""
+
 _BY_LAMBDA: Final = "Lambda itself asks, by the function's role, to read the queue"
-_SWEEP: Final = "of the sweeper or after an end, which unit tests run over stores in memory"
-_OLDER: Final = "an older run for the same request ends: unit/usecases/test_unique_requests.py"
-_MISSING: Final = "without it a missing object looks like a forbidden one"
-_HELD: Final = "functional/test_callbacks.py runs the synchronous machines itself"
-NOT_SEEN: Final[Mapping[tuple[str, str], str]] = {
-    ("trigger", "sqs:ReceiveMessage"): _BY_LAMBDA,
-    ("trigger", "sqs:DeleteMessage"): _BY_LAMBDA,
-    ("trigger", "sqs:GetQueueAttributes"): _BY_LAMBDA,
-    (
-        "api",
-        "dynamodb:Query",
-    ): "of runs that are not over: unit/storage/test_runs_contract.py",
-    ("api", "lambda:InvokeFunction"): "tests of flows call functions: unit/usecases/test_trials.py",
-    (
-        "api",
-        "lambda:UpdateEventSourceMapping",
-    ): "a mapping that was disabled is enabled: unit/orchestration/test_queue_mappings.py",
-    ("api", "s3:ListBucket"): _MISSING,
-    (
-        "api",
-        "states:UpdateStateMachine",
-    ): "unit/orchestration/test_step_functions.py",
-    (
-        "ingress",
-        "dynamodb:BatchGetItem",
-    ): "a run is ended for its caller: unit/usecases/test_hold.py",
-    (
-        "ingress",
-        "s3:GetObject",
-    ): "results that are large: unit/usecases/test_hold.py",
-    ("ingress", "states:StartSyncExecution"): _HELD,
-    ("ingress", "states:StopExecution"): _OLDER,
-    ("lifecycle", "iam:PassRole"): _SWEEP,
-    ("lifecycle", "kms:GenerateDataKey"): _SWEEP,
-    ("lifecycle", "lambda:CreateEventSourceMapping"): _SWEEP,
-    ("lifecycle", "lambda:DeleteEventSourceMapping"): _SWEEP,
-    ("lifecycle", "lambda:ListEventSourceMappings"): _SWEEP,
-    ("lifecycle", "lambda:UpdateEventSourceMapping"): _SWEEP,
-    ("lifecycle", "s3:DeleteObject"): _SWEEP,
-    ("lifecycle", "s3:PutObject"): _SWEEP,
-    ("lifecycle", "scheduler:CreateSchedule"): _SWEEP,
-    ("lifecycle", "scheduler:DeleteSchedule"): _SWEEP,
-    ("lifecycle", "scheduler:ListSchedules"): _SWEEP,
-    ("lifecycle", "scheduler:UpdateSchedule"): _SWEEP,
-    ("lifecycle", "states:DescribeExecution"): _SWEEP,
-    ("lifecycle", "states:StopExecution"): _OLDER,
-    ("run_step", "s3:ListBucket"): _MISSING,
-    (
-        "run_step",
-        "states:SendTaskSuccess",
-    ): "a sub-flow is over already: unit/usecases/test_calls.py",
-    ("run_step", "states:StopExecution"): _OLDER,
-    ("trigger", "dynamodb:Query"): _OLDER,
-    ("trigger", "states:StopExecution"): _OLDER,
+_QUEUES: Final = f"arn:aws:sqs:{REGION}:{ACCOUNT}:{TARGET_PREFIX}*"
+NOT_SEEN: Final[Reasons] = {
+    ("trigger", "sqs:ReceiveMessage", _QUEUES): _BY_LAMBDA,
+    ("trigger", "sqs:DeleteMessage", _QUEUES): _BY_LAMBDA,
+    ("trigger", "sqs:GetQueueAttributes", _QUEUES): _BY_LAMBDA,
 }
-"""What is allowed though no test's request needs it, by function and action, with the reason."""
+"""What is allowed though no request of a function needs it, with the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +79,10 @@ class Grant:
 
     def __str__(self) -> str:
         """For whoever has to put the template right."""
-        return f"{self.function}: {self.action} on {self.resource}"
+        given = [
+            f"{key} {value}" for asked in self.condition.values() for key, value in asked.items()
+        ]
+        return " with ".join([f"{self.function}: {self.action} on {self.resource}", *given])
 
 
 def _known(operator: str, asked: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -149,12 +117,22 @@ def resolved(value: Any, values: Mapping[str, str]) -> Any:  # noqa: ANN401 - an
     return value
 
 
+def _each_condition(condition: Mapping[str, Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """A condition with one of the values that it takes, for each of them: each is to be needed."""
+    asked = [(operator, key) for operator, keys in condition.items() for key in keys]
+    for values in product(*(_listed(condition[operator][key]) for operator, key in asked)):
+        chosen: dict[str, Any] = {}
+        for (operator, key), value in zip(asked, values, strict=True):
+            chosen.setdefault(operator, {})[key] = value
+        yield chosen
+
+
 def grants() -> list[Grant]:
-    """Everything that the roles of the functions allow."""
+    """Everything that the roles of the functions allow, one by one."""
     read = sam_template()
     values = {name: each["Default"] for name, each in read["Parameters"].items()} | {**VALUES}
     return [
-        Grant(Path(properties["CodeUri"]).name, action, resource, statement.get("Condition", {}))
+        Grant(Path(properties["CodeUri"]).name, action, resource, condition)
         for found in read["Resources"].values()
         if found["Type"] == "AWS::Serverless::Function"
         for properties in [found["Properties"]]
@@ -162,6 +140,7 @@ def grants() -> list[Grant]:
         for statement in resolved(policy, values)["Statement"]
         for action in _listed(statement["Action"])
         for resource in _listed(statement["Resource"])
+        for condition in _each_condition(statement.get("Condition", {}))
     ]
 
 
@@ -178,15 +157,17 @@ def denied(needed: Needs, allowed: Iterable[Grant]) -> list[str]:
     )
 
 
-def unused(
-    needed: Needs,
-    allowed: Iterable[Grant],
-    reasons: Mapping[tuple[str, str], str] = NOT_SEEN,
-) -> list[str]:
-    """What the functions may do and need not, but for what there is a reason for."""
-    return sorted(
-        str(grant)
-        for grant in allowed
-        if (grant.function, grant.action) not in reasons
-        and not any(grant.allows(need) for need in needed.get(grant.function, []))
-    )
+def unused(needed: Needs, allowed: Iterable[Grant], reasons: Reasons = NOT_SEEN) -> list[str]:
+    """What the functions may do and need not, but for what there is a reason for.
+
+    And what there is a reason for though it is needed: it would excuse what comes back.
+    """
+    told = []
+    for grant in allowed:
+        is_excused = (grant.function, grant.action, grant.resource) in reasons
+        is_needed = any(grant.allows(need) for need in needed.get(grant.function, []))
+        if is_excused and is_needed:
+            told.append(f"reason for {grant}")
+        elif not is_excused and not is_needed:
+            told.append(str(grant))
+    return sorted(told)

@@ -16,13 +16,14 @@ from millrace.domain.failed_record import (
     FailedRecord,
     KeptRecord,
 )
-from millrace.domain.flow import Flow, Step, Version
+from millrace.domain.flow import Flow, Version
 from millrace.domain.imports import HttpImport
 from millrace.domain.operations import FilterOperation, MapOperation
 from millrace.domain.ports import Surroundings
 from millrace.domain.records import Origin
 from millrace.domain.run import Attempt, Run, RunStatus, Trigger
 from millrace.domain.run_values import NO_VALUES
+from millrace.domain.step import Step
 from millrace.domain.token import Caller
 from millrace.domain.webhook import Webhook
 from millrace.storage.memory_pool_entries import MemoryPoolEntries

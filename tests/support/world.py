@@ -11,8 +11,9 @@ from tests.support.time_and_ids import CountingIds, FakeClock
 from millrace.compiler import Targets
 from millrace.domain.base import Json
 from millrace.domain.connection import Connection, ConnectionInput
-from millrace.domain.flow import Flow, FlowInput, Step, Version
+from millrace.domain.flow import Flow, FlowInput, Version
 from millrace.domain.run import Run, RunKey, StepRecord, Trigger
+from millrace.domain.step import Step
 from millrace.storage.memory import (
     MemoryBlobs,
     MemoryMachines,

@@ -1,5 +1,6 @@
 """Apply every cure, then run MiniStack's server."""
 
+import gc
 import sys
 
 from ministack import app
@@ -30,6 +31,11 @@ def main() -> int:
     except ChangedMiniStackError as changed:
         print(changed, file=sys.stderr)
         return 1
+    # Requests and the functions that they wait for take turns: 5 ms, the default, is a long turn.
+    sys.setswitchinterval(0.0005)
+    # All that the stack holds stays; looking through it for garbage takes an eighth of its time.
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
     app.main()
     return 0
 

@@ -4,6 +4,7 @@ Where MiniStack knows no resource of a request, as of a task token, the action a
 """
 
 import json
+from functools import lru_cache
 from typing import Any, Final
 
 from ministack import app
@@ -34,6 +35,16 @@ def resource_matches(resource_arn: str, resources: list[str], not_resources: lis
         return True
     matches: bool = _resource_matches(resource_arn, resources, not_resources)
     return matches
+
+
+_parse_policy = iam_evaluator.parse_policy_document
+_parse_text = lru_cache(maxsize=256)(_parse_policy)
+
+
+def parse_policy_document(doc: str | dict[str, Any]) -> list[Any]:
+    """Return the statements of a policy; MiniStack reads those of a role twice for each request."""
+    statements: list[Any] = _parse_text(doc) if isinstance(doc, str) else _parse_policy(doc)
+    return statements
 
 
 def schedule_group(body: bytes, query: dict[str, Any]) -> str:
@@ -82,6 +93,7 @@ def cure() -> None:
         importers=(app,),
     )
     replace(iam_evaluator, "_resource_matches", resource_matches, digest="b7886876ab63")
+    replace(iam_evaluator, "parse_policy_document", parse_policy_document, digest="622a4f98a3ec")
     rewrite(
         iam_actions,
         "extract_resource_arn",

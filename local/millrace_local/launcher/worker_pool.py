@@ -18,10 +18,11 @@ from millrace_local.launcher.patching import replace, verified
 # be a deadlock. AWS, too, answers with a throttle, which callers retry.
 WAIT_SECONDS = 25.0
 
-# A cold start takes a core for half a second, a warm invocation mostly milliseconds. So a function
-# that has a worker for each core is better off waiting for one of them than starting more; only
-# invocations that wait long (for a slow receiver, say) make more workers worth their start.
-PATIENT_FROM_WORKERS = os.cpu_count() or 1
+# A cold start takes a core for half a second, a warm invocation mostly milliseconds, of which it
+# waits for the stack or another function half of the time. So a function that has two workers for
+# each core is better off waiting for one of them than starting more; only invocations that wait
+# long (for a slow receiver, say) make more workers worth their start.
+PATIENT_FROM_WORKERS = 2 * (os.cpu_count() or 1)
 
 _free = threading.Condition(lambda_runtime._lock)
 
@@ -43,8 +44,8 @@ def acquire_worker(
 ) -> tuple[Any, str]:
     """Lease a worker: a free one of this function, a new one, or one in the place of the idlest.
 
-    A function with a worker for each core waits a little before it gets one more. With all workers
-    busy, wait; after ``WAIT_SECONDS`` answer ``(None, "func_cap")``, which
+    A function with two workers for each core waits a little before it gets one more. With all
+    workers busy, wait; after ``WAIT_SECONDS`` answer ``(None, "func_cap")``, which
     MiniStack turns into AWS's TooManyRequestsException.
     """
     key = lambda_runtime._worker_key(func_name, config, qualifier)

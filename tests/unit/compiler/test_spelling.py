@@ -6,8 +6,8 @@ import pytest
 
 from millrace.compiler import check_spelling
 from millrace.compiler.spelling import FLOW_FIELDS, STEP_FIELDS, Spelling
-from millrace.domain.flow import Step
-from millrace.usecases.apply import AppliedFlow
+from millrace.domain.step import Step
+from millrace.usecases.apply_document import AppliedFlow
 
 
 def _step(**fields: object) -> dict[str, Any]:

@@ -475,13 +475,13 @@ def test_errors_of_aws_say_whether_to_come_back(
 @pytest.mark.parametrize(
     ("work", "words"),
     [
-        ({}, "one of http, s3, dynamodb and sqs"),
-        ({**TARGETS["s3"], **TARGETS["sqs"]}, "one of http, s3, dynamodb and sqs"),
-        ({**TARGETS["s3"], "connectionId": "con_1"}, "http needs a connectionId"),
-        ({"http": {"path": "/a"}}, "http needs a connectionId"),
-        ({"s3": {"bucket": LAKE, "key": "orders.json"}}, "each object would replace"),
+        ({}, "Expected http, s3, dynamodb or sqs"),
+        ({**TARGETS["s3"], **TARGETS["sqs"]}, "s3 and sqs contradict each other"),
+        ({**TARGETS["s3"], "connectionId": "con_1"}, "Only http has a connection"),
+        ({"http": {"path": "/a"}}, "http needs the connection"),
+        ({"s3": {"bucket": LAKE, "key": "orders.json"}}, "Each object would replace"),
         *(
-            ({"s3": {"bucket": LAKE, "key": key}}, "each object would replace")
+            ({"s3": {"bucket": LAKE, "key": key}}, "Each object would replace")
             for key in (
                 "{{ parameters.part }}",
                 '{{ "part" }}',
@@ -490,7 +490,7 @@ def test_errors_of_aws_say_whether_to_come_back(
                 "{{ run.id }}-part",
             )
         ),
-        ({"sqs": {"queue": "a.fifo"}}, "a FIFO queue needs group"),
+        ({"sqs": {"queue": "a.fifo"}}, "A FIFO queue needs a message group"),
         ({"sqs": {"queue": "https://sqs.example/a"}}, "pattern"),
     ],
 )

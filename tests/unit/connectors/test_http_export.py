@@ -12,6 +12,7 @@ from tests.unit.connectors.fake_transport import (
     ScriptedTransport,
     client,
     connection,
+    http_client,
     lost,
     ok,
     refused,
@@ -21,19 +22,20 @@ from tests.unit.connectors.fake_transport import (
 from millrace.connectors.http_client import TRIES
 from millrace.connectors.http_export import HttpExporter
 from millrace.connectors.http_messages import HttpRequest, HttpResponse, TransportError
-from millrace.domain.action import ExportAction
+from millrace.connectors.registry import HttpConnectors
+from millrace.domain.action import ExportAction, HttpExport
 from millrace.domain.authentication import BearerAuth
 from millrace.domain.base import Json, Record
 from millrace.domain.errors import StepError, StepFailed
 from millrace.domain.records import ExportPage
+from millrace.domain.run_values import RunValues
 
 NEXT_LINK = {"type": "nextLink", "nextLinkPath": "/next"}
 
 
 def exporter(transport: ScriptedTransport, **http: Json) -> HttpExporter:
     """An exporter of `/orders` with this much of an action's wire form."""
-    work = {"type": "Export", "connectionId": "con_1", "http": {"path": "/orders", **http}}
-    return HttpExporter(ExportAction.model_validate(work), client(transport))
+    return HttpExporter(HttpExport.model_validate({"path": "/orders", **http}), client(transport))
 
 
 def body(value: Json) -> HttpResponse:
@@ -130,7 +132,7 @@ def test_next_link_to_another_host_is_followed_without_credentials() -> None:
         }
     )
     own = connection(auth=BearerAuth(type="bearer"))
-    list(HttpExporter(work, client(transport, own, token="t0k")).pages())
+    list(HttpExporter(work.request, client(transport, own, token="t0k")).pages())
     first, second = transport.requests
     assert first.headers["Authorization"] == "Bearer t0k"
     assert first.headers["X-Api-Key"] == "k3y"
@@ -181,6 +183,47 @@ def test_missing_records_are_a_clear_error(answer: Json, says: str) -> None:
     with pytest.raises(StepFailed, match=says) as raised:
         list(exporter(script(body(answer)), recordsPath="/result/items").pages())
     assert raised.value.code == "recordsMissing"
+
+
+def asked_for(http: Json, answer: Json, *, in_a_test: bool = False) -> list[Record]:
+    """What an export finds that may be asked for a record, for this answer."""
+    connectors = HttpConnectors(http_client(script(body(answer))))
+    work = {"type": "Export", "connectionId": "con_1", "http": http}
+    read = ExportAction.model_validate(work)
+    values = RunValues({"record": {"id": 7}, "records": [{"id": 7}], "keys": [7]})
+    if in_a_test:
+        return records(
+            connectors.sampler(read, connection(), {}, values, 1, set[str]().update).pages(None)
+        )
+    return records(connectors.exporter(read, connection(), {}, values).pages(None))
+
+
+@pytest.mark.parametrize("in_a_test", [False, True])
+@pytest.mark.parametrize(
+    ("answer", "path"), [({"name": "Ada"}, ""), ({"found": {"name": "Ada"}}, "/found")]
+)
+def test_a_single_object_is_what_a_lookup_found_for_a_record(
+    answer: Json, path: str, *, in_a_test: bool
+) -> None:
+    """`GET /names?id=7` of most systems answers with the thing itself, not with an array of it."""
+    http = {"path": "/names", "query": {"id": "{{ record.id }}"}, "recordsPath": path}
+    assert asked_for(http, answer, in_a_test=in_a_test) == [{"name": "Ada"}]
+
+
+@pytest.mark.parametrize("answer", [None, "Ada", 7])
+def test_what_is_no_object_is_not_found_by_a_lookup_either(answer: Json) -> None:
+    """The record is told that the answer has another shape."""
+    with pytest.raises(StepFailed) as raised:
+        asked_for({"path": "/names/{{ record.id }}"}, answer)
+    assert raised.value.code == "recordsMissing"
+
+
+def test_a_single_object_is_no_answer_to_a_batch() -> None:
+    """It is more likely what stands around the array; taken for a record, it would have no key."""
+    lookup = {"batchSize": 9, "recordKeyPath": "/id", "keyPath": "/id"}
+    http = {"path": "/names", "query": {"ids": "{{ $join(keys.$string()) }}"}, "lookup": lookup}
+    with pytest.raises(StepFailed, match="an object with 'items', not an array"):
+        asked_for(http, {"items": []})
 
 
 @pytest.mark.parametrize("link", [7, ["?page=2"], {"href": "?page=2"}, "http://[::", "ftp://x/y"])

@@ -315,23 +315,26 @@ def test_without_the_option_a_missing_address_fails_the_step() -> None:
 @pytest.mark.parametrize(
     ("http", "words"),
     [
-        ({"results": RESULTS}, "set batchSize"),
-        ({"batchSize": 2, "results": {"path": "/a"}}, "statusPath and okExpression"),
+        ({"results": RESULTS}, "those of a batch"),
+        ({"batchSize": 2, "results": {"path": "/a"}}, "statusPath or okExpression"),
         (
             {"batchSize": 2, "results": {"statusPath": "/s", "keyPath": "/k"}},
             "keyPath and recordKeyPath",
         ),
-        ({"splitRefused": True}, "needs a batchSize"),
-        ({"batchSize": 2, "upsert": {"method": "PUT", "path": "/a"}}, "leave batchSize out"),
-        ({"batchSize": 2, "ignoreExisting": True}, "results with a statusPath"),
+        ({"splitRefused": True}, "Only a batch can be split"),
+        (
+            {"batchSize": 2, "upsert": {"method": "PUT", "path": "/a"}},
+            "upsert is of single records",
+        ),
+        ({"batchSize": 2, "ignoreExisting": True}, "needs the status of each record"),
         (
             {"ignoreExisting": True, "upsert": {"method": "PUT", "path": "/a"}},
             "speak of the same status",
         ),
-        ({"format": "form", "batchSize": 2}, "a form holds one record"),
+        ({"format": "form", "batchSize": 2}, "A form holds one record"),
         ({"format": "csv", "bodyPath": "/a"}, "bodyPath have no meaning"),
         ({"format": "json", "csv": {}}, "csv has no meaning"),
-        ({"batchSize": 2, "body": {"a": 1}}, "a body needs bodyPath"),
+        ({"batchSize": 2, "body": {"a": 1}}, "where in the body the records"),
         ({"body": {"a": 1}, "bodyPath": "/a/b"}, "which is no object"),
     ],
 )

@@ -13,7 +13,7 @@ from tests.unit.connectors.fake_transport import ScriptedTransport, client, conn
 from millrace.connectors.http_export import HttpExporter
 from millrace.connectors.http_messages import HttpRequest, HttpResponse
 from millrace.connectors.pagers import next_link
-from millrace.domain.action import ExportAction, HttpExport
+from millrace.domain.action import HttpExport
 from millrace.domain.base import Json, Record
 from millrace.domain.errors import StepError, StepFailed
 from millrace.domain.records import ExportPage
@@ -21,8 +21,7 @@ from millrace.domain.records import ExportPage
 
 def exporter(transport: ScriptedTransport, **http: Json) -> HttpExporter:
     """An exporter of `/orders` with this much of an action's wire form."""
-    work = {"type": "Export", "connectionId": "con_1", "http": {"path": "/orders", **http}}
-    return HttpExporter(ExportAction.model_validate(work), client(transport))
+    return HttpExporter(HttpExport.model_validate({"path": "/orders", **http}), client(transport))
 
 
 def body(value: Json, **headers: str) -> HttpResponse:
@@ -290,9 +289,9 @@ def test_an_export_asks_for_its_format() -> None:
         ({"headers": {"Accept": "application/vnd.shop+json"}}, {}, "application/vnd.shop+json"),
     ):
         transport = script(ok(b"<a/>" if "xml" in http else b"[]"))
-        work = {"type": "Export", "connectionId": "con_1", "http": {"path": "/orders", **http}}
         shop = client(transport, connection(headers=headers))
-        assert ids(HttpExporter(ExportAction.model_validate(work), shop).pages()) == []
+        export = HttpExport.model_validate({"path": "/orders", **http})
+        assert ids(HttpExporter(export, shop).pages()) == []
         sent = {name.lower(): value for name, value in transport.requests[0].headers.items()}
         assert sent["accept"] == accept
 
@@ -313,18 +312,18 @@ def test_a_body_is_not_sent_to_another_host() -> None:
     ("http", "says"),
     [
         ({"csv": {}}, "csv has no meaning with format json"),
-        ({"format": "xml"}, "format xml needs xml"),
+        ({"format": "xml"}, "which elements are records"),
         ({"format": "csv", "recordsPath": "/a"}, "recordsPath has no meaning with format csv"),
         ({"format": "csv", "pagination": {"type": "nextLink"}}, "only headers can tell"),
         (
             {"format": "ndjson", "pagination": {"type": "page", "totalPath": "/n"}},
             "only headers can tell",
         ),
-        ({"body": {}}, "a body needs method POST"),
+        ({"body": {}}, "A body needs method POST"),
         ({"pagination": {"type": "page", "sendIn": "body", "pageParameter": "/p"}}, "method POST"),
         (
             {"method": "POST", "pagination": {"type": "page", "sendIn": "body"}},
-            "must be a JSON Pointer such as '/page'",
+            "'page' is no place in a body",
         ),
         (
             {
@@ -334,17 +333,17 @@ def test_a_body_is_not_sent_to_another_host() -> None:
             },
             "a body that is an object",
         ),
-        ({"pagination": {"type": "cursor"}}, "one of tokenPath and tokenHeader"),
+        ({"pagination": {"type": "cursor"}}, "Expected tokenPath or tokenHeader"),
         (
             {"pagination": {"type": "cursor", "tokenPath": "/a", "tokenHeader": "A"}},
-            "one of tokenPath and tokenHeader",
+            "tokenPath and tokenHeader contradict",
         ),
         ({"pagination": {"type": "page", "sizeParameter": "n"}}, "sizeParameter needs a size"),
         (
             {"pagination": {"type": "nextLink", "linkIn": "header", "nextLinkPath": "/n"}},
             "nextLinkPath has no meaning",
         ),
-        ({"format": "csv", "csv": {"header": False}}, "columns must name"),
+        ({"format": "csv", "csv": {"header": False}}, "nothing names the columns"),
         ({"format": "csv", "csv": {"header": False, "columns": ["a", "a"]}}, "a name of its own"),
         ({"format": "csv", "csv": {"delimiter": '"'}}, "must differ"),
         ({"format": "csv", "csv": {"delimiter": "\n"}}, "line break"),

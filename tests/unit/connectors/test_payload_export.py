@@ -9,10 +9,10 @@ from millrace.connectors.payload_export import PayloadExporter
 from millrace.domain.action import ExportAction
 from millrace.domain.base import Json
 from millrace.domain.errors import StepFailed
-from millrace.domain.flow import Step
 from millrace.domain.records import ExportPage
 from millrace.domain.run import StepStatus
 from millrace.domain.sources import PayloadExport
+from millrace.domain.step import Step
 from millrace.usecases.pages import read_records
 
 

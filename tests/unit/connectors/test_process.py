@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from tests.support.pipelines import fed_pipeline
 
+from millrace import limits
 from millrace.connectors.expressions import EXACT_INTEGER_MAX
 from millrace.connectors.stages import TIMEOUTS_MAX
 from millrace.domain.base import Json, Record
@@ -173,6 +174,18 @@ def test_p12_an_expression_that_never_ends_fails_the_step_in_bounded_time() -> N
     assert raised.value.code == "expressionTimeout"
 
 
+@pytest.mark.parametrize("operation", ["map", "split"])
+@pytest.mark.parametrize("count", [3, 20])
+def test_p12_what_an_expression_makes_too_large_fails_alone(operation: str, count: int) -> None:
+    """A record that grows beyond 4 MB is told by name; the others go on, however many there are."""
+    expression = '{"text": $pad("x", width, "x")}'
+    many: list[Record] = [{"width": 10} for _ in range(count)]
+    many[1] = {"width": limits.RECORD_BYTES}
+    batch = fed_pipeline({"type": operation, "expression": expression}).feed(many)
+    assert [(each.index, each.code) for each in batch.failures] == [(1, "tooLarge")]
+    assert [*batch.records] == [{"text": "x" * 10}] * (count - 1)
+
+
 def test_an_expression_that_does_not_compile_is_refused_at_once() -> None:
     """A broken operation is a named error of the step, not of each record."""
     with pytest.raises(StepFailed) as raised:
@@ -182,5 +195,5 @@ def test_an_expression_that_does_not_compile_is_refused_at_once() -> None:
 
 def test_a_figure_without_its_expression_is_refused_when_it_is_written() -> None:
     """Only a count can do without; the others are refused with the flow, not in its runs."""
-    with pytest.raises(ValidationError, match="sum needs an expression"):
+    with pytest.raises(ValidationError, match="sum needs a number"):
         fed_pipeline(aggregate({"total": {"function": "sum"}}))

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from pydantic.alias_generators import to_camel
 
-from millrace.domain.flow import FlowInput, Step
+from millrace.domain.flow import FlowInput
+from millrace.domain.step import Step
 from millrace.http.queries import FlowsQuery
 
 ROOT = Path(__file__).parents[3]

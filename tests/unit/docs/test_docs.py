@@ -15,7 +15,6 @@ from millrace.domain.aws_imports import DynamoDbImport, S3Import, SqsImport
 from millrace.domain.batch_lookup import BatchLookup
 from millrace.domain.connection import ConnectionInput, RateLimit
 from millrace.domain.delta import Delta
-from millrace.domain.flow import Step
 from millrace.domain.flow_parts import ResponseMapping
 from millrace.domain.formats import CsvFormat, XmlFormat
 from millrace.domain.imports import HttpImport, Results, Upsert
@@ -23,10 +22,11 @@ from millrace.domain.operations import Operation
 from millrace.domain.pagination import Pagination
 from millrace.domain.response_mapping import merged
 from millrace.domain.sources import PayloadExport, S3Export
+from millrace.domain.step import Step
 from millrace.http import problems
 from millrace.http.openapi import document
 from millrace.http.queries import FlowsQuery
-from millrace.usecases.apply import AppliedFlow, ApplyDocument
+from millrace.usecases.apply_document import AppliedFlow, ApplyDocument
 from millrace.usecases.includes.catalogue import FLOW, VERSION
 from millrace.usecases.includes.relation import names_of
 

@@ -28,10 +28,10 @@ type _Loaded = tuple[list[str], int, list[str]]
 AT_IMPORT: Final = {
     "": "config limits measured_runs observability targets wiring",
     "connectors": "registry",
-    "domain": "action aws_imports base batch_lookup cursor delta errors failed_record flow "
-    "flow_parts formats imports json_text mapping_places metrics operations orders pagination "
+    "domain": "action aws_imports base batch_lookup cursor delta errors failed_record findings "
+    "flow flow_parts formats imports json_text mapping_places metrics operations orders pagination "
     "pointers pool_entries ports quick_json records remembered request_paths resource run "
-    "run_states schedule shape sources spoken_of token",
+    "run_states schedule shape sources spoken_of step token",
     "http": "api app body idempotency parameters problems requests roles routing",
     "orchestration": "lambda_functions notifier scheduler step_functions",
     "storage": "attributes batches changes codec counters dynamodb_failed_records "
@@ -43,7 +43,7 @@ AT_IMPORT: Final = {
 
 BY_GET_FLOW: Final = {
     "domain": "integration",
-    "http": "documented pages queries shown views",
+    "http": "documented pages queries query_values shown views",
     "http.routes": "flows",
     "usecases": "flow_lists flows latest_runs lists resources",
     "usecases.includes": "include relation resolve",
@@ -60,6 +60,7 @@ INGRESS_NEVER: Final = (
     "millrace.usecases.crud",
     "millrace.usecases.deploy",
     "millrace.usecases.lifecycle",
+    "millrace.usecases.work_rules",
 )
 """What the ingress function's requests need not, ours and others'."""
 

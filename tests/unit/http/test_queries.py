@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from millrace.domain.run import RunFilter, RunStatus
-from millrace.http.queries import RunsQuery
+from millrace.http.run_queries import RunsQuery
 
 
 def test_a_value_that_a_filter_repeats_counts_once() -> None:

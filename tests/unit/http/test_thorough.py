@@ -12,7 +12,7 @@ from millrace.domain.errors import Violation
 from millrace.domain.flow import FlowInput
 from millrace.http.problems import shape_violations
 from millrace.http.thorough import broken_rules
-from millrace.usecases.apply import ApplyDocument
+from millrace.usecases.apply_document import ApplyDocument
 from millrace.usecases.import_request import ImportRequest
 
 MAP = {"type": "Process", "operations": [{"type": "map", "expression": "{}"}]}

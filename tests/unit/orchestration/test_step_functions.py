@@ -2,6 +2,7 @@
 
 import json
 import time
+from itertools import cycle
 from queue import Queue
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ from millrace import compiler
 from millrace.config import Config
 from millrace.domain.errors import ConflictError, StepError, StepFailed, UnavailableError
 from millrace.domain.flow import FlowSettings
+from millrace.domain.ports import Ended
 from millrace.orchestration.step_functions import StepFunctions
 from millrace.storage.memory import MemoryMachines
 from millrace.usecases.definitions import to_definition
@@ -178,12 +180,14 @@ def synchronous(client: "SFNClient") -> StepFunctions:
     return StepFunctions(connect, ROLE, PREFIX, lambda: client)
 
 
-def answer_sync(client: "SFNClient", answer: dict[str, Any] | Exception) -> list[dict[str, Any]]:
+def answer_sync(client: "SFNClient", *answers: dict[str, Any] | Exception) -> list[dict[str, Any]]:
     """Make Step Functions answer StartSyncExecution, which moto does not know; what is asked."""
+    coming = cycle(answers)
     asked: list[dict[str, Any]] = []
 
     def hook(params: dict[str, Any], **_: object) -> tuple[Any, dict[str, Any]]:
         asked.append(json.loads(params["body"]))
+        answer = next(coming)
         if isinstance(answer, Exception):
             raise answer
         return SimpleNamespace(status_code=200), answer
@@ -195,10 +199,11 @@ def answer_sync(client: "SFNClient", answer: dict[str, Any] | Exception) -> list
 
 def test_a_synchronous_machine_is_run_to_its_end(client: "SFNClient") -> None:
     """Once, under the run's name, with what the worker needs."""
-    asked = answer_sync(client, {"status": "FAILED"})
-    assert synchronous(client).run(f"{PREFIX}flow_1-v1-sync", "run_1", DATA) == "FAILED"
-    (given,) = asked
-    assert (given["name"], json.loads(given["input"])) == ("run_1", DATA)
+    asked = answer_sync(client, {"status": "FAILED"}, {"status": "SUCCEEDED", "output": '{"n": 1}'})
+    machines = synchronous(client)
+    assert machines.run(f"{PREFIX}flow_1-v1-sync", "run_1", DATA) == Ended("FAILED")
+    assert machines.run(f"{PREFIX}flow_1-v1-sync", "run_1", DATA) == Ended("SUCCEEDED", {"n": 1})
+    assert (asked[0]["name"], json.loads(asked[0]["input"])) == ("run_1", DATA)
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from millrace.domain.errors import (
     RevisionMismatchError,
     TooLargeError,
 )
-from millrace.domain.flow import Flow, Step, Version
+from millrace.domain.flow import Flow, Version
 from millrace.domain.ports import (
     Create,
     Delete,
@@ -37,6 +37,7 @@ from millrace.domain.ports import (
     Resources,
 )
 from millrace.domain.run import LatestRun, RunStatus
+from millrace.domain.step import Step
 from millrace.domain.token import Token
 from millrace.domain.webhook import Webhook
 

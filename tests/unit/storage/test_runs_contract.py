@@ -22,6 +22,7 @@ from millrace.domain.run import (
     RunKey,
     RunOutcome,
     RunStatus,
+    StepRecord,
     StepStatus,
     Trigger,
 )
@@ -29,6 +30,7 @@ from millrace.domain.run import (
 LATER = NOON + timedelta(minutes=1)
 KEY = run().key
 ERROR = RunError(code="http500", message="the shop is down", step_id="read")
+DONE_LATER = {"status": StepStatus.SUCCEEDED, "ended_at": LATER}
 DONE = RunOutcome(status=RunStatus.SUCCEEDED, counts=Counts(records_in=3, records_out=2))
 
 
@@ -127,26 +129,53 @@ def test_a_step_is_claimed_again_until_it_is_over(runs: Runs) -> None:
 
 
 def test_a_result_may_begin_the_next_step(runs: Runs) -> None:
-    """In one write; what began before is left as it is, and the result is written all the same."""
+    """In one write, or neither: not where the next one began before, nor after another try."""
     runs.create(run())
     first = runs.claim_step(runs.get(KEY), "read", NOON)
-    done = {"status": StepStatus.SUCCEEDED, "ended_at": LATER}
-    result = first.model_copy(update=done)
-    saved, begun = runs.pass_on(KEY, result, "map", LATER)
-    assert (saved, begun) == (result, runs.step(KEY, 1, "map"))
-    assert begun is not None
-    assert (begun.tries, begun.status, begun.started_at) == (1, StepStatus.RUNNING, LATER)
+    begun = StepRecord.begun("map", 1, LATER)
+    result = first.model_copy(update=DONE_LATER)
+    assert runs.write_steps(KEY, [begun], result)
+    assert (runs.step(KEY, 1, "read"), runs.step(KEY, 1, "map")) == (result, begun)
     second = runs.claim_step(runs.get(KEY), "map", LATER)
     assert second.tries == 2
-    with pytest.raises(ConflictError):
-        runs.pass_on(KEY, begun.model_copy(update=done), "write", LATER)
-    assert runs.step(KEY, 1, "write") is None
+    late = begun.model_copy(update=DONE_LATER)
+    write = StepRecord.begun("write", 1, LATER)
+    assert not runs.write_steps(KEY, [write], late)
+    assert (runs.step(KEY, 1, "map"), runs.step(KEY, 1, "write")) == (second, None)
     runs.claim_step(runs.get(KEY), "write", NOON)
-    mapped = second.model_copy(update=done)
-    assert runs.pass_on(KEY, mapped, "write", LATER) == (mapped, None)
-    assert runs.pass_on(KEY, mapped, "other", LATER) == (mapped, None)
-    assert runs.step(KEY, 1, "map") == mapped
-    assert runs.step(KEY, 1, "other") is None
+    mapped = second.model_copy(update=DONE_LATER)
+    assert not runs.write_steps(KEY, [write], mapped)
+    assert runs.step(KEY, 1, "map") == second
+
+
+def test_steps_without_records_are_written_together(runs: Runs) -> None:
+    """Results and first tries; one that has a record by now keeps all the others out."""
+    runs.create(run())
+    read, mapped = (StepRecord.begun(id_, 1, NOON).model_copy(update=DONE_LATER) for id_ in "ab")
+    write = StepRecord.begun("c", 1, LATER)
+    assert runs.write_steps(KEY, [read, mapped, write])
+    assert runs.steps(KEY, 1) == (read, mapped, write)
+    assert not runs.write_steps(KEY, [StepRecord.begun("d", 1, LATER), read])
+    assert runs.step(KEY, 1, "d") is None
+    assert runs.claim_step(runs.get(KEY), "c", LATER).tries == 2
+
+
+def test_a_run_ends_along_with_its_last_steps_or_not_at_all(runs: Runs) -> None:
+    """A run that others ended stays as it is, and so do its steps."""
+    runs.create(run())
+    read, mapped = (StepRecord.begun(id_, 1, NOON).model_copy(update=DONE_LATER) for id_ in "ab")
+    assert runs.write_steps(KEY, [read])
+    seen = runs.get(KEY)
+    with pytest.raises(ConflictError):
+        runs.finish(KEY, DONE, LATER, seen=seen, fresh=[read, mapped])
+    assert runs.get(KEY).status is RunStatus.RUNNING
+    assert runs.step(KEY, 1, "b") is None
+    ended = runs.finish(KEY, DONE, LATER, seen=seen, fresh=[mapped])
+    assert ended.status is RunStatus.SUCCEEDED
+    assert runs.detail(KEY) == (ended, (read, mapped))
+    third = StepRecord.begun("c", 1, LATER)
+    assert runs.finish(KEY, DONE, LATER, seen=seen, fresh=[third]) == ended
+    assert runs.step(KEY, 1, "c") is None
 
 
 def test_a_checkpoint_is_there_for_the_next_try(runs: Runs) -> None:

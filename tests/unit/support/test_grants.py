@@ -8,6 +8,7 @@ from tests.support.aws import BUCKET, ENVIRONMENT, KEY_ARN, TABLE
 from tests.support.aws_requests import Need, needs
 from tests.support.grants import NOT_SEEN, Grant, denied, grants, unused
 
+DECRYPT = ("run_step", "kms:Decrypt")
 READ = Need("dynamodb:GetItem", "arn:aws:dynamodb:eu-west-1:123456789012:table/millrace-table")
 
 
@@ -20,11 +21,20 @@ def test_what_no_role_allows_is_told() -> None:
 
 
 def test_what_nothing_needs_is_told() -> None:
-    """Unless it stands in the list of reasons."""
+    """Unless there is a reason for it, which holds for no other resource of the same action."""
     grant = Grant("api", READ.action, READ.resource, {})
+    other = Grant("api", READ.action, f"{READ.resource}/index/gsi1", {})
     assert unused({"ingress": [READ]}, [grant], {}) == [str(grant)]
     assert unused({"api": [READ]}, [grant], {}) == []
-    assert unused({}, [grant], {("api", READ.action): "Lambda asks"}) == []
+    reasons = {("api", READ.action, READ.resource): "Lambda asks"}
+    assert unused({}, [grant, other], reasons) == [str(other)]
+
+
+def test_a_reason_for_what_is_needed_is_told() -> None:
+    """It is not one, and would excuse what comes back."""
+    grant = Grant("api", READ.action, READ.resource, {})
+    reasons = {("api", READ.action, READ.resource): "Lambda asks"}
+    assert unused({"api": [READ]}, [grant], reasons) == [f"reason for {grant}"]
 
 
 @pytest.mark.parametrize(
@@ -138,7 +148,15 @@ def test_every_function_has_a_role_and_every_name_in_it_a_value() -> None:
     assert Grant("run_step", "states:StartExecution", machines, {}) in read
 
 
+def test_each_value_of_a_condition_is_a_permission_of_its_own() -> None:
+    """So a service that the key is not used through any more is told."""
+    of_key = [grant for grant in grants() if (grant.function, grant.action) == DECRYPT]
+    assert {grant.condition["StringEquals"]["kms:ViaService"] for grant in of_key} == {
+        f"{service}.eu-west-1.amazonaws.com" for service in ("dynamodb", "s3", "ssm")
+    }
+
+
 def test_reasons_are_given_for_what_is_granted_only() -> None:
     """A reason for what is gone would excuse what comes back."""
-    granted = {(grant.function, grant.action) for grant in grants()}
+    granted = {(grant.function, grant.action, grant.resource) for grant in grants()}
     assert NOT_SEEN.keys() <= granted

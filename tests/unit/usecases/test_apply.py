@@ -16,7 +16,8 @@ from millrace.domain.label import LabelInput
 from millrace.domain.ports import Change
 from millrace.domain.webhook import Webhook
 from millrace.storage.memory import MemoryResources
-from millrace.usecases.apply import ApplyDocument, ApplyResult, apply
+from millrace.usecases.apply import apply
+from millrace.usecases.apply_document import ApplyDocument, ApplyResult
 from millrace.usecases.audit import list_audit
 from millrace.usecases.callbacks import CALLBACKS
 from millrace.usecases.flows import get_flow, latest_version, list_versions

@@ -12,7 +12,8 @@ from millrace.domain.flow import Flow, FlowInput
 from millrace.domain.ports import Change
 from millrace.domain.webhook import WebhookInput
 from millrace.storage.memory import MemoryResources
-from millrace.usecases.apply import ApplyDocument, apply
+from millrace.usecases.apply import apply
+from millrace.usecases.apply_document import ApplyDocument
 from millrace.usecases.audit import list_audit
 from millrace.usecases.deploy import undeploy_version
 from millrace.usecases.flow_changes import create_flow, delete_flow, replace_flow

@@ -10,9 +10,9 @@ from millrace.domain.action import ActionInput, ExportAction, HttpExport
 from millrace.domain.base import Json, Record
 from millrace.domain.batch_lookup import key_at
 from millrace.domain.errors import RuleViolationError, StepFailed, StepTransient
-from millrace.domain.flow import Step
 from millrace.domain.flow_parts import ResponseMapping
 from millrace.domain.run import Counts, Run, StepRecord
+from millrace.domain.step import Step
 from millrace.usecases.actions import ACTIONS
 from millrace.usecases.pages import read_records
 from millrace.usecases.retry_errors import ErrorRetryRequest, retry_errors

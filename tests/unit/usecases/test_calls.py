@@ -7,8 +7,9 @@ from tests.support.world import World
 from millrace import limits
 from millrace.domain.base import Json, Record
 from millrace.domain.errors import StepError, StepFailed, StepPartialSuccess, UnavailableError
-from millrace.domain.flow import ExceptionBehavior, Flow, Step
+from millrace.domain.flow import Flow
 from millrace.domain.run import Run, RunKey, RunOutcome, RunStatus, StepRecord, StepStatus
+from millrace.domain.step import ExceptionBehavior, Step
 from millrace.domain.virtual_environment import Replacements, VirtualEnvironmentInput
 from millrace.storage.memory import MemoryMachines, MemoryRuns
 from millrace.usecases.deploy import undeploy_version

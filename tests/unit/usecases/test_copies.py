@@ -21,9 +21,10 @@ from millrace.domain.errors import (
     RuleViolationError,
     UnavailableError,
 )
-from millrace.domain.flow import Flow, Step
+from millrace.domain.flow import Flow
 from millrace.domain.imports import HttpImport
 from millrace.domain.run import RunStatus
+from millrace.domain.step import Step
 from millrace.storage.memory import MemoryMachines
 from millrace.usecases.actions import ACTIONS
 from millrace.usecases.audit import list_audit

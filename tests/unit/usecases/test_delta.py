@@ -8,7 +8,7 @@ from tests.support.samples import ALICE, MALLORY, export_step, filter_step, impo
 from tests.support.time_and_ids import NOON
 from tests.support.world import World
 
-from millrace.domain.action import ExportAction, HttpExport, ImportAction
+from millrace.domain.action import ActionInput, ExportAction, HttpExport, ImportAction
 from millrace.domain.base import Json, rfc3339
 from millrace.domain.delta import Delta
 from millrace.domain.errors import (
@@ -20,12 +20,14 @@ from millrace.domain.errors import (
     StepFailed,
     UnavailableError,
 )
-from millrace.domain.flow import Flow, Step
+from millrace.domain.flow import Flow
 from millrace.domain.imports import HttpImport
 from millrace.domain.ports import Change
 from millrace.domain.run import Run, RunStatus
+from millrace.domain.step import Step
 from millrace.domain.virtual_environment import VirtualEnvironmentInput
 from millrace.storage.memory import MemoryResources
+from millrace.usecases.actions import ACTIONS
 from millrace.usecases.audit import list_audit
 from millrace.usecases.copies import DuplicateRequest, duplicate_flow
 from millrace.usecases.delta_marks import read_marks
@@ -442,6 +444,61 @@ def test_what_cannot_be_kept_behind_is_refused(world: World) -> None:
         with pytest.raises(RuleViolationError) as refused:
             world.change(flow, step)
         assert {each.code for each in refused.value.violations} == {code}
+
+
+def asking(id_: str, of: str, text: str = WINDOW, **changes: object) -> Step:
+    """A step that speaks of how far another one has read, and reads no changes itself."""
+    targets: dict[str, Json] = {
+        "Export": {"http": {"path": "/orders", "query": {"since/until": text}}},
+        "Import": {"http": {"path": "/orders", "body": {"all": ["of", text]}}},
+    }
+    action = {"type": of, "connectionId": "con_000001", **targets[of]}
+    return Step.model_validate({"id": id_, "type": of, "action": action, **changes})
+
+
+def findings(world: World, *steps: Step) -> list[tuple[str, str, str | None]]:
+    """What is wrong with a flow of these steps: codes, places and remedies."""
+    with pytest.raises(RuleViolationError) as caught:
+        world.flow(*steps)
+    return [(found.code, found.pointer, found.remedy) for found in caught.value.violations]
+
+
+def test_times_that_no_export_has_are_refused_when_the_flow_is_saved(world: World) -> None:
+    """A run would fail by them; the place is that of the template."""
+    remedy = "Give the export a delta; or put the step after an export that has one."
+    steps = (
+        asking("read", "Export"),
+        asking("write", "Import", "{{ currentExportDateTime }}", dependsOn=["read"]),
+        export("beside"),
+    )
+    assert findings(world, *steps) == [
+        ("deltaMissing", "/steps/0/action/http/query/since~1until", remedy),
+        ("deltaMissing", "/steps/1/action/http/body/all/1", remedy),
+    ]
+
+
+def test_a_stored_action_that_speaks_of_the_times_is_refused_where_they_are_unknown(
+    world: World,
+) -> None:
+    """By itself it can be stored: behind an export of changes it is right."""
+    given = {"name": "Lines", "work": asking("lines", "Export").to_json()["action"]}
+    action = ACTIONS.create(world.context, ALICE, ActionInput.model_validate(given))
+    step: dict[str, Json] = {"id": "lines", "type": "Export", "referrer": action.id}
+    ((code, pointer, _),) = findings(world, Step.model_validate(step))
+    assert (code, pointer) == ("deltaMissing", "/steps/0/referrer")
+    after = Step.model_validate({**step, "dependsOn": ["read"]})
+    run = begin(world, world.deployed(export(), after))
+    read(world, run)
+    world.step(run, "lines")
+    assert world.connectors.asked[-1].query == {"since/until": f"{EPOCH_TEXT}..{NOON_TEXT}"}
+
+
+@pytest.mark.parametrize(
+    "text", ["{{ record.lastExportDateTime }}", "lastExportDateTime", "{{ variables.x }} {{ 1 }}"]
+)
+def test_what_only_looks_like_these_times_is_taken(world: World, text: str) -> None:
+    """A field of a record may have their name, and so may plain text."""
+    assert world.flow(asking("read", "Export", text)).steps_count == 1
 
 
 def test_the_owner_may_have_it_read_again(world: World) -> None:

@@ -13,17 +13,19 @@ from millrace.domain.base import Json
 from millrace.domain.connection import Connection
 from millrace.domain.data_pool import DataPool, DataPoolInput
 from millrace.domain.errors import NotFoundError, RuleViolationError
-from millrace.domain.flow import Flow, Step
+from millrace.domain.flow import Flow
 from millrace.domain.integration import IntegrationInput
 from millrace.domain.label import LabelInput
 from millrace.domain.notification_group import EmailTarget, NotificationGroupInput
 from millrace.domain.patch import Patch
 from millrace.domain.ports import Found, Ref
 from millrace.domain.resource import Resource
+from millrace.domain.step import Step
 from millrace.domain.virtual_environment import VirtualEnvironmentInput
 from millrace.storage.memory import MemoryResources
 from millrace.usecases.actions import ACTIONS
-from millrace.usecases.apply import ApplyDocument, ApplyResult, apply
+from millrace.usecases.apply import apply
+from millrace.usecases.apply_document import ApplyDocument, ApplyResult
 from millrace.usecases.connections import CONNECTIONS
 from millrace.usecases.crud import Crud
 from millrace.usecases.dependencies import Dependency, dependencies_of, descendants_of

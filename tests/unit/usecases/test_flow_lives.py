@@ -11,8 +11,9 @@ from tests.support.samples import ALICE, MALLORY, process_step
 from tests.support.world import World
 
 from millrace.domain.errors import DomainError
-from millrace.domain.flow import Flow, FlowInput, LatestSteps, Step, Version
+from millrace.domain.flow import Flow, FlowInput, LatestSteps, Version
 from millrace.domain.patch import Patch
+from millrace.domain.step import Step
 from millrace.usecases.deploy import deploy_version, undeploy_version
 from millrace.usecases.flow_changes import create_flow, delete_flow, replace_flow
 from millrace.usecases.flows import get_flow, get_version

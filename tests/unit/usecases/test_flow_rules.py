@@ -15,13 +15,14 @@ from millrace.domain.action import ActionInput, ProcessAction
 from millrace.domain.base import Json
 from millrace.domain.callback import CallbackInput
 from millrace.domain.errors import ConflictError, RuleViolationError, UnauthenticatedError
-from millrace.domain.flow import Flow, FlowInput, Step
+from millrace.domain.flow import Flow, FlowInput
 from millrace.domain.flow_parts import Concurrency
 from millrace.domain.integration import IntegrationInput
 from millrace.domain.label import LabelInput
 from millrace.domain.operations import MapOperation
 from millrace.domain.patch import Patch
 from millrace.domain.run import Run, RunOutcome, RunStatus
+from millrace.domain.step import Step
 from millrace.domain.token import Caller
 from millrace.domain.virtual_environment import VirtualEnvironmentInput
 from millrace.domain.webhook import WebhookInput

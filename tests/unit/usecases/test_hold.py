@@ -13,14 +13,17 @@ from millrace.domain.base import Json
 from millrace.domain.callback import Callback, CallbackInput
 from millrace.domain.delivery import Delivery
 from millrace.domain.errors import ConflictError, UnavailableError
-from millrace.domain.flow import Flow, Step
+from millrace.domain.flow import Flow
+from millrace.domain.ports import Ended
 from millrace.domain.run import Run, RunStatus
+from millrace.domain.step import Step
 from millrace.storage.memory import MemoryMachines
 from millrace.usecases.callbacks import CALLBACKS
 from millrace.usecases.deploy import undeploy_version
 from millrace.usecases.flows import latest_version
 from millrace.usecases.hold import Held, UnansweredError, hold
 from millrace.usecases.lifecycle import cancel_run
+from millrace.usecases.run_answers import RunAnswer
 from millrace.usecases.runs import list_runs
 from millrace.usecases.sweeper import sweep
 
@@ -82,9 +85,9 @@ def synchronous(world: World, *steps: Step, **settings: Json) -> Line:
     """The same for a synchronous flow, whose machine runs its steps in order."""
     line = new_line(world, *steps, isSynchronous=True, **settings)
 
-    def run_machine(_: dict[str, Any]) -> str:
+    def run_machine(_: dict[str, Any]) -> Ended:
         line.carry_out(*(step.id for step in steps or (ECHO,) if not step.is_skipped))
-        return "SUCCEEDED"
+        return Ended("SUCCEEDED")
 
     world.machines.on_run = run_machine
     return line
@@ -151,9 +154,9 @@ def test_a_failed_run_answers_at_once(world: World, is_synchronous: bool) -> Non
     """No caller waits for a result that never comes."""
     line = new_line(world, isSynchronous=is_synchronous)
 
-    def fail() -> str:
+    def fail() -> Ended:
         line.carry_out(told="attemptFailed")
-        return "SUCCEEDED"
+        return Ended("SUCCEEDED")
 
     world.machines.on_run = lambda _: fail()
 
@@ -180,10 +183,53 @@ def test_a_cancelled_run_answers_at_once(world: World) -> None:
 def test_a_machine_that_could_not_tell_its_end_is_believed(world: World) -> None:
     """Of an EXPRESS execution nobody else will tell."""
     line = new_line(world, isSynchronous=True)
-    world.machines.on_run = lambda _: "TIMED_OUT"
+    world.machines.on_run = lambda _: Ended("TIMED_OUT")
     held = line.call()
     assert held.run.error is not None
     assert held.run.error.code == "machineTimedOut"
+
+
+def test_what_the_worker_told_of_the_end_is_not_read(world: World) -> None:
+    """The machine hands it on; the caller is answered from that."""
+    line = synchronous(world)
+
+    def run_machine(_: dict[str, Any]) -> Ended:
+        line.carry_out("echo")
+        run, steps = world.runs.detail(line.runs[0].key)
+        told = RunAnswer(run=run.model_copy(update={"tracestate": "a=1"}), steps=steps).told()
+        return Ended("SUCCEEDED", {"end": {"Payload": {"isOver": True, **told}}})
+
+    world.machines.on_run = run_machine
+    held = line.call(b'{"n": 1}')
+    assert (held.records, held.run.tracestate) == (({"n": 1},), "a=1")
+
+
+@pytest.mark.parametrize("answer", ["{}", "nonsense", 7, None, '{"run": {"id": "run_9"}}'])
+def test_what_a_machine_hands_on_otherwise_is_left_alone(world: World, answer: Json) -> None:
+    """The result is read, as by callers of a worker that told nothing."""
+    line = synchronous(world)
+
+    def run_machine(_: dict[str, Any]) -> Ended:
+        line.carry_out("echo")
+        return Ended("SUCCEEDED", {"end": {"Payload": {"isOver": True, "answer": answer}}})
+
+    world.machines.on_run = run_machine
+    assert line.call(b'{"n": 1}').records == ({"n": 1},)
+
+
+def test_the_end_of_another_run_is_not_believed(world: World) -> None:
+    """A machine answers for its own run only."""
+    line = synchronous(world)
+    line.call(b'{"n": 1}')
+    run, steps = world.runs.detail(line.runs[0].key)
+    told = RunAnswer(run=run, steps=steps).told()
+
+    def run_machine(_: dict[str, Any]) -> Ended:
+        line.carry_out("echo")
+        return Ended("SUCCEEDED", {"end": {"Payload": {"isOver": True, **told}}})
+
+    world.machines.on_run = run_machine
+    assert line.call(b'{"n": 2}').records == ({"n": 2},)
 
 
 def test_r3_the_same_call_waits_for_the_same_run(world: World) -> None:
@@ -211,7 +257,7 @@ class BusyMachines(MemoryMachines):
 
     refusals: int = 2
 
-    def run(self, machine_arn: str, name: str, data: dict[str, Json]) -> str | None:
+    def run(self, machine_arn: str, name: str, data: dict[str, Json]) -> Ended | None:
         """Refuse, or not."""
         if self.refusals:
             self.refusals -= 1

@@ -18,8 +18,9 @@ from millrace.domain.errors import (
     StepTransient,
     UnavailableError,
 )
-from millrace.domain.flow import Flow, Step
+from millrace.domain.flow import Flow
 from millrace.domain.run import Counts, Run, RunError, RunKey, RunStatus, StepRecord, StepStatus
+from millrace.domain.step import Step
 from millrace.storage.memory import MemoryMachines, MemoryRuns
 from millrace.usecases.deploy import undeploy_version
 from millrace.usecases.flow_changes import delete_flow

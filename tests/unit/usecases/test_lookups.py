@@ -8,9 +8,9 @@ from tests.support.world import World
 from millrace.domain.action import ExportAction, HttpExport
 from millrace.domain.base import Record
 from millrace.domain.errors import StepFailed, StepTransient
-from millrace.domain.flow import Step
 from millrace.domain.flow_parts import ResponseMapping
 from millrace.domain.run import Counts, Run, StepRecord
+from millrace.domain.step import Step
 from millrace.usecases.pages import read_records
 from millrace.usecases.trials import TrialRequest, try_flow
 

@@ -11,7 +11,8 @@ from millrace.domain.errors import RuleViolationError
 from millrace.domain.notification_group import NotificationGroupInput
 from millrace.domain.patch import ValueOperation
 from millrace.domain.ports import Create
-from millrace.usecases.apply import ApplyDocument, apply
+from millrace.usecases.apply import apply
+from millrace.usecases.apply_document import ApplyDocument
 from millrace.usecases.connections import CONNECTIONS
 from millrace.usecases.plain import NOTIFICATION_GROUPS
 

@@ -12,8 +12,8 @@ from millrace.domain.base import Json, Record
 from millrace.domain.data_pool import DataPool, DataPoolInput
 from millrace.domain.delivery import Delivery
 from millrace.domain.errors import RuleViolationError, StepFailed, StepThrottled, StepTransient
-from millrace.domain.flow import Step
 from millrace.domain.run import Run, StepRecord
+from millrace.domain.step import Step
 from millrace.domain.variable import VariableInput
 from millrace.domain.virtual_environment import Replacements, VirtualEnvironmentInput
 from millrace.domain.webhook import WebhookInput

@@ -22,10 +22,10 @@ from millrace.connectors.http_messages import HttpRequest, HttpResponse
 from millrace.connectors.registry import HttpConnectors
 from millrace.domain.action import ExportAction, ImportAction, ProcessAction
 from millrace.domain.base import Record
-from millrace.domain.flow import Step
 from millrace.domain.flow_parts import Concurrency
 from millrace.domain.operations import FilterOperation, MapOperation
 from millrace.domain.run import Counts, Run
+from millrace.domain.step import Step
 from millrace.usecases.pages import read_records
 from millrace.usecases.run_step import StepTask, run_step
 

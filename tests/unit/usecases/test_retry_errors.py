@@ -10,9 +10,9 @@ from millrace.domain.action import ImportAction
 from millrace.domain.base import Record
 from millrace.domain.errors import StepFailed
 from millrace.domain.failed_record import FailedRecord
-from millrace.domain.flow import Step
 from millrace.domain.imports import HttpImport
 from millrace.domain.run import Run, RunStatus, StepStatus
+from millrace.domain.step import Step
 from millrace.usecases.record_errors import ErrorFilter, replace_record
 from millrace.usecases.retry_errors import ErrorRetryRequest, Retried, retry_errors
 from millrace.usecases.retry_run import RetryRequest, retry_run

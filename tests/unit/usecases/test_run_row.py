@@ -1,7 +1,8 @@
 """Steps of a synchronous flow that share one invocation, and the end of the run there."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import pytest
 from tests.support.samples import import_step, process_step
@@ -9,13 +10,17 @@ from tests.support.world import AMPLE, World
 
 from millrace.domain.base import Json, Record
 from millrace.domain.errors import StepFailed, StepPartialSuccess, StepTransient, UnavailableError
-from millrace.domain.flow import Flow, Step
 from millrace.domain.run import Run, RunKey, RunOutcome, RunStatus, StepRecord, StepStatus, Trigger
+from millrace.domain.step import Step
 from millrace.storage.memory import MemoryRuns
 from millrace.usecases.lifecycle import cancel_run
 from millrace.usecases.pages import read_records
+from millrace.usecases.run_answers import handed_on
 from millrace.usecases.run_row import RowTask, run_row
 from millrace.usecases.runs import Manner, start_run
+
+if TYPE_CHECKING:
+    from millrace.domain.flow import Flow
 
 MORE = "{'n': n + 1}"
 DOWN = StepTransient("http503", "the shop is down")
@@ -43,16 +48,19 @@ def run_steps(
     *ids: str,
     ends_run: bool = True,
     on_step: Callable[[str], None] = lambda _: None,
+    handed: Run | None = None,
 ) -> Run | None:
-    """One invocation."""
+    """One invocation, whose machine may have handed on the run."""
     task = RowTask(
         workspace_id=run.workspace_id,
         run_id=run.id,
         attempt=1,
         step_ids=ids,
         ends_run=ends_run,
+        input={} if handed is None else handed_on(handed),
     )
-    return run_row(world.context, task, lambda: AMPLE, lambda _: None, on_step, lambda _: None)
+    told = run_row(world.context, task, lambda: AMPLE, lambda _: None, on_step, lambda _: None)
+    return None if told is None else told.run
 
 
 def records(world: World, run: Run) -> dict[str, StepRecord]:
@@ -116,23 +124,124 @@ def test_after_an_error_the_machine_calls_again_and_the_rest_is_done(world: Worl
     }
 
 
-def test_a_crash_between_two_steps_loses_nothing(world: World) -> None:
-    """The step that had begun already is taken up by the next invocation."""
-    run = started(world, *THREE)
+def die_at(step_id: str) -> Callable[[str], None]:
+    """Crashes the worker before a step."""
 
-    def die(step_id: str) -> None:
-        if step_id == "b":
+    def die(at: str) -> None:
+        if at == step_id:
             raise CRASH
 
+    return die
+
+
+def test_after_a_crash_steps_that_only_change_records_are_done_again(world: World) -> None:
+    """Nothing was written of them, so the next invocation has them all to itself."""
+    run = started(world, *THREE)
     with pytest.raises(ConnectionAbortedError):
-        run_steps(world, run, "a", "b", "c", on_step=die)
-    assert records(world, run)["b"].status is StepStatus.RUNNING
+        run_steps(world, run, "a", "b", "c", on_step=die_at("c"))
+    assert records(world, run) == {}
     ended = run_steps(world, run, "a", "b", "c")
     assert ended is not None
     assert ended.status is RunStatus.SUCCEEDED
-    found = records(world, run)
-    assert [found[id_].tries for id_ in ("a", "b", "c")] == [1, 2, 1]
-    assert output(world, found["c"]) == [{"n": 4}]
+    assert output(world, records(world, run)["c"]) == [{"n": 4}]
+
+
+def test_what_a_step_did_elsewhere_is_on_record_before_the_next_one(world: World) -> None:
+    """A crash after it loses nothing: what was sent is not sent again."""
+    write = import_step("write", "con_000001", depends_on=("a",))
+    run = started(world, process("a"), write, process("c", "write"))
+    with pytest.raises(ConnectionAbortedError):
+        run_steps(world, run, "a", "write", "c", on_step=die_at("c"))
+    assert {id_: each.status for id_, each in records(world, run).items()} == {
+        "a": StepStatus.SUCCEEDED,
+        "write": StepStatus.SUCCEEDED,
+    }
+    ended = run_steps(world, run, "a", "write", "c")
+    assert ended is not None
+    assert ended.status is RunStatus.SUCCEEDED
+    assert {id_: each.tries for id_, each in records(world, run).items()} == {
+        "a": 1,
+        "write": 1,
+        "c": 1,
+    }
+    assert len(world.connectors.written) == 1
+
+
+def test_steps_that_do_more_each_begin_on_record(world: World) -> None:
+    """The second begins with the result of the first, and is taken up after a crash."""
+    first, second = (
+        import_step(id_, "con_000001", depends_on=after)
+        for id_, after in (("first", ()), ("second", ("first",)))
+    )
+    run = started(world, first, second)
+    with pytest.raises(ConnectionAbortedError):
+        run_steps(world, run, "first", "second", on_step=die_at("second"))
+    assert {id_: each.status for id_, each in records(world, run).items()} == {
+        "first": StepStatus.SUCCEEDED,
+        "second": StepStatus.RUNNING,
+    }
+    ended = run_steps(world, run, "first", "second")
+    assert ended is not None
+    assert {id_: each.tries for id_, each in records(world, run).items()} == {
+        "first": 1,
+        "second": 2,
+    }
+
+
+def test_results_wait_a_second_at_most(world: World) -> None:
+    """A crash loses no more of a long row than that."""
+    run = started(world, *THREE)
+
+    def dawdle(step_id: str) -> None:
+        world.clock.forward(seconds=1)
+        die_at("c")(step_id)
+
+    with pytest.raises(ConnectionAbortedError):
+        run_steps(world, run, "a", "b", "c", on_step=dawdle)
+    assert {id_: each.status for id_, each in records(world, run).items()} == {
+        "a": StepStatus.SUCCEEDED,
+        "b": StepStatus.SUCCEEDED,
+    }
+
+
+def test_many_results_are_written_as_they_come(world: World) -> None:
+    """A transaction holds no more."""
+    ids = [f"s{number:02d}" for number in range(45)]
+    steps = [process(id_, before) for id_, before in zip(ids, [None, *ids[:-1]], strict=True)]
+    run = started(world, *steps)
+    ended = run_steps(world, run, *ids)
+    assert ended is not None
+    assert ended.status is RunStatus.SUCCEEDED
+    assert output(world, records(world, run)[ids[-1]]) == [{"n": 46}]
+
+
+def test_a_row_of_which_others_wrote_is_read_again(world: World) -> None:
+    """What another invocation has on record counts, and what follows is made of that."""
+    run = started(world, *THREE)
+
+    def overtake(step_id: str) -> None:
+        if step_id == "c" and not records(world, run):
+            run_steps(world, run, "a", ends_run=False)
+
+    ended = run_steps(world, run, "a", "b", "c", on_step=overtake)
+    assert ended is not None
+    assert ended.status is RunStatus.SUCCEEDED
+    assert {id_: each.tries for id_, each in records(world, run).items()} == dict.fromkeys("abc", 1)
+    assert output(world, records(world, run)["c"]) == [{"n": 4}]
+
+
+def test_failed_records_are_noted_with_a_step_that_only_changes_records(world: World) -> None:
+    """They are in the flow's errors, and the run is a partial success."""
+    run = started(world, *THREE, payload=[{"n": 1}, {"n": "x"}])
+    ended = run_steps(world, run, "a", "b", "c")
+    assert ended is not None
+    assert (ended.status, ended.counts.records_failed) == (RunStatus.PARTIALLY_SUCCEEDED, 1)
+    assert {id_: each.status for id_, each in records(world, run).items()} == {
+        "a": StepStatus.PARTIALLY_SUCCEEDED,
+        "b": StepStatus.SUCCEEDED,
+        "c": StepStatus.SUCCEEDED,
+    }
+    assert output(world, records(world, run)["c"]) == [{"n": 4}]
 
 
 def test_a_step_that_fails_stops_those_after_it(world: World) -> None:
@@ -208,12 +317,18 @@ class Busy(MemoryRuns):
     is_busy = False
 
     def finish(
-        self, key: RunKey, outcome: RunOutcome, now: datetime, *, seen: Run | None = None
+        self,
+        key: RunKey,
+        outcome: RunOutcome,
+        now: datetime,
+        *,
+        seen: Run | None = None,
+        fresh: Sequence[StepRecord] = (),
     ) -> Run:
         """See Runs."""
         if self.is_busy:
             raise UnavailableError("too many runs of the flow end at once")
-        return super().finish(key, outcome, now, seen=seen)
+        return super().finish(key, outcome, now, seen=seen, fresh=fresh)
 
 
 def test_a_run_that_the_worker_cannot_end_is_left_to_the_lifecycle_function(world: World) -> None:
@@ -226,6 +341,45 @@ def test_a_run_that_the_worker_cannot_end_is_left_to_the_lifecycle_function(worl
     store.is_busy = False
     world.tell(run, "attemptSucceeded")
     assert world.now(run).status is RunStatus.SUCCEEDED
+
+
+def test_another_run_that_is_handed_on_is_left_alone(world: World) -> None:
+    """The names that the machine gives say which run it is."""
+    run = started(world, *THREE)
+    other = world.start(world.flow_of(run), {"n": 2})
+    ended = run_steps(world, run, "a", "b", "c", handed=other)
+    assert ended == world.now(run)
+    assert ended.status is RunStatus.SUCCEEDED
+    assert world.now(other).status is RunStatus.RUNNING
+
+
+def test_a_run_that_was_handed_on_a_second_ago_is_read(world: World) -> None:
+    """It may have been cancelled since."""
+    run = started(world, *THREE)
+    cancel_run(world.context, run)
+    world.clock.forward(seconds=1)
+    with pytest.raises(StepFailed, match="over"):
+        run_steps(world, run, "a", "b", "c", handed=run)
+
+
+def test_what_became_of_a_run_that_was_handed_on_counts(world: World) -> None:
+    """It is cancelled while its steps are at work: nothing of them is written."""
+    run = started(world, *THREE)
+    cancel_run(world.context, run)
+    ended = run_steps(world, run, "a", "b", "c", handed=run)
+    assert ended is not None
+    assert ended.status is RunStatus.CANCELLED
+    assert records(world, run) == {}
+
+
+def test_steps_on_record_of_a_run_that_was_handed_on_count(world: World) -> None:
+    """An invocation that died may have got to them."""
+    run = started(world, *THREE)
+    run_steps(world, run, "a", ends_run=False)
+    ended = run_steps(world, run, "a", "b", "c", handed=run)
+    assert ended is not None
+    assert ended.status is RunStatus.SUCCEEDED
+    assert {id_: each.tries for id_, each in records(world, run).items()} == dict.fromkeys("abc", 1)
 
 
 def test_a_run_gives_its_slot_back(world: World) -> None:

@@ -27,10 +27,10 @@ from millrace.domain.errors import (
     StepThrottled,
     StepTransient,
 )
-from millrace.domain.flow import Step
 from millrace.domain.operations import Aggregate, AggregateOperation
 from millrace.domain.routers import Router, steps_of
 from millrace.domain.run import Counts, Run, RunError, RunStatus, StepRecord, StepStatus
+from millrace.domain.step import Step
 from millrace.usecases.actions import ACTIONS
 from millrace.usecases.connections import CONNECTIONS
 from millrace.usecases.pages import read_records

@@ -9,10 +9,10 @@ from tests.support.world import World
 from millrace.domain.action import ExportAction, HttpExport, ImportAction, ProcessAction
 from millrace.domain.base import Json, Record
 from millrace.domain.errors import RuleViolationError, StepFailed
-from millrace.domain.flow import Step
 from millrace.domain.imports import HttpImport
 from millrace.domain.operations import Aggregate, AggregateOperation
 from millrace.domain.run import RunOutcome, RunStatus, StepStatus, Trigger
+from millrace.domain.step import Step
 from millrace.domain.token import Caller
 from millrace.domain.variable import VariableInput
 from millrace.domain.virtual_environment import Replacements, VirtualEnvironmentInput

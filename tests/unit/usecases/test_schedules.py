@@ -9,9 +9,10 @@ from tests.support.time_and_ids import NOON
 from tests.support.world import World
 
 from millrace.domain.errors import NotFoundError, UnavailableError
-from millrace.domain.flow import Flow, FlowInput, Step
+from millrace.domain.flow import Flow, FlowInput
 from millrace.domain.ports import Schedule
 from millrace.domain.run import Run
+from millrace.domain.step import Step
 from millrace.storage.memory import MemorySchedules
 from millrace.usecases.deploy import deploy_version, undeploy_version
 from millrace.usecases.flow_changes import delete_flow

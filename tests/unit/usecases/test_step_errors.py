@@ -11,8 +11,8 @@ from millrace import limits
 from millrace.domain.base import Record
 from millrace.domain.errors import StepFailed, StepTransient
 from millrace.domain.failed_record import FailedRecord
-from millrace.domain.flow import Step
 from millrace.domain.run import Run, StepStatus
+from millrace.domain.step import Step
 
 ORDERS: list[Record] = [{"id": number} for number in range(5)]
 

@@ -25,8 +25,9 @@ from millrace.domain.action import ProcessAction
 from millrace.domain.authentication import BearerAuth
 from millrace.domain.connection import ConnectionInput
 from millrace.domain.errors import NotFoundError, StepFailed, StepTransient
-from millrace.domain.flow import ExceptionBehavior, Flow, Step
+from millrace.domain.flow import Flow
 from millrace.domain.operations import FunctionOperation
+from millrace.domain.step import ExceptionBehavior, Step
 from millrace.domain.trial import ShownRecords, StepTrial, Trial
 from millrace.usecases.connections import CONNECTIONS
 from millrace.usecases.flows import get_flow

@@ -191,7 +191,7 @@ OUTBOUND_STREAM_BYTES: Final = 400_000_000
 """One outbound answer that is read record by record, decompressed; a Lambda's disk holds 512 MB."""
 
 RECORD_BYTES: Final = 4_000_000
-"""One record that an export reads."""
+"""One record that an export reads, or that a map or split makes."""
 
 MESSAGE_BYTES: Final = 1_048_576
 """SQS: one message, its attributes included."""

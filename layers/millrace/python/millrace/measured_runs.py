@@ -1,5 +1,6 @@
 """Runs whose beginnings and ends are measured where they are written, whoever writes them."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -32,10 +33,20 @@ class MeasuredRuns(DynamoRuns):
         return stored, is_new
 
     def finish(
-        self, key: RunKey, outcome: RunOutcome, now: datetime, *, seen: Run | None = None
+        self,
+        key: RunKey,
+        outcome: RunOutcome,
+        now: datetime,
+        *,
+        seen: Run | None = None,
+        fresh: Sequence[StepRecord] = (),
     ) -> Run:
         """See Runs."""
-        return _ended(super().finish(key, outcome, now, seen=seen), now)
+        run = super().finish(key, outcome, now, seen=seen, fresh=fresh)
+        if run.ended_at == now:
+            for record in fresh:
+                _step_ended(key, record)
+        return _ended(run, now)
 
     def supersede(self, key: RunKey, by: str, outcome: RunOutcome, now: datetime) -> Run:
         """See Runs."""
@@ -55,15 +66,15 @@ class MeasuredRuns(DynamoRuns):
             _step_ended(key, record)
         return stored
 
-    def pass_on(
-        self, key: RunKey, record: StepRecord, step_id: str, now: datetime
-    ) -> tuple[StepRecord, StepRecord | None]:
+    def write_steps(
+        self, key: RunKey, fresh: Sequence[StepRecord], result: StepRecord | None = None
+    ) -> bool:
         """See Runs."""
-        stored, begun = super().pass_on(key, record, step_id, now)
-        if begun is not None:
-            # Without it the result was written by itself, and measured there.
-            _step_ended(key, record)
-        return stored, begun
+        is_written = super().write_steps(key, fresh, result)
+        if is_written:
+            for record in fresh if result is None else (*fresh, result):
+                _step_ended(key, record)
+        return is_written
 
 
 def _step_ended(key: RunKey, record: StepRecord) -> None:

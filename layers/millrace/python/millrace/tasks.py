@@ -58,12 +58,13 @@ class StepWorker:
     def _run_row(
         self, task: RowTask, at: "_AtWork", time_left: Callable[[], timedelta]
     ) -> dict[str, Json]:
-        """Whether the run is over, with nothing that is to follow."""
+        """Whether the run is over, with nothing that is to follow, and what its caller is told."""
         with at.errors_told():
             ended = run_row(self._context, task, time_left, self._begin, at.begin, _tell)
-        if ended is not None:
-            logger.info("run ended", status=ended.status)
-        return {"isOver": ended is not None and ended.is_settled}
+        if ended is None:
+            return {"isOver": False}
+        logger.info("run ended", status=ended.run.status)
+        return {"isOver": ended.run.is_settled, **ended.told()}
 
     def _begin(self, run: Run) -> None:
         on_run(run, self._context.clock())
@@ -193,6 +194,7 @@ class EventTrigger:
             logger.warning("message not taken", error=type(error).__name__, **names)
             raise
         except Exception:
+            # Whatever it is, the log has to name the message, which comes again or is given up.
             logger.exception("message not taken", **names)
             raise
         on_run(run, self._context.clock())

@@ -33,7 +33,10 @@ if TYPE_CHECKING:
     from millrace.domain.networks import AllowedNetworks
 
 _CLIENT = ClientConfig(
-    retries={"mode": "standard", "max_attempts": 5}, connect_timeout=3, read_timeout=20
+    retries={"mode": "standard", "max_attempts": 5},
+    connect_timeout=3,
+    read_timeout=20,
+    user_agent="millrace",  # botocore's own is put together anew for each request, a tenth of it
 )
 _UNCHECKED: Final = ClientConfig(parameter_validation=False)
 """For what callers wait for: mypy has checked it, and AWS checks it again."""

@@ -30,6 +30,7 @@ from millrace.compiler.graph import Graph
 from millrace.compiler.model import Definition, Step
 from millrace.compiler.plan import Fork, Leaf, Plan, Series
 from millrace.compiler.rules import EXPRESS_SECONDS, default_max_delay
+from millrace.compiler.state_names import StateNames
 from millrace.compiler.states import (
     Branch,
     Catcher,
@@ -46,7 +47,6 @@ from millrace.targets import Targets
 
 INVOKE = "arn:aws:states:::lambda:invoke"
 INVOKE_AND_WAIT = "arn:aws:states:::lambda:invoke.waitForTaskToken"
-NAME_LIMIT = 80
 # The longest that Lambda runs a function; a sub-flow, which only waits, gets a day.
 STEP_SECONDS = 900
 SUBFLOW_SECONDS = 86_400
@@ -70,7 +70,7 @@ class _Emitter:
         self._definition = definition
         self._graph = graph
         self._targets = targets
-        self._names = _Names()
+        self._names = StateNames()
         # In the order of the document, so that of two equal names the first keeps its own.
         enabled = [step for step in definition.steps if not step.is_skipped]
         self._name_of = {step.id: self._names.take(step.label) for step in enabled}
@@ -312,6 +312,8 @@ class _Emitter:
         if synchronous:
             named = {"stepIds": [each.id for each in steps]}
         payload: Payload = {**named, **_IDS}
+        if synchronous:
+            payload["input.$"] = "$"  # with the run, as its caller stored it just before
         if by_token:
             payload["taskToken.$"] = "$$.Task.Token"
         longest = SUBFLOW_SECONDS if by_token else STEP_SECONDS
@@ -337,34 +339,6 @@ class _Frame(NamedTuple):
     failed: str
     onward: str | None = None
     """Where one leads that stops nothing; None: to what follows."""
-
-
-class _Names:
-    """Hands out state names: unique in the machine, at most 80 characters, as asked if possible.
-
-    Steps come first and keep their names; whatever asks for a taken one is numbered: "Load (2)".
-    """
-
-    def __init__(self) -> None:
-        self._taken: set[str] = set()
-        self._last: dict[str, int] = {}
-
-    def take(self, stem: str, role: str = "") -> str:
-        """A name made of what the author knows and, for a helper state, its role."""
-        wanted = stem + role
-        number = self._last.get(wanted, 1)
-        name = _cut(stem, role)
-        while name in self._taken:
-            number += 1
-            name = _cut(stem, f"{role} ({number})")
-        self._last[wanted] = number
-        self._taken.add(name)
-        return name
-
-
-def _cut(stem: str, suffix: str) -> str:
-    room = NAME_LIMIT - len(suffix)
-    return (stem if len(stem) <= room else stem[: room - 1] + "…") + suffix
 
 
 def _forks(plan: Plan) -> bool:

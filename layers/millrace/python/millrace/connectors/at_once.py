@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from secrets import token_hex
 from typing import Final
 
+from millrace import limits
 from millrace.connectors.expressions import (
     FAULTS,
     Expression,
@@ -101,6 +102,8 @@ def _apart(text: bytes, count: int) -> Sequence[bytes | None] | None:
 def _is_doubtful(text: bytes) -> bool:
     """Whether it may not be the same for the record by itself.
 
-    What JSON has not is null here, or an empty text, and a double beyond 2^53 an integer.
+    What JSON has not is null here, or an empty text, and a double beyond 2^53 an integer. What is
+    too large for a record fails by itself.
     """
-    return b"null" in text or b'""' in text or has_many_digits(text)
+    is_large = len(text) > limits.RECORD_BYTES
+    return is_large or b"null" in text or b'""' in text or has_many_digits(text)

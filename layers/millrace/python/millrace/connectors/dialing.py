@@ -108,6 +108,7 @@ def _connected(
         sock.connect((str(address), connection.port))
         sock.settimeout(max(deadline - time.monotonic(), seconds / 100))
     except BaseException:
+        # Whatever ends it, a time-out or the end of the program, nobody else knows the socket.
         sock.close()
         raise
     return sock

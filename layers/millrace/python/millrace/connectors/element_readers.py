@@ -20,12 +20,14 @@ def too_large() -> RecordError:
     return RecordError(TOO_LARGE, f"the record is larger than {limits.RECORD_BYTES:,} bytes")
 
 
-def records_at(document: Json, path: str) -> list[Json]:
-    """The array of records in a document. Raises StepFailed."""
+def records_at(document: Json, path: str, *, may_be_one: bool = False) -> list[Json]:
+    """The array of records in a document, or the one that stands there. Raises StepFailed."""
     try:
         elements = json_documents.resolve(document, path)
     except LookupError as error:
         raise StepFailed("recordsMissing", f"nothing at recordsPath '{path}': {error}") from error
+    if may_be_one and isinstance(elements, dict):
+        return [elements]
     if not isinstance(elements, list):
         found = json_documents.describe(elements)
         raise StepFailed(

@@ -14,7 +14,7 @@ from millrace.connectors.http_client import ResponseRejected
 from millrace.connectors.http_messages import HttpResponse, merged_headers
 from millrace.connectors.pagers import Told, pager_of
 from millrace.connectors.streamed_answers import fingerprint, parts
-from millrace.domain.action import ExportAction
+from millrace.domain.action import HttpExport
 from millrace.domain.base import Json, Record
 from millrace.domain.errors import StepFailed
 from millrace.domain.quick_json import dump
@@ -40,8 +40,12 @@ class _Cursor:
 class HttpExporter:
     """An export action at work."""
 
-    def __init__(self, work: ExportAction, client: ConnectionClient) -> None:
-        self._export = work.request
+    def __init__(
+        self, http: HttpExport, client: ConnectionClient, *, for_record: bool = False
+    ) -> None:
+        """`for_record` says that it asks for what there is for one record: that may be one, too."""
+        self._export = http
+        self._for_record = for_record
         self._client = client.accepting(ACCEPTED[self._export.format])
         self._pager = pager_of(self._export, client.bare)
         self._decoder = ExactDecoder()
@@ -120,7 +124,7 @@ class HttpExporter:
         return response, self._decoder.answer(response.body, charset)
 
     def _elements(self, document: Json) -> list[Json]:
-        return records_at(document, self._export.records_path)
+        return records_at(document, self._export.records_path, may_be_one=self._for_record)
 
     def _check_progress(self, held: object) -> None:
         """Refuse an answer like the one before; one without records may be repeated."""

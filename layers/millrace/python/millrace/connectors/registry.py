@@ -171,10 +171,11 @@ class HttpConnectors:
         """The reader of an export, its templates filled in."""
         from millrace.connectors.http_export import HttpExporter
         from millrace.connectors.rendering import rendered
+        from millrace.domain.run_values import speak_of_record
 
         filled = rendered(work.request, values)
         client = self._client(connection, secrets, filled.private, values.trace)
-        return HttpExporter(work.model_copy(update={"http": filled.http}), client)
+        return HttpExporter(filled.http, client, for_record=speak_of_record(work.request))
 
     def reader(
         self,
@@ -244,6 +245,7 @@ class HttpConnectors:
         from millrace.connectors.rehearsal import HidingTransport, Sampler
         from millrace.connectors.rendering import rendered
         from millrace.connectors.transport import Urllib3Transport
+        from millrace.domain.run_values import speak_of_record
 
         filled = rendered(work.request, values)
         hide(filled.private)
@@ -254,7 +256,8 @@ class HttpConnectors:
         client = ConnectionClient(
             connection, secrets, http, self._tokens, filled.private, gate=gate
         )
-        exporter = HttpExporter(work.model_copy(update={"http": filled.http}), client)
+        for_record = speak_of_record(work.request)
+        exporter = HttpExporter(filled.http, client, for_record=for_record)
         return Sampler(exporter, seconds)
 
     def preview(

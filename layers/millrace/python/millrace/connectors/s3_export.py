@@ -130,6 +130,7 @@ class S3Exporter:
                     file.write(chunk)
                     _check_size(found.key, file.tell())
         except BaseException:
+            # Whatever ends it, nobody else knows the file.
             file.close()
             raise
         file.seek(0)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol, overload
 
 from millrace import limits
+from millrace.connectors.element_readers import too_large
 from millrace.connectors.expressions import (
     EXACT_INTEGER_MAX,
     FAULTS,
@@ -224,7 +225,22 @@ def _as_json(rows: list[Row], passage: Passage) -> Sequence[Row]:
             text = dump(records)
     except RecursionError:
         return [row for row, _ in evaluated(rows, passage, check_finite)]
-    return Rows([index for index, _ in rows], Dumped(records, text))
+    return _of_size(Rows([index for index, _ in rows], Dumped(records, text)), passage)
+
+
+def _of_size(rows: Sequence[Row], passage: Passage) -> Sequence[Row]:
+    """The rows without those that an expression made larger than a record may be."""
+    try:
+        if len(dump(records_of(rows))) <= limits.RECORD_BYTES:
+            return rows
+    except RecursionError:
+        return rows  # whoever writes it tells
+    return [row for row, _ in evaluated(rows, passage, _check_size)]
+
+
+def _check_size(record: Record) -> None:
+    if len(dump(record)) > limits.RECORD_BYTES:
+        raise too_large()
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +267,7 @@ class Splitting:
             if not parts:
                 passage.ignored += 1
             out += [(index, part) for part in parts]
-        return out
+        return _of_size(out, passage)
 
     def _parts(self, record: Record, left: int, *, is_plain: bool) -> list[Record]:
         value = self.expression.evaluate(record, is_plain=is_plain)

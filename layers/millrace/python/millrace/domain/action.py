@@ -16,6 +16,7 @@ from millrace.domain.base import (
 )
 from millrace.domain.batch_lookup import BatchLookup
 from millrace.domain.delta import Delta
+from millrace.domain.findings import contradiction, missing, need_one
 from millrace.domain.formats import Formatted
 from millrace.domain.imports import HttpImport
 from millrace.domain.operations import Operation
@@ -43,22 +44,32 @@ class HttpExport(Formatted):
     @model_validator(mode="after")
     def _next_page_can_be_told(self) -> Self:
         if self.format != "json" and self.pagination is not None and self.pagination.reads_body:
-            msg = f"in format {self.format} only headers can tell of the next page"
-            raise ValueError(msg)
+            raise contradiction(
+                "pagination",
+                f"In format {self.format} only headers can tell of the next page.",
+                "Let pagination read headers, or set format to json.",
+            )
         return self
 
     @model_validator(mode="after")
     def _body_can_be_sent(self) -> Self:
         if self.method != "POST" and self.body is not None:
-            msg = "a body needs method POST"
-            raise ValueError(msg)
+            raise contradiction(
+                "method", "A body needs method POST.", "Set it to POST, or leave body out."
+            )
         if self.pagination is not None and self.pagination.writes_body:
             if self.method != "POST":
-                msg = "sendIn body needs method POST"
-                raise ValueError(msg)
+                raise contradiction(
+                    "method",
+                    "What pagination sends in the body needs method POST.",
+                    "Set it to POST, or send it in query or header.",
+                )
             if not isinstance(self.body, dict | None):
-                msg = "sendIn body needs a body that is an object"
-                raise ValueError(msg)
+                raise contradiction(
+                    "body",
+                    "What pagination sends in the body needs a body that is an object.",
+                    "Write an object, or leave it out.",
+                )
         return self
 
 
@@ -76,15 +87,12 @@ class ExportAction(Model):
 
     @model_validator(mode="after")
     def _has_one_source(self) -> Self:
-        if sum(source is not None for source in (self.http, self.s3, self.payload)) != 1:
-            msg = "an export needs one of http, s3 and payload"
-            raise ValueError(msg)
-        if (self.http is None) != (self.connection_id is None):
-            msg = "http needs a connectionId, and nothing else has one"
-            raise ValueError(msg)
+        need_one(self, "http", "s3", "payload")
+        _check_connection(self)
         if self.payload is not None and self.delta is not None:
-            msg = "a payload is new as a whole, so delta has no meaning"
-            raise ValueError(msg)
+            raise contradiction(
+                "delta", "A payload is new as a whole, so delta has no meaning.", "Leave it out."
+            )
         return self
 
     @property
@@ -116,12 +124,8 @@ class ImportAction(Model):
 
     @model_validator(mode="after")
     def _has_one_target(self) -> Self:
-        if sum(target is not None for target in (self.http, self.s3, self.dynamodb, self.sqs)) != 1:
-            msg = "an import needs one of http, s3, dynamodb and sqs"
-            raise ValueError(msg)
-        if (self.http is None) != (self.connection_id is None):
-            msg = "http needs a connectionId, and nothing else has one"
-            raise ValueError(msg)
+        need_one(self, "http", "s3", "dynamodb", "sqs")
+        _check_connection(self)
         return self
 
     @property
@@ -131,6 +135,14 @@ class ImportAction(Model):
         if target is None:
             raise AssertionError  # the validator has seen to it
         return target
+
+
+def _check_connection(work: ExportAction | ImportAction) -> None:
+    if work.http is not None and work.connection_id is None:
+        message = "http needs the connection that its requests go over."
+        raise missing("connectionId", message, "Add connectionId.")
+    if work.http is None and work.connection_id is not None:
+        raise contradiction("connectionId", "Only http has a connection.", "Leave it out.")
 
 
 type ActionWork = Annotated[

@@ -6,6 +6,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from millrace import limits
 from millrace.domain.base import Expression, Model
+from millrace.domain.findings import contradiction, finding, missing
 from millrace.domain.formats import CsvFormat
 from millrace.domain.spoken_of import speaking_of
 
@@ -30,11 +31,18 @@ class S3Import(Model):
     @model_validator(mode="after")
     def _is_unambiguous(self) -> Self:
         if self.csv is not None and self.format != "csv":
-            msg = f"csv has no meaning with format {self.format}"
-            raise ValueError(msg)
+            raise contradiction(
+                "csv",
+                f"csv has no meaning with format {self.format}.",
+                "Leave it out, or set format to csv.",
+            )
         if _PART.search(self.key) is None:
-            msg = "a key holds {{ part }}, or each object would replace the one before"
-            raise ValueError(msg)
+            raise finding(
+                "partMissing",
+                "Each object would replace the one before.",
+                "Put {{ part }} into the key.",
+                "/key",
+            )
         return self
 
 
@@ -61,6 +69,9 @@ class SqsImport(Model):
     @model_validator(mode="after")
     def _fifo_has_groups(self) -> Self:
         if self.queue.endswith(".fifo") and self.group is None:
-            msg = "a FIFO queue needs group, an expression for the message group of a record"
-            raise ValueError(msg)
+            raise missing(
+                "group",
+                "A FIFO queue needs a message group for each record.",
+                "Add group, an expression over the record.",
+            )
         return self

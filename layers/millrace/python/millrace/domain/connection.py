@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, StrictFloat, model_validator
 from millrace import limits
 from millrace.domain.authentication import Auth, NoAuth
 from millrace.domain.base import Description, Model, Name, StableKey, Whole
+from millrace.domain.findings import contradiction, missing
 from millrace.domain.request_paths import Path
 from millrace.domain.resource import SecretHolder
 
@@ -54,11 +55,17 @@ class RateLimit(Model):
     @model_validator(mode="after")
     def _limits_something(self) -> Self:
         if self.requests_per_second is None and self.max_concurrency is None:
-            msg = "expected requestsPerSecond, maxConcurrency or both"
-            raise ValueError(msg)
+            raise missing(
+                "requestsPerSecond",
+                "Expected requestsPerSecond, maxConcurrency or both.",
+                "Add one of them.",
+            )
         if self.burst is not None and self.requests_per_second is None:
-            msg = "burst means nothing without requestsPerSecond"
-            raise ValueError(msg)
+            raise contradiction(
+                "burst",
+                "burst means nothing without requestsPerSecond.",
+                "Leave it out, or add requestsPerSecond.",
+            )
         return self
 
 

@@ -31,43 +31,64 @@ class Classification(StrEnum):
     NONE = "none"
 
 
-_BY_CODE: Final = {
-    "http400": Classification.VALUE,
+_BY_STATUS: Final = {
     "http401": Classification.CONNECTION,
     "http403": Classification.CONNECTION,
     "http404": Classification.MISSING,
+    "http407": Classification.CONNECTION,
     "http408": Classification.INTERMITTENT,
     "http409": Classification.DUPLICATE,
     "http410": Classification.MISSING,
     "http413": Classification.TOO_LARGE,
-    "http422": Classification.VALUE,
+    "http414": Classification.TOO_LARGE,
+    "http423": Classification.INTERMITTENT,
+    "http425": Classification.INTERMITTENT,
     "http429": Classification.RATE_LIMIT,
+    "http431": Classification.TOO_LARGE,
+}
+"""Those of 4xx that say more than that the request is not taken as it is."""
+
+_BY_CODE: Final = {
+    "answerTooLarge": Classification.TOO_LARGE,
+    "badTemplate": Classification.VALUE,
+    "badValue": Classification.VALUE,
+    "columnMissing": Classification.VALUE,
     "expressionFailed": Classification.VALUE,
     "expressionTimeout": Classification.TOO_LARGE,
+    "groupMissing": Classification.MISSING,
+    "invalid": Classification.VALUE,
     "keyMissing": Classification.MISSING,
     "keyUnknown": Classification.MISSING,
     "nestedTooDeep": Classification.TOO_LARGE,
     "notANumber": Classification.VALUE,
     "notAnObject": Classification.PARSE,
-    "groupMissing": Classification.MISSING,
+    "notCsv": Classification.VALUE,
     "notJson": Classification.PARSE,
+    "notSortable": Classification.VALUE,
+    "notXml": Classification.PARSE,
     "numberNotExact": Classification.VALUE,
+    "recordTooLarge": Classification.TOO_LARGE,
+    "recordsMissing": Classification.PARSE,
+    "refused": Classification.VALUE,
     "resultMissing": Classification.INTERMITTENT,
     "resultsMissing": Classification.INTERMITTENT,
-    "templateUndefined": Classification.MISSING,
-    "notSortable": Classification.VALUE,
     "schemaViolation": Classification.VALUE,
+    "templateNotText": Classification.VALUE,
+    "templateUndefined": Classification.MISSING,
+    "textNotEncodable": Classification.VALUE,
     "textNotUnicode": Classification.PARSE,
     "ValidationException": Classification.VALUE,
 }
 
 
 def classify(code: str) -> Classification:
-    """The kind of trouble that a code stands for."""
+    """The kind of trouble that a code stands for; NONE for one that only another system knows."""
     if code in Classification:
         return Classification(code)
     if code.startswith("http5"):
         return Classification.INTERMITTENT
+    if code.startswith("http4"):
+        return _BY_STATUS.get(code, Classification.VALUE)
     return _BY_CODE.get(code, Classification.NONE)
 
 

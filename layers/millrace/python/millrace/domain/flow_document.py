@@ -14,10 +14,11 @@ from millrace.domain.base import Model, Moment, Name, StableKey
 from millrace.domain.callback import CallbackInput
 from millrace.domain.connection import ConnectionInput
 from millrace.domain.data_pool import DataPoolInput
-from millrace.domain.flow import FlowSettings, Steps
+from millrace.domain.flow import FlowSettings
 from millrace.domain.integration import IntegrationInput
 from millrace.domain.label import LabelInput
 from millrace.domain.notification_group import Occasion
+from millrace.domain.step import Steps
 from millrace.domain.webhook import WebhookInput
 
 NOT_EXPORTED: Final = ("test_payload", "test_content_type", "test_headers", "logging")

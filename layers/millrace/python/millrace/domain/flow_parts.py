@@ -15,6 +15,7 @@ from pydantic import (
 
 from millrace import limits
 from millrace.domain.base import Description, Expression, Json, Model, Moment, Whole
+from millrace.domain.findings import finding, need_one
 from millrace.domain.mapping_places import ALL, tokens
 from millrace.domain.run import OnConflict
 
@@ -131,10 +132,14 @@ class ResponseMapping(Model):
 
     @model_validator(mode="after")
     def _fields_have_one_value(self) -> Self:
-        for field in self.fields:
+        for number, field in enumerate(self.fields):
             if ALL in tokens(field.extract):
-                msg = f"{field.extract!r} has many values; [*] is for lists"
-                raise ValueError(msg)
+                raise finding(
+                    "manyValues",
+                    f"{field.extract!r} has many values.",
+                    "Name a single one; [*] is for lists.",
+                    f"/fields/{number}/extract",
+                )
         return self
 
 
@@ -151,10 +156,7 @@ class Alias(Model):
 
     @model_validator(mode="after")
     def _names_one(self) -> Self:
-        named = [self.action_id, self.connection_id, self.flow_id]
-        if sum(id_ is not None for id_ in named) != 1:
-            msg = "an alias names one of actionId, connectionId and flowId"
-            raise ValueError(msg)
+        need_one(self, "action_id", "connection_id", "flow_id")
         return self
 
 

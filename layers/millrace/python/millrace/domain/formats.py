@@ -6,6 +6,7 @@ from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from millrace import limits
 from millrace.domain.base import JsonPointer, Model
+from millrace.domain.findings import contradiction, finding, missing
 
 type Format = Literal["json", "ndjson", "csv", "xml"]
 
@@ -51,14 +52,20 @@ class CsvFormat(Model):
     @model_validator(mode="after")
     def _is_unambiguous(self) -> Self:
         if self.delimiter == self.quote:
-            msg = "delimiter and quote must differ"
-            raise ValueError(msg)
+            raise contradiction("quote", "delimiter and quote must differ.", "Choose another one.")
         if not self.header and self.columns is None:
-            msg = "without a header, columns must name the columns"
-            raise ValueError(msg)
+            raise missing(
+                "columns",
+                "Without a header nothing names the columns.",
+                "Add columns, or set header to true.",
+            )
         if self.columns is not None and len(set(self.columns)) < len(self.columns):
-            msg = "each column needs a name of its own"
-            raise ValueError(msg)
+            raise finding(
+                "notUnique",
+                "Each column needs a name of its own.",
+                "Rename those that are alike.",
+                "/columns",
+            )
         return self
 
 
@@ -91,12 +98,21 @@ class Formatted(Model):
     def _format_has_its_own_options(self) -> Self:
         for name, options in (("csv", self.csv), ("xml", self.xml)):
             if options is not None and self.format != name:
-                msg = f"{name} has no meaning with format {self.format}"
-                raise ValueError(msg)
+                raise contradiction(
+                    name,
+                    f"{name} has no meaning with format {self.format}.",
+                    f"Leave it out, or set format to {name}.",
+                )
         if self.format == "xml" and self.xml is None:
-            msg = "format xml needs xml, with the recordPath to the records"
-            raise ValueError(msg)
+            raise missing(
+                "xml",
+                "Of XML it has to be said which elements are records.",
+                "Add xml with a recordPath.",
+            )
         if self.format != "json" and self.records_path:
-            msg = f"recordsPath has no meaning with format {self.format}"
-            raise ValueError(msg)
+            raise contradiction(
+                "recordsPath",
+                f"recordsPath has no meaning with format {self.format}.",
+                "Leave it out, or set format to json.",
+            )
         return self

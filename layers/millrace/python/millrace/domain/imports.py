@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from millrace import limits
 from millrace.domain.base import Expression, Json, JsonPointer, Model
+from millrace.domain.findings import contradiction, missing, need_one
 from millrace.domain.formats import CsvFormat
 from millrace.domain.request_paths import RequestPath
 
@@ -41,12 +42,17 @@ class Results(Model):
 
     @model_validator(mode="after")
     def _tells_good_from_bad(self) -> Self:
-        if (self.status_path is None) == (self.ok_expression is None):
-            msg = "one of statusPath and okExpression says which records were written"
-            raise ValueError(msg)
+        need_one(
+            self,
+            "status_path",
+            "ok_expression",
+            remedy="Add one of them: it says which records were written.",
+        )
         if (self.key_path is None) != (self.record_key_path is None):
-            msg = "keyPath and recordKeyPath go together"
-            raise ValueError(msg)
+            absent = "keyPath" if self.key_path is None else "recordKeyPath"
+            raise missing(
+                absent, "keyPath and recordKeyPath go together.", "Add it, or leave out both."
+            )
         return self
 
 
@@ -100,37 +106,53 @@ class HttpImport(Model):
     @model_validator(mode="after")
     def _body_can_be_written(self) -> Self:
         if self.csv is not None and self.format != "csv":
-            msg = f"csv has no meaning with format {self.format}"
-            raise ValueError(msg)
+            raise contradiction(
+                "csv",
+                f"csv has no meaning with format {self.format}.",
+                "Leave it out, or set format to csv.",
+            )
         if self.format != "json" and (self.body is not None or self.body_path):
-            msg = f"body and bodyPath have no meaning with format {self.format}"
-            raise ValueError(msg)
+            raise contradiction(
+                "bodyPath" if self.body is None else "body",
+                f"body and bodyPath have no meaning with format {self.format}.",
+                "Leave them out, or set format to json.",
+            )
         if self.format == "form" and self.batch_size is not None:
-            msg = "a form holds one record; leave batchSize out"
-            raise ValueError(msg)
+            raise contradiction(
+                "batchSize", "A form holds one record.", "Leave it out, or choose another format."
+            )
         if self.body is not None and not self.body_path and self.batch_size is not None:
-            msg = "around a batch, a body needs bodyPath, where the records stand in it"
-            raise ValueError(msg)
+            raise missing(
+                "bodyPath",
+                "Nothing says where in the body the records of a batch stand.",
+                "Add it, or leave batchSize out.",
+            )
         place: Json = self.body
         for name in self.body_path.split("/")[1:-1]:
             place = place.get(name.replace("~1", "/").replace("~0", "~")) if place else None
             if not isinstance(place, dict | None):
-                msg = f"bodyPath leads through {name!r} of the body, which is no object"
-                raise ValueError(msg)  # noqa: TRY004 - pydantic takes it for a finding
+                raise contradiction(
+                    "bodyPath",
+                    f"It leads through {name!r} of the body, which is no object.",
+                    "Let it lead through objects, or correct the body.",
+                )
         return self
 
     @model_validator(mode="after")
     def _answers_can_be_told_apart(self) -> Self:
         is_batch = self.batch_size is not None
         if self.results is not None and not is_batch:
-            msg = "results are those of a batch; set batchSize"
-            raise ValueError(msg)
+            raise contradiction(
+                "results", "results are those of a batch.", "Leave it out, or set batchSize."
+            )
         if self.split_refused and not is_batch:
-            msg = "splitRefused needs a batchSize"
-            raise ValueError(msg)
+            raise contradiction(
+                "splitRefused", "Only a batch can be split.", "Leave it out, or set batchSize."
+            )
         if self.upsert is not None and is_batch:
-            msg = "upsert is of single records; leave batchSize out"
-            raise ValueError(msg)
+            raise contradiction(
+                "upsert", "upsert is of single records.", "Leave it out, or leave batchSize out."
+            )
         for name, is_set, statuses in (
             ("ignoreExisting", self.ignore_existing, EXISTING),
             ("ignoreMissing", self.ignore_missing, MISSING),
@@ -138,11 +160,17 @@ class HttpImport(Model):
             if not is_set:
                 continue
             if is_batch and (self.results is None or self.results.status_path is None):
-                msg = f"{name} needs the status of each record: results with a statusPath"
-                raise ValueError(msg)
+                raise contradiction(
+                    name,
+                    f"{name} needs the status of each record of a batch.",
+                    "Leave it out, or add results with a statusPath.",
+                )
             if self.upsert is not None and not statuses.isdisjoint(self.upsert.statuses):
-                msg = f"{name} and upsert speak of the same status"
-                raise ValueError(msg)
+                raise contradiction(
+                    name,
+                    f"{name} and upsert speak of the same status.",
+                    "Leave it out, or take the status out of upsert.",
+                )
         return self
 
     @property

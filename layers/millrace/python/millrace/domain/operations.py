@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from millrace import limits
 from millrace.domain.base import Expression, Json, Model, Name, VariableKey
+from millrace.domain.findings import contradiction, missing, need_one
 
 PoolId = Annotated[str, Field(description="Id of a data pool.")]
 KeyExpression = Annotated[
@@ -40,8 +41,11 @@ class Aggregate(Model):
     @model_validator(mode="after")
     def _figures_need_a_number(self) -> Self:
         if self.function != "count" and self.expression is None:
-            msg = f"{self.function} needs an expression that takes a number from each record"
-            raise ValueError(msg)
+            raise missing(
+                "expression",
+                f"{self.function} needs a number of each record.",
+                "Add an expression that takes it from the record.",
+            )
         return self
 
 
@@ -74,8 +78,11 @@ class GroupOperation(Model):
     @model_validator(mode="after")
     def _fields_differ(self) -> Self:
         if self.into in self.by:
-            msg = f"the field {self.into!r} cannot hold both a part of the key and the records"
-            raise ValueError(msg)
+            raise contradiction(
+                "into",
+                f"The field {self.into!r} cannot hold both a part of the key and the records.",
+                "Give another name to one of them.",
+            )
         return self
 
 
@@ -130,9 +137,7 @@ class EnrichOperation(Model):
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
-        if (self.data_pool_id is None) == (self.variable is None):
-            msg = "name either dataPoolId or variable"
-            raise ValueError(msg)
+        need_one(self, "data_pool_id", "variable")
         return self
 
 

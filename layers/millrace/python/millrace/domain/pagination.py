@@ -3,9 +3,11 @@
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
+from pydantic.alias_generators import to_camel
 
 from millrace import limits
 from millrace.domain.base import JsonPointer, Model
+from millrace.domain.findings import contradiction, finding, missing, need_one
 from millrace.domain.flow_parts import HeaderName
 
 ParameterName = Annotated[str, StringConstraints(pattern=r"^[^\s&=#]+$", max_length=128)]
@@ -63,7 +65,7 @@ class OffsetPagination(_Counted):
 
     @model_validator(mode="after")
     def _names_are_pointers(self) -> Self:
-        _check_names(self.send_in, self.offset_parameter, self.limit_parameter)
+        _check_names(self, self.send_in, "offset_parameter", "limit_parameter")
         return self
 
 
@@ -79,9 +81,10 @@ class PagePagination(_Counted):
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
         if self.size_parameter is not None and self.size is None:
-            msg = "sizeParameter needs a size to send"
-            raise ValueError(msg)
-        _check_names(self.send_in, self.page_parameter, self.size_parameter)
+            raise missing(
+                "size", "sizeParameter needs a size to send.", "Add it, or leave sizeParameter out."
+            )
+        _check_names(self, self.send_in, "page_parameter", "size_parameter")
         return self
 
 
@@ -105,8 +108,11 @@ class NextLinkPagination(_Linked):
     @model_validator(mode="after")
     def _has_one_source(self) -> Self:
         if self.link_in == "header" and self.next_link_path != _NEXT:
-            msg = "nextLinkPath has no meaning with linkIn header"
-            raise ValueError(msg)
+            raise contradiction(
+                "nextLinkPath",
+                "nextLinkPath has no meaning with linkIn header.",
+                "Leave it out, or set linkIn to body.",
+            )
         return self
 
     @property
@@ -130,10 +136,8 @@ class CursorPagination(_Linked):
 
     @model_validator(mode="after")
     def _has_one_source(self) -> Self:
-        if (self.token_path is None) == (self.token_header is None):
-            msg = "one of tokenPath and tokenHeader says where the token stands"
-            raise ValueError(msg)
-        _check_names(self.send_in, self.parameter)
+        need_one(self, "token_path", "token_header")
+        _check_names(self, self.send_in, "parameter")
         return self
 
     @property
@@ -147,11 +151,16 @@ class CursorPagination(_Linked):
         return self.send_in == "body"
 
 
-def _check_names(send_in: str, *names: str | None) -> None:
-    for name in names:
+def _check_names(pagination: Model, send_in: str, *fields: str) -> None:
+    for field in fields:
+        name = getattr(pagination, field)
         if send_in == "body" and name is not None and not name.startswith("/"):
-            msg = f"in a body, '{name}' must be a JSON Pointer such as '/{name}'"
-            raise ValueError(msg)
+            raise finding(
+                "notAPointer",
+                f"{name!r} is no place in a body.",
+                f"Write a JSON Pointer such as /{name}.",
+                f"/{to_camel(field)}",
+            )
 
 
 type Pagination = Annotated[

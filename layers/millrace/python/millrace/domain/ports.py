@@ -6,7 +6,8 @@ Each port has an adapter for AWS and one in memory; both pass the same contract 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol
 
 from millrace import limits
 from millrace.domain.action import ExportAction, ImportAction, ProcessAction
@@ -370,21 +371,29 @@ class Runs(Protocol):
         """
         ...
 
-    def pass_on(
-        self, key: RunKey, record: StepRecord, step_id: str, now: datetime
-    ) -> tuple[StepRecord, StepRecord | None]:
-        """Write a step's result as `save_step` does, and begin another step in the same write.
+    def write_steps(
+        self, key: RunKey, fresh: Sequence[StepRecord], result: StepRecord | None = None
+    ) -> bool:
+        """Write records of steps that have none, and perhaps the result of a step at work, at once.
 
-        Gives None for the other one where it was not begun, as when it had begun before.
+        False if one of the first has a record by now, the step its result, or another try it: then
+        nothing is written.
         """
         ...
 
     def finish(
-        self, key: RunKey, outcome: RunOutcome, now: datetime, *, seen: "Run | None" = None
+        self,
+        key: RunKey,
+        outcome: RunOutcome,
+        now: datetime,
+        *,
+        seen: "Run | None" = None,
+        fresh: Sequence[StepRecord] = (),
     ) -> Run:
         """Write the run's terminal status and count the run, both exactly once.
 
-        The run as it was seen a moment ago saves a read.
+        The run as it was seen a moment ago saves a read. Records of steps that have none are
+        written along with it; raises ConflictError if one has by now.
         A run that is over already stays and is returned. Raises UnavailableError if so many runs
         of the flow end that this one cannot be counted now; it can be told again.
         """
@@ -549,6 +558,15 @@ class Secrets(Protocol):
         ...
 
 
+class Ended(NamedTuple):
+    """How an execution ended."""
+
+    status: str
+    """In Step Functions' words."""
+
+    output: Mapping[str, Any] = MappingProxyType({})
+
+
 class Machines(Protocol):
     """The state machines that run versions."""
 
@@ -566,7 +584,7 @@ class Machines(Protocol):
         """
         ...
 
-    def run(self, machine_arn: str, name: str, data: dict[str, Json]) -> str | None:
+    def run(self, machine_arn: str, name: str, data: dict[str, Json]) -> Ended | None:
         """Start an execution of an EXPRESS machine and wait for its outcome.
 
         None if that is not known within `limits.RUN_WAIT_SECONDS`. Each call starts an execution,

@@ -14,10 +14,10 @@ from pydantic import Field, StrictBool
 from millrace.domain.action import ProcessAction
 from millrace.domain.base import Description, Json, Model, Name
 from millrace.domain.errors import Violation
-from millrace.domain.flow import Step, StepId
 from millrace.domain.flow_parts import ResponseMapping
 from millrace.domain.operations import FilterOperation, MapOperation
 from millrace.domain.router_filters import to_expression
+from millrace.domain.step import Step, StepId
 
 
 class InputFilter(Model):

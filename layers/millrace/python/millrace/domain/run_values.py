@@ -25,6 +25,7 @@ _NAMED: Final = re.compile(r"\bvariables\s*\.\s*`?([A-Za-z_][A-Za-z0-9_]*)")
 _NAMED_BESIDE: Final = re.compile(r"\$variables\s*\.\s*`?([A-Za-z_][A-Za-z0-9_]*)")
 _RECORD: Final = speaking_of("record")
 _BATCH: Final = speaking_of("(?:records|keys)")
+_DELTA: Final = speaking_of("(?:last|current)ExportDateTime")
 _PARAMETERS: Final = speaking_of("parameters")
 _SPOKEN_OF: Final = re.compile(
     r"\$(variables|parameters|startDate|endDate|run|lastExportDateTime|currentExportDateTime)\b"
@@ -153,6 +154,12 @@ def speaks_of_record(template: str) -> bool:
 def speaks_of_batch(template: str) -> bool:
     """Whether a template has an expression over several records that are asked for at once."""
     return _BATCH.search(template) is not None
+
+
+@lru_cache(maxsize=1_024)
+def speaks_of_delta_times(template: str) -> bool:
+    """Whether a template has an expression over how far an export has read."""
+    return _DELTA.search(template) is not None
 
 
 def _templates_of_request(http: HttpExport | HttpImport) -> list[TemplateText]:

@@ -6,6 +6,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from millrace import limits
 from millrace.domain.base import JsonPointer
+from millrace.domain.findings import contradiction, need_one
 from millrace.domain.formats import Formatted
 
 _Key = Annotated[str, StringConstraints(min_length=1, max_length=limits.SORT_KEY_BYTES)]
@@ -26,12 +27,15 @@ class S3Export(Formatted):
 
     @model_validator(mode="after")
     def _names_objects(self) -> Self:
-        if (self.key is None) == (self.prefix is None):
-            msg = "name either the key of an object or the prefix of several"
-            raise ValueError(msg)
+        need_one(
+            self, "key", "prefix", remedy="Add the key of an object, or the prefix of several."
+        )
         if self.pattern is not None and self.prefix is None:
-            msg = "a pattern is of what follows a prefix"
-            raise ValueError(msg)
+            raise contradiction(
+                "pattern",
+                "A pattern is of what follows a prefix.",
+                "Leave it out, or set prefix in place of key.",
+            )
         return self
 
 

@@ -16,7 +16,8 @@ from millrace.domain.base import Json
 from millrace.domain.errors import Violation
 from millrace.domain.token import Caller
 from millrace.http.sent_back import FlowChange
-from millrace.usecases.apply import ApplyDocument, check_document
+from millrace.usecases.apply import check_document
+from millrace.usecases.apply_document import ApplyDocument
 from millrace.usecases.context import Context
 from millrace.usecases.flow_changes import check_flow
 from millrace.usecases.import_request import ImportRequest, check_import

@@ -5,8 +5,9 @@ from typing import Any, Literal, Self
 from pydantic import Field
 
 from millrace.domain.base import Model, Moment
-from millrace.domain.flow import Flow, Step, Version
+from millrace.domain.flow import Flow, Version
 from millrace.domain.run import Attempt, Counts, NextRun, Run, RunError, RunStatus, Trigger
+from millrace.domain.step import Step
 from millrace.domain.token import Caller
 from millrace.usecases.resources import fields_of
 

@@ -12,6 +12,7 @@ from botocore.exceptions import (
 
 from millrace.domain.errors import ConflictError, StepError, UnavailableError
 from millrace.domain.flow import MachineKind
+from millrace.domain.ports import Ended
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,7 +88,7 @@ class StepFunctions:
         except (BotoCoreError, ClientError) as error:
             raise _unavailable(error, "Step Functions does not start the run just now") from error
 
-    def run(self, machine_arn: str, name: str, data: dict[str, Any]) -> str | None:
+    def run(self, machine_arn: str, name: str, data: dict[str, Any]) -> Ended | None:
         """Start an execution of an EXPRESS machine and wait for its outcome.
 
         None if that is not known in time, or if the connection broke meanwhile: an execution that
@@ -95,9 +96,9 @@ class StepFunctions:
         """
         client = self._connect_once()
         try:
-            return client.start_sync_execution(
+            told = client.start_sync_execution(
                 stateMachineArn=machine_arn, name=name, input=json.dumps(data)
-            )["status"]
+            )
         except (
             client.exceptions.StateMachineDoesNotExist,
             client.exceptions.StateMachineDeleting,
@@ -109,6 +110,7 @@ class StepFunctions:
             raise _unavailable(error, "Step Functions does not start the run just now") from error
         except BotoCoreError:
             return None
+        return Ended(told["status"], json.loads(told.get("output") or "{}"))
 
     def stop(self, machine_arn: str, name: str) -> None:
         """Stop an execution; one that is over, or never was, is left alone.

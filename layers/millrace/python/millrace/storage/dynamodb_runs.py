@@ -9,9 +9,7 @@ it expects, so a repeated or late one changes nothing:
 """
 
 import json
-import random
-import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -35,7 +33,7 @@ from millrace.domain.run import (
 )
 from millrace.storage import keys
 from millrace.storage.attributes import Attributes, attributes, data, number, text
-from millrace.storage.batches import MAY_PASS, read_items
+from millrace.storage.batches import MAY_PASS, read_items, wait
 from millrace.storage.codec import pack, unpack
 from millrace.storage.counters import additions, counted_of
 from millrace.storage.orders import time_key
@@ -55,6 +53,9 @@ _BESIDE: Final = ("retries", "supersedes")
 """Lists of runs that others add to, so they are kept as sets beside the packed run."""
 
 _CREATE_TRIES: Final = 5
+_OF_OTHERS: Final = {"None", "ConditionalCheckFailed", "TransactionConflict"}
+"""Why a transaction is cancelled when others write of the same items."""
+
 _OPEN = {":running": StepStatus.RUNNING.value, ":retrying": StepStatus.RETRYING.value}
 
 
@@ -83,25 +84,15 @@ class DynamoRuns:
         lane: "LaneChange | None" = None,
     ) -> tuple[Run, bool]:
         """Store a new run, or give the one that already has this dedupe key."""
-        puts: list[TransactWriteItemTypeDef] = [
-            {
-                "Put": {
-                    "TableName": self._table,
-                    "Item": _run_item(run),
-                    "ConditionExpression": "attribute_not_exists(pk)",
-                }
-            }
-        ]
-        if dedupe_key is not None:
-            puts.append(self._delivery(run, dedupe_key, dedupe_for))
-        if run.retry_of is not None:
-            repeated = RunKey(run.workspace_id, run.retry_of)
-            puts.append(self._named_beside("retries", repeated, run.id))
-        if lane is not None:
-            # Few flows have lanes, and a cold start pays for what it imports.
-            from millrace.storage.dynamodb_lanes import put_of  # noqa: PLC0415
-
-            puts.append({"Put": put_of(self._table, lane)})
+        put: PutTypeDef = {
+            "TableName": self._table,
+            "Item": _run_item(run),
+            "ConditionExpression": "attribute_not_exists(pk)",
+        }
+        others = self._along_with(run, dedupe_key, dedupe_for, lane)
+        if not others:
+            return self._create_alone(run, put)
+        puts: list[TransactWriteItemTypeDef] = [{"Put": put}, *others]
         for tries_left in reversed(range(_CREATE_TRIES)):
             try:
                 self._client.transact_write_items(TransactItems=puts)
@@ -110,12 +101,38 @@ class DynamoRuns:
                 known = self.delivered(run, dedupe_key)
                 if known is not None:
                     return known, False
-                if lane is not None and _codes(error) <= MAY_PASS:
+                if lane is not None and {*_codes(error)} <= MAY_PASS:
                     raise _lane_changed() from error
                 if not tries_left:
                     raise
             else:
                 break
+        return run, True
+
+    def _along_with(
+        self, run: Run, dedupe_key: str | None, dedupe_for: timedelta, lane: "LaneChange | None"
+    ) -> "list[TransactWriteItemTypeDef]":
+        """What is written along with a new run."""
+        writes: list[TransactWriteItemTypeDef] = []
+        if dedupe_key is not None:
+            writes.append(self._delivery(run, dedupe_key, dedupe_for))
+        if run.retry_of is not None:
+            repeated = RunKey(run.workspace_id, run.retry_of)
+            writes.append(self._named_beside("retries", repeated, run.id))
+        if lane is not None:
+            # Few flows have lanes, and a cold start pays for what it imports.
+            from millrace.storage.dynamodb_lanes import put_of  # noqa: PLC0415
+
+            writes.append({"Put": put_of(self._table, lane)})
+        return writes
+
+    def _create_alone(self, run: Run, put: "PutTypeDef") -> tuple[Run, bool]:
+        """Store a run and nothing beside it, which takes half of what a transaction does."""
+        try:
+            self._client.put_item(**put)
+        except self._client.exceptions.ConditionalCheckFailedException:
+            # Its id is new, so it is the same run: the client sent it twice, for want of an answer.
+            return self.get(run.key), True
         return run, True
 
     def get(self, key: RunKey) -> Run:
@@ -268,23 +285,35 @@ class DynamoRuns:
             raise ConflictError(f"another try of step {record.step_id!r} took over") from error
         return record
 
-    def pass_on(
-        self, key: RunKey, record: StepRecord, step_id: str, now: datetime
-    ) -> tuple[StepRecord, StepRecord | None]:
-        """Write a step's result, and begin another step in the same write."""
-        begun = StepRecord.begun(step_id, record.attempt, now)
-        put: PutTypeDef = {
-            "TableName": self._table,
-            "Item": _step_item(key, begun),
-            "ConditionExpression": "attribute_not_exists(pk)",
-        }
+    def write_steps(
+        self, key: RunKey, fresh: Sequence[StepRecord], result: StepRecord | None = None
+    ) -> bool:
+        """Write records of steps that have none, and perhaps the result of a step at work."""
+        writes = self._fresh(key, fresh)
+        if result is not None:
+            writes.append({"Put": self._step(key, result)})
         try:
-            self._client.transact_write_items(
-                TransactItems=[{"Put": self._step(key, record)}, {"Put": put}]
-            )
-        except self._client.exceptions.TransactionCanceledException:
-            return self.save_step(key, record), None
-        return record, begun
+            self._client.transact_write_items(TransactItems=writes)
+        except self._client.exceptions.TransactionCanceledException as error:
+            if not {*_codes(error)} <= _OF_OTHERS:
+                raise
+            return False
+        return True
+
+    def _fresh(
+        self, key: RunKey, records: Iterable[StepRecord]
+    ) -> "list[TransactWriteItemTypeDef]":
+        """Puts records of steps that have none."""
+        return [
+            {
+                "Put": {
+                    "TableName": self._table,
+                    "Item": _step_item(key, record),
+                    "ConditionExpression": "attribute_not_exists(pk)",
+                }
+            }
+            for record in records
+        ]
 
     def _step(self, key: RunKey, record: StepRecord) -> "PutTypeDef":
         """Puts what a try of a step came to, unless another one took over or a result is there."""
@@ -297,10 +326,17 @@ class DynamoRuns:
         }
 
     def finish(
-        self, key: RunKey, outcome: RunOutcome, now: datetime, *, seen: Run | None = None
+        self,
+        key: RunKey,
+        outcome: RunOutcome,
+        now: datetime,
+        *,
+        seen: Run | None = None,
+        fresh: Sequence[StepRecord] = (),
     ) -> Run:
         """Write the run's terminal status and count the run, both exactly once."""
-        return self._end(key, lambda run: run_states.finished(run, outcome, now), seen=seen)
+        steps = self._fresh(key, fresh)
+        return self._end(key, lambda run: run_states.finished(run, outcome, now), *steps, seen=seen)
 
     def supersede(self, key: RunKey, by: str, outcome: RunOutcome, now: datetime) -> Run:
         """End a run that waits for its next attempt in favour of a newer one; both say so."""
@@ -314,13 +350,19 @@ class DynamoRuns:
         *beside: "TransactWriteItemTypeDef",
         seen: Run | None = None,
     ) -> Run:
-        """Write the end that `change` makes of the stored run, and what is told beside it."""
+        """Write the end that `change` makes of the stored run, and what is told beside it.
+
+        Raises ConflictError if what is beside it cannot be written.
+        """
+        is_refused = False
         for pause in (*_COUNT_PAUSES, None):
             # What was seen may be of some time ago; the write is refused then.
             before, seen = seen or self.get(key), None
             after = change(before)
             if after == before:
                 return before
+            if is_refused:
+                raise ConflictError("others wrote meanwhile of what belongs to the end of the run")
             writes: list[TransactWriteItemTypeDef] = [
                 {"Put": self._replacement(before, after)},
                 *additions(self._table, after),
@@ -330,10 +372,11 @@ class DynamoRuns:
                 self._client.transact_write_items(TransactItems=writes)
             except self._client.exceptions.TransactionCanceledException as error:
                 codes = _codes(error)
-                if not codes <= MAY_PASS:
+                if not {*codes} <= MAY_PASS:
                     raise
+                is_refused = "ConditionalCheckFailed" in codes[len(writes) - len(beside) :]
                 if pause is not None and "ConditionalCheckFailed" not in codes:
-                    time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 - spreads tries
+                    wait(pause)
             else:
                 return after
         raise UnavailableError("too many runs of the flow end at once; tell it again")
@@ -493,10 +536,10 @@ class DynamoRuns:
         return answer.get("Item")
 
 
-def _codes(error: "ClientError") -> set[str | None]:
+def _codes(error: "ClientError") -> list[str | None]:
     """Why a transaction was cancelled, of each of its writes."""
     reasons: Any = error.response.get("CancellationReasons", [])
-    return {reason.get("Code") for reason in reasons}
+    return [reason.get("Code") for reason in reasons]
 
 
 def _lane_changed() -> Exception:

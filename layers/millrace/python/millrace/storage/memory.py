@@ -5,7 +5,7 @@ DynamoDB.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from threading import RLock
 from typing import Any
@@ -25,6 +25,7 @@ from millrace.domain.ports import (
     Change,
     Create,
     Delete,
+    Ended,
     Found,
     KeyRef,
     Listing,
@@ -438,16 +439,21 @@ class MemoryRuns:
         self._steps[key, record.attempt, record.step_id] = unpack(StepRecord, pack(record))
         return record
 
-    def pass_on(
-        self, key: RunKey, record: StepRecord, step_id: str, now: datetime
-    ) -> tuple[StepRecord, StepRecord | None]:
-        """Write a step's result and begin another step."""
-        saved = self.save_step(key, record)
-        if saved is not record or self.step(key, record.attempt, step_id) is not None:
-            return saved, None
-        begun = StepRecord.begun(step_id, record.attempt, now)
-        self._steps[key, record.attempt, step_id] = begun
-        return saved, begun
+    def write_steps(
+        self, key: RunKey, fresh: Sequence[StepRecord], result: StepRecord | None = None
+    ) -> bool:
+        """Write records of steps that have none, and perhaps the result of a step at work."""
+        if any(self.step(key, each.attempt, each.step_id) is not None for each in fresh):
+            return False
+        if result is not None:
+            try:
+                if self.save_step(key, result) is not result:
+                    return False
+            except ConflictError:
+                return False
+        for each in fresh:
+            self._steps[key, each.attempt, each.step_id] = unpack(StepRecord, pack(each))
+        return True
 
     def finish(
         self,
@@ -456,9 +462,13 @@ class MemoryRuns:
         now: datetime,
         *,
         seen: Run | None = None,  # noqa: ARG002 - a read costs nothing here
+        fresh: Sequence[StepRecord] = (),
     ) -> Run:
         """Write the run's terminal status and count the run, both exactly once."""
-        return self._end(key, lambda run: run_states.finished(run, outcome, now))
+        with self._lock:
+            if not self.get(key).status.is_terminal and not self.write_steps(key, fresh):
+                raise ConflictError("another invocation wrote of the run's steps")
+            return self._end(key, lambda run: run_states.finished(run, outcome, now))
 
     def supersede(self, key: RunKey, by: str, outcome: RunOutcome, now: datetime) -> Run:
         """End a run that waits for its next attempt in favour of a newer one; both say so."""
@@ -586,7 +596,7 @@ class MemoryMachines:
         self.started: dict[tuple[str, str], dict[str, Any]] = {}
         self.outcomes: dict[tuple[str, str], str] = {}
         self.ended_tasks: dict[str, StepError | None] = {}
-        self.on_run: Callable[[dict[str, Any]], str | None] = lambda _: None
+        self.on_run: Callable[[dict[str, Any]], Ended | None] = lambda _: None
 
     def deploy(self, name: str, asl: str, kind: MachineKind) -> str:
         """Remember the machine; its name serves as ARN."""
@@ -600,7 +610,7 @@ class MemoryMachines:
         if self.started.setdefault((machine_arn, name), data) is data:
             self.outcomes[machine_arn, name] = "RUNNING"
 
-    def run(self, machine_arn: str, name: str, data: dict[str, Any]) -> str | None:
+    def run(self, machine_arn: str, name: str, data: dict[str, Any]) -> Ended | None:
         """Start the execution, and have the test say how it ends."""
         self.start(machine_arn, name, data)
         return self.on_run(data)

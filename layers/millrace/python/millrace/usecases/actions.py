@@ -6,9 +6,10 @@ from typing import Final
 from millrace.domain.action import Action, ActionInput
 from millrace.domain.errors import Violation
 from millrace.domain.token import Caller
-from millrace.usecases.checks import check_work, named_by, stored
 from millrace.usecases.context import Context
 from millrace.usecases.crud import Crud
+from millrace.usecases.stored_finders import stored
+from millrace.usecases.work_rules import check_work, named_by
 
 
 def _check(

@@ -11,9 +11,9 @@ from millrace.domain.signatures import PRESETS, key_of
 from millrace.domain.token import Caller
 from millrace.domain.virtual_environment import VirtualEnvironment
 from millrace.domain.webhook import Webhook
-from millrace.usecases.checks import check_expression
 from millrace.usecases.context import Context
 from millrace.usecases.finders import Lookup, lookup
+from millrace.usecases.work_rules import check_expression
 
 
 def check_address(

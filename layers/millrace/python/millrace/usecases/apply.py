@@ -7,9 +7,7 @@ what the workspace has already, references may be stable keys.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final, Self
-
-from pydantic import Field, StrictBool, model_validator
+from typing import Any
 
 from millrace.domain.action import Action, ActionInput
 from millrace.domain.address import AddressInput
@@ -18,17 +16,26 @@ from millrace.domain.callback import Callback, CallbackInput
 from millrace.domain.connection import Connection, ConnectionInput
 from millrace.domain.data_pool import DataPool
 from millrace.domain.errors import Violation
-from millrace.domain.flow import Flow, FlowInput, Step, Version, flow_key
+from millrace.domain.flow import Flow, FlowInput, Version, flow_key
 from millrace.domain.ports import Found, KeyRef
 from millrace.domain.resource import Resource
+from millrace.domain.step import Step
 from millrace.domain.token import Caller
 from millrace.domain.virtual_environment import VirtualEnvironment
 from millrace.domain.webhook import Webhook, WebhookInput
 from millrace.usecases.actions import ACTIONS
 from millrace.usecases.addresses import check_address
 from millrace.usecases.api_keys import addresses_of, missing_customer_keys
+from millrace.usecases.apply_document import (
+    AppliedAddress,
+    AppliedFlow,
+    AppliedFlowResult,
+    AppliedResource,
+    ApplyDocument,
+    ApplyResult,
+)
 from millrace.usecases.callbacks import CALLBACKS
-from millrace.usecases.checks import Finders, check_work, named_by, undeployable
+from millrace.usecases.checks import undeployable
 from millrace.usecases.connections import CONNECTIONS
 from millrace.usecases.context import Context
 from millrace.usecases.crud import Crud
@@ -37,70 +44,15 @@ from millrace.usecases.file_references import FileReferences
 from millrace.usecases.finders import Lookup, lookup
 from millrace.usecases.flow_changes import changed_flow, check_flow, creation, new_flow
 from millrace.usecases.flows import latest_versions
-from millrace.usecases.plan import ChangeKind, Plan, keys_used_twice
+from millrace.usecases.plan import Plan, keys_used_twice
 from millrace.usecases.queues import check_queue_is_free
 from millrace.usecases.references import ToCome
 from millrace.usecases.resources import refuse
 from millrace.usecases.stamps import stamped
+from millrace.usecases.stored_finders import Finders
 from millrace.usecases.trigger_sync import resync_triggers
 from millrace.usecases.webhooks import WEBHOOKS
-
-_RESOURCES_A_FILE: Final = 20
-
-
-class AppliedFlow(FlowInput):
-    """A flow of a file, with its webhooks and callbacks."""
-
-    webhooks: tuple[WebhookInput, ...] = ()
-    callbacks: tuple[CallbackInput, ...] = ()
-    deploy: StrictBool = Field(default=True, description="Deploy the flow's latest version.")
-
-
-class ApplyDocument(Model):
-    """What a file holds. Every resource in it needs a stable key of its own."""
-
-    connections: tuple[ConnectionInput, ...] = Field(default=(), max_length=_RESOURCES_A_FILE)
-    actions: tuple[ActionInput, ...] = Field(default=(), max_length=_RESOURCES_A_FILE)
-    flows: tuple[AppliedFlow, ...] = Field(default=(), max_length=_RESOURCES_A_FILE)
-
-    @model_validator(mode="after")
-    def _not_empty(self) -> Self:
-        if not (self.connections or self.actions or self.flows):
-            msg = "there is nothing to apply: no connections, actions or flows"
-            raise ValueError(msg)
-        return self
-
-
-class AppliedResource(Model):
-    """What became of one resource of the file."""
-
-    id: str
-    stable_key: str
-    change: ChangeKind
-
-
-class AppliedAddress(AppliedResource):
-    """What became of a webhook or callback, and the path to send to."""
-
-    path: str
-
-
-class AppliedFlowResult(AppliedResource):
-    """What became of a flow, and its version that counts now."""
-
-    version_id: str
-    version_number: int
-    deployed: bool
-    webhooks: tuple[AppliedAddress, ...] = ()
-    callbacks: tuple[AppliedAddress, ...] = ()
-
-
-class ApplyResult(Model):
-    """What became of each resource, in the order of the file."""
-
-    connections: tuple[AppliedResource, ...] = ()
-    actions: tuple[AppliedResource, ...] = ()
-    flows: tuple[AppliedFlowResult, ...] = ()
+from millrace.usecases.work_rules import check_work, named_by
 
 
 def apply(context: Context, caller: Caller, document: ApplyDocument) -> ApplyResult:

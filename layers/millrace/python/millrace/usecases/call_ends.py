@@ -15,9 +15,9 @@ from millrace.domain.errors import (
     StepFailed,
     StepPartialSuccess,
 )
-from millrace.domain.flow import Step
 from millrace.domain.run import Run, RunError, RunKey, RunStatus, StepRecord, StepStatus
 from millrace.domain.run_states import check_attempt
+from millrace.domain.step import Step
 from millrace.usecases.checkpoints import kept_pages
 from millrace.usecases.context import Context
 from millrace.usecases.pages import joined

@@ -17,8 +17,9 @@ from millrace.domain.errors import (
     StepFailed,
     StepTransient,
 )
-from millrace.domain.flow import Flow, Step, Version
+from millrace.domain.flow import Flow, Version
 from millrace.domain.run import PayloadRef, Run, RunKey, RunStatus, StepRecord, Trigger
+from millrace.domain.step import Step
 from millrace.domain.trace_context import Trace
 from millrace.usecases.call_ends import end_call
 from millrace.usecases.context import Context

@@ -51,3 +51,6 @@ class Context:
 
     deployed: dict[tuple[str, str], tuple[int, "Version"]] = field(default_factory=dict)
     """The deployed versions of flows of these revisions: see `deployed.deployed_version`."""
+
+    addresses: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """The workspaces and flows of public addresses that were called: see `deliveries.admit`."""

@@ -12,16 +12,19 @@ from millrace.domain.audit import AuditEvent
 from millrace.domain.base import Model, Name
 from millrace.domain.connection import Connection
 from millrace.domain.errors import InvalidRequestError, Violation
-from millrace.domain.flow import Flow, FlowInput, FlowSettings, Step
+from millrace.domain.flow import Flow, FlowInput, FlowSettings
+from millrace.domain.pointers import pointer_of
 from millrace.domain.ports import Create, Ref
+from millrace.domain.step import Step
 from millrace.domain.token import Caller
 from millrace.usecases.audit import audited
-from millrace.usecases.checks import connection_of, pointer_token, stored, unknown_connection
 from millrace.usecases.context import Context
 from millrace.usecases.finders import Lookup
 from millrace.usecases.flow_changes import check_flow, creation, new_flow
 from millrace.usecases.flows import get_flow_with_steps, get_version
 from millrace.usecases.resources import born, fields_of, refuse
+from millrace.usecases.stored_finders import stored
+from millrace.usecases.work_rules import connection_of, unknown_connection
 
 _COPY: Final = " (copy)"
 
@@ -229,12 +232,12 @@ def _check_map(
         for id_ in sorted(used - connection_map.keys()):
             yield Violation(
                 "connectionNotMapped",
-                f"/connectionMap/{pointer_token(id_)}",
+                f"/connectionMap{pointer_of(id_)}",
                 f"The flow uses the connection {id_!r}, and connectionMap does not map it.",
                 "Map it to the connection that the clone is to use; it may be the same.",
             )
         for old, new in connection_map.items():
-            pointer = f"/connectionMap/{pointer_token(old)}"
+            pointer = f"/connectionMap{pointer_of(old)}"
             if old not in used:
                 message = f"The flow does not use the connection {old!r}."
                 yield Violation("connectionNotUsed", pointer, message, "Take it out.")

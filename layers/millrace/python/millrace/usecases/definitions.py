@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from millrace import compiler
-from millrace.domain.flow import FlowSettings, Step
+from millrace.domain.flow import FlowSettings
+from millrace.domain.step import Step
 
 
 def to_definition(settings: FlowSettings, steps: Sequence[Step]) -> compiler.Definition:

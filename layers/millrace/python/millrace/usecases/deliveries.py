@@ -21,6 +21,7 @@ from millrace.domain.errors import (
     Violation,
 )
 from millrace.domain.flow import Flow, Version
+from millrace.domain.ports import Ref
 from millrace.domain.records import RecordError
 from millrace.domain.run import Run, Trigger
 from millrace.domain.signatures import Verified, verified
@@ -37,6 +38,9 @@ logger = logging.getLogger(__name__)
 
 _REPLAY_SECONDS: Final = 2 * limits.SIGNATURE_SECONDS
 """So long a signature of a time is taken, from the earliest moment to the last."""
+
+_ADDRESSES_KEPT: Final = 1_000
+"""Of which a warm function knows where they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,12 +124,14 @@ def admit[A: (Webhook, Callback)](
             f"the body has {len(delivery.body):,} bytes; the limit is {limits.WEBHOOK_BYTES:,}"
         )
     # The store finds a public id whatever it names.
-    is_of_kind = id_.startswith(f"{kind.prefix}_")
-    address = context.resources.find_public(kind, id_) if is_of_kind else None
+    address, flow = (
+        _found(context, kind, id_) if id_.startswith(f"{kind.prefix}_") else (None, None)
+    )
     if address is None:
         raise NotFoundError(f"there is no such {kind.__name__.lower()}")
     signature = _verify(context, address, delivery)
-    flow = context.resources.get(Flow, address.workspace_id, address.flow_id)
+    if flow is None:
+        raise NotFoundError("the flow of the address is gone")
     environment = _environment(context, address)
     check_api_key(context, flow, delivery.headers.get("api-key"), environment)
     if environment is None and address.virtual_environment_id is not None:
@@ -141,6 +147,29 @@ def admit[A: (Webhook, Callback)](
         payload,
         _delivery_id(context, address, delivery, payload, signature),
     )
+
+
+def _found[A: (Webhook, Callback)](
+    context: Context, kind: type[A], id_: str
+) -> tuple[A | None, Flow | None]:
+    """The address and its flow, as far as they are there.
+
+    Where an address is never changes, so a warm function looks that up once, and then reads both
+    at once.
+    """
+    place = context.addresses.get(id_)
+    if place is None:
+        address = context.resources.find_public(kind, id_)
+        if address is None:
+            return None, None
+        place = address.workspace_id, address.flow_id
+        if len(context.addresses) >= _ADDRESSES_KEPT:
+            context.addresses.pop(next(iter(context.addresses)))
+        context.addresses[id_] = place
+    workspace_id, flow_id = place
+    there, its = Ref(kind, id_, flow_id), Ref(Flow, flow_id)
+    found = context.resources.get_many(workspace_id, [there, its])
+    return found.get(there), found.get(its)
 
 
 def _environment(context: Context, address: Webhook | Callback) -> VirtualEnvironment | None:

@@ -7,9 +7,10 @@ from millrace.domain.action import Action, ExportAction
 from millrace.domain.base import Json
 from millrace.domain.delta import EPOCH, Delta, DeltaMark, DeltaWindow
 from millrace.domain.errors import NotFoundError, StepFailed
-from millrace.domain.flow import Flow, Step, Version
+from millrace.domain.flow import Flow, Version
 from millrace.domain.run import Run
 from millrace.domain.run_values import speak_of_parameters
+from millrace.domain.step import Step, steps_before
 from millrace.usecases.context import Context
 from millrace.usecases.delta_marks import read_marks
 from millrace.usecases.finders import lookup, work_of
@@ -52,7 +53,7 @@ def delta_before(context: Context, run: Run, version: Version, step: Step) -> di
     find_action = lookup(context, Action, run.workspace_id)
     records = {record.step_id: record for record in context.runs.steps(run.key, run.attempt)}
     windows: list[DeltaWindow] = []
-    for other in _before(version, step):
+    for other in steps_before(version.steps, step):
         work = work_of(other, find_action)
         if not isinstance(work, ExportAction) or work.delta is None:
             continue
@@ -83,7 +84,7 @@ def _takes_all(run: Run, version: Version, step: Step) -> bool:
     return all(
         other.id in run.steps_to_run
         for other in version.steps
-        if step.id in {before.id for before in _before(version, other)}
+        if step.id in {before.id for before in steps_before(version.steps, other)}
     )
 
 
@@ -93,18 +94,6 @@ def _is_narrowed(context: Context, run: Run, work: ExportAction) -> bool:
     if source is None or not speak_of_parameters(source):
         return False
     return bool(inputs_of(context, run).parameters)
-
-
-def _before(version: Version, step: Step) -> list[Step]:
-    """The steps that lead to a step."""
-    by_id = {other.id: other for other in version.steps}
-    seen: set[str] = set()
-    waiting = list(step.depends_on)
-    while waiting:
-        if (id_ := waiting.pop()) not in seen:
-            seen.add(id_)
-            waiting += by_id[id_].depends_on
-    return [other for other in version.steps if other.id in seen]
 
 
 def _read_by(context: Context, run: Run, step: Step, flow_id: str) -> datetime | None:

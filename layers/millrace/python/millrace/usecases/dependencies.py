@@ -8,18 +8,19 @@ from millrace.domain.action import Action
 from millrace.domain.base import Model
 from millrace.domain.connection import Connection
 from millrace.domain.data_pool import DataPool
-from millrace.domain.flow import Flow, Step
+from millrace.domain.flow import Flow
 from millrace.domain.integration import Integration
 from millrace.domain.label import Label
 from millrace.domain.notification_group import NotificationGroup
 from millrace.domain.ports import Ref
+from millrace.domain.step import Step
 from millrace.domain.token import Caller
-from millrace.usecases.checks import connection_of
 from millrace.usecases.context import Context
 from millrace.usecases.copies import read_actions
 from millrace.usecases.finders import work_of
 from millrace.usecases.flows import get_flow_with_steps
 from millrace.usecases.references import flows_led_to, references_of, references_of_work
+from millrace.usecases.work_rules import connection_of
 
 
 class Dependency(Model):

@@ -10,7 +10,7 @@ from millrace.domain.ports import Ref, Replace
 from millrace.domain.token import Caller
 from millrace.usecases.api_keys import addresses_of, missing_customer_keys
 from millrace.usecases.audit import audited
-from millrace.usecases.checks import check_steps, stored, undeployable
+from millrace.usecases.checks import check_steps, undeployable
 from millrace.usecases.context import Context
 from millrace.usecases.definitions import to_definition
 from millrace.usecases.deployed import SYNCHRONOUS
@@ -19,6 +19,7 @@ from millrace.usecases.queues import check_queue_is_free
 from millrace.usecases.references import check_called_flows
 from millrace.usecases.resources import changed, check_revision, refuse
 from millrace.usecases.step_durations import past_durations
+from millrace.usecases.stored_finders import stored
 from millrace.usecases.trigger_sync import sync_triggers
 
 

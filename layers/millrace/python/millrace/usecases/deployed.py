@@ -5,7 +5,7 @@ from typing import Final
 from millrace.domain.errors import ConflictError
 from millrace.domain.flow import Flow, Version
 from millrace.usecases.context import Context
-from millrace.usecases.pinned import VERSIONS_KEPT
+from millrace.usecases.pinned import keep
 
 SYNCHRONOUS: Final = "-sync"
 """How the names of EXPRESS machines end."""
@@ -30,7 +30,5 @@ def deployed_version(context: Context, flow: Flow) -> Version:
     version = context.resources.get(
         Version, flow.workspace_id, flow.deployed_version_id, parent_id=flow.id
     )
-    if len(context.deployed) >= VERSIONS_KEPT:
-        context.deployed.pop(next(iter(context.deployed)))
-    context.deployed[key] = (flow.revision, version)
+    keep(context.deployed, key, (flow.revision, version))
     return version

@@ -13,7 +13,7 @@ from millrace.domain.callback import Callback, CallbackInput
 from millrace.domain.connection import Connection, ConnectionInput
 from millrace.domain.data_pool import DataPool, DataPoolInput
 from millrace.domain.errors import ConflictError, TooLargeError, Violation
-from millrace.domain.flow import Flow, FlowSettings, Step
+from millrace.domain.flow import Flow, FlowSettings
 from millrace.domain.flow_document import (
     NOT_EXPORTED,
     ExportedFlow,
@@ -28,6 +28,7 @@ from millrace.domain.label import Label, LabelInput
 from millrace.domain.notification_group import NotificationGroup
 from millrace.domain.ports import Ref
 from millrace.domain.resource import Resource
+from millrace.domain.step import Step
 from millrace.domain.token import Caller
 from millrace.domain.webhook import Webhook, WebhookInput
 from millrace.usecases.context import Context

@@ -6,13 +6,14 @@ from millrace.domain.action import Action, ActionWork, ProcessAction
 from millrace.domain.address import AddressInput
 from millrace.domain.connection import Connection
 from millrace.domain.data_pool import DataPool
-from millrace.domain.flow import Flow, FlowInput, Step
+from millrace.domain.flow import Flow, FlowInput
 from millrace.domain.flow_parts import Alias
 from millrace.domain.integration import Integration
 from millrace.domain.label import Label
 from millrace.domain.notification_group import NotificationGroup
 from millrace.domain.operations import over_other_pools
 from millrace.domain.resource import Resource
+from millrace.domain.step import Step
 from millrace.domain.virtual_environment import VirtualEnvironment
 from millrace.usecases.context import Context
 from millrace.usecases.flows import find_flow

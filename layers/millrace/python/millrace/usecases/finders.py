@@ -6,9 +6,9 @@ from typing import Any, Final
 
 from millrace.domain.action import Action, ActionWork
 from millrace.domain.errors import NotFoundError
-from millrace.domain.flow import Step
 from millrace.domain.ports import Ref
 from millrace.domain.resource import Resource
+from millrace.domain.step import Step
 from millrace.usecases.context import Context
 
 _NOTHING: Final[Mapping[Ref[Any], Resource | None]] = MappingProxyType({})

@@ -8,20 +8,22 @@ from millrace.domain.action import Action
 from millrace.domain.audit import AuditEvent
 from millrace.domain.callback import Callback
 from millrace.domain.errors import ConflictError, Violation
-from millrace.domain.flow import Flow, FlowInput, FlowSettings, LatestSteps, Step, Version
+from millrace.domain.flow import Flow, FlowInput, FlowSettings, LatestSteps, Version
 from millrace.domain.flow_parts import LayoutDirection
 from millrace.domain.ports import Change, Create, Delete, Put, Replace
+from millrace.domain.step import Step
 from millrace.domain.token import Caller
 from millrace.domain.webhook import Webhook
 from millrace.usecases.api_keys import changed_keys, new_keys
 from millrace.usecases.audit import audited
-from millrace.usecases.checks import Finders, check_graph, check_settings, check_steps, stored
+from millrace.usecases.checks import check_graph, check_settings, check_steps
 from millrace.usecases.context import Context
 from millrace.usecases.finders import Lookup, lookup
 from millrace.usecases.flows import get_flow, latest_version
 from millrace.usecases.references import NOTHING_TO_COME, ToCome, check_references
 from millrace.usecases.resources import born, changed, check_revision, fields_of, refuse
 from millrace.usecases.stamps import stamped
+from millrace.usecases.stored_finders import Finders, stored
 from millrace.usecases.trigger_sync import remove_triggers
 from millrace.usecases.unfinished_runs import has_unfinished_runs
 from millrace.usecases.write_only import commit_with_secrets

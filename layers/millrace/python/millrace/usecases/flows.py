@@ -6,9 +6,10 @@ What changes them is in `flow_changes`, since most requests only read and need n
 from collections.abc import Iterable
 
 from millrace.domain.errors import NotFoundError
-from millrace.domain.flow import Flow, LatestSteps, Step, Version
+from millrace.domain.flow import Flow, LatestSteps, Version
 from millrace.domain.integration import Integration
 from millrace.domain.ports import Listing, Ref
+from millrace.domain.step import Step
 from millrace.domain.token import Caller
 from millrace.usecases.context import Context
 from millrace.usecases.lists import check_page

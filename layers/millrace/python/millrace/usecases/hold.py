@@ -25,6 +25,7 @@ from millrace.usecases.deployed import deployed_version, is_synchronous
 from millrace.usecases.latest_runs import tell_flow
 from millrace.usecases.pages import read_records
 from millrace.usecases.pinned import run_version
+from millrace.usecases.run_answers import RunAnswer
 from millrace.usecases.runs import begin_run, execution_input
 from millrace.usecases.step_input import last_steps
 from millrace.usecases.waiting import wait_for
@@ -97,7 +98,7 @@ def hold(
 def _run(
     context: Context, run: Run, sleep: Callable[[float], None]
 ) -> tuple[Run, tuple[StepRecord, ...]]:
-    """Run an EXPRESS machine to its end; the run and its steps as they are then.
+    """Run an EXPRESS machine to its end; the run and its last steps as they are then.
 
     The flow hears of the run when it ends, which saves a write while the caller waits.
     """
@@ -109,6 +110,9 @@ def _run(
             break
     else:
         logger.warning("%s could not be started just now; the sweeper will", run.id)
+    answer = None if outcome is None else RunAnswer.heard(outcome.output, run.key)
+    if answer is not None:
+        return answer.run, answer.steps
     ended, steps = context.runs.detail(run.key)
     if outcome is None or ended.status.is_terminal:
         return ended, steps
@@ -116,7 +120,7 @@ def _run(
     from millrace.usecases.lifecycle import on_execution_end  # noqa: PLC0415 - it is rare, and large
 
     # What follows is the sweeper's: a public function may not start flows and notifications.
-    on_execution_end(context, run.key, outcome, follows=False)
+    on_execution_end(context, run.key, outcome.status, follows=False)
     return context.runs.detail(run.key)
 
 

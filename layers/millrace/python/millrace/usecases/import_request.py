@@ -6,6 +6,7 @@ from pydantic import Base64Bytes, Field, ValidationError, model_validator
 
 from millrace.domain.base import Json, Model
 from millrace.domain.errors import NotFoundError, RuleViolationError, Violation
+from millrace.domain.findings import contradiction, need_one
 from millrace.domain.flow_document import FlowDocument, Metadata, UsedResources
 from millrace.domain.pointers import json_pointer
 from millrace.domain.shape import violation_of
@@ -41,16 +42,19 @@ class ImportRequest(Model):
 
     @model_validator(mode="after")
     def _says_what(self) -> Self:
-        sources = (self.flow, self.template, self.template_id)
-        if sum(source is not None for source in sources) != 1:
-            msg = "send flow, with its dependencies, or template, or templateId"
-            raise ValueError(msg)
+        need_one(
+            self,
+            "flow",
+            "template",
+            "template_id",
+            remedy="Send flow, with its dependencies, or template, or templateId.",
+        )
         if self.flow is None and self.dependencies != UsedResources():
-            msg = "dependencies go with flow"
-            raise ValueError(msg)
+            raise contradiction("dependencies", "dependencies go with flow.", "Leave them out.")
         if self.template_id is not None and self.as_marketplace:
-            msg = "what templateId names is a template already; leave out asMarketplace"
-            raise ValueError(msg)
+            raise contradiction(
+                "asMarketplace", "What templateId names is a template already.", "Leave it out."
+            )
         return self
 
 

@@ -21,17 +21,11 @@ from millrace.domain.flow_document import FlowDocument, FlowReference
 from millrace.domain.integration import Integration
 from millrace.domain.label import Label
 from millrace.domain.notification_group import NotificationGroup
+from millrace.domain.pointers import pointer_of
 from millrace.domain.ports import KeyRef, Ref
 from millrace.domain.resource import Resource
 from millrace.domain.token import Caller
 from millrace.usecases.actions import ACTIONS
-from millrace.usecases.checks import (
-    Finders,
-    check_work,
-    named_by,
-    pointer_token,
-    unknown_connection,
-)
 from millrace.usecases.connections import CONNECTIONS
 from millrace.usecases.context import Context
 from millrace.usecases.crud import Crud
@@ -41,6 +35,8 @@ from millrace.usecases.plain import DATA_POOLS, LABELS
 from millrace.usecases.plan import keys_used_twice
 from millrace.usecases.references import references_of_work
 from millrace.usecases.renaming import renamed_work
+from millrace.usecases.stored_finders import Finders
+from millrace.usecases.work_rules import check_work, named_by, unknown_connection
 
 
 class ImportedResources:
@@ -87,7 +83,7 @@ class ImportedResources:
         yield from self._put_all(DATA_POOLS, "dataPools", self._uses.data_pools)
         for key, action in self._uses.actions.items():
             given = action.model_copy(update={"work": renamed_work(action.work, self.rename)})
-            pointer = f"/dependencies/actions/{pointer_token(key)}/work"
+            pointer = f"/dependencies/actions{pointer_of(key)}/work"
             before = self._stored(Action, action)
             named = () if before is None else named_by(before.work)
             yield from check_work(self._context, given.work, pointer, self.find, named)
@@ -168,7 +164,7 @@ class ImportedResources:
             for fault in crud.check(self._context, self._caller, each, None):
                 yield Violation(
                     fault.code,
-                    f"/dependencies/{place}/{pointer_token(key)}{fault.pointer}",
+                    f"/dependencies/{place}{pointer_of(key)}{fault.pointer}",
                     fault.message,
                     fault.remedy,
                 )
@@ -212,7 +208,7 @@ class ImportedResources:
 
     def _map_faults(self) -> Iterator[Violation]:
         for key, id_ in self._connection_map.items():
-            pointer = f"/metadata/connectionMap/{pointer_token(key)}"
+            pointer = f"/metadata/connectionMap{pointer_of(key)}"
             if key not in self._uses.connections:
                 message = f"The document has no connection {key!r}."
                 remedy = "Name a key of its dependencies.connections, or take it out."
@@ -224,7 +220,7 @@ class ImportedResources:
         for place in ("integrations", "connections", "data_pools", "actions", "labels"):
             pointer = f"/dependencies/{to_camel(place)}"
             yield from keys_used_twice(
-                (f"{pointer}/{pointer_token(key)}", each.stable_key)
+                (f"{pointer}{pointer_of(key)}", each.stable_key)
                 for key, each in getattr(self._uses, place).items()
             )
 

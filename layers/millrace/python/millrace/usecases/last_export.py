@@ -8,8 +8,9 @@ from millrace.domain.action import Action, ExportAction
 from millrace.domain.base import Model, Moment
 from millrace.domain.delta import NO_ENVIRONMENT, DeltaMark, DeltaMarks
 from millrace.domain.errors import Violation
-from millrace.domain.flow import Flow, Step
+from millrace.domain.flow import Flow
 from millrace.domain.ports import Change, Create, Replace
+from millrace.domain.step import Step
 from millrace.domain.token import Caller
 from millrace.domain.virtual_environment import VirtualEnvironment
 from millrace.usecases.audit import audited

@@ -11,10 +11,17 @@ from millrace.usecases.context import Context
 logger = logging.getLogger(__name__)
 
 
-def tell_flow(context: Context, run: Run) -> None:
-    """Let the flow know of a run that started or ended; a run never fails for it."""
+def tell_flow(context: Context, run: Run, flow: Flow | None = None) -> None:
+    """Let the flow know of a run that started or ended; a run never fails for it.
+
+    One that is known already to have a later run of the same version has nothing to be told.
+    """
+    known = None if flow is None else flow.latest_run
+    told = run.latest
+    if known and known.version_id == told.version_id and known.start_date > told.start_date:
+        return
     try:
-        context.resources.record_run(run.workspace_id, run.flow_id, run.latest)
+        context.resources.record_run(run.workspace_id, run.flow_id, told)
     except UnavailableError as error:
         logger.warning("%s: %s of %s", error.message, run.id, run.flow_id, exc_info=error)
 

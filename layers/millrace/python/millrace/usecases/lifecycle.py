@@ -41,6 +41,8 @@ class ExecutionInput(Model):
     workspace_id: str
     run_id: str
     attempt: int
+    run: str | None = None
+    """The run itself, which synchronous machines hand on."""
 
 
 class AttemptEvent(ExecutionInput):
@@ -135,10 +137,12 @@ def finish_run(
     failure: RunError | None = None,
     follows: bool = True,
     records: Sequence[StepRecord] | None = None,
+    fresh: Sequence[StepRecord] = (),
 ) -> Run:
     """Write the run's terminal status from what its steps did, and do what follows it.
 
-    The results of all its steps, where they are known, save a read.
+    The results of all its steps, where they are known, save a read. Those that are `fresh` are
+    written along with the status; raises ConflictError as the store does.
     """
     flow, version, health = owners_of(context, run)
     records = settle(context, run) if records is None else [*records]
@@ -160,8 +164,8 @@ def finish_run(
             health.failed_run_id if health is not None and status is RunStatus.SUCCEEDED else None
         ),
     )
-    ended = context.runs.finish(run.key, outcome, context.clock(), seen=run)
-    tell_flow(context, ended)
+    ended = context.runs.finish(run.key, outcome, context.clock(), seen=run, fresh=fresh)
+    tell_flow(context, ended, flow)
     _cancel_called(context, run, records)
     return conclude(context, ended, follows=follows)
 

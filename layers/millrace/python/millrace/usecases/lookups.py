@@ -11,7 +11,7 @@ from millrace.domain.errors import StepFailed
 from millrace.domain.ports import Exporter
 from millrace.domain.records import RecordError
 
-_OF_THE_RECORD: Final = frozenset(
+OF_THE_RECORD: Final = frozenset(
     {
         *(f"http{status}" for status in (400, 404, 409, 410, 413, 414, 422)),
         *("answerTooLarge", "recordTooLarge", "recordsMissing", "notJson", "notXml"),
@@ -96,7 +96,7 @@ class Lookup:
                 if len(found) > most:
                     raise _too_many(most)
         except StepFailed as error:
-            if error.code in _OF_THE_RECORD:
+            if error.code in OF_THE_RECORD:
                 raise RecordError(error.code, error.message) from error
             raise
         return found

@@ -7,8 +7,9 @@ from pydantic.alias_generators import to_camel
 
 from millrace.domain.base import Json, rfc3339
 from millrace.domain.errors import Violation
-from millrace.domain.flow import Flow, FlowInput, FlowSettings, Step, Version
+from millrace.domain.flow import Flow, FlowInput, FlowSettings, Version
 from millrace.domain.patch import PatchOperation
+from millrace.domain.step import Step
 from millrace.domain.token import Caller
 from millrace.usecases.context import Context
 from millrace.usecases.flow_changes import store_changed

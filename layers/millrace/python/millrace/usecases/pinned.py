@@ -23,15 +23,20 @@ def run_version(context: Context, run: Run) -> Version:
         version = context.resources.get(
             Version, run.workspace_id, run.version_id, parent_id=run.flow_id
         )
-        if len(context.pinned) >= VERSIONS_KEPT:
-            context.pinned.pop(next(iter(context.pinned)))
-        context.pinned[key] = version
+        keep(context.pinned, key, version)
     return limited(version, run.steps_to_run)
 
 
 def known_version(context: Context, run: Run) -> Version | None:
     """The same with all its steps, if it was read before."""
     return context.pinned.get((run.workspace_id, run.flow_id, run.version_id))
+
+
+def keep[K, V](known: dict[K, V], key: K, value: V) -> None:
+    """Keep what has to do with a version; where room is short, what was kept first goes."""
+    if len(known) >= VERSIONS_KEPT:
+        known.pop(next(iter(known)))
+    known[key] = value
 
 
 def limited(version: Version, steps_to_run: Collection[str] | None) -> Version:

@@ -13,6 +13,7 @@ from millrace.domain.base import Model, Moment, Name, Record
 from millrace.domain.cursor import encode_cursor
 from millrace.domain.errors import ConflictError, NotFoundError
 from millrace.domain.failed_record import Classification, ErrorSource, FailedRecord, KeptRecord
+from millrace.domain.findings import need_one
 from millrace.domain.ports import Blobs, Listing
 from millrace.domain.token import Caller
 from millrace.usecases.context import Context
@@ -78,9 +79,12 @@ class ErrorSelection(Model):
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
-        if (self.error_ids is None) is (self.filter is None):
-            msg = "send either errorIds or filter"
-            raise ValueError(msg)
+        need_one(
+            self,
+            "error_ids",
+            "filter",
+            remedy="Send errorIds, the ids of errors; or filter, which is {} for all open errors.",
+        )
         return self
 
 

@@ -13,12 +13,13 @@ from millrace.domain.action import Action, ActionWork, ProcessAction
 from millrace.domain.connection import Connection
 from millrace.domain.data_pool import DataPool
 from millrace.domain.errors import Violation
-from millrace.domain.flow import Flow, FlowInput, FlowSettings, LatestSteps, Step
+from millrace.domain.flow import Flow, FlowInput, FlowSettings, LatestSteps
 from millrace.domain.integration import Integration
 from millrace.domain.label import Label
 from millrace.domain.notification_group import NotificationGroup
 from millrace.domain.operations import data_pools_of
 from millrace.domain.ports import Ref
+from millrace.domain.step import Step
 from millrace.usecases.context import Context
 
 

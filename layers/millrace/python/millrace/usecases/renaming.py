@@ -6,13 +6,14 @@ from typing import Any
 from millrace.domain.action import Action, ActionWork, ProcessAction
 from millrace.domain.connection import Connection
 from millrace.domain.data_pool import DataPool
-from millrace.domain.flow import Flow, FlowSettings, Step
+from millrace.domain.flow import Flow, FlowSettings
 from millrace.domain.flow_parts import Alias
 from millrace.domain.integration import Integration
 from millrace.domain.label import Label
 from millrace.domain.notification_group import NotificationGroup
 from millrace.domain.operations import over_other_pools
 from millrace.domain.resource import Resource
+from millrace.domain.step import Step
 
 type Rename = Callable[[type[Resource], str], str | None]
 """Another name for what is named; None: it is to be left out."""

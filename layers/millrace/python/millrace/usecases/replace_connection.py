@@ -11,7 +11,7 @@ from millrace.domain.ports import Create
 from millrace.domain.token import Caller
 from millrace.usecases.api_keys import addresses_of, missing_customer_keys
 from millrace.usecases.audit import audited
-from millrace.usecases.checks import stored, undeployable, unknown_connection
+from millrace.usecases.checks import undeployable
 from millrace.usecases.context import Context
 from millrace.usecases.copies import read_actions, rewire, used_connections
 from millrace.usecases.deploy import deploy_version
@@ -19,6 +19,8 @@ from millrace.usecases.flow_changes import changed_flow, check_flow
 from millrace.usecases.flows import get_flow, get_version, latest_version
 from millrace.usecases.lifecycle import cancel_run
 from millrace.usecases.resources import check_revision, fields_of, refuse
+from millrace.usecases.stored_finders import stored
+from millrace.usecases.work_rules import unknown_connection
 
 
 class ConnectionReplacement(Model):

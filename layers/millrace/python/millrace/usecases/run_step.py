@@ -22,12 +22,13 @@ from millrace.domain.errors import (
     StepError,
     StepFailed,
 )
-from millrace.domain.flow import Step, Version
+from millrace.domain.flow import Version
 from millrace.domain.imports import HttpImport
 from millrace.domain.ports import Process
 from millrace.domain.records import Origin, Written, idempotency_key
 from millrace.domain.run import Run, RunKey, StepRecord, StepStatus
 from millrace.domain.run_states import check_attempt
+from millrace.domain.step import Step
 from millrace.usecases.call_ends import error_for_machine
 from millrace.usecases.context import Context
 from millrace.usecases.finders import lookup, work_of
@@ -85,8 +86,18 @@ def run_at_work(
     context: Context, task: AttemptTask, on_run: Callable[[Run], None]
 ) -> tuple[Run, Version]:
     """The run as it is now, and its version. Raises StepFailed if it is not on that attempt."""
+    return at_work(context, task, on_run, context.runs.get)
+
+
+def at_work(
+    context: Context,
+    task: AttemptTask,
+    on_run: Callable[[Run], None],
+    read: Callable[[RunKey], Run],
+) -> tuple[Run, Version]:
+    """The same for a run that is read in another way."""
     try:
-        run = context.runs.get(RunKey(task.workspace_id, task.run_id))
+        run = read(RunKey(task.workspace_id, task.run_id))
         on_run(run)
         check_attempt(run, task.attempt)
         return run, run_version(context, run)
@@ -116,8 +127,10 @@ def carry_out(
     """
     if step.is_skipped:
         return _not_run(context, run, step)
-    begun = None if row is None else row.begun(step.id)
-    record = begun or context.runs.claim_step(run, step.id, context.clock())
+    if row is None:
+        record = context.runs.claim_step(run, step.id, context.clock())
+    else:
+        record = row.begin(step)
     if not record.status.is_terminal:
         progress = Progress(context, run, step, record, must_stop, row)
         earlier = _earlier(context, run, step)

@@ -31,11 +31,12 @@ from millrace.domain.token import Caller
 from millrace.domain.trace_context import Trace
 from millrace.domain.virtual_environment import VirtualEnvironment
 from millrace.usecases.context import Context
-from millrace.usecases.deployed import deployed_version
+from millrace.usecases.deployed import deployed_version, is_synchronous
 from millrace.usecases.flows import get_flow, get_version
 from millrace.usecases.latest_runs import tell_flow
 from millrace.usecases.pages import read_records
 from millrace.usecases.payloads import keep_json, load_json
+from millrace.usecases.run_answers import handed_on
 from millrace.usecases.unique_requests import take_place, unique_request_id
 
 if TYPE_CHECKING:
@@ -165,12 +166,13 @@ def begin_run(context: Context, run: Run) -> None:
     """Start a run that was recorded, or leave it to the sweeper, or to whoever has its slot."""
     if run.status.is_terminal:
         return
+    # The flow first: once the machine is at work, its functions and this one meet.
+    tell_flow(context, run)
     with suppress(UnavailableError):
         if run.status is RunStatus.QUEUED:
             take_place(context, run)
         else:
             start_execution(context, run)
-    tell_flow(context, run)
 
 
 def for_request(
@@ -279,8 +281,16 @@ def start_execution(context: Context, run: Run) -> None:
 
 
 def execution_input(run: Run) -> dict[str, Json]:
-    """What a run's machine is started with."""
-    return {"workspaceId": run.workspace_id, "runId": run.id, "attempt": run.attempt}
+    """What a run's machine is started with.
+
+    A synchronous one, whose input Step Functions keeps nowhere, hands on the run itself.
+    """
+    names: dict[str, Json] = {
+        "workspaceId": run.workspace_id,
+        "runId": run.id,
+        "attempt": run.attempt,
+    }
+    return names | handed_on(run) if is_synchronous(run.machine_arn) else names
 
 
 def get_run(context: Context, caller: Caller, run_id: str) -> RunDetail:

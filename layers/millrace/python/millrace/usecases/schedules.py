@@ -13,10 +13,11 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from millrace.domain.errors import NotFoundError
-from millrace.domain.flow import Flow, Step, Version
+from millrace.domain.flow import Flow, Version
 from millrace.domain.occurrences import Timetable
 from millrace.domain.ports import Schedule
 from millrace.domain.schedule import to_scheduler_expression
+from millrace.domain.step import Step
 from millrace.usecases.context import Context
 
 _MINUTE: Final = timedelta(minutes=1)

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from millrace.domain.action import Action
-from millrace.domain.flow import Step
+from millrace.domain.step import Step
 from millrace.domain.token import Caller
 from millrace.usecases.context import Context
 from millrace.usecases.finders import Lookup

@@ -17,9 +17,10 @@ from millrace.domain.failed_record import (
     KeptRecord,
     classify,
 )
-from millrace.domain.flow import Flow, Step
+from millrace.domain.flow import Flow
 from millrace.domain.records import Origin, RecordError, RecordFailure
 from millrace.domain.run import Run
+from millrace.domain.step import Step
 from millrace.usecases.context import Context
 from millrace.usecases.pages import encode_page
 from millrace.usecases.step_input import Item, Verdict

@@ -9,11 +9,12 @@ from typing import Final, NamedTuple, overload
 
 from millrace.domain.base import Record
 from millrace.domain.failed_record import ReplayedRecord
-from millrace.domain.flow import Step, Version
+from millrace.domain.flow import Version
 from millrace.domain.ports import Connectors
 from millrace.domain.records import Origin, RecordError, RecordFailure
 from millrace.domain.run import OutputPage, Replay, Run, StepRecord
 from millrace.domain.run_values import RunValues
+from millrace.domain.step import Step
 from millrace.usecases.ahead import one_ahead
 from millrace.usecases.context import Context
 from millrace.usecases.delta_windows import delta_before
@@ -177,7 +178,9 @@ def input_pages(
         yield from _replayed(context, run.replay, matches, step, rivals, start)
         return
     position = 0
-    for records, page in one_ahead(_batches(context, run, version, step, start, known)):
+    batches = _batches(context, run, version, step, start, known)
+    # What is here already needs nobody to fetch it.
+    for records, page in batches if _is_here(run, version, step, known) else one_ahead(batches):
         if isinstance(records, int):
             position += records
             continue
@@ -238,6 +241,18 @@ def _batches(
         position += page.records
         stored = page if page.data is None else None
         yield page.records if position <= start else read_page(context.blobs, page), stored
+
+
+def _is_here(run: Run, version: Version, step: Step, known: Known) -> bool:
+    """Whether all that a step reads is in what is known of its run."""
+    names = sources(version, step)
+    if not names:
+        return not run.payload.is_in_bucket
+    records = [known.get(name) for name in names]
+    return all(
+        record is not None and all(page.data is not None for page in record.output)
+        for record in records
+    )
 
 
 def _outputs(

@@ -8,9 +8,10 @@ from millrace.domain.base import Json, Record
 from millrace.domain.connection import Connection
 from millrace.domain.errors import NotFoundError, StepFailed
 from millrace.domain.failed_record import ErrorSource
-from millrace.domain.flow import Step, Version
+from millrace.domain.flow import Version
 from millrace.domain.records import Origin, RecordFailure
 from millrace.domain.run import Run
+from millrace.domain.step import Step
 from millrace.usecases.context import Context
 from millrace.usecases.delta_windows import delta_before
 from millrace.usecases.row import Row

@@ -7,8 +7,8 @@ from typing import Final
 from millrace.domain.base import Json, Record
 from millrace.domain.delta import DeltaWindow
 from millrace.domain.errors import ConflictError, StepError, StepFailed, StepThrottled
-from millrace.domain.flow import Step
 from millrace.domain.run import Counts, OutputPage, Run, RunError, StepRecord, StepStatus
+from millrace.domain.step import Step
 from millrace.usecases.checkpoints import Checkpoints
 from millrace.usecases.context import Context
 from millrace.usecases.pages import PageWriter
@@ -37,12 +37,13 @@ class Progress:
     ) -> None:
         self._context = context
         self._row = row
-        self._stops_at_failures = step.strategy("partial_success") == "stop"
         self._key = run.key
         self._record = record
         self.must_stop = must_stop
         # A try that lost its place may still be writing, so each writes under a name of its own.
         place = f"{record.attempt:02d}/{record.step_id}/{record.tries:03d}"
+        if row is not None and not row.is_on_record:
+            place += f"-{context.new_id('try')}"  # there may be others of that number
         prefix = f"{object_prefix(run.key)}/{place}"
         self._writer = PageWriter(context.blobs, prefix, record.output)
         self._checkpoints = Checkpoints(context.blobs, prefix, record.checkpoint)
@@ -140,9 +141,7 @@ class Progress:
         status = StepStatus.PARTIALLY_SUCCEEDED if failed else StepStatus.SUCCEEDED
         error = self._record.error if failed else None
         now = self._context.clock()
-        goes_on = not (failed and self._stops_at_failures)
-        begins = self._row.next_id if self._row and goes_on and self._row.is_fresh(now) else None
-        return self._save({"status": status, "error": error, "ended_at": now}, begins)
+        return self._save({"status": status, "error": error, "ended_at": now})
 
     def take_over(self, earlier: StepRecord) -> StepRecord:
         """Write as this step's result what it came to in another run."""
@@ -180,26 +179,21 @@ class Progress:
             }
         )
 
-    def _save(self, update: dict[str, object], begins: str | None = None) -> StepRecord:
+    def _save(self, update: dict[str, object]) -> StepRecord:
         self._errors.write()
         update = {"output": self._writer.pages(), **update}
         if self._checkpoint is not None:
             update["checkpoint"] = self._checkpoints.written(self._checkpoint)
-        return self._write(update, begins)
+        return self._write(update)
 
-    def _write(self, update: dict[str, object], begins: str | None = None) -> StepRecord:
-        """Write the record; the step that `begins` begins along with it."""
+    def _write(self, update: dict[str, object]) -> StepRecord:
         self._record = self._record.model_copy(update=update)
-        runs = self._context.runs
         try:
-            if self._row is None or begins is None:
-                return runs.save_step(self._key, self._record)
-            now = self._context.clock()
-            saved, begun = runs.pass_on(self._key, self._record, begins, now)
+            if self._row is not None:
+                return self._row.save(self._record)
+            return self._context.runs.save_step(self._key, self._record)
         except ConflictError as error:
             raise StepFailed("superseded", error.message) from error
-        self._row.begin(begun)
-        return saved
 
 
 def _first(failed: Sequence[Failed]) -> RunError | None:

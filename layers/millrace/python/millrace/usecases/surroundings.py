@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from millrace.domain.action import ProcessAction
 from millrace.domain.data_pool import DataPool
 from millrace.domain.errors import NotFoundError
-from millrace.domain.flow import Step
 from millrace.domain.operations import EnrichOperation, data_pools_of
 from millrace.domain.ports import Ref, Runs, Surroundings
 from millrace.domain.run import Run, RunKey
-from millrace.usecases.checks import expressions_of
+from millrace.domain.step import Step
 from millrace.usecases.context import Context
 from millrace.usecases.run_values import DeltaValues, values_beside_records
+from millrace.usecases.work_rules import expressions_of
 
 
 def surroundings_of(

@@ -13,7 +13,6 @@ from millrace.domain.batch_lookup import Key
 from millrace.domain.connection import Connection, PingMethod
 from millrace.domain.delta import DeltaWindow
 from millrace.domain.errors import StepFailed, StepThrottled, StepTransient
-from millrace.domain.flow import Step
 from millrace.domain.operations import (
     DedupeOperation,
     EnrichOperation,
@@ -40,6 +39,7 @@ from millrace.domain.records import (
     Written,
 )
 from millrace.domain.run_values import RunValues, TemplateKind
+from millrace.domain.step import Step
 from millrace.domain.trial import PlannedRequest, RecordTrouble
 from millrace.usecases.step_progress import CONTINUES
 from millrace.usecases.trial_pools import Overlay

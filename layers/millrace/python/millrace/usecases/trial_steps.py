@@ -16,8 +16,9 @@ from millrace.domain.errors import (
     StepThrottled,
     StepTransient,
 )
-from millrace.domain.flow import Step, Version
+from millrace.domain.flow import Version
 from millrace.domain.run import Counts, Run, StepRecord
+from millrace.domain.step import Step
 from millrace.domain.trial import (
     ShownRecords,
     ShownRequests,

@@ -14,10 +14,11 @@ from pydantic.alias_generators import to_camel
 from millrace import limits
 from millrace.domain.base import Json, Record
 from millrace.domain.errors import NotFoundError, Violation
-from millrace.domain.flow import Flow, Step, Version
+from millrace.domain.flow import Flow, Version
 from millrace.domain.flow_parts import MediaType
 from millrace.domain.ports import Create
 from millrace.domain.run import Trigger
+from millrace.domain.step import Step
 from millrace.domain.token import Caller
 from millrace.domain.trial import Trial
 from millrace.usecases.context import Context

@@ -7,6 +7,7 @@ from typing import Any, Final
 from millrace.domain.connection import Connection
 from millrace.domain.data_pool import DataPool
 from millrace.domain.errors import Violation
+from millrace.domain.pointers import pointer_of
 from millrace.domain.ports import Ref
 from millrace.domain.token import Caller
 from millrace.domain.virtual_environment import (
@@ -15,9 +16,9 @@ from millrace.domain.virtual_environment import (
     VirtualEnvironmentInput,
 )
 from millrace.usecases.api_keys import API_KEYS, key_texts
-from millrace.usecases.checks import pointer_token, unknown_connection, unknown_data_pool
 from millrace.usecases.context import Context
 from millrace.usecases.crud import Crud
+from millrace.usecases.work_rules import unknown_connection, unknown_data_pool
 
 
 def _check(
@@ -43,7 +44,7 @@ def _named(replacements: Replacements) -> Iterator[tuple[str, Ref[Any]]]:
     )
     for field, kind, ids in kinds:
         for replaced, replacing in ids.items():
-            pointer = f"/replacements/{field}/{pointer_token(replaced)}"
+            pointer = f"/replacements/{field}{pointer_of(replaced)}"
             yield from ((pointer, Ref(kind, replaced)), (pointer, Ref(kind, replacing)))
 
 

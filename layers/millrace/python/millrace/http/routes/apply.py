@@ -8,7 +8,8 @@ from millrace.domain.errors import ConflictError, RevisionMismatchError
 from millrace.http.documented import WITH_BODY, answers
 from millrace.http.requests import caller_of
 from millrace.http.roles import needs
-from millrace.usecases.apply import ApplyDocument, ApplyResult, apply
+from millrace.usecases.apply import apply
+from millrace.usecases.apply_document import ApplyDocument, ApplyResult
 from millrace.usecases.context import Context
 
 

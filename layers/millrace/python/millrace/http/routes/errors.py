@@ -17,9 +17,9 @@ from millrace.http.body import JSON
 from millrace.http.documented import WITH_BODY, WITH_IF_MATCH, answers
 from millrace.http.error_views import Changed, RecordErrorView, RetriedView
 from millrace.http.pages import page_answer
-from millrace.http.queries import ErrorsQuery, FlowErrorsQuery
 from millrace.http.requests import IfMatch, Page, answer, caller_of, etag_of, revision_of
 from millrace.http.roles import needs
+from millrace.http.run_queries import ErrorsQuery, FlowErrorsQuery
 from millrace.usecases import record_errors
 from millrace.usecases.context import Context
 from millrace.usecases.lists import Part

@@ -10,9 +10,9 @@ from aws_lambda_powertools.event_handler.router import APIGatewayHttpRouter
 from millrace.domain.errors import ConflictError, NotFoundError
 from millrace.http.documented import answers
 from millrace.http.pages import page_answer
-from millrace.http.queries import FlowRunsQuery, RunsQuery
 from millrace.http.requests import Page, caller_of
 from millrace.http.roles import needs
+from millrace.http.run_queries import FlowRunsQuery, RunsQuery
 from millrace.http.run_views import RunDetailView, RunLog, StepOutput
 from millrace.http.views import RunView
 from millrace.usecases import runs

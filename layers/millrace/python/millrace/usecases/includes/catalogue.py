@@ -6,11 +6,12 @@ from typing import Any, Final
 from millrace.domain.action import Action, ActionWork, ExportAction, ImportAction
 from millrace.domain.callback import Callback
 from millrace.domain.connection import Connection
-from millrace.domain.flow import Flow, Step, Version
+from millrace.domain.flow import Flow, Version
 from millrace.domain.label import Label
 from millrace.domain.notification_group import NotificationGroup
 from millrace.domain.ports import Ref
 from millrace.domain.resource import Resource
+from millrace.domain.step import Step
 from millrace.domain.token import Token
 from millrace.domain.webhook import Webhook
 from millrace.usecases.includes.parts import (
