@@ -10,6 +10,7 @@ from chaos.machines import Interpreter, Invoke, Loop, MachineError, Thread
 from tests.simulator.language import Json
 
 from millrace import limits
+from millrace.domain.ports import Ended
 from millrace.storage.memory import MemoryMachines
 
 _EXPRESS: Final = "EXPRESS"
@@ -46,10 +47,10 @@ class LiveMachines(MemoryMachines):
 
             self._threads[place] = self._thread(machine_arn, data, done)
 
-    def run(self, machine_arn: str, name: str, data: dict[str, Any]) -> str | None:
+    def run(self, machine_arn: str, name: str, data: dict[str, Any]) -> Ended | None:
         """Start an EXPRESS execution, and let things happen until it is over or nobody waits."""
         super().start(machine_arn, name, data)
-        outcomes: list[str] = []
+        outcomes: list[Ended] = []
         self._express(machine_arn, data, outcomes)
         given_up = self._loop.clock() + timedelta(seconds=limits.RUN_WAIT_SECONDS)
         self._loop.until(given_up, lambda: bool(outcomes))
@@ -70,16 +71,16 @@ class LiveMachines(MemoryMachines):
     def _is_express(self, machine_arn: str) -> bool:
         return machine_arn in self.deployed and self.deployed[machine_arn][1] == _EXPRESS
 
-    def _express(self, machine_arn: str, data: dict[str, Any], outcomes: list[str]) -> None:
+    def _express(self, machine_arn: str, data: dict[str, Any], outcomes: list[Ended]) -> None:
         """Begin an execution that puts its outcome there; it ends when its time is over."""
 
-        def done(_: Json, error: MachineError | None) -> None:
-            outcomes.append("SUCCEEDED" if error is None else "FAILED")
+        def done(output: Json, error: MachineError | None) -> None:
+            outcomes.append(Ended("SUCCEEDED", output) if error is None else Ended("FAILED"))
 
         def too_late() -> None:
             if not outcomes:
                 thread.stop()
-                outcomes.append("TIMED_OUT")
+                outcomes.append(Ended("TIMED_OUT"))
 
         thread = self._thread(machine_arn, data, done)
         seconds = json.loads(self.deployed[machine_arn][0])["TimeoutSeconds"]

@@ -7,6 +7,7 @@ from botocore.exceptions import ClientError
 from chaos.faults import READS, WRITES, Fault, Faults
 
 from millrace.domain.errors import UnavailableError
+from millrace.domain.ports import Ended
 
 _SAY_UNAVAILABLE: Final = {"record_run", "swap", "start", "stop"}
 READING: Final = frozenset(
@@ -60,7 +61,7 @@ class FaultyStore:
 
         return call
 
-    def _run(self, machine_arn: str, name: str, data: dict[str, Any]) -> str | None:
+    def _run(self, machine_arn: str, name: str, data: dict[str, Any]) -> Ended | None:
         """Of an EXPRESS execution that nobody waits for any more the port says that it began."""
         match kind := self._faults.draw("machines.run", WRITES):
             case Fault.REFUSED:
@@ -74,5 +75,5 @@ class FaultyStore:
                 raise self._faults.kill()
             case Fault.MEANWHILE | Fault.FROZEN:
                 self._faults.wait(give_up=kind is Fault.FROZEN)
-        outcome: str | None = self._store.run(machine_arn, name, data)
+        outcome: Ended | None = self._store.run(machine_arn, name, data)
         return outcome
