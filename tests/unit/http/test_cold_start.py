@@ -158,17 +158,18 @@ def _first_delivery() -> _Loaded:
     flow = world.deployed(process_step("map"))
     webhook = WEBHOOKS.create(world.context, ALICE, WebhookInput(), flow_id=flow.id)
     version = latest_version(world.context, flow)
+    both = [item_of(webhook, flow.id), item_of(flow, None)]
     asked: dict[str, Any] = event("ingress")
     asked["pathParameters"] = {"webhookId": webhook.id}
     return _first(
         "ingress",
         asked,
         {"Items": [item_of(webhook, flow.id)]},
-        {"Item": item_of(flow, None)},
+        {"Responses": {TABLE: both}, "UnprocessedKeys": {}},
         {"Item": item_of(version, flow.id)},
         {},  # the run is written
-        {"executionArn": "arn:run", "startDate": 0},
         {},  # the flow is told
+        {"executionArn": "arn:run", "startDate": 0},
     )
 
 

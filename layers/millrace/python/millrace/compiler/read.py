@@ -283,6 +283,8 @@ def _kind(value: object) -> str:
         float: "a number",
         str: "text",
         list: "a list",
-        dict: "an object",
     }
-    return names.get(type(value), f"a {type(value).__name__}")
+    # Readers of YAML and JSON may make mappings of classes of their own.
+    return (
+        "an object" if _is_mapping(value) else names.get(type(value), f"a {type(value).__name__}")
+    )
