@@ -24,7 +24,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import urllib3
-from benchmarks.billed import bills, process_step
+from benchmarks.billed import Bill, bills, process_step
 from benchmarks.figures import logs_aside
 from tests.e2e.local_stacks import free_port
 from tests.support.aws import ROOT
@@ -139,7 +139,13 @@ def measured(requests: int) -> dict[str, Any]:
         rate = per_second(2 * requests, lambda: caller.deliver(callback))
         # Each starts a run, which may end before the next one is measured.
         accepted = one_by_one(requests // 2, lambda: caller.deliver(webhook), pause=0.3)
-    billed = bills(BILLED)
+    return figures(held, rate, accepted, bills(BILLED))
+
+
+def figures(
+    held: list[float], rate: float, accepted: list[float], billed: dict[int, Bill]
+) -> dict[str, Any]:
+    """What is told of sorted milliseconds, of answers a second, and of bills by steps."""
     return {
         "callback_p50_ms": round(statistics.median(held), 1),
         "callback_p99_ms": round(held[int(0.99 * (len(held) - 1))], 1),
@@ -161,14 +167,14 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=300, help="of each kind, one by one")
     arguments = parser.parse_args()
     with logs_aside():
-        figures = measured(arguments.requests)
+        found = measured(arguments.requests)
     if arguments.json:
-        json.dump(figures, sys.stdout, indent=2)
+        json.dump(found, sys.stdout, indent=2)
         sys.stdout.write("\n")
         return
-    billed = figures.pop("billed")
+    billed = found.pop("billed")
     lines = ["latency: the local stack, its client on the same machine"]
-    lines += [f"{name}: {value}" for name, value in figures.items()]
+    lines += [f"{name}: {value}" for name, value in found.items()]
     lines += [f"a run of {steps} steps: {bill}" for steps, bill in billed.items()]
     sys.stdout.write("\n".join(lines) + "\n")
 

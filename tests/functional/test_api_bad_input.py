@@ -1,5 +1,6 @@
 """Requests that were made to hurt: refused at little cost, whatever is wrong with them."""
 
+import gzip
 import json
 
 import pytest
@@ -110,9 +111,37 @@ def test_names_without_control_characters(alice: Client, character: str) -> None
         assert ("valueError", pointer) in answer.errors
 
 
-@pytest.mark.parametrize("name", ["Größe ≥ 3", "注文", "طلبات", "👩‍👩‍👧 orders", "e\u0301"])
-def test_names_of_any_script_are_kept(alice: Client, name: str) -> None:
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Größe ≥ 3",
+        "注文",
+        "طلبات",
+        "👩‍👩‍👧 orders",
+        "a\u202eb",
+        "a\u200bb",
+        "../../etc/passwd",
+        "a%00b",
+    ],
+)
+def test_p9_names_of_any_script_are_kept(alice: Client, name: str) -> None:
     """As they were sent, neither normalised nor escaped."""
     made = alice("POST", "/v1/flows", {"name": name})
     assert (made.status, made.body["name"]) == (201, name)
     assert alice("GET", f"/v1/flows/{made.body['id']}").body["name"] == name
+
+
+def test_p9_twins_in_unicode_stay_two(alice: Client) -> None:
+    """Composed and decomposed, a name looks the same and is not."""
+    twins = ["\u00e9", "e\u0301"]
+    ids = [alice("POST", "/v1/labels", {"name": name}).body["id"] for name in twins]
+    assert [alice("GET", f"/v1/labels/{id_}").body["name"] for id_ in ids] == twins
+
+
+def test_p5_a_packed_body_is_refused(alice: Client) -> None:
+    """Whatever it would unpack to, and nothing is stored."""
+    packed = gzip.compress(b'{"name": "x"}')
+    headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    told = alice("POST", "/v1/flows", packed, headers=headers)
+    assert (told.status, told.body["code"]) == (400, "invalidRequest")
+    assert alice("GET", "/v1/flows").body["data"] == []

@@ -33,6 +33,8 @@ class Machines:
     steps: tuple[str, ...] = ("map",)
     fails: bool = False
     is_slow: bool = False
+    meanwhile: Callable[[str], object] = field(default=lambda _: None)
+    """What somebody does to a run of a machine that takes its time."""
 
     def run(self, machine_arn: str, name: str, data: dict[str, Json]) -> Ended | None:
         """Have the real functions do what the compiled machine has them do."""
@@ -55,6 +57,7 @@ class Machines:
         """Only remember it."""
         assert not machine_arn.endswith("-sync"), data
         self.runs.append(name)
+        self.meanwhile(name)
 
     def deploy(self, name: str, asl: str, kind: MachineKind) -> str:
         """Not what a public address may do."""
@@ -251,6 +254,64 @@ def test_a_failed_run_is_a_problem_with_its_id(line: Callable[..., Line]) -> Non
     assert (answer.status, answer.body["code"]) == (502, "runFailed")
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.body["runId"] == answer.headers["millrace-run-id"] == made.machines.runs[0]
+
+
+def test_a_cancelled_run_is_a_problem_with_its_id(line: Callable[..., Line], alice: Client) -> None:
+    """Its caller is not kept until the deadline."""
+    made = line(settings=FLOW)
+    made.machines.meanwhile = lambda run_id: alice("POST", f"/v1/runs/{run_id}/cancel")
+    answer = made.call({})
+    assert (answer.status, answer.body["code"]) == (409, "runCancelled")
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.body["runId"] == answer.headers["millrace-run-id"] == made.machines.runs[0]
+
+
+def test_a_superseded_run_is_a_problem_with_its_id(
+    stack: Stack, line: Callable[..., Line], alice: Client
+) -> None:
+    """A newer run for the same request took its place while it waited for another attempt."""
+    retried = {"retryMaxAttempts": 1, "retryDelayMinutes": 30}
+    made = line(settings=FLOW | retried | {"retryUniqueRequestIdField": "body.orderId"})
+    order = {"orderId": "A-7"}
+
+    def fail_and_ask_anew(run_id: str) -> None:
+        run = alice("GET", f"/v1/runs/{run_id}").body
+        ids = {"workspaceId": run["workspaceId"], "runId": run_id, "attempt": 1}
+        failed = {"event": "attemptFailed", **ids, "failure": {"Error": "Lambda.Unknown"}}
+        assert stack.functions["lifecycle"](failed, LambdaContext())["retry"]
+        path = f"/v1/flows/{made.flow['id']}/run"
+        assert alice("POST", path, {"payload": {"body": order}}).status == 202
+
+    made.machines.meanwhile = fail_and_ask_anew
+    answer = made.call(order)
+    assert (answer.status, answer.body["code"]) == (409, "runSuperseded")
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.body["runId"] == answer.headers["millrace-run-id"] == made.machines.runs[0]
+
+
+def test_a_partial_success_is_answered_with_what_succeeded(
+    line: Callable[..., Line], alice: Client
+) -> None:
+    """Not as a failure; the run tells of the rest."""
+    made = line()
+    made.machines.steps = ("each", "add")
+    steps = [
+        {
+            "id": id_,
+            "type": "Process",
+            "action": {"type": "Process", "operations": [operation]},
+            "dependsOn": after,
+        }
+        for id_, operation, after in (
+            ("each", {"type": "split", "expression": "body"}, []),
+            ("add", {"type": "map", "expression": "{'n': n + 1}"}, ["each"]),
+        )
+    ]
+    flow = deployed(alice, SYNCHRONOUS | {"stableKey": "parts", "steps": steps})
+    made.callback_id = alice("POST", f"/v1/flows/{flow['id']}/callbacks", {}).body["id"]
+    answer = made.call([{"n": 1}, {"n": "x"}])
+    run = alice("GET", f"/v1/runs/{answer.headers['millrace-run-id']}").body
+    assert (answer.status, answer.body, run["status"]) == (200, [{"n": 2}], "partiallySucceeded")
 
 
 def test_a_badly_worded_answer_is_a_problem(line: Callable[..., Line]) -> None:

@@ -22,9 +22,10 @@ import pytest
 from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
 from moto.stepfunctions.parser.asl.component.state.exec.state_task import lambda_eval_utils
 from moto.stepfunctions.parser.asl.component.state.wait.wait_function import wait_function
+from moto.stepfunctions.parser.asl.component.state.wait.wait_function.timestamp import TimestampPath
 from tests.functional.conftest import deployed_stack
 from tests.support.app import Client, Handler, LambdaContext
-from tests.support.aws import ENVIRONMENT, TABLE, simulated_aws
+from tests.support.aws import ENVIRONMENT, TABLE, create_notify_machine, simulated_aws
 
 from millrace.connectors.expressions import Expression
 from millrace.connectors.http_client import TRIES, HttpClient
@@ -41,6 +42,7 @@ type Call = tuple[Handler, dict[str, Json], Future[dict[str, Json]]]
 
 PAGE = 2
 LONGEST_SECONDS = 20
+SIX_HOURS = 6 * 3600
 DOWN = HttpResponse(503, {}, b"down for maintenance")
 WRONG_TOKEN = HttpResponse(401, {}, b"wrong token")
 
@@ -202,6 +204,11 @@ class Engine:
         assert status in ends.get(found["status"], {"SUCCEEDED"}), found
         return found
 
+    def wait(self, of: wait_function.WaitFunction, seconds: int) -> None:
+        """Record a wait; one until a time is from what the worker's clock shows by now."""
+        is_until = isinstance(of, TimestampPath)
+        self.waits.append(max(0, seconds - sum(self.waits)) if is_until else seconds)
+
     def stop_waiting(self) -> None:
         """End what still waits with a token: moto's StopExecution does not."""
         states = boto3.client("stepfunctions")
@@ -246,7 +253,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
         monkeypatch.setattr(
             wait_function.WaitFunction,
             "_wait_interval",
-            lambda _self, env, wait_seconds: engine.waits.append(wait_seconds),  # noqa: ARG005 - moto's keywords
+            lambda waits, env, wait_seconds: engine.wait(waits, wait_seconds),  # noqa: ARG005 - moto's keywords
         )
         yield engine
 
@@ -363,6 +370,45 @@ def test_a_receiver_that_names_a_time_is_waited_for_without_compute(engine: Engi
     assert 118 <= wait <= 120
     assert steps_of(run)["read"]["tries"] == 2
     assert ids(engine.shop.received["/write"]) == ONCE
+
+
+def test_r9_a_receiver_down_for_six_hours(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run waits for it without compute or a retry, and its success is told as a recovery."""
+    told: list[str] = []
+    create_notify_machine()
+
+    def notify(event: dict[str, Json], _: object) -> dict[str, Json]:
+        told.append(event["note"]["subject"])
+        return {"waitSeconds": 0}
+
+    engine.handlers["${NotifyFunctionArn}"] = notify
+    target = {"type": "email", "address": "ops@shop.example"}
+    ops = {"name": "Ops", "targets": [target], "on": ["failed", "recovered"]}
+    group = engine.client("POST", "/v1/notificationGroups", ops).body["id"]
+    flow = engine.flow(read(), write(retry={"maxAttempts": 0}), notificationGroups=[group])
+    engine.shop.trouble["/write"] = [WRONG_TOKEN]
+    failed = engine.run(flow)
+    assert failed["status"] == "failed"
+    receive = engine.shop.exchange
+    meanwhile: list[str] = []
+
+    def down(request: HttpRequest) -> HttpResponse:
+        if urlsplit(request.url).path == "/orders" or sum(engine.waits) >= SIX_HOURS:
+            return receive(request)
+        newest = engine.client("GET", f"/v1/flows/{flow['id']}/runs").body["data"][0]
+        meanwhile.append(newest["status"])
+        return HttpResponse(503, {"retry-after": "3600"}, b"down for maintenance")
+
+    monkeypatch.setattr(engine.shop, "exchange", down)
+    run = engine.run(flow)
+    assert (run["status"], run["attempt"], run["recoveredFrom"]) == ("succeeded", 1, failed["id"])
+    assert {*meanwhile} == {"running"}
+    assert len(meanwhile) in {6, 7}, "moto waits in whole seconds"
+    assert all(3590 <= wait <= 3600 for wait in engine.waits)
+    assert engine.retry_delays == []
+    assert ids(engine.shop.received["/write"]) == ONCE
+    engine.until(lambda: len(told) > 1)
+    assert told == ["failed", "recovered"]
 
 
 def test_r8_what_one_run_is_told_of_a_limit_holds_for_the_next(engine: Engine) -> None:
@@ -647,6 +693,22 @@ def test_a_run_goes_on_from_the_failed_step(engine: Engine) -> None:
     assert steps_of(run)["read"]["counts"] == steps_of(failed)["read"]["counts"]
     assert steps_of(run)["write"]["counts"]["recordsIn"] == 5
     assert ids(engine.shop.received["/write"]) == ONCE
+
+
+def test_a_retry_runs_on_its_own_version_or_on_the_latest(engine: Engine) -> None:
+    """As it is asked to, though another version was deployed since the failure."""
+    engine.shop.trouble["/old"] = [WRONG_TOKEN]
+    failed = engine.run(engine.flow(write("old", dependsOn=[])), [{"id": 7}])
+    engine.flow(write("new", dependsOn=[]))
+    ran = {}
+    for version in ("original", "latest"):
+        asked = {"from": "start", "version": version}
+        started = engine.client("POST", f"/v1/runs/{failed['id']}/retry", asked)
+        assert started.status == 202, started.body
+        run = engine.ended(started.body["runId"])
+        ran[version] = (run["status"], run["versionNumber"], [*steps_of(run)])
+    assert ran == {"original": ("succeeded", 1, ["old"]), "latest": ("succeeded", 2, ["new"])}
+    assert engine.shop.received == {"/old": [{"id": 7}], "/new": [{"id": 7}]}
 
 
 def test_what_followed_a_failure_runs_again(engine: Engine) -> None:

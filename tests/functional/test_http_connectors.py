@@ -31,7 +31,6 @@ TOKEN = "t0k"
 DEADLINE_SECONDS = 0.3
 BODY_BYTES_MAX = 100_000
 
-TEN_GIGABYTES = b"HTTP/1.1 200 OK\r\nContent-Length: 10000000000\r\n\r\n"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 

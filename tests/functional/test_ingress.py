@@ -24,6 +24,8 @@ from tests.support.aws import BUCKET, TABLE
 from tests.support.aws_moments import once_after, throttled, unreachable
 
 from millrace import limits
+from millrace.domain.run import RunKey
+from millrace.usecases.payloads import load_payload
 
 SECRET = "sample"
 HOOK = {
@@ -33,7 +35,13 @@ HOOK = {
 }
 
 
-def deliver(stack: Stack, webhook_id: str, body: bytes | None = None, **headers: str) -> Answer:
+def deliver(
+    stack: Stack,
+    webhook_id: str,
+    body: bytes | None = None,
+    method: str = "POST",
+    **headers: str,
+) -> Answer:
     """Send the sample delivery, or another body, to a webhook."""
     sample = event("ingress")
     raw = sample["body"].encode() if body is None else body
@@ -41,7 +49,7 @@ def deliver(stack: Stack, webhook_id: str, body: bytes | None = None, **headers:
     given = {name.replace("_", "-"): value for name, value in headers.items()}
     sent = http_event(
         "ingress",
-        "POST",
+        method,
         f"/hooks/{webhook_id}",
         raw,
         sample["headers"] | {"x-hub-signature-256": signature} | given,
@@ -103,6 +111,32 @@ def test_a_delivery_is_accepted_and_its_run_started(
     second = deliver(stack, webhook_id)
     assert (second.status, second.body) == (202, {"runId": run["id"], "deduplicated": True})
     assert len(runs(alice, flow)) == 1
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE"])
+def test_any_method_delivers(
+    stack: Stack, alice: Client, flow: dict[str, Any], webhook_id: str, method: str
+) -> None:
+    """The flow learns which it was."""
+    told = deliver(stack, webhook_id, method=method)
+    assert told.status == 202, told.body
+    (run,) = runs(alice, flow)
+    key = RunKey(run["workspaceId"], told.body["runId"])
+    assert load_payload(stack.context, stack.context.runs.get(key))["method"] == method
+
+
+@pytest.mark.parametrize(
+    ("form", "content_type"),
+    [("csv", "text/csv; charset=utf-8"), ("txt", "text/plain; charset=utf-8")],
+)
+def test_a_webhook_answers_in_its_format(
+    stack: Stack, alice: Client, flow: dict[str, Any], form: str, content_type: str
+) -> None:
+    """The body as it was written, and its type."""
+    answer = {"body": "ok,1", "format": form}
+    made = alice("POST", f"/v1/flows/{flow['id']}/webhooks", HOOK | answer).body
+    told = deliver(stack, made["id"])
+    assert (told.body, told.headers["content-type"]) == ("ok,1", content_type)
 
 
 def test_the_sample_delivery_is_signed_as_it_stands(stack: Stack, webhook_id: str) -> None:

@@ -5,8 +5,10 @@ from typing import Any, Final
 
 import boto3
 import pytest
+from botocore.exceptions import ConnectTimeoutError
 from tests.functional.conftest import Stack
 from tests.support.app import Client, LambdaContext
+from tests.support.aws_moments import unreachable
 
 CONNECTION: Final = {"name": "Shop", "baseUrl": "https://shop.example"}
 GROUP: Final = "millrace-flows"
@@ -130,3 +132,15 @@ def test_r3_an_occurrence_that_comes_50_times_is_one_run(
     ids = {fire(stack, schedule, "2026-02-01T01:00:00Z")["runId"] for _ in range(50)}
     runs = alice("GET", f"/v1/flows/{flow['id']}/runs").body["data"]
     assert [run["id"] for run in runs] == [*ids]
+
+
+def test_an_occurrence_that_meets_no_table_is_not_taken_for_done(
+    stack: Stack, alice: Client, flow: dict[str, Any]
+) -> None:
+    """The function fails, so that Lambda tries it again, and then it is one run."""
+    (schedule,) = (each for each in stored().values() if "cron" in each["ScheduleExpression"])
+    with unreachable("dynamodb"), pytest.raises(ConnectTimeoutError):
+        fire(stack, schedule, "2026-02-01T01:00:00Z")
+    told = fire(stack, schedule, "2026-02-01T01:00:00Z")
+    (run,) = alice("GET", f"/v1/flows/{flow['id']}/runs").body["data"]
+    assert told == {"runId": run["id"]}

@@ -13,6 +13,7 @@ from millrace.connectors.http_messages import HttpRequest, HttpResponse
 from millrace.connectors.registry import HttpConnectors
 from millrace.domain.run import RunKey, RunOutcome, RunStatus
 from millrace.tasks import StepWorker
+from millrace.usecases.payloads import load_payload
 
 STEP = {
     "id": "map",
@@ -40,6 +41,16 @@ def test_each_way_starts_a_run(
     run = alice("GET", answer.headers["location"]).body
     assert (run["id"], run["versionId"]) == (answer.body["runId"], flow["versionId"])
     assert mallory("POST", path, {}).status == 404
+
+
+def test_raw_takes_the_body_as_the_payload(
+    stack: Stack, alice: Client, flow: dict[str, str]
+) -> None:
+    """Whatever its fields are called; the other ways take the field `payload`."""
+    for place, payload in (("start/raw", {"payload": 1}), ("start", 1)):
+        started = alice("POST", f"/v1/flows/{flow['id']}/{place}", {"payload": 1})
+        run = stack.context.runs.get(RunKey(workspace_of(alice), started.body["runId"]))
+        assert load_payload(stack.context, run) == payload
 
 
 def test_what_runs_do_not_take_is_refused(alice: Client, flow: dict[str, str]) -> None:

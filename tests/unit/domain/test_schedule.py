@@ -21,6 +21,7 @@ from millrace.domain.schedule import to_scheduler_expression
         ("0 6 * * 0,6", "cron(0 6 ? * SUN,SAT *)"),
         ("0 6 * * 7", "cron(0 6 ? * SUN *)"),
         ("0 6 * jan mon", "cron(0 6 ? JAN MON *)"),
+        ("? */5 * * * *", "cron(*/5 * * * ? *)"),
         ("? 0 2 ? * *", "cron(0 2 * * ? *)"),
         ("0 15 10 ? * 1", "cron(15 10 ? * MON *)"),
         ("? 5 20 1 * ?", "cron(5 20 1 * ? *)"),

@@ -21,7 +21,7 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_task import lambda
 from tests.support.aws import ENVIRONMENT, REGION, simulated_aws
 from tests.support.samples import export_step, import_step
 
-from millrace import compiler
+from millrace import compiler, limits
 from millrace.config import Config
 from millrace.domain.errors import ConflictError, StepError, StepFailed, UnavailableError
 from millrace.domain.flow import FlowSettings
@@ -34,6 +34,7 @@ from millrace.wiring import aws_context
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from botocore.model import OperationModel
     from mypy_boto3_stepfunctions import SFNClient
 
 DATA = {"workspaceId": "ws_1", "runId": "run_1", "attempt": 1}
@@ -92,6 +93,25 @@ def test_deploying_again_changes_the_definition(
     assert machines.deploy("flow_1-v1", asl("download"), "STANDARD") == first
     definition = client.describe_state_machine(stateMachineArn=first)["definition"]
     assert '"download"' in definition
+
+
+def test_machines_are_traced(machines: StepFunctions, client: "SFNClient") -> None:
+    """A new one, and one that is brought up to date: steps are parts of their run's trace."""
+    asked: list[tuple[str, object]] = []
+
+    def hook(params: dict[str, Any], model: "OperationModel", **_: object) -> None:
+        asked.append((model.name, json.loads(params["body"]).get("tracingConfiguration")))
+
+    events: Any = client.meta.events
+    for operation in ("CreateStateMachine", "UpdateStateMachine"):
+        events.register_first(f"before-call.sfn.{operation}", hook)
+    machines.deploy("flow_1-v1", asl(), "STANDARD")
+    refuse(client, "CreateStateMachine", "StateMachineAlreadyExists")
+    machines.deploy("flow_1-v1", asl("download"), "STANDARD")
+    assert dict(asked) == {
+        "CreateStateMachine": {"enabled": True},
+        "UpdateStateMachine": {"enabled": True},
+    }
 
 
 def test_an_execution_is_started_once(machines: StepFunctions, client: "SFNClient") -> None:
@@ -290,6 +310,24 @@ def test_a_synchronous_start_is_sent_once_to_the_right_host(
     machines = aws_context(Config.from_environment()).machines
     assert machines.run(f"{PREFIX}flow_1-v1-sync", "run_1", DATA) is None
     assert sent == [address]
+
+
+def test_a_synchronous_start_is_waited_for_as_long_as_its_caller_is_held(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A shorter time would leave runs that end in time without their answer."""
+    waited: list[float] = []
+
+    def send(session: URLLib3Session, request: AWSPreparedRequest) -> None:
+        waited.append(session._timeout.read_timeout)  # type: ignore[attr-defined] # botocore's own
+        raise ConnectionClosedError(endpoint_url=request.url)
+
+    monkeypatch.setattr(URLLib3Session, "send", send)
+    for name, value in {**ENVIRONMENT, **CREDENTIALS}.items():
+        monkeypatch.setenv(name, value)
+    machines = aws_context(Config.from_environment()).machines
+    assert machines.run(f"{PREFIX}flow_1-v1-sync", "run_1", DATA) is None
+    assert waited == [limits.RUN_WAIT_SECONDS]
 
 
 def test_an_execution_is_stopped_however_often_it_is_asked(machines: StepFunctions) -> None:

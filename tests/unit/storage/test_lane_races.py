@@ -1,5 +1,7 @@
 """Many runs at once for few slots: none is lost, none is over the limit."""
 
+import hashlib
+import hmac
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,14 +16,18 @@ from tests.support.aws import TABLE
 from tests.support.samples import ALICE, process_step
 from tests.support.world import World
 
+from millrace.domain.delivery import Delivery
 from millrace.domain.errors import FlowBusyError
 from millrace.domain.flow import Flow
 from millrace.domain.ports import Runs
 from millrace.domain.run import LaneKey, Run, RunStatus, Trigger
+from millrace.domain.webhook import WebhookInput
 from millrace.storage.dynamodb_runs import DynamoRuns
 from millrace.usecases.context import Context
+from millrace.usecases.deliveries import Accepted, receive_delivery
 from millrace.usecases.lifecycle import cancel_run
 from millrace.usecases.runs import start_run
+from millrace.usecases.webhooks import WEBHOOKS
 
 THREADS = 50
 WEBHOOK = Trigger(source="webhook", webhook_id="hook_1")
@@ -58,10 +64,10 @@ class Rush:
         rule = {"limit": limit, "onConflict": on_conflict}
         return self.world.deployed(process_step("map"), concurrency=rule)
 
-    def all_at_once[T](self, act: Callable[[int], T]) -> list[T]:
+    def all_at_once[T](self, act: Callable[[int], T], times: int = THREADS) -> list[T]:
         """Do something in many threads."""
-        with ThreadPoolExecutor(THREADS) as threads:
-            return list(threads.map(act, range(THREADS)))
+        with ThreadPoolExecutor(times) as threads:
+            return list(threads.map(act, range(times)))
 
     def now(self, runs: list[Run]) -> Counter[RunStatus]:
         """How many runs are in each state."""
@@ -124,6 +130,26 @@ def test_r3_one_delivery_many_times_takes_one_slot(rush: Rush) -> None:
     lane = rush.context.runs.lane(LaneKey(ALICE.workspace_id, flow.id, "runs"))
     assert lane is not None
     assert (len(lane.slots), lane.waiting) == (1, {})
+
+
+def test_s4_a_hundred_replays_at_once_are_one_run(rush: Rush) -> None:
+    """Of a captured request, whatever header the replayer adds; the others are duplicates."""
+    flow = rush.flow("queue", limit=2)
+    given = WebhookInput.model_validate({"hmacPreset": "stripe", "hmacSecretKey": "s3cret"})
+    hook = WEBHOOKS.create(rush.context, ALICE, given, flow_id=flow.id)
+    moment = int(rush.context.clock().timestamp())
+    signed = hmac.new(b"s3cret", f"{moment}.{{}}".encode(), hashlib.sha256).hexdigest()
+    captured = {"content-type": "application/json", "stripe-signature": f"t={moment},v1={signed}"}
+
+    def replay(number: int) -> Accepted:
+        delivery = Delivery("POST", captured | {"x-request-id": str(number)}, {}, b"{}")
+        return receive_delivery(rush.context, hook.id, delivery)
+
+    told = rush.all_at_once(replay, times=100)
+    (run_id,) = {accepted.run.id for accepted in told}
+    assert [accepted.is_new for accepted in told].count(True) == 1
+    assert [run.id for run in rush.context.runs.page(ALICE.workspace_id).items] == [run_id]
+    assert {name for _, name in rush.world.machines.started} == {run_id}
 
 
 def test_r14_all_are_cancelled_at_once_while_they_wait(rush: Rush) -> None:

@@ -1,16 +1,23 @@
 """What template.yaml declares is what the stores and schedules ask of it."""
 
+import json
+import re
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from tests.support.aws import ROOT, template
 
+from millrace import limits
 from millrace.domain.networks import AllowedNetworks
 from millrace.storage import keys
+from millrace.usecases import hold
 from millrace_local.build import template_parameters
 from millrace_local.config import Config
+
+HTTP_API_SECONDS: Final = 30
+"""An HTTP API gives a function no longer for an answer."""
 
 
 def test_the_index_of_all_runs_holds_what_they_are_filtered_by() -> None:
@@ -140,3 +147,29 @@ def test_queues_of_the_prefix_come_to_the_trigger_function_and_to_no_other() -> 
     }
     assert reading["Resource"].endswith(":${AWS::AccountId}:${TargetPrefix}*")
     assert trigger["Timeout"] <= 30, "as long as a queue hides a message unless it says so"
+
+
+def test_the_sweeper_comes_twice_before_a_slot_is_taken_for_leaked() -> None:
+    """One visit that fails costs no live run its slot."""
+    sweep = template()["Resources"]["LifecycleFunction"]["Properties"]["Events"]["Sweep"]
+    assert sweep["Type"] == "Schedule"
+    assert json.loads(sweep["Properties"]["Input"]) == {"event": "sweep"}
+    every = re.fullmatch(r"rate\((\d+) minutes\)", sweep["Properties"]["Schedule"])
+    assert every is not None
+    assert 2 * int(every[1]) < limits.SLOT_LEASE_MINUTES
+
+
+def test_public_addresses_take_any_method_of_anyone() -> None:
+    """A sender has no token; webhooks and callbacks check who calls themselves."""
+    events = template()["Resources"]["IngressFunction"]["Properties"]["Events"]
+    routes = {event["Properties"]["Path"]: event["Properties"] for event in events.values()}
+    assert routes.keys() == {"/hooks/{webhookId}", "/callbacks/{callbackId}"}
+    for route in routes.values():
+        assert (route["Method"], route["Auth"]) == ("ANY", {"Authorizer": "NONE"})
+
+
+def test_a_caller_is_answered_before_the_function_and_the_gateway_give_up() -> None:
+    """Also one whose run was started at the last try."""
+    longest = limits.RUN_WAIT_SECONDS + sum(hold._START_PAUSES)
+    given = template()["Resources"]["IngressFunction"]["Properties"]["Timeout"]
+    assert longest < given < HTTP_API_SECONDS

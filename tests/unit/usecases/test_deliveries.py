@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import json
+from base64 import b64encode
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any, Final
@@ -181,6 +182,17 @@ def test_s1_both_secrets_are_taken_while_they_change(world: World) -> None:
     WEBHOOKS.replace(world.context, ALICE, hook.id, given, 1, flow_id=hook.flow_id)
     assert (opens("old"), opens("new"), opens("")) == (False, True, False)
     assert "new" not in json.dumps(hook.to_json())
+
+
+def test_s1_a_sender_without_a_preset_may_sign_in_base64(world: World) -> None:
+    """Then the same signature in hex is none."""
+    settings = {"hmacAlgorithm": "sha256", "hmacSecretKey": SECRET, "hmacEncoding": "base64"}
+    hook = new_hook(world, **settings)
+    signed = hmac.digest(SECRET.encode(), BODY, "sha256")
+    given = f"sha256={b64encode(signed).decode()}"
+    assert sent(world, hook, x_hub_signature_256=given)[1]
+    with pytest.raises(UnauthenticatedError):
+        sent(world, hook, x_hub_signature_256=f"sha256={signed.hex()}")
 
 
 FAULTS: Final = {

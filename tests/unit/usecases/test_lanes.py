@@ -15,13 +15,16 @@ from millrace.domain.errors import FlowBusyError, QueueFullError, UnavailableErr
 from millrace.domain.flow import Flow
 from millrace.domain.lane import Lane, LaneChange, Waiting
 from millrace.domain.run import LaneKey, Run, RunKey, RunStatus, Trigger
+from millrace.domain.virtual_environment import Replacements, VirtualEnvironmentInput
 from millrace.storage.memory import MemoryMachines, MemoryRuns
 from millrace.usecases.lane_views import lanes_of
 from millrace.usecases.lifecycle import cancel_run, on_execution_end
 from millrace.usecases.retry_run import RetryRequest, retry_run
-from millrace.usecases.runs import Manner, get_run, start_run
+from millrace.usecases.run_flow import RunRequest, run_flow
+from millrace.usecases.runs import get_run, start_run
 from millrace.usecases.sweeper import sweep
 from millrace.usecases.triggers import ScheduleEvent, on_schedule
+from millrace.usecases.virtual_environments import VIRTUAL_ENVIRONMENTS
 
 MAP = process_step("map")
 MANUAL = Trigger(source="manual")
@@ -91,9 +94,12 @@ def test_each_key_has_a_limit_of_its_own(world: World) -> None:
 
 def test_priority_goes_first_also_that_of_an_environment(world: World) -> None:
     """1 before 3, whoever came first; a virtual environment replaces the flow's."""
+    given = VirtualEnvironmentInput(name="Acme", replacements=Replacements(priority=1))
+    environment = VIRTUAL_ENVIRONMENTS.create(world.context, ALICE, given)
     flow = limited(world, priority=3)
     first, usual = world.start(flow), world.start(flow)
-    urgent, _ = start_run(world.context, flow, MANUAL, None, how=Manner(priority=1))
+    asked = RunRequest(virtual_environment_id=environment.id)
+    urgent = run_flow(world.context, ALICE, flow.id, asked)
     end(world, first)
     assert statuses(world, usual, urgent) == ["queued", "running"]
 
