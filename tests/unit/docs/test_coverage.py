@@ -60,7 +60,8 @@ def test_each_section_of_the_security_page_has_a_threat_and_proven_promises(area
     text = SECURITY.partition(f"\n## {area}\n")[2].partition("\n## ")[0]
     assert "**Threat.**" in text
     assert "**Promise.**" in text
-    rows = text.partition("|---|---|\n")[2].partition("\n\n")[0].splitlines()
+    tables = re.findall(r"^\|---\|---\|\n((?:\|.*\n)+)", text, re.MULTILINE)
+    rows = [row for table in tables for row in table.splitlines()]
     assert rows
     assert [row for row in rows if not re.search(r"`[\w/]+\.py::test_\w+`", row)] == []
 
