@@ -217,10 +217,41 @@ def test_a_large_delivery_is_kept_in_the_bucket(stack: Stack, webhook_id: str) -
     assert (too_large.status, too_large.body["code"]) == (413, "tooLarge")
 
 
-def test_bad_json_is_422(stack: Stack, webhook_id: str) -> None:
-    """The sender is told what its body is not."""
-    answer = deliver(stack, webhook_id, b'{"a":')
-    assert (answer.status, answer.errors) == (422, {("badBody", "")})
+def test_p3_bad_json_is_400_with_its_place(stack: Stack, webhook_id: str) -> None:
+    """The sender is told what its body is not, and where."""
+    answer = deliver(stack, webhook_id, b'{"a":\n 1e400}')
+    assert (answer.status, answer.errors) == (400, {("badBody", "")})
+    message = "the number 1e400 is too large: line 2 column 2"
+    assert answer.body["errors"][0]["message"] == message
+
+
+def table_and_bucket() -> tuple[list[dict[str, Any]], list[str]]:
+    """All that is stored."""
+    items = [
+        dict(item)
+        for page in boto3.client("dynamodb").get_paginator("scan").paginate(TableName=TABLE)
+        for item in page["Items"]
+    ]
+    objects = boto3.client("s3").list_objects_v2(Bucket=BUCKET).get("Contents", [])
+    return sorted(items, key=str), [each["Key"] for each in objects]
+
+
+def test_p1_a_body_of_any_size_is_taken_whole_or_refused(stack: Stack, webhook_id: str) -> None:
+    """From nothing to 4 MB it is taken; one byte more is a problem, and nothing of it is kept."""
+    for name, size in (("none", 0), ("all", limits.WEBHOOK_BYTES)):
+        body = b"x" * size
+        given = {"content_type": "text/plain", "x_github_delivery": name}
+        answer = deliver(stack, webhook_id, body, **given)
+        assert answer.status == 202, answer.body
+    before = table_and_bucket()
+    assert len(before[1]) == 1
+    for size in (limits.WEBHOOK_BYTES + 1, 6_000_000):
+        given = {"content_type": "text/plain", "x_github_delivery": f"{size} bytes"}
+        answer = deliver(stack, webhook_id, b"x" * size, **given)
+        assert (answer.status, answer.body["code"]) == (413, "tooLarge")
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert "4,000,000" in answer.body["detail"]
+        assert table_and_bucket() == before
 
 
 @pytest.mark.parametrize("id_", ["hook_9", "x" * 3_000, "é", "%20"])
