@@ -16,8 +16,9 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 from tests.functional.loopback_server import LOOPBACK, reset, serving
-from tests.functional.test_egress import ALLOWED, exported, port_of, server_at, stored
+from tests.functional.test_egress import ALLOWED, exported, server_at, stored
 
+from millrace.connectors.http_client import TRIES
 from millrace.connectors.registry import HttpConnectors
 from millrace.domain.authentication import ApiKeyAuth
 from millrace.domain.errors import StepError, StepFailed, StepTransient
@@ -49,7 +50,7 @@ def self_signed(folder: Path) -> Iterator[str]:
     with server_at(ALLOWED) as listener:
         thread = Thread(target=lambda: _once(listener, answering))
         thread.start()
-        yield f"https://{ALLOWED}:{port_of(listener)}"
+        yield f"https://{ALLOWED}:{listener.getsockname()[1]}"
         thread.join()
 
 
@@ -82,11 +83,11 @@ def test_r12_a_certificate_that_nobody_vouches_for_is_final(tmp_path: Path) -> N
 def test_r12_a_connection_that_is_reset_may_be_tried_again_and_tells_no_secret() -> None:
     """Wherever in the answer it is cut."""
     for after in (b"", b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n[1, 2"):
-        with serving(reset(after)) as server:
+        with serving(*[reset(after)] * TRIES) as server:
+            host = server.url.removeprefix("http://")
             failed = broken(server.url, StepTransient)
         assert all(
             secret in server.requests[0] for secret in (b"k3y", b"h3ader", b"qu3ry", b"m0re")
         )
         assert failed.code == "connectionLost"
-        host = server.url.removeprefix("http://")
         assert re.fullmatch(rf"GET {host}: connection lost \(\w+\)", failed.message)

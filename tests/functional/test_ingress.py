@@ -217,6 +217,17 @@ def test_a_large_delivery_is_kept_in_the_bucket(stack: Stack, webhook_id: str) -
     assert (too_large.status, too_large.body["code"]) == (413, "tooLarge")
 
 
+def test_s1_a_refusal_does_not_tell_what_was_wrong(stack: Stack, webhook_id: str) -> None:
+    """Nothing, too little, another prefix, digits that are none or the wrong ones: one answer."""
+    wrong = ("", "sha256=", "sha1=00", "sha256=zz", "x" * 5_000, f"sha256={'0' * 64}")
+    answers = [deliver(stack, webhook_id, x_hub_signature_256=each) for each in wrong]
+    answers.append(deliver(stack, webhook_id, b"[]", x_hub_signature_256="", content_type="x/y"))
+    assert {answer.status for answer in answers} == {401}
+    (told,) = {json.dumps(answer.body) for answer in answers}
+    problem = json.loads(told)
+    assert (problem["detail"], problem["errors"]) == ("no valid signature", [])
+
+
 def test_p3_bad_json_is_400_with_its_place(stack: Stack, webhook_id: str) -> None:
     """The sender is told what its body is not, and where."""
     answer = deliver(stack, webhook_id, b'{"a":\n 1e400}')

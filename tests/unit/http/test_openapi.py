@@ -95,8 +95,7 @@ NO_SECRETS = {
 }
 """Called like secrets, but names, places and addresses."""
 NAMES_OR_SWITCHES = {
-    ("VariableInput", "key"),
-    ("VariableInput", "secret"),
+    *((each, name) for each in ("VariableInput", "VariableChange") for name in ("key", "secret")),
     *((operation, "key") for operation in ("DedupeOperation", "EnrichOperation")),
     *((each, "key") for each in ("RememberOperation", "DynamoDbImport", "S3Import", "S3Export")),
 }
@@ -104,7 +103,7 @@ NAMES_OR_SWITCHES = {
 
 
 def taken_fields() -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Each field of each model that a request may hold: the model, its name and its schema."""
+    """Each field that a request may set: the model, its name and its schema."""
     schemas = document()["components"]["schemas"]
     bodies = [each.get("requestBody", {}) for _, _, each in operations()]
     known: set[str] = set()
@@ -114,7 +113,8 @@ def taken_fields() -> Iterator[tuple[str, str, dict[str, Any]]]:
         wanted = references([schemas[name] for name in wanted]) - known
     for model in sorted(known):
         for name, schema in schemas[model].get("properties", {}).items():
-            yield model, name, schema
+            if not schema.get("readOnly"):
+                yield model, name, schema
 
 
 def references(part: object) -> set[str]:
