@@ -59,6 +59,7 @@ bench: setup ## Run the benchmarks; figures, no verdicts
 	$(PYTHON) -m benchmarks.api
 	$(PYTHON) -m benchmarks.throughput
 	$(PYTHON) -m benchmarks.latency
+	$(PYTHON) -m benchmarks.timing
 
 load: setup ## Deliver 2,000 times to a local stack of its own: each is run once
 	$(PYTHON) -m benchmarks.load --deliveries $(or $(DELIVERIES),2000)

@@ -11,6 +11,7 @@ import statistics
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
@@ -75,6 +76,25 @@ def ended(caller: Caller, flow_id: str, patience_seconds: float) -> list[dict[st
         time.sleep(1)
 
 
+def judged(told: Iterable[str | None], runs: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """How often something is wrong that must not be.
+
+    `told` has what each delivery was told of, the id of a run if it was accepted at last. A run
+    more than the deliveries that were accepted may be of one whose answer was lost, which is sent
+    again by the same name, so each delivery may have one at most.
+    """
+    answers = [*told]
+    accepted = Counter(run_id for run_id in answers if run_id is not None)
+    there = Counter(run["status"] for run in runs)
+    return {
+        "not_accepted": answers.count(None),
+        "accepted_without_run": len(accepted.keys() - {run["id"] for run in runs}),
+        "told_the_run_of_another": sum(more - 1 for more in accepted.values()),
+        "more_runs_than_accepted": max(0, len(runs) - len(accepted)),
+        "not_succeeded": there.total() - there["succeeded"],
+    }
+
+
 def measured(deliveries: int) -> dict[str, Any]:
     """All figures; `wrong` counts what must not be."""
     with local_stack() as caller:
@@ -86,24 +106,18 @@ def measured(deliveries: int) -> dict[str, Any]:
         delivered = time.perf_counter() - start
         runs = ended(caller, flow["id"], 60 + deliveries / 2)
         all_ended = time.perf_counter() - start
-    accepted = Counter(run_id for run_id, _ in told if run_id is not None)
-    statuses = Counter(run["status"] for run in runs)
+    accepted = sum(run_id is not None for run_id, _ in told)
     times = sorted(1_000 * seconds for _, seconds in told)
     return {
         "deliveries": deliveries,
-        "accepted": accepted.total(),
+        "accepted": accepted,
         "runs": len(runs),
-        "runs_by_status": dict(statuses),
-        "accepted_per_s": round(accepted.total() / delivered, 1),
+        "runs_by_status": dict(Counter(run["status"] for run in runs)),
+        "accepted_per_s": round(accepted / delivered, 1),
         "p50_ms": round(statistics.median(times), 1),
         "p99_ms": round(times[int(0.99 * (len(times) - 1))], 1),
         "seconds_until_all_ended": round(all_ended, 1),
-        "wrong": {
-            "accepted_without_run": len(accepted.keys() - {run["id"] for run in runs}),
-            "told_the_run_of_another": sum(more - 1 for more in accepted.values()),
-            "runs_more_than_deliveries": max(0, len(runs) - deliveries),
-            "not_ended": sum(run["status"] not in ENDED for run in runs),
-        },
+        "wrong": judged((run_id for run_id, _ in told), runs),
     }
 
 

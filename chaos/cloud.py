@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from itertools import count
 from random import Random
 from typing import Any, Final
@@ -22,6 +23,12 @@ SWEEP_MINUTES: Final = 5
 LONGEST_SECONDS: Final = 900
 _EVENT_TRIES: Final = 3
 """Of an event that a function does not take: Lambda tries it twice more."""
+
+
+def _work_of(call: Call) -> str:
+    """What a machine asks for: an event to be noted, a step, or several in a row."""
+    told = call.payload
+    return str(told.get("event") or told.get("stepId") or " and ".join(told["stepIds"]))
 
 
 class NoAnswerError(Exception):
@@ -55,8 +62,16 @@ class Cloud:
         return self._invoked(Invocation(name), lambda: use_case(self.context()))
 
     def deliver(self, event: dict[str, Any]) -> dict[str, Any]:
-        """Send a delivery to a webhook. Raises NoAnswerError."""
-        return self._invoked(Invocation("ingress"), lambda: Ingress(self.context())(event, None))
+        """Send a delivery to a public address, whose answer may take a while. Raises NoAnswerError.
+
+        Others go on while the function waits for a result.
+        """
+
+        def sleep(seconds: float) -> None:
+            self.loop.until(self.loop.clock() + timedelta(seconds=seconds))
+
+        ingress = Ingress(self.context(), sleep)
+        return self._invoked(Invocation("ingress"), lambda: ingress(event, None))
 
     def task(self, call: Call, answer: Answer) -> None:
         """Have a machine's task carried out, and answer it, if it still waits for that."""
@@ -66,7 +81,7 @@ class Cloud:
             answer(None, MachineError(TIMEOUT))
 
         is_step = call.function == TARGETS.run_step_arn
-        name = f"{call.payload['stepId' if is_step else 'event']} of {call.payload['runId']}"
+        name = f"{_work_of(call)} of {call.payload['runId']}"
         # Lambda ends a function at the same time at which its machine does by default.
         outlives = is_step and call.seconds < LONGEST_SECONDS
         invocation = Invocation(name, give_up, outlives)

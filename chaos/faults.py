@@ -64,6 +64,8 @@ class Faults:
     rate: float
     left: int
     taste: str = "of all kinds"
+    focus: str = ""
+    """With what the places begin where something may go wrong."""
     go_on: Callable[[], None] = lambda: None
     """Lets others get on with their work."""
     happened: list[str] = field(default_factory=list)
@@ -92,7 +94,8 @@ class Faults:
             return None
         if self._running[-1].is_dead:
             raise Killed
-        if self.left == 0 or self.rng.random() >= self.rate:
+        is_spared = self.left == 0 or not place.startswith(self.focus)
+        if is_spared or self.rng.random() >= self.rate:
             return None
         liked = TASTES[self.taste]
         kinds = [kind for kind in kinds if not liked or kind in liked]

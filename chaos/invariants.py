@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from chaos import superseding
+from chaos.error_queue import ErrorQueue
 from chaos.plans import BAD, BAD_BY, KEPT, body_of
-from chaos.scenario import Played
+from chaos.scenario import UNFOLLOWED, Played
 from chaos.shop import numbers
 from tests.support.samples import ALICE
 from tests.support.time_and_ids import NOON
@@ -21,8 +23,6 @@ from millrace.domain.run import Counts, Run, RunKey, RunStatus, StepRecord, Step
 from millrace.usecases.pages import read_records
 from millrace.usecases.runs import get_run
 
-_UNFOLLOWED = {RunStatus.CANCELLED, RunStatus.SUPERSEDED}
-
 
 def broken(played: Played) -> list[str]:
     """Every invariant that does not hold, and where."""
@@ -32,10 +32,13 @@ def broken(played: Played) -> list[str]:
     found = _Look(played)
     return [
         *found.deliveries(),
+        *found.answers(),
+        *found.superseded(),
         *found.statuses(),
         *found.followers(),
         *found.left_behind(),
         *found.records(),
+        *found.errors.faults(),
     ]
 
 
@@ -45,12 +48,8 @@ class _Look:
         self.world = played.world
         self._stores = played.world.stores
         self._runs = self._of(played.flow)
-        self.errors = {
-            (entry.step_id, entry.origin_run_id, entry.position)
-            for entry in self._stores.failed_records.page(
-                ALICE.workspace_id, played.flow.id, limit=10_000
-            ).items
-        }
+        self.errors = ErrorQueue(played)
+        self.again = self.errors.allowed
 
     def _of(self, flow: Flow) -> tuple[Run, ...]:
         return self._stores.runs.page(ALICE.workspace_id, flow.id, limit=10_000).items
@@ -58,7 +57,9 @@ class _Look:
     def deliveries(self) -> Iterator[str]:
         """Every accepted delivery has exactly one run."""
         roots = Counter(
-            run.trigger.delivery_id or self._name(run) for run in self._runs if not run.retry_of
+            run.trigger.delivery_id or self._name(run)
+            for run in self._runs
+            if not run.retry_of and not run.replay
         )
         for start in self._played.world.plan.starts:
             told = set(self._played.accepted.get(start.name, ()))
@@ -66,6 +67,17 @@ class _Look:
                 yield f"delivery {start.name}: its answers named {len(told)} runs"
             if roots[start.name] != 1:
                 yield f"delivery {start.name}: it has {roots[start.name]} runs"
+
+    def answers(self) -> Iterator[str]:
+        """What callers were told agrees with how the run ended."""
+        stores = self._stores
+        for told in self._played.answers:
+            run = stores.runs.get(RunKey(ALICE.workspace_id, told.run_id))
+            yield from told.disagreements(self.world.plan, stores.runs, stores.blobs, run)
+
+    def superseded(self) -> Iterator[str]:
+        """Older and newer runs for the same request name each other."""
+        yield from superseding.disagreements(self._runs)
 
     def _name(self, run: Run) -> str:
         """Of a run that was started by hand: what it was asked to read."""
@@ -92,7 +104,7 @@ class _Look:
             return
         started = Counter(run.trigger.run_id for run in self._of(self._played.next_flow))
         for run in self._runs:
-            wanted = 0 if run.status in _UNFOLLOWED else 1
+            wanted = 0 if run.status in UNFOLLOWED else 1
             if started[run.id] != wanted or len(run.next_runs) != wanted:
                 yield f"run {run.id} ({run.status}) started the next flow {started[run.id]} times"
 
@@ -113,15 +125,16 @@ class _Look:
 
     def records(self) -> Iterator[str]:
         """Every record is delivered, in the error queue, or counted as ignored; none twice."""
-        allowed: Counter[tuple[str, str]] = Counter()
+        allowed = Counter(self.again)
         for name, told in self._played.accepted.items():
             root = self._stores.runs.get(RunKey(ALICE.workspace_id, told[0]))
             run = self._last(root)
-            if run.status in _UNFOLLOWED:
+            if run.status in UNFOLLOWED:
                 continue
             flow = _Flow(self, root, run, name)
             yield from flow.check()
             allowed.update(flow.sent)
+            allowed.update(flow.anew)
         for path, received in self._played.world.shop.received.items():
             for id_, times in received.items():
                 if times > max(1, allowed[path, id_]):
@@ -156,6 +169,8 @@ class _Flow:
         self._records = {record.step_id: record for record in records}
         self.sent: Counter[tuple[str, str]] = Counter()
         """How often each record may have arrived, by path and id."""
+        self.anew: Counter[tuple[str, str]] = Counter()
+        """How often more, because a step took something else when it was tried again."""
 
     def check(self) -> Iterator[str]:
         """What is wrong with the run."""
@@ -163,11 +178,26 @@ class _Flow:
             record = self._records.get(step_id)
             if record is not None and record.status.has_output:
                 yield from self._check_step(step, record)
-            elif not self._stopped():
+            elif self._stopped():
+                # It may have sent something in a run before that one, whose end nobody waits for.
+                self._may_have_sent(step)
+            else:
                 status = "not begun" if record is None else record.status
                 yield self._says(step_id, f"is {status} although nothing goes wrong any more")
         if (self._run.status is RunStatus.FAILED) != bool(self._stopped()):
             yield self._says("-", f"the run is {self._run.status}")
+
+    def _may_have_sent(self, step: dict[str, Any]) -> None:
+        path = step["action"].get("http", {}).get("path", "")
+        for each in body_of_name(self._world, self._name):
+            if isinstance(each, dict):
+                self.sent[path, each["id"]] += len(step["dependsOn"])
+
+    def _may_take_more(self, step: dict[str, Any]) -> bool:
+        """Whether the flow went on to it without what failed, which may be there by now."""
+        behaviour = [each["exceptionBehavior"] for each in self._steps.values() if each != step]
+        goes_on = any({"type": "failure", "strategy": "continue"} in each for each in behaviour)
+        return len(step["dependsOn"]) > 1 and goes_on
 
     def _stopped(self) -> list[str]:
         """The steps that end the run as they should, since some of their records failed."""
@@ -192,7 +222,7 @@ class _Flow:
             case "Process":
                 expected = self._processed(step, taken)
             case _:
-                expected = self._imported(step, taken, wrong)
+                expected = self._imported(step, taken, record, wrong)
         yield from wrong
         if (handed_on := self._output(record)) != expected.handed_on:
             missing = Counter(expected.handed_on) - Counter(handed_on)
@@ -218,7 +248,7 @@ class _Flow:
         return [each["id"] for page in pages for each in page]
 
     def _is_noted(self, step: dict[str, Any], position: int) -> bool:
-        return (step["id"], self._root.id, position) in self._look.errors
+        return self._look.errors.has((step["id"], self._root.id, position))
 
     def _exported(self, step: dict[str, Any]) -> _Step:
         elements = body_of_name(self._world, self._name)
@@ -243,32 +273,40 @@ class _Flow:
                 kept.append(id_)
         return _Step(kept, failed, ignored)
 
-    def _imported(self, step: dict[str, Any], ids: list[str], wrong: list[str]) -> _Step:
+    def _imported(
+        self, step: dict[str, Any], ids: list[str], record: StepRecord, wrong: list[str]
+    ) -> _Step:
         path = step["action"]["http"]["path"]
         received = self._world.shop.received[path]
+        since = self._world.shop.takes_all_since
+        takes_all = since is not None and record.started_at >= since
         kept: list[str] = []
         noted: Counter[str] = Counter()
-        ignored = 0
+        ignored = over = 0
         for position, (id_, n) in enumerate(zip(ids, numbers(ids), strict=True)):
             if "filter" in step and n % KEPT == 1:
                 ignored += step["onNotMatching"] == "drop"
                 if step["onNotMatching"] == "pass":
                     kept.append(id_)
                 continue
-            if self._is_noted(step, position):
+            place = (step["id"], self._root.id, position)
+            if not takes_all and self._look.errors.is_over(place):
+                over += 1
+            elif not takes_all and self._is_noted(step, position):
                 noted[id_] += 1
             else:
                 kept.append(id_)
                 self.sent[path, id_] += 1
+                self.anew[path, id_] += self._may_take_more(step)
         # A record that came by two branches may arrive once and be refused once.
         for id_ in sorted({*kept, *noted}):
             if received[id_] < self.sent[path, id_]:
                 wrong.append(self._says(step["id"], f"record {id_} is lost"))
-            if noted[id_] and received[id_] > self.sent[path, id_]:
+            if noted[id_] and received[id_] > self.sent[path, id_] + self._look.again[path, id_]:
                 wrong.append(self._says(step["id"], f"{id_} arrived and is among the errors"))
-        return _Step(kept, noted.total(), ignored)
+        return _Step(kept, noted.total() + over, ignored)
 
 
 def body_of_name(world: Any, name: str) -> list[Any]:  # noqa: ANN401 - a World
     """What a start brings or has read."""
-    return next(body_of(start) for start in world.plan.starts if start.name == name)
+    return next(body_of(world.plan, start) for start in world.plan.starts if start.name == name)

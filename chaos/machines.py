@@ -1,4 +1,4 @@
-"""Executions of compiled machines side by side, in simulated time and always in the same order.
+"""Reads compiled machines side by side, in simulated time and always in the same order.
 
 Each execution is a generator that yields what it waits for: a while, a function's answer, or its
 branches. What happens next is the earliest thing that is due.
@@ -15,8 +15,6 @@ from typing import Any
 
 from tests.simulator.language import Json, chosen, fill, get, handler_of, put
 from tests.support.time_and_ids import FakeClock
-
-from millrace.storage.memory import MemoryMachines
 
 TIMEOUT = "States.Timeout"
 
@@ -45,6 +43,14 @@ class Loop:
     def after(self, what: Callable[[], None], **by: float) -> None:
         """Have something happen in a while, by the arguments of a timedelta."""
         self.at(self.clock() + timedelta(**by), what)
+
+    def until(self, time: datetime, is_over: Callable[[], bool] = lambda: False) -> None:
+        """Let things happen until it is that late, or over before; for whoever waits meanwhile."""
+        while not is_over():
+            if not self._due or self._due[0][0] > time:
+                self.clock.now = max(self.clock.now, time)
+                return
+            self.step()
 
     def step(self) -> bool:
         """Let the next thing happen; False if there is none."""
@@ -212,47 +218,3 @@ class Thread:
         self._branches = [Thread(self._loop, self._invoke, each, joined) for each in branches]
         for branch in self._branches:
             self._loop.after(branch.go_on)
-
-
-class LiveMachines(MemoryMachines):
-    """The `Machines` port whose executions run; `ended` is told of each one's end."""
-
-    def __init__(
-        self,
-        loop: Loop,
-        rng: Random,
-        invoke: Invoke,
-        ended: Callable[[str, dict[str, Any], str], None],
-    ) -> None:
-        super().__init__()
-        self._loop = loop
-        self._interpreter = Interpreter(loop.clock, rng)
-        self._invoke = invoke
-        self._ended = ended
-        self._threads: dict[tuple[str, str], Thread] = {}
-
-    def start(self, machine_arn: str, name: str, data: dict[str, Any]) -> None:
-        """Start the execution, unless one of that name was started before."""
-        place = (machine_arn, name)
-        is_new = place not in self.started
-        super().start(machine_arn, name, data)
-        if not is_new:
-            return
-        definition = json.loads(self.deployed[machine_arn][0])
-
-        def done(_: Json, error: MachineError | None) -> None:
-            self._end(place, "SUCCEEDED" if error is None else "FAILED")
-
-        steps = self._interpreter.scope(definition, data)
-        self._threads[place] = Thread(self._loop, self._invoke, steps, done)
-        self._loop.after(self._threads[place].go_on)
-
-    def stop(self, machine_arn: str, name: str) -> None:
-        """Stop a running execution."""
-        if self.outcome(machine_arn, name) == "RUNNING":
-            self._threads[machine_arn, name].stop()
-            self._end((machine_arn, name), "ABORTED")
-
-    def _end(self, place: tuple[str, str], outcome: str) -> None:
-        self.outcomes[place] = outcome
-        self._ended(place[1], self.started[place], outcome)

@@ -15,8 +15,13 @@ BAD: Final = 7
 
 BAD_BY: Final = 19
 
-EVERY_DYNAMODB: Final = 12
-"""Every so many seeds run on the adapters for DynamoDB, with faults on the wire."""
+EVERY_ON_AWS: Final = 12
+"""Every so many seeds run on the adapters for AWS, with faults on the wire."""
+
+_RARE: Final = ("blobs", "machines", "errors", "resources.commit", "POST")
+_OF_BULK: Final = ("blobs", "s3")
+_RARE_ON_AWS: Final = ("s3", "s3", "machines", "dynamodb Batch", "dynamodb Transact")
+"""What the beginnings of few calls are, most of which would be spared otherwise."""
 
 
 @dataclass(frozen=True)
@@ -38,23 +43,36 @@ class Plan:
     rate: float
     faults: int
     taste: str
-    on_dynamodb: bool
-    is_fed_by_webhook: bool
+    focus: str
+    """With what the places begin where something goes wrong: all, or rare ones alone."""
+    on_aws: bool
+    is_fed: bool
+    """By deliveries; else it reads what is there."""
+    is_called: bool
+    """Who delivers waits for the result."""
+    is_synchronous: bool
     steps: tuple[dict[str, Any], ...]
     settings: dict[str, Any]
     starts: tuple[Start, ...]
     has_next_flow: bool
     rate_limit: dict[str, Any] | None
     cancels: bool
+    closed_seconds: float
+    """So long all that is written is refused with 401; all requests are for the same then."""
+    retries_errors: bool
+    """Nothing is refused any more after a while, and what was is tried again."""
+    weight: int
+    """Bytes of each record that do not compress: many go by way of the bucket."""
     rng: Random = field(repr=False)
 
     def told(self) -> str:
         """The plan in a few lines."""
         graph = ", ".join(f"{step['id']} <- {step['dependsOn'] or '-'}" for step in self.steps)
         starts = ", ".join(f"{s.name} ({s.size} records, {s.repeats} times)" for s in self.starts)
-        where = "DynamoDB on moto" if self.on_dynamodb else "stores in memory"
+        where = "AWS on moto" if self.on_aws else "stores in memory"
         return (
-            f"seed {self.seed}: {where}, {self.faults} faults ({self.taste}), rate {self.rate}\n"
+            f"seed {self.seed}: {where}, records of {self.weight} bytes, {self.faults} faults "
+            f"({self.taste}{self.focus and ', at '}{self.focus}), rate {self.rate}\n"
             f"  steps: {graph}\n  settings: {self.settings}, rate limit: {self.rate_limit}\n"
             f"  starts: {starts}"
         )
@@ -62,10 +80,10 @@ class Plan:
 
 def plan_of(seed: int) -> Plan:
     """The plan of a seed, always the same."""
-    rng = Random(seed)
-    on_dynamodb = seed % EVERY_DYNAMODB == 0
+    rng, more = Random(seed), Random(f"{seed} more")
+    on_aws = seed % EVERY_ON_AWS == 0
     is_fed = rng.random() < 0.5
-    starts = rng.randint(1, 2 if on_dynamodb else 4)
+    starts = rng.randint(1, 2 if on_aws else 4)
     settings: dict[str, Any] = {}
     if rng.random() < 0.4:
         settings = {
@@ -74,14 +92,35 @@ def plan_of(seed: int) -> Plan:
         }
     if rng.random() < 0.4:
         settings["concurrency"] = {"limit": rng.randint(1, 2), "onConflict": "queue"}
+    rate = rng.choice((0.0, 0.01, 0.03, 0.1, 0.3))
+    is_synchronous = more.random() < 0.25
+    if is_synchronous:
+        # Who waits for an answer waits for no further attempt.
+        settings = {name: settings[name] for name in settings if not name.startswith("retry")}
+        settings["isSynchronous"] = True
+    seconds = 50 if is_synchronous else 120
+    retries_errors = more.random() < 0.35
+    is_closed = not is_synchronous and more.random() < 0.15
+    if is_closed:
+        settings |= {"retryMaxAttempts": 2, "retryDelayMinutes": 10}
+        settings["retryUniqueRequestIdField"] = '"all the same"'
+    steps = tuple(
+        _timed(_unsplit(step) if retries_errors else step, seconds)
+        for step in _steps(rng, is_fed=is_fed)
+    )
+    rare = _RARE_ON_AWS if on_aws else _RARE
+    focus = more.choice(("", "", "", *rare, *(("machines",) * 2 if is_synchronous else ())))
     return Plan(
         seed=seed,
-        rate=rng.choice((0.0, 0.01, 0.03, 0.1, 0.3)),
+        rate=rate if not focus else 0.3,
         faults=rng.choice((2, 5, 10, 20)),
         taste=rng.choice(("of all kinds", *TASTES)),
-        on_dynamodb=on_dynamodb,
-        is_fed_by_webhook=is_fed,
-        steps=tuple(_steps(rng, is_fed=is_fed)),
+        focus=focus,
+        on_aws=on_aws,
+        is_fed=is_fed,
+        is_called=is_fed and (is_synchronous or more.random() < 0.2),
+        is_synchronous=is_synchronous,
+        steps=steps,
         settings=settings,
         starts=tuple(
             Start(
@@ -104,6 +143,9 @@ def plan_of(seed: int) -> Plan:
             )
         ),
         cancels=rng.random() < 0.1,
+        retries_errors=retries_errors,
+        closed_seconds=more.uniform(0, 40) if is_closed else 0.0,
+        weight=3_000 if focus in _OF_BULK else more.choice((0, 0, 500, 3_000)),
         rng=rng,
     )
 
@@ -140,7 +182,7 @@ def _export(rng: Random, *, is_fed: bool) -> dict[str, Any]:
 
 def _process(rng: Random, name: str, after: str) -> dict[str, Any]:
     filter_ = {"type": "filter", "expression": f"n % {KEPT} != 0"}
-    fails = f'n % {BAD_BY} = {BAD} ? $error("no") : {{"id": id, "n": n, "text": $string(n)}}'
+    fails = f'n % {BAD_BY} = {BAD} ? $error("no") : {{"id": id, "n": n, "pad": pad}}'
     map_ = {"type": "map", "expression": fails}
     operations = rng.choice(([filter_], [map_], [filter_, map_]))
     return _step(rng, name, [after], {"type": "Process", "operations": operations})
@@ -173,10 +215,27 @@ def _step(rng: Random, name: str, after: list[str], action: dict[str, Any]) -> d
         "exceptionBehavior": behaviour,
     }
     if rng.random() < 0.3:
-        step["timeoutSeconds"] = 120
+        step["timeoutSeconds"] = 0
     return step
 
 
-def body_of(start: Start) -> list[Any]:
-    """What a delivery brings."""
-    return elements(start.name, start.size)
+def _timed(step: dict[str, Any], seconds: int) -> dict[str, Any]:
+    """A step that has a time-out, with this one: those of a synchronous flow may not add up."""
+    return {**step, "timeoutSeconds": seconds} if "timeoutSeconds" in step else step
+
+
+def _unsplit(step: dict[str, Any]) -> dict[str, Any]:
+    """A step that sends no half of a batch.
+
+    A half that is taken, and later again with the other one because nothing is refused any more,
+    arrives twice, as docs/reliability.md says.
+    """
+    http = step["action"].get("http", {})
+    if "splitRefused" not in http:
+        return step
+    return {**step, "action": {**step["action"], "http": {**http, "splitRefused": False}}}
+
+
+def body_of(plan: Plan, start: Start) -> list[Any]:
+    """What a delivery brings, or is there to be read."""
+    return elements(start.name, start.size, plan.weight)

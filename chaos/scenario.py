@@ -6,22 +6,27 @@ from functools import partial
 from itertools import count
 from typing import Any, Final
 
+from chaos.answers import Told
 from chaos.cloud import SWEEP_MINUTES
 from chaos.plans import Plan, Start, body_of
 from chaos.world import World
 from tests.support.app import http_event
 from tests.support.samples import ALICE
 
+from millrace.domain.callback import CallbackInput
 from millrace.domain.connection import ConnectionInput, RateLimit
 from millrace.domain.flow import Flow, FlowInput
 from millrace.domain.run import Run, RunKey, RunStatus, StepStatus
 from millrace.domain.webhook import WebhookInput
+from millrace.usecases.callbacks import CALLBACKS
 from millrace.usecases.connections import CONNECTIONS
 from millrace.usecases.context import Context
 from millrace.usecases.deploy import deploy_version
 from millrace.usecases.flow_changes import create_flow
 from millrace.usecases.flows import latest_version
 from millrace.usecases.lifecycle import cancel_run
+from millrace.usecases.record_errors import ErrorFilter
+from millrace.usecases.retry_errors import ErrorRetryRequest, retry_errors
 from millrace.usecases.retry_run import RetryRequest, retry_run
 from millrace.usecases.run_flow import RunRequest, run_flow
 from millrace.usecases.webhooks import WEBHOOKS
@@ -34,6 +39,12 @@ _SWEEPS: Final = 12
 
 _STEPS_MAX: Final = 50_000
 _RETRIES_MAX: Final = 3
+_FAULTS_AGAIN: Final = 5
+"""So many more for the time when failed records are tried again."""
+
+UNFOLLOWED: Final = frozenset({RunStatus.CANCELLED, RunStatus.SUPERSEDED})
+"""How runs end that nobody wants to go on."""
+
 _DELIVERY_ID: Final = "X-Delivery-Id"
 
 
@@ -46,6 +57,8 @@ class Played:
     next_flow: Flow | None
     accepted: dict[str, list[str]] = field(default_factory=dict)
     """The runs that the senders were told of, one for each answer, by what they sent."""
+    answers: list[Told] = field(default_factory=list)
+    """What those were told who waited for the result."""
     is_settled: bool = False
 
 
@@ -54,6 +67,9 @@ def play(world: World) -> Played:
     scenario = _Scenario(world)
     scenario.begin()
     scenario.settle()
+    if scenario.played.is_settled and world.plan.retries_errors:
+        scenario.retry_errors()
+        scenario.settle()
     if scenario.played.is_settled:
         scenario.heal()
     return scenario.played
@@ -79,6 +95,8 @@ class _Scenario:
         )
         hook = WebhookInput(delivery_id_header=_DELIVERY_ID)
         self._webhook_id = WEBHOOKS.create(context, ALICE, hook, flow_id=flow.id).id
+        callback = CallbackInput(delivery_id_header=_DELIVERY_ID)
+        self._callback_id = CALLBACKS.create(context, ALICE, callback, flow_id=flow.id).id
         self.played = Played(world, flow, next_flow)
         self._keys = count()
 
@@ -93,7 +111,7 @@ class _Scenario:
         """Plan what comes from outside."""
         loop, rng = self._world.loop, self._plan.rng
         for start in self._plan.starts:
-            self._world.shop.catalogue[start.name] = body_of(start)
+            self._world.shop.catalogue[start.name] = body_of(self._plan, start)
             for _ in range(start.repeats):
                 after = start.at_seconds + rng.choice((0, 1, 60, 600)) * rng.random()
                 loop.after(partial(self._send, start), seconds=after)
@@ -117,13 +135,41 @@ class _Scenario:
             world.cloud.sweep()
             in_vain += 1
 
+    def retry_errors(self) -> None:
+        """Nothing is refused any more: have what was tried again, while things still go wrong."""
+        world = self._world
+        world.shop.takes_all_since = world.clock()
+        world.faults.left += _FAULTS_AGAIN
+        for _ in range(_RETRIES_MAX):
+            seconds = self._plan.rng.choice((0, 1, 600)) * self._plan.rng.random()
+            world.loop.after(self._retry_errors, seconds=seconds)
+
+    def _retry_errors(self) -> None:
+        """Ask until it is heard."""
+        asked = ErrorRetryRequest(filter=ErrorFilter())
+        flow_id = self.played.flow.id
+        try:
+            self._world.cloud.api(
+                "retry errors", lambda context: retry_errors(context, ALICE, flow_id, asked)
+            )
+        except Exception:  # noqa: BLE001 - whatever it is, the user tries again
+            self._world.loop.after(self._retry_errors, seconds=20)
+
     def heal(self) -> None:
         """Nothing goes wrong any more: what failed is retried from where it failed."""
         self._world.faults.left = 0
-        for root in sorted({id_ for told in self.played.accepted.values() for id_ in told}):
+        self._retry_runs()
+        if self._plan.retries_errors:
+            self._retry_errors()
+            self.settle()
+            self._retry_runs()
+
+    def _retry_runs(self) -> None:
+        runs = self._world.stores.runs.page(ALICE.workspace_id, self.played.flow.id, limit=10_000)
+        for root in sorted(run.id for run in runs.items if run.retry_of is None):
             for _ in range(_RETRIES_MAX):
                 run = self._last(root)
-                if run.status is RunStatus.CANCELLED or not self._has_failed(run):
+                if run.status in UNFOLLOWED or not self._has_failed(run):
                     break
                 retry_run(self._world.context, ALICE, run.id, RetryRequest(from_="failedStep"))
                 self.settle()
@@ -150,19 +196,23 @@ class _Scenario:
             self.played.accepted.setdefault(start.name, []).append(run_id)
 
     def _deliver(self, start: Start) -> str | None:
+        kind, id_ = ("webhook", self._webhook_id)
+        if self._plan.is_called:
+            kind, id_ = ("callback", self._callback_id)
         event = http_event(
             "ingress",
             "POST",
-            f"/hooks/{self._webhook_id}",
-            json.dumps(body_of(start)).encode(),
+            f"/{kind}s/{id_}",
+            json.dumps(body_of(self._plan, start)).encode(),
             {"Content-Type": "application/json", _DELIVERY_ID: start.name},
         )
-        event["pathParameters"] = {"webhookId": self._webhook_id}
-        told = self._world.cloud.deliver(event)
-        if told["statusCode"] != 202:
+        event["pathParameters"] = {f"{kind}Id": id_}
+        told = Told.of(self._world.cloud.deliver(event))
+        if told is None:
             return None
-        run_id: str = json.loads(told["body"])["runId"]
-        return run_id
+        if self._plan.is_called:
+            self.played.answers.append(told)
+        return told.run_id
 
     def _start(self, start: Start) -> str:
         asked = RunRequest(parameters={"name": start.name})

@@ -10,16 +10,17 @@ from random import Random
 
 from chaos.faults import Faults
 from chaos.invariants import broken
-from chaos.plans import EVERY_DYNAMODB, Plan, plan_of
+from chaos.plans import EVERY_ON_AWS, Plan, plan_of
 from chaos.scenario import play
 from chaos.world import Stores, World, without_threads_and_waits
-from tests.support.aws import TABLE
+from tests.support.aws import BUCKET, TABLE
 from tests.support.time_and_ids import FakeClock
 
 from millrace.storage.dynamodb_failed_records import DynamoFailedRecords
 from millrace.storage.dynamodb_paces import DynamoPaces
 from millrace.storage.dynamodb_resources import DynamoResources
 from millrace.storage.dynamodb_runs import DynamoRuns
+from millrace.storage.s3_blobs import S3Blobs
 
 
 @dataclass(frozen=True)
@@ -34,29 +35,37 @@ class Verdict:
 
 def try_seed(seed: int) -> Verdict:
     """Let a seed take place, and look what is broken."""
+    plan = plan_of(seed)
+    return try_plan(
+        plan, Faults(Random(f"{seed} faults"), plan.rate, plan.faults, plan.taste, plan.focus)
+    )
+
+
+def try_plan(plan: Plan, faults: Faults) -> Verdict:
+    """Let a plan take place under faults, and look what is broken."""
     logging.disable(logging.CRITICAL)
-    plan, clock = plan_of(seed), FakeClock()
-    faults = Faults(Random(f"{seed} faults"), plan.rate, plan.faults, plan.taste)
+    clock = FakeClock()
     quiet = redirect_stdout(StringIO())  # metrics are lines of it
     with quiet, without_threads_and_waits(clock), _stores(plan, faults, clock) as stores:
         try:
             found = broken(play(World(plan, stores, faults, clock)))
         except Exception:  # noqa: BLE001 - the other seeds go on
             found = [f"the harness fell over: {traceback.format_exc()}"]
-    return Verdict(seed, plan.told(), tuple(faults.happened), tuple(found))
+    return Verdict(plan.seed, plan.told(), tuple(faults.happened), tuple(found))
 
 
 @contextmanager
 def _stores(plan: Plan, faults: Faults, clock: FakeClock) -> Iterator[Stores]:
-    if not plan.on_dynamodb:
+    if not plan.on_aws:
         yield Stores()
         return
-    from chaos.wire import dynamodb  # noqa: PLC0415 - most seeds need no moto
+    from chaos.wire import clients  # noqa: PLC0415 - most seeds need no moto
 
-    with dynamodb(faults, TABLE, 1 + plan.seed // EVERY_DYNAMODB % 3) as client:
+    with clients(faults, 1 + plan.seed // EVERY_ON_AWS % 3) as made:
         yield Stores(
-            resources=DynamoResources(lambda: client, TABLE),
-            runs=DynamoRuns(lambda: client, TABLE),
-            failed_records=DynamoFailedRecords(lambda: client, TABLE),
-            paces=DynamoPaces(lambda: client, TABLE, clock),
+            resources=DynamoResources(lambda: made.dynamodb, TABLE),
+            runs=DynamoRuns(lambda: made.dynamodb, TABLE),
+            failed_records=DynamoFailedRecords(lambda: made.dynamodb, TABLE),
+            paces=DynamoPaces(lambda: made.dynamodb, TABLE, clock),
+            blobs=S3Blobs(lambda: made.s3, BUCKET),
         )

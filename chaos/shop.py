@@ -8,7 +8,9 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 from http import HTTPStatus
+from random import Random
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
@@ -41,6 +43,10 @@ class Shop:
 
     clock: FakeClock
     faults: Faults
+    takes_all_since: datetime | None = None
+    """When it began to refuse nothing any more."""
+    closed_until: datetime | None = None
+    """Until when nobody is let in to write."""
     catalogue: dict[str, list[Any]] = field(default_factory=dict)
     """What can be read, by name."""
     received: defaultdict[str, Counter[str]] = field(
@@ -96,6 +102,8 @@ class Shop:
             start, size = int(query["offset"][0]), int(query["limit"][0])
             page = self.catalogue[query["name"][0]][start : start + size]
             return HttpResponse(200, {}, json.dumps({"items": page}).encode())
+        if self.closed_until is not None and self.clock() < self.closed_until:
+            return _ANSWERS["401"]
         key = request.headers["Idempotency-Key"]
         if key not in self._keys:
             answer = self._take(request)
@@ -107,7 +115,7 @@ class Shop:
     def _take(self, request: HttpRequest) -> HttpResponse:
         given = json.loads(request.body or b"null")
         records = given if isinstance(given, list) else [given]
-        if any(is_refused(record["n"]) for record in records):
+        if self.takes_all_since is None and any(is_refused(record["n"]) for record in records):
             return HttpResponse(422, {}, b"not wanted")
         self.received[_path(request)].update(record["id"] for record in records)
         return HttpResponse(201, {}, b"{}")
@@ -123,14 +131,16 @@ def is_no_record(number: int) -> bool:
     return number % 29 == 17
 
 
-def elements(name: str, count: int) -> list[Any]:
+def elements(name: str, count: int, weight: int = 0) -> list[Any]:
     """What a catalogue holds: records, and here and there something else."""
-    return [f"no {n}" if is_no_record(n) else record(name, n) for n in range(count)]
+    return [f"no {n}" if is_no_record(n) else record(name, n, weight) for n in range(count)]
 
 
-def record(name: str, number: int) -> dict[str, Any]:
-    """A record that no other catalogue has."""
-    return {"id": f"{name}-{number}", "n": number}
+def record(name: str, number: int, weight: int = 0) -> dict[str, Any]:
+    """A record that no other catalogue has; so many bytes of it do not compress."""
+    id_ = f"{name}-{number}"
+    pad = {"pad": Random(id_).randbytes(weight).hex()} if weight else {}
+    return {"id": id_, "n": number, **pad}
 
 
 def numbers(ids: Iterable[str]) -> list[int]:

@@ -6,13 +6,15 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from random import Random
-from typing import Any, cast
+from typing import Any
 from unittest import mock
 
 from chaos.cloud import TARGETS, Cloud
+from chaos.executions import LiveMachines
 from chaos.faults import Faults
-from chaos.machines import LiveMachines, Loop
+from chaos.machines import Loop
 from chaos.plans import Plan
 from chaos.shop import Shop
 from chaos.stores import FaultyStore
@@ -22,7 +24,7 @@ from tests.support.time_and_ids import CountingIds, FakeClock
 from millrace.connectors.http_client import HttpClient
 from millrace.connectors.registry import HttpConnectors
 from millrace.domain.base import rfc3339
-from millrace.domain.ports import FailedRecords, Paces, Resources, Runs
+from millrace.domain.ports import Blobs, FailedRecords, Paces, Resources, Runs
 from millrace.domain.run import Run
 from millrace.storage.memory import (
     MemoryBlobs,
@@ -52,7 +54,7 @@ class Stores:
     runs: Runs = field(default_factory=MemoryRuns)
     failed_records: FailedRecords = field(default_factory=MemoryFailedRecords)
     paces: Paces = field(default_factory=MemoryPaces)
-    blobs: MemoryBlobs = field(default_factory=MemoryBlobs)
+    blobs: Blobs = field(default_factory=MemoryBlobs)
 
 
 class World:
@@ -65,7 +67,8 @@ class World:
         self.loop = Loop(clock)
         self.faults = faults
         faults.go_on = self._others_go_on
-        self.shop = Shop(clock, faults)
+        closed_until = clock() + timedelta(seconds=plan.closed_seconds)
+        self.shop = Shop(clock, faults, closed_until=closed_until)
         self.ends: defaultdict[str, set[str]] = defaultdict(set)
         """Every terminal status that anybody saw of a run."""
         self._rng = Random(plan.seed + 1)
@@ -95,20 +98,23 @@ class World:
             resources=self._faulty("resources", self.stores.resources),
             runs=self._faulty("runs", self.stores.runs),
             failed_records=self._faulty("errors", self.stores.failed_records),
-            blobs=self._faulty("blobs", self.stores.blobs, is_local=False),
-            machines=self._faulty("machines", self.machines, is_local=False),
+            blobs=self._faulty("blobs", self.stores.blobs),
+            machines=self._faulty("machines", self.machines, is_on_wire=False),
             connectors=HttpConnectors(http, lambda: paces),
             targets=TARGETS,
             clock=self.clock,
             new_id=self._new_id,
             scratch=scratch,
             queues=MemoryQueues,
-            **cast("Any", self._kept),
+            **{
+                name: self._faulty(name, store, is_on_wire=False)
+                for name, store in self._kept.items()
+            },
         )
 
-    def _faulty(self, name: str, store: object, *, is_local: bool | None = None) -> Any:  # noqa: ANN401 - stands for a port
+    def _faulty(self, name: str, store: object, *, is_on_wire: bool = True) -> Any:  # noqa: ANN401 - stands for a port
         """A store behind faults, unless these happen on its wire."""
-        if is_local is None and self.plan.on_dynamodb:
+        if is_on_wire and self.plan.on_aws:
             return FaultyStore(name, store, Faults(self._rng, 0.0, 0), self._saw)
         return FaultyStore(name, store, self.faults, self._saw)
 

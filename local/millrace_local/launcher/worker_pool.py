@@ -24,6 +24,10 @@ WAIT_SECONDS = 25.0
 # long (for a slow receiver, say) make more workers worth their start.
 PATIENT_FROM_WORKERS = 2 * (os.cpu_count() or 1)
 
+# A function that has workers takes another one's place only if that was not used for so long: else
+# functions that call each other under load would end each other's workers all the time.
+UNUSED_SECONDS = 10.0
+
 _free = threading.Condition(lambda_runtime._lock)
 
 
@@ -45,8 +49,8 @@ def acquire_worker(
     """Lease a worker: a free one of this function, a new one, or one in the place of the idlest.
 
     A function with two workers for each core waits a little before it gets one more. With all
-    workers busy, wait; after ``WAIT_SECONDS`` answer ``(None, "func_cap")``, which
-    MiniStack turns into AWS's TooManyRequestsException.
+    workers busy, or in use by others, wait; after ``WAIT_SECONDS`` answer ``(None, "func_cap")``,
+    which MiniStack turns into AWS's TooManyRequestsException.
     """
     key = lambda_runtime._worker_key(func_name, config, qualifier)
     since = time.monotonic()
@@ -65,10 +69,11 @@ def acquire_worker(
                 _free.wait(patience)
                 continue
             if sum(map(len, pool.values())) >= _ceiling():
-                evicted = _evict_idlest(pool)
+                evicted = _evict_idlest(pool, UNUSED_SECONDS if entries else 0.0)
                 if evicted is None:
-                    if not _free.wait(deadline - time.monotonic()):
+                    if time.monotonic() >= deadline:
                         return None, "func_cap"
+                    _free.wait(min(1.0, deadline - time.monotonic()))
                     continue
             worker, reason = (
                 lambda_runtime._worker_class_for(config)(func_name, config, code_zip),
@@ -83,13 +88,14 @@ def acquire_worker(
     return worker, reason or "spawn"
 
 
-def _evict_idlest(pool: dict[str, list[Any]]) -> Any | None:  # noqa: ANN401 - MiniStack's worker
-    """Take the worker that has been idle longest out of the pool; None if all are busy."""
+def _evict_idlest(pool: dict[str, list[Any]], unused_seconds: float) -> Any | None:  # noqa: ANN401 - MiniStack's worker
+    """Take the worker that has been idle longest, and so long, out of the pool, if there is one."""
+    before = time.time() - unused_seconds
     idle = [
         (each.last_used, key, each)
         for key, all_ in pool.items()
         for each in all_
-        if not each.in_use
+        if not each.in_use and each.last_used <= before
     ]
     if not idle:
         return None

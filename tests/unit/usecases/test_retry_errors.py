@@ -15,6 +15,7 @@ from millrace.domain.run import Run, RunStatus, StepStatus
 from millrace.domain.step import Step
 from millrace.usecases.record_errors import ErrorFilter, replace_record
 from millrace.usecases.retry_errors import ErrorRetryRequest, Retried, retry_errors
+from millrace.usecases.retry_run import RetryRequest, retry_run
 from millrace.usecases.run_flow import RunRequest, run_flow
 
 ALL = ErrorRetryRequest(filter=ErrorFilter())
@@ -145,6 +146,38 @@ def test_a_retry_that_fails_as_a_whole_can_be_repeated(world: World) -> None:
     world.tell(again, "attemptFailed")
     assert world.now(again).status is RunStatus.FAILED
     assert len(retried(world, run).runs) == 2
+
+
+def test_a_retry_that_failed_is_run_again_with_the_same_records(world: World) -> None:
+    """From its failed step it takes the records that it was for, and nothing else."""
+    run = failed_run(world)
+    again = tried_again(world, run)
+    world.connectors.write_trouble = {1: [StepFailed("http401", "no entry")]}
+    with pytest.raises(StepFailed):
+        world.step(again, "write")
+    world.tell(again, "attemptFailed")
+    world.connectors.refused = []
+    once_more = retry_run(world.context, ALICE, again.id, RetryRequest(from_="failedStep"))
+    assert world.step(once_more, "write").counts.records_in == 2
+    assert {entry.position for entry in entries(world, run, resolved=True)} == {1, 4}
+
+
+def test_two_requests_at_once_start_one_run(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second one comes when the first one has looked what there is to try, and not more."""
+    run = failed_run(world)
+    put, meanwhile = world.blobs.put, list[Retried]()
+
+    def slow(key: str, data: bytes) -> None:
+        monkeypatch.setattr(world.blobs, "put", put)
+        meanwhile.append(retried(world, run))
+        put(key, data)
+
+    monkeypatch.setattr(world.blobs, "put", slow)
+    monkeypatch.setattr(limits, "INLINE_OUTPUT_BYTES", 0)
+    told = retried(world, run)
+    (both,) = {each.id for each in (*told.runs.values(), *meanwhile[0].runs.values())}
+    assert {entry.retry_run_id for entry in entries(world, run)} == {both}
+    assert {entry.retries for entry in entries(world, run)} == {1}
 
 
 def test_what_cannot_be_tried_is_named(world: World) -> None:

@@ -1,7 +1,9 @@
 """Trying failed records again: a run of the step that they failed in and of all that follow it."""
 
+import hashlib
+import json
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
@@ -175,23 +177,33 @@ def _start(
             record=record,
         )
         writer.write([line.model_dump(by_alias=True)])
-    tried = [entry.id for entry in entries if entry.id not in lost]
+    tried = {entry.id: entry.retries for entry in entries if entry.id not in lost}
     if not tried:
         return None, lost
     how = replace(how, replay=Replay(step_id=step_id, pages=writer.pages()))
     trigger = Trigger(source="manual", triggered_by=caller.token_id)
     run = new_run(context, version, machine_arn, trigger, None, how)
-    # First, so that a request which dies here and is repeated starts no second run of them: what
-    # names a run that there is not, or that is over, may be tried.
+    run, is_new = store_run(context, run, dedupe_key=_once(version, step_id, tried))
+    # Before it begins: whoever asks from now on is told that they are under way.
     context.failed_records.change(
         version.workspace_id,
         version.flow_id,
         tried,
-        lambda entry: entry.changed(retry_run_id=run.id, retries=entry.retries + 1),
+        lambda entry: _marked(entry, run.id) if entry.retries == tried[entry.id] else entry,
     )
-    run, _ = store_run(context, run)
-    begin_run(context, run)
+    if is_new:
+        begin_run(context, run)
     return run, lost
+
+
+def _once(version: Version, step_id: str, tried: Mapping[str, int]) -> str:
+    """The same for requests that find the same errors, tried equally often: one run is enough."""
+    found = json.dumps([version.id, step_id, sorted(tried.items())])
+    return f"{version.flow_id}\nerrors\n{hashlib.sha256(found.encode()).hexdigest()}"
+
+
+def _marked(entry: FailedRecord, run_id: str) -> FailedRecord:
+    return entry.changed(retry_run_id=run_id, retries=entry.retries + 1)
 
 
 def _record(kept: KeptRecords, entry: FailedRecord) -> Record | None:

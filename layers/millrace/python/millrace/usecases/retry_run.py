@@ -64,6 +64,7 @@ def retry_run(
         trace=trace,
         carried_over=carried_over(context, first) if carries else (),
         origin_id=(first.origin_id or first.id) if carries else None,
+        replay=first.replay,
         goes_past=True,
     )
     trigger = Trigger(source="manual", triggered_by=caller.token_id)
