@@ -4,7 +4,7 @@ SHELL := /bin/sh
 PYTHON := .venv/bin/python
 INTERPRETER := $(if $(shell command -v npm),tests/functional/node/node_modules)
 
-.PHONY: help setup run stop log test check lint types template chaos bench load lock clean
+.PHONY: help setup run stop log test check lint types template security chaos bench load lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,7 +30,7 @@ tests/functional/node/node_modules: tests/functional/node/package-lock.json
 	cd tests/functional/node && npm ci --silent --no-audit --no-fund
 	@touch $@
 
-check: lint types template test ## Everything that CI runs
+check: lint types template security test ## Everything that CI runs
 
 lint: setup
 	.venv/bin/ruff check
@@ -41,6 +41,15 @@ types: setup
 
 template: setup
 	SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 .venv/bin/sam validate --lint
+
+security: .local/checkov/bin/checkov ## Ask checkov for what is insecure in template.yaml
+	.local/checkov/bin/checkov --config-file local/checkov.yaml
+
+.local/checkov/bin/checkov: local/checkov.txt | setup
+	@echo "security: installing checkov into .local/checkov"
+	@.venv/bin/uv venv --quiet --clear --python $(PYTHON) .local/checkov
+	@.venv/bin/uv pip sync --quiet --python .local/checkov/bin/python --require-hashes $<
+	@touch $@
 
 chaos: setup ## Let whole flows run under faults: SEEDS=1000, or one SEED=123
 	$(PYTHON) -m chaos $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),1000) --first $(or $(FIRST),0))

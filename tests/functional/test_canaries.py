@@ -25,7 +25,15 @@ from zipfile import ZipFile, is_zipfile
 import boto3
 import pytest
 from tests.functional.conftest import Stack
-from tests.support.app import Answer, Client, LambdaContext, answer_of, documented, http_event
+from tests.support.app import (
+    Answer,
+    Client,
+    FunctionName,
+    LambdaContext,
+    answer_of,
+    documented,
+    http_event,
+)
 from tests.support.aws import BUCKET, TABLE, create_notify_machine
 
 from millrace.connectors.http_client import quotable
@@ -207,13 +215,36 @@ class Scene:
                 break
         self.sinks.take("machine", self.stack.functions["lifecycle"](told | task, LambdaContext()))
 
-    def deliver(self, webhook_id: str, signed_with: str, **headers: str) -> Answer:
-        """Send a signed delivery."""
+    def change(self, path: str, body: Json, *statuses: int) -> None:
+        """Send a resource whole, and a patch of all that it was given."""
+        patch = [{"op": "add", "path": f"/{name}", "value": body[name]} for name in body]
+        for method, given in (("PUT", body), ("PATCH", patch)):
+            told = self(method, path, given, headers=self("GET", path).etag)
+            assert told.status in statuses, (method, path, told.body)
+
+    def invoke(self, function: FunctionName, event: Json) -> None:
+        """An event that nobody waits for: the function fails, and Lambda puts it into a queue."""
+        sqs = boto3.client("sqs")
+        with pytest.raises(ValueError, match=r".") as raised:
+            self.stack.functions[function](event, LambdaContext())
+        queue = sqs.create_queue(QueueName="dead-letters")["QueueUrl"]
+        sqs.send_message(
+            QueueUrl=queue,
+            MessageBody=json.dumps(event),
+            MessageAttributes={
+                "ErrorMessage": {"DataType": "String", "StringValue": str(raised.value)}
+            },
+        )
+
+    def deliver(
+        self, address_id: str, signed_with: str, kind: str = "webhook", **headers: str
+    ) -> Answer:
+        """Send a signed delivery, or a call."""
         body = b"[]"
         signature = hmac.new(signed_with.encode(), body, hashlib.sha256).hexdigest()
         given = {"Content-Type": "application/json", "X-Signature": signature, **headers}
-        sent = http_event("ingress", "POST", f"/hooks/{webhook_id}", body, given)
-        sent["pathParameters"] = {"webhookId": webhook_id}
+        sent = http_event("ingress", "POST", f"/{kind}s/{address_id}", body, given)
+        sent["pathParameters"] = {f"{kind}Id": address_id}
         told = answer_of(self.stack.functions["ingress"](sent, LambdaContext()))
         self.sinks.take("ingress", told.headers, told.body)
         return told
@@ -228,6 +259,13 @@ def all_kept() -> Iterator[tuple[str, str]]:
     for each in s3.list_objects_v2(Bucket=BUCKET).get("Contents", []):
         yield "bucket", each["Key"]
         yield "bucket", unpacked(s3.get_object(Bucket=BUCKET, Key=each["Key"])["Body"].read())
+    sqs = boto3.client("sqs")
+    for queue in sqs.list_queues().get("QueueUrls", []):
+        found = sqs.receive_message(
+            QueueUrl=queue, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
+        )
+        for message in found.get("Messages", []):
+            yield "queues", str(message)
     states = boto3.client("stepfunctions")
     for machine in states.list_state_machines()["stateMachines"]:
         arn = machine["stateMachineArn"]
@@ -262,8 +300,10 @@ def scene(stack: Stack, alice: Client) -> Scene:
 def chatty(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
     """The log, all of it but what the AWS client and its simulation say."""
     with caplog.at_level(logging.DEBUG):
+        # The level for a logger is one for what is caught, too: the last that is set counts.
         for name in ("botocore", "boto3", "moto", "s3transfer"):
             caplog.set_level(logging.WARNING, name)
+        caplog.set_level(logging.DEBUG, "millrace")
         yield caplog
 
 
@@ -390,7 +430,58 @@ def receive(scene: Scene, flow_id: str) -> dict[str, str]:
         private = {"Api-Key": key, "Authorization": f"Bearer {REFUSED}", "Cookie": f"a={REFUSED}"}
         told = scene.deliver(ids["webhook_id"], secret, **private)
         assert told.status == status, told.body
+    for secret, key, status in (
+        (HOOK, API_KEY, 202),
+        (REFUSED, API_KEY, 401),
+        (HOOK, REFUSED, 401),
+    ):
+        told = scene.deliver(ids["callback_id"], secret, "callback", **{"Api-Key": key})
+        assert told.status == status, told.body
+    for kind in ("webhook", "callback"):
+        scene.change(f"/v1/flows/{flow_id}/{kind}s/{ids[f'{kind}_id']}", hook | {"name": "b"}, 200)
     return ids
+
+
+SINKS = {
+    *("table", "bucket", "queues", "machines", "executions"),
+    *("ingress", "machine", "notification", "log", "standard output"),
+}
+"""Where a secret might be, beside the answers of the API."""
+
+RESOURCES = {
+    "/v1/connections": "connection_id",
+    "/v1/variables": "variable_id",
+    "/v1/virtualEnvironments": "virtual_environment_id",
+    "/v1/notificationGroups": "notification_group_id",
+    "/v1/flows": "flow_id",
+}
+"""What has a place for a secret."""
+
+
+def change_all(scene: Scene, ids: dict[str, str], shop: str) -> None:
+    """Send each secret again, to what has it already; and in a file."""
+    kind, (auth, name) = [*KINDS.items()][-1]
+    auth = auth | {name: secret_of(kind)}
+    target = {"type": "url", "url": f"{shop}/other"}
+    for path, given in (
+        ("/v1/connections", {"name": "b", "baseUrl": shop, "auth": auth}),
+        ("/v1/variables", {"key": "canary", "secret": True, "value": VARIABLE}),
+        ("/v1/virtualEnvironments", {"name": "b", "apiKeys": [CUSTOMERS_KEY]}),
+        ("/v1/notificationGroups", {"name": "b", "targets": [target], "signingSecret": NOTIFY}),
+    ):
+        scene.change(f"{path}/{ids[RESOURCES[path]]}", given, 200)
+    applied = {"name": "c", "stableKey": "c", "baseUrl": shop, "auth": auth}
+    told = scene("POST", "/v1/apply", {"connections": [applied]})
+    assert told.status == 200, told.body
+
+
+def lose(scene: Scene, ids: dict[str, str]) -> None:
+    """Have events lost that came for the flow."""
+    run = scene("GET", f"/v1/runs/{ids['run_id']}").body
+    of_run = {"workspaceId": run["workspaceId"], "runId": run["id"], "failure": run.get("error")}
+    scene.invoke("lifecycle", of_run | {"event": "attemptFailed", "attempt": "none"})
+    of_flow = {"workspaceId": run["workspaceId"], "flowId": ids["flow_id"]}
+    scene.invoke("trigger", of_flow | {"scheduledFor": "soon"})
 
 
 def look_at_all(scene: Scene, ids: dict[str, str]) -> None:
@@ -437,13 +528,23 @@ def test_s11_no_secret_is_anywhere_but_in_the_secret_store(
     (entry, *_) = scene("GET", f"/v1/flows/{ids['flow_id']}/errors").body["data"]
     ids |= receive(scene, ids["flow_id"]) | {"error_id": entry["id"], "step_id": "write"}
     notify(scene, machine)
+    change_all(scene, ids, shop)
     for path, body in refused_inputs(shop):
         told = scene("POST", path, body)
         assert told.status == 422, (path, body, told.body)
+        if path in RESOURCES:
+            scene.change(f"{path}/{ids[RESOURCES[path]]}", body, 422)
+    lose(scene, ids)
     look_at_all(scene, ids)
-    scene.sinks.take("log", chatty.text, *map(repr, chatty.records), *capsys.readouterr())
+    written = capsys.readouterr()
+    scene.sinks.take("log", chatty.text, *map(repr, chatty.records))
+    scene.sinks.take("standard output", written.out)
     scene.sinks.told += all_kept()
     assert scene.sinks.leaks() == set()
+    # There was something to look at, everywhere.
+    assert {name for name, text in scene.sinks.told if text} >= SINKS
+    assert "delivery accepted" in chatty.text
+    assert '"_aws"' in written.out
     scene.sinks.take("log", f"x{b64encode(f'Bearer {HOOK}'.encode()).decode()}x")
     assert scene.sinks.leaks() == {("log", HOOK)}
 

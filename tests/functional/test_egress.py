@@ -165,7 +165,7 @@ def stored(base_url: str, auth: Auth | None = None, workspace_id: str = "ws_1") 
 def exported(connectors: Connectors, connection: Connection, **http: Json) -> list[Json]:
     """All records of an export."""
     work = {"type": "Export", "connectionId": "con_1", "http": {"path": "/orders", **http}}
-    secrets = {"token": "t0k", "client_secret": "s3cret"}
+    secrets = {"token": "t0k", "client_secret": "s3cret", "key": "k3y"}
     exporter = connectors.exporter(
         ExportAction.model_validate(work), connection, secrets, RunValues()
     )

@@ -329,10 +329,52 @@ def test_r5_a_call_that_is_recorded_is_told_where_to_look(stack: Stack, alice: C
     assert answer.headers["location"] == f"/v1/runs/{run['id']}"
 
 
-def test_bad_json_is_422(stack: Stack, webhook_id: str) -> None:
-    """The sender is told what its body is not."""
-    answer = deliver(stack, webhook_id, b'{"a":')
-    assert (answer.status, answer.errors) == (422, {("badBody", "")})
+def test_s1_a_refusal_does_not_tell_what_was_wrong(stack: Stack, webhook_id: str) -> None:
+    """Nothing, too little, another prefix, digits that are none or the wrong ones: one answer."""
+    wrong = ("", "sha256=", "sha1=00", "sha256=zz", "x" * 5_000, f"sha256={'0' * 64}")
+    answers = [deliver(stack, webhook_id, x_hub_signature_256=each) for each in wrong]
+    answers.append(deliver(stack, webhook_id, b"[]", x_hub_signature_256="", content_type="x/y"))
+    assert {answer.status for answer in answers} == {401}
+    (told,) = {json.dumps(answer.body) for answer in answers}
+    problem = json.loads(told)
+    assert (problem["detail"], problem["errors"]) == ("no valid signature", [])
+
+
+def test_p3_bad_json_is_400_with_its_place(stack: Stack, webhook_id: str) -> None:
+    """The sender is told what its body is not, and where."""
+    answer = deliver(stack, webhook_id, b'{"a":\n 1e400}')
+    assert (answer.status, answer.errors) == (400, {("badBody", "")})
+    message = "the number 1e400 is too large: line 2 column 2"
+    assert answer.body["errors"][0]["message"] == message
+
+
+def table_and_bucket() -> tuple[list[dict[str, Any]], list[str]]:
+    """All that is stored."""
+    items = [
+        dict(item)
+        for page in boto3.client("dynamodb").get_paginator("scan").paginate(TableName=TABLE)
+        for item in page["Items"]
+    ]
+    objects = boto3.client("s3").list_objects_v2(Bucket=BUCKET).get("Contents", [])
+    return sorted(items, key=str), [each["Key"] for each in objects]
+
+
+def test_p1_a_body_of_any_size_is_taken_whole_or_refused(stack: Stack, webhook_id: str) -> None:
+    """From nothing to 4 MB it is taken; one byte more is a problem, and nothing of it is kept."""
+    for name, size in (("none", 0), ("all", limits.WEBHOOK_BYTES)):
+        body = b"x" * size
+        given = {"content_type": "text/plain", "x_github_delivery": name}
+        answer = deliver(stack, webhook_id, body, **given)
+        assert answer.status == 202, answer.body
+    before = table_and_bucket()
+    assert len(before[1]) == 1
+    for size in (limits.WEBHOOK_BYTES + 1, 6_000_000):
+        given = {"content_type": "text/plain", "x_github_delivery": f"{size} bytes"}
+        answer = deliver(stack, webhook_id, b"x" * size, **given)
+        assert (answer.status, answer.body["code"]) == (413, "tooLarge")
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert "4,000,000" in answer.body["detail"]
+        assert table_and_bucket() == before
 
 
 @pytest.mark.parametrize("id_", ["hook_9", "x" * 3_000, "é", "%20"])

@@ -1,5 +1,6 @@
 """Who may do what: tokens that are no good, roles that are too small, and what becomes of both."""
 
+import json
 from datetime import timedelta
 from typing import Any, Final
 
@@ -149,6 +150,24 @@ def test_s10_a_token_that_is_no_good_opens_nothing(stack: Stack, alice: Client, 
         assert stack.functions["authorizer"](request, None) == {"isAuthorized": False}
     answer = client_of(stack, text)("GET", "/v1/flows")
     assert (answer.status, answer.body) == (403, {"message": "Forbidden"})
+
+
+def test_a_token_is_read_as_it_is_now(
+    stack: Stack, alice: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The authorizer's read is strongly consistent, so one that is revoked is gone at once."""
+    send, reads = Endpoint.make_request, []
+
+    def listening(endpoint: Endpoint, operation: OperationModel, request: Any) -> Any:  # noqa: ANN401 - handed on
+        if operation.name == "GetItem":
+            reads.append(json.loads(request["body"]))
+        return send(endpoint, operation, request)
+
+    monkeypatch.setattr(Endpoint, "make_request", listening)
+    headers = {"Authorization": f"Bearer {alice.token}"}
+    request = http_event("authorizer", "GET", "/v1/flows", headers=headers)
+    assert stack.functions["authorizer"](request, None)["isAuthorized"]
+    assert [each["ConsistentRead"] for each in reads] == [True]
 
 
 def test_a_token_shows_its_last_use_and_never_its_hash(stack: Stack, alice: Client) -> None:

@@ -110,7 +110,7 @@ def test_the_limits_in_the_api_page_are_those_in_the_code() -> None:
         f"| steps of a request | {limits.STEPS_READ:,};",
         f"| faults named in one answer | {limits.ERRORS_SHOWN:,};",
         f"| expression | {limits.EXPRESSION_LENGTH:,} characters |",
-        f"| request | {request} MB; webhook delivery {webhook} MB |",
+        f"| request | {request} MB; webhook delivery {webhook} MB; ",
         f"| objects and arrays of a request within one another | {limits.REQUEST_LEVELS} |",
         f"| page of records | {limits.PAGE_RECORDS:,} |",
         f"| items of a list with numbered pages | {limits.PAGED_ITEMS:,};",

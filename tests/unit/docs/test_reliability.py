@@ -18,6 +18,17 @@ def test_every_test_that_is_named_exists() -> None:
             assert test.startswith(f"test_{id_.lower()}_"), (id_, test)
 
 
+def test_every_promise_names_tests_that_exist() -> None:
+    """A promise that nothing shows is none."""
+    bullets = re.split(r"^- ", PAGE.partition("## What is not")[0], flags=re.MULTILINE)[1:]
+    assert len(bullets) >= 9
+    for bullet in bullets:
+        named = re.findall(r"`([\w/]+\.py)::(\w+)`", bullet)
+        assert named, bullet
+        for file, test in named:
+            assert test in functions(ROOT / "tests" / file), (bullet, test)
+
+
 def test_every_fault_with_a_test_has_its_row() -> None:
     """What is shown is told."""
     shown = {

@@ -1,6 +1,9 @@
 """What models refuse and how they look on the wire."""
 
+import secrets
+from base64 import urlsafe_b64encode
 from datetime import datetime, timedelta, timezone
+from hashlib import sha256
 
 import pytest
 from pydantic import ValidationError
@@ -126,9 +129,22 @@ def test_a_token_names_its_record_and_is_kept_as_a_hash() -> None:
     """From the text one finds the record; from the record nobody finds the text."""
     text, secret_hash = new_token("ws_1", "tok_1")
     assert parse_token(text) == ("ws_1", "tok_1")
-    assert secret_hash == hash_token(text)
-    assert text not in secret_hash
+    assert secret_hash == hash_token(text) == sha256(text.encode()).hexdigest()
     assert new_token("ws_1", "tok_1")[0] != text
+
+
+def test_a_token_has_256_bits_of_the_systems_randomness(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All 32 bytes of them are in its last part."""
+    asked: list[int | None] = []
+
+    def random(count: int | None = None) -> str:
+        asked.append(count)
+        return urlsafe_b64encode(bytes(range(32))).decode().rstrip("=")
+
+    monkeypatch.setattr(secrets, "token_urlsafe", random)
+    text, _ = new_token("ws_1", "tok_1")
+    assert asked == [32]
+    assert text == f"mr.ws_1.tok_1.{random()}"
 
 
 @pytest.mark.parametrize("text", ["", "mr", "mr.ws_1.tok_1", "xx.ws_1.tok_1.s", "mr.a.b.c.d"])

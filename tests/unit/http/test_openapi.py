@@ -1,5 +1,6 @@
 """The OpenAPI document: valid, complete, and with names that generated clients can live with."""
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -77,3 +78,62 @@ def test_every_example_is_shown() -> None:
     for (method, path), examples in EXAMPLES.items():
         body = document()["paths"][path][method.lower()]["requestBody"]
         assert body["content"]["application/json"]["examples"].keys() == examples.keys()
+
+
+NO_SECRETS = {
+    "autoResolveMatchingTraceKeys",
+    "credentialsIn",
+    "integrationKey",
+    "keyExpression",
+    "keyPath",
+    "recordKeyPath",
+    "stableKey",
+    "tokenHeader",
+    "tokenPath",
+    "tokenUrl",
+    "traceKey",
+}
+"""Called like secrets, but names, places and addresses."""
+NAMES_OR_SWITCHES = {
+    *((each, name) for each in ("VariableInput", "VariableChange") for name in ("key", "secret")),
+    *((operation, "key") for operation in ("DedupeOperation", "EnrichOperation")),
+    *((each, "key") for each in ("RememberOperation", "DynamoDbImport", "S3Import", "S3Export")),
+}
+"""Of these only a connection's `key` and `secret` are secrets."""
+
+
+def taken_fields() -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Each field that a request may set: the model, its name and its schema."""
+    schemas = document()["components"]["schemas"]
+    bodies = [each.get("requestBody", {}) for _, _, each in operations()]
+    known: set[str] = set()
+    wanted = references(bodies)
+    while wanted:
+        known |= wanted
+        wanted = references([schemas[name] for name in wanted]) - known
+    for model in sorted(known):
+        for name, schema in schemas[model].get("properties", {}).items():
+            if not schema.get("readOnly"):
+                yield model, name, schema
+
+
+def references(part: object) -> set[str]:
+    """The models that a part of the document refers to."""
+    return set(re.findall(r"#/components/schemas/([\w.-]+)", json.dumps(part)))
+
+
+def test_what_is_called_like_a_secret_is_write_only() -> None:
+    """A model holds it as a SecretStr, which no log, error or answer shows."""
+    called = re.compile("secret|password|token|key|credential", re.IGNORECASE)
+    write_only = set()
+    for model, name, schema in taken_fields():
+        if not called.search(name) or name in NO_SECRETS or (model, name) in NAMES_OR_SWITCHES:
+            continue
+        hidden = json.dumps(schema)
+        assert '"writeOnly": true' in hidden, (model, name)
+        assert '"format": "password"' in hidden, (model, name)
+        write_only.add(name)
+    assert write_only == {
+        *("apiKeys", "organizationApiKeys", "hmacSecretKey", "hmacSecretKeyNext"),
+        *("clientSecret", "key", "password", "secret", "signingSecret", "token"),
+    }

@@ -11,7 +11,8 @@ from millrace_local.bill import bill_of_materials, locked_hashes
 from millrace_local.errors import LocalStackError
 
 LOCKS = sorted(ROOT.glob("layers/*/python/requirements.txt"))
-ALL_LOCKS = [*LOCKS, ROOT / "requirements-dev.txt", ROOT / "local/requirements.txt"]
+TOOLS = ("requirements-dev.txt", "local/requirements.txt", "local/checkov.txt")
+ALL_LOCKS = [*LOCKS, *(ROOT / tool for tool in TOOLS)]
 
 
 def install(built: Path, name: str, version: str, licence: str) -> None:

@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import hmac
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,6 +18,7 @@ from millrace.domain.base import Json
 from millrace.domain.delivery import Delivery
 from millrace.domain.errors import (
     ConflictError,
+    InvalidRequestError,
     NotFoundError,
     RevisionMismatchError,
     RuleViolationError,
@@ -255,9 +257,12 @@ def test_p3_a_body_that_is_not_what_it_claims_to_be_is_refused(
     open_hook: Hook, headers: dict[str, str], body: bytes
 ) -> None:
     """The sender is told where, and nothing is recorded; what is ambiguous is not guessed."""
-    with pytest.raises(RuleViolationError, match="content type") as raised:
+    with pytest.raises(InvalidRequestError, match="content type") as raised:
         open_hook.receive(Delivery("POST", headers, {}, body))
-    assert [violation.code for violation in raised.value.violations] == ["badBody"]
+    (violation,) = raised.value.violations
+    assert violation.code == "badBody"
+    told = re.search(r"line \d+,? column \d+|position \d+", violation.message)
+    assert told or "nested too deeply" in violation.message or headers != JSON_TYPE
     assert open_hook.runs == ()
 
 

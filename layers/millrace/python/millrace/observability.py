@@ -4,6 +4,7 @@ The loggers of all our modules are children of the one here, so their lines are 
 what the function works on. Metrics are lines in CloudWatch's Embedded Metric Format.
 """
 
+import logging
 import os
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -23,6 +24,9 @@ _STACK: Final = "POWERTOOLS_SERVICE_NAME"
 
 # Named like the package, so that it is the parent of the loggers of all its modules.
 logger = Logger(service="millrace")
+
+# In detail it writes all that a route is given, secrets included.
+logging.getLogger("aws_lambda_powertools.event_handler").setLevel(logging.INFO)
 
 
 class Metric(StrEnum):

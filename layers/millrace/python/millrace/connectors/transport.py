@@ -272,8 +272,8 @@ def _classified(error: Exception) -> TransportError:
         # To urllib3 a connection that cannot be made is a kind of time-out.
         case Urllib3TimeoutError() if not isinstance(error, NewConnectionError):
             return TransportError("timedOut", "no whole answer in time", is_transient=True)
-        case SSLError():
-            is_refused = isinstance(error.__cause__, ssl.SSLCertVerificationError)
+        case SSLError(args=(reason, *_)):
+            is_refused = isinstance(reason, ssl.SSLCertVerificationError)
             return TransportError(
                 "certificateRefused" if is_refused else "connectionLost",
                 "its certificate cannot be verified" if is_refused else "TLS failed",

@@ -13,8 +13,8 @@ from millrace.domain.callback import Callback
 from millrace.domain.delivery import Delivery, delivered
 from millrace.domain.errors import (
     ConflictError,
+    InvalidRequestError,
     NotFoundError,
-    RuleViolationError,
     TooLargeError,
     UnauthenticatedError,
     UnsupportedMediaTypeError,
@@ -117,7 +117,7 @@ def admit[A: (Webhook, Callback)](
             wrong.
         ConflictError: the flow is disabled, or the address's virtual environment is gone.
         UnsupportedMediaTypeError: the body is compressed.
-        RuleViolationError: the body is not what its content type says.
+        InvalidRequestError: the body is not what its content type says.
     """
     if len(delivery.body) > limits.WEBHOOK_BYTES:
         raise TooLargeError(
@@ -207,7 +207,7 @@ def _payload(address: Webhook | Callback, delivery: Delivery) -> dict[str, Json]
     except ValueError as error:
         content_type = delivery.content_type.partition(";")[0].strip().lower()
         logger.warning("%s: a body that is no %r was refused", address.id, content_type)
-        raise RuleViolationError(
+        raise InvalidRequestError(
             f"the body is not what its content type {content_type!r} says",
             [
                 Violation(
