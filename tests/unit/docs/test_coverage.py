@@ -46,6 +46,7 @@ AREAS: Final = {
     "Roles of functions",
     "Encryption",
     "Supply",
+    "Time",
 }
 
 

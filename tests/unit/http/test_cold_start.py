@@ -36,7 +36,7 @@ AT_IMPORT: Final = {
     "orchestration": "lambda_functions notifier scheduler step_functions",
     "storage": "attributes batches changes codec counters dynamodb_failed_records "
     "dynamodb_pool_entries dynamodb_resources dynamodb_runs items keys latest_runs lists orders "
-    "s3_blobs ssm_secrets writes",
+    "s3_blobs ssm_secrets troubles writes",
     "usecases": "context once",
 }
 """The modules of each package that are imported whatever is asked."""
