@@ -26,7 +26,8 @@ from millrace_local.errors import LocalStackError
 
 READY_SECONDS = 30.0
 HEALTH_SECONDS = 5.0
-STOP_SECONDS = 30.0
+# Most stop within seconds; what is written grows with the runs.
+STOP_SECONDS = 180.0
 RELEASE_SECONDS = 1.0
 POLL_SECONDS = 0.05
 LOG_LIMIT_BYTES = 10_000_000

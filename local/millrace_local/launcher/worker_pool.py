@@ -24,10 +24,6 @@ WAIT_SECONDS = 25.0
 # long (for a slow receiver, say) make more workers worth their start.
 PATIENT_FROM_WORKERS = 2 * (os.cpu_count() or 1)
 
-# A function that has workers takes another one's place only if that was not used for so long: else
-# functions that call each other under load would end each other's workers all the time.
-UNUSED_SECONDS = 10.0
-
 _free = threading.Condition(lambda_runtime._lock)
 
 
@@ -49,8 +45,10 @@ def acquire_worker(
     """Lease a worker: a free one of this function, a new one, or one in the place of the idlest.
 
     A function with two workers for each core waits a little before it gets one more. With all
-    workers busy, or in use by others, wait; after ``WAIT_SECONDS`` answer ``(None, "func_cap")``,
-    which MiniStack turns into AWS's TooManyRequestsException.
+    workers busy, or idle for less than that (functions that call each other under load would end
+    each other's workers all the time), wait; after ``WAIT_SECONDS`` answer ``(None, "func_cap")``,
+    which MiniStack turns into AWS's TooManyRequestsException. The first worker of a function starts
+    whatever the ceiling, or it might wait for ever while others are busy.
     """
     key = lambda_runtime._worker_key(func_name, config, qualifier)
     since = time.monotonic()
@@ -69,11 +67,11 @@ def acquire_worker(
                 _free.wait(patience)
                 continue
             if sum(map(len, pool.values())) >= _ceiling():
-                evicted = _evict_idlest(pool, UNUSED_SECONDS if entries else 0.0)
-                if evicted is None:
+                evicted = _evict_idlest(pool, _patience() if entries else 0.0)
+                if evicted is None and entries:
                     if time.monotonic() >= deadline:
                         return None, "func_cap"
-                    _free.wait(min(1.0, deadline - time.monotonic()))
+                    _free.wait(min(_patience(), deadline - time.monotonic()))
                     continue
             worker, reason = (
                 lambda_runtime._worker_class_for(config)(func_name, config, code_zip),
