@@ -5,10 +5,11 @@ from typing import Any, Final
 
 import boto3
 import pytest
-from botocore.exceptions import ConnectTimeoutError
 from tests.functional.conftest import Stack
 from tests.support.app import Client, LambdaContext
 from tests.support.aws_moments import unreachable
+
+from millrace.domain.errors import UnavailableError
 
 CONNECTION: Final = {"name": "Shop", "baseUrl": "https://shop.example"}
 GROUP: Final = "millrace-flows"
@@ -139,7 +140,7 @@ def test_an_occurrence_that_meets_no_table_is_not_taken_for_done(
 ) -> None:
     """The function fails, so that Lambda tries it again, and then it is one run."""
     (schedule,) = (each for each in stored().values() if "cron" in each["ScheduleExpression"])
-    with unreachable("dynamodb"), pytest.raises(ConnectTimeoutError):
+    with unreachable("dynamodb"), pytest.raises(UnavailableError):
         fire(stack, schedule, "2026-02-01T01:00:00Z")
     told = fire(stack, schedule, "2026-02-01T01:00:00Z")
     (run,) = alice("GET", f"/v1/flows/{flow['id']}/runs").body["data"]
