@@ -43,15 +43,25 @@ def try_seed(seed: int) -> Verdict:
 
 def try_plan(plan: Plan, faults: Faults) -> Verdict:
     """Let a plan take place under faults, and look what is broken."""
-    logging.disable(logging.CRITICAL)
     clock = FakeClock()
-    quiet = redirect_stdout(StringIO())  # metrics are lines of it
-    with quiet, without_threads_and_waits(clock), _stores(plan, faults, clock) as stores:
+    with _quiet(), without_threads_and_waits(clock), _stores(plan, faults, clock) as stores:
         try:
             found = broken(play(World(plan, stores, faults, clock)))
         except Exception:  # noqa: BLE001 - the other seeds go on
             found = [f"the harness fell over: {traceback.format_exc()}"]
     return Verdict(plan.seed, plan.told(), tuple(faults.happened), tuple(found))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Nothing is logged or printed meanwhile; metrics are lines of standard output."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with redirect_stdout(StringIO()):
+            yield
+    finally:
+        logging.disable(before)
 
 
 @contextmanager

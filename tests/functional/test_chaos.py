@@ -1,5 +1,6 @@
 """Whole flows under faults: what `make chaos` tries, for a few seeds, and that it can tell."""
 
+import logging
 from dataclasses import replace
 from itertools import count
 from typing import Any
@@ -40,6 +41,13 @@ def test_a_death_at_any_write_breaks_nothing(kind: str) -> None:
     number, broken = try_deaths(kind)
     assert broken == []
     assert number >= 2 * 10
+
+
+def test_a_seed_leaves_logging_as_it_was() -> None:
+    """Whatever else the process does goes on telling what it does."""
+    before = logging.root.manager.disable
+    try_seed(0)
+    assert logging.root.manager.disable == before == logging.NOTSET
 
 
 def test_every_place_to_write_is_a_place_to_die() -> None:
